@@ -1,0 +1,90 @@
+"""The configuration: one tree of frozen structs with defaults, checked before anything starts."""
+
+import socket
+
+from msgspec import Struct, field
+
+
+class Seconds(float):
+    """A duration. In files and variables: a number of seconds, or `500ms`, `5s`, `2m`, `1h`."""
+
+
+class Secret(str):
+    """A string that is never shown: its repr is `***`."""
+
+    def __repr__(self) -> str:
+        return "'***'" if self else "''"
+
+
+class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which Redis, and under which prefix."""
+
+    url: str = "redis://127.0.0.1:6379/0"
+    prefix: str = "flash_sale_metrics:"
+    username: str = ""
+    password: Secret = Secret("")
+    password_file: str = ""
+    ca_file: str = ""
+
+
+class SourcesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the events come from. A name with `*` in `pubsub` is a pattern."""
+
+    pubsub: tuple[str, ...] = ("flash_sale:events",)
+    streams: tuple[str, ...] = ("flash_sale:events",)
+
+
+class HttpConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The HTTP server."""
+
+    listen: str = "127.0.0.1:9850"
+    admin_token: Secret = Secret("")
+    admin_token_file: str = ""
+    read_token: Secret = Secret("")
+    read_token_file: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+
+
+class WsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The WebSocket server."""
+
+    listen: str = "127.0.0.1:9851"
+    origins: tuple[str, ...] = ()
+    max_clients: int = 10_000
+    slow_client_timeout: Seconds = Seconds(5)
+
+
+class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is counted, and how finely."""
+
+    buckets: tuple[float, ...] = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+    max_products: int = 1000
+    new_series_hold: Seconds = Seconds(5)
+    keep_rejected: bool = True
+
+
+class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`format`: `auto` is `console` on a terminal and `json` otherwise."""
+
+    level: str = "info"
+    format: str = "auto"
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    redis: RedisConfig = RedisConfig()
+    sources: SourcesConfig = SourcesConfig()
+    http: HttpConfig = HttpConfig()
+    ws: WsConfig = WsConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    log: LogConfig = LogConfig()
+    commit_interval: Seconds = Seconds(0.5)
+    lease: Seconds = Seconds(5)
+    instance: str = field(default_factory=socket.gethostname)
+    environment: str = ""
+    fleet: str = ""
+    products: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ("sold_out", "limit_reached", "duplicate", "payment_declined")
+    currency: str = "XXX"

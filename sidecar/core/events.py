@@ -1,0 +1,116 @@
+"""The events a backend publishes (docs/reference/events.md), as they are after decoding.
+
+One wide struct serves every type: it decodes in one pass, and a batch of mixed types stays one list.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Status = Literal["pending", "success", "failed", "cancelled"]
+STATUSES: tuple[Status, ...] = ("success", "failed", "pending", "cancelled")
+FINISHED: tuple[Status, ...] = ("success", "failed")
+
+MAX_ID_BYTES = 128
+MAX_QUANTITY = 1_000_000
+MAX_STOCK = 10**12
+MAX_COUNT = 10**12
+MAX_AMOUNT = 10**9
+MAX_DURATION_MS = 36 * 3600 * 1000
+MAX_PAYLOAD_BYTES = 1 << 20
+MAX_BATCH_EVENTS = 10_000
+MAX_REJECTED_BYTES = 1024
+EARLIEST = 946_684_800.0  # 2000-01-01: anything before is a unit mistake, not a sale
+MAX_AHEAD_SECONDS = 86_400.0
+
+# 32 characters are at most 128 bytes of UTF-8: the strict decoder can check ids without encoding them.
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES // 4)]
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
+Amount = Annotated[Decimal, Meta(description=f"decimal, 0 to {MAX_AMOUNT}")]
+Duration = Annotated[float, Meta(ge=0, le=MAX_DURATION_MS)]
+
+
+class Item(Struct, gc=False, frozen=True):
+    """One line of an order of several products."""
+
+    product_id: Id | None = None
+    quantity: Quantity = 1
+    amount: Amount | None = None
+
+
+class Event(Struct, gc=False, kw_only=True):
+    """One valid event in canonical form: `ts` in seconds, words translated, `None` where the field is absent."""
+
+    type: str = "order"
+    ts: Annotated[float, Meta(ge=EARLIEST, lt=1e11)] | None = None
+    producer: Id | None = None
+    epoch: Id | int | None = None
+    seq: Count | None = None
+    status: Status | None = None
+    order_id: Id | None = None
+    product_id: Id | None = None
+    quantity: Quantity = 1
+    items: list[Item] | None = None
+    latency_ms: Duration | None = None
+    processing_ms: Duration | None = None
+    reason: Id | None = None
+    amount: Amount | None = None
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    trace_id: Id | None = None
+    queue: Id | None = None
+    waiting: Count | None = None
+    active: Count | None = None
+    delayed: Count | None = None
+    failed: Count | None = None
+    completed: Count | None = None
+    stock: Annotated[int, Meta(ge=-MAX_STOCK, le=MAX_STOCK)] | None = None
+
+
+HEADER_FIELDS = ("type", "ts", "producer", "epoch", "seq")
+FIELDS: dict[str, tuple[str, ...]] = {
+    "order": (
+        *HEADER_FIELDS,
+        "status",
+        "order_id",
+        "product_id",
+        "quantity",
+        "items",
+        "latency_ms",
+        "processing_ms",
+        "reason",
+        "amount",
+        "currency",
+        "trace_id",
+    ),
+    "queue": (*HEADER_FIELDS, "queue", "waiting", "active", "delayed", "failed", "completed"),
+    "inventory": (*HEADER_FIELDS, "product_id", "stock"),
+    "connections": (*HEADER_FIELDS, "active"),
+    "heartbeat": HEADER_FIELDS,
+}
+
+Reason = Literal[
+    "not_json", "not_object", "missing_field", "wrong_type", "out_of_range", "unknown_status", "too_large"
+]
+
+
+class Rejection(Struct, frozen=True):
+    """One refused event: why, what it was, and its sequence fields where they could be read."""
+
+    reason: Reason
+    detail: str
+    payload: bytes
+    arrival: float
+    producer: str | None = None
+    epoch: str | int | None = None
+    seq: int | None = None
+
+
+class Decoded(Struct):
+    """What a list of payloads held. `arrivals[i]` is the arrival time of `events[i]`."""
+
+    events: list[Event]
+    arrivals: list[float]
+    rejections: list[Rejection]
+    unknown_fields: set[str]

@@ -1,0 +1,78 @@
+"""The seam between the pipeline and everything that shows numbers: one newest Snapshot, never a queue."""
+
+import asyncio
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct, UNSET, UnsetType
+
+from sidecar.core.snapshot import Role, Snapshot
+
+HealthStatus = Literal["ok", "degraded", "standby", "down"]
+
+
+class Component(Struct, frozen=True, omit_defaults=True):
+    """The state of one part; `detail` says in one line what is wrong or worth knowing, and what to do."""
+
+    status: HealthStatus
+    detail: str | UnsetType = UNSET
+
+
+class Health(Struct, frozen=True):
+    """The answer of `/monitoring/health`."""
+
+    status: HealthStatus
+    role: Role
+    components: dict[str, Component]
+
+
+class Latest:
+    """Hold the newest Snapshot. Each tick replaces it; who was slow sees only the newest."""
+
+    def __init__(self) -> None:
+        self._snapshot: Snapshot | None = None
+        self._published = asyncio.Event()
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest Snapshot; `None` before the first (state not loaded)."""
+        return self._snapshot
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Replace the Snapshot and wake whoever waits."""
+        self._snapshot = snapshot
+        self._published.set()
+        self._published = asyncio.Event()
+
+    async def newer(self) -> Snapshot:
+        """Wait for the next publication and return it."""
+        await self._published.wait()
+        assert self._snapshot is not None
+        return self._snapshot
+
+
+class Monitor(Protocol):
+    """What the servers ask of the daemon beside the newest Snapshot. Implemented by `service`.
+
+    All methods may be called at any time between start and stop. `history`, `clear` and `fleet` talk to Redis
+    and raise `UnavailableError` when it does not answer; `health` and `ready` never wait.
+    """
+
+    def health(self) -> Health:
+        """Return the state of every component."""
+        ...
+
+    def ready(self) -> tuple[bool, Role]:
+        """Tell whether the state is loaded and the sources are subscribed, or this is a standby."""
+        ...
+
+    async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
+        """Return the values of `throughput`, `queue_length` or `active_connections` by Unix second."""
+        ...
+
+    async def clear(self) -> dict[str, Any]:
+        """Clear the metrics; return the report, the JSON value of `cleared`."""
+        ...
+
+    async def fleet(self) -> Snapshot:
+        """Return the merged Snapshot of the fleet; this instance alone if it has none."""
+        ...

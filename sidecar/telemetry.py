@@ -1,0 +1,50 @@
+"""Metrics of this process itself: live, not committed, not continued over a restart."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+OUTCOMES = ("ok", "conflict", "cleared", "reread", "rolled_back", "failed")
+
+
+class Telemetry:
+    """The sidecar's own metrics, in a registry that is passed in."""
+
+    def __init__(self, registry: CollectorRegistry, *, version: str, sources: tuple[str, ...]) -> None:
+        """Create every metric, with its known label values at 0. `sources` are `pubsub:<name>`, `stream:<name>`."""
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"flash_sale_sidecar_{name}", text, labels, registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"flash_sale_sidecar_{name}", text, labels, registry=registry)
+
+        self.source_connected = gauge("source_connected", "1 while the source is subscribed or read.", "source")
+        self.source_lag_seconds = gauge(
+            "source_lag_seconds", "Age of the newest event when it was read; grows while a stream is behind.", "source"
+        )
+        self.source_last_event = gauge(
+            "source_last_event_timestamp_seconds", "When the newest event of the source arrived.", "source"
+        )
+        self.source_resets = counter("source_resets", "Times a stream was found made anew.", "source")
+        self.commit_duration = Histogram(
+            "flash_sale_sidecar_commit_duration_seconds",
+            "Time from freezing what is pending to Redis's answer.",
+            registry=registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+        )
+        self.commits = counter("commits", "Commits by outcome.", "outcome")
+        self.last_commit = gauge("last_commit_timestamp_seconds", "When the last commit was written.")
+        self.redis_up = gauge("redis_up", "1 while Redis answers.")
+        self.websocket_clients = gauge("websocket_clients", "Open WebSocket connections.")
+        self.websocket_updates = counter(
+            "websocket_updates", "Updates sent, skipped for a slow client, or failed.", "outcome"
+        )
+        self.loop_lag_seconds = gauge("loop_lag_seconds", "Longest delay of the event loop in the last second.")
+        gauge("build_info", "The running version.", "version").labels(version).set(1)
+        for source in sources:
+            self.source_connected.labels(source).set(0)
+            self.source_lag_seconds.labels(source).set(0)
+            self.source_resets.labels(source)
+        for outcome in OUTCOMES:
+            self.commits.labels(outcome)
+        for outcome in ("sent", "skipped", "failed"):
+            self.websocket_updates.labels(outcome)
