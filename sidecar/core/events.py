@@ -17,6 +17,7 @@ MAX_QUANTITY = 1_000_000
 MAX_STOCK = 10**12
 MAX_COUNT = 10**12
 MAX_AMOUNT = 10**9
+MAX_EPOCH = 2**63 - 1  # a start time in nanoseconds fits
 MAX_DURATION_MS = 36 * 3600 * 1000
 MAX_PAYLOAD_BYTES = 1 << 20
 MAX_BATCH_EVENTS = 10_000
@@ -24,8 +25,9 @@ MAX_REJECTED_BYTES = 1024
 EARLIEST = 946_684_800.0  # 2000-01-01: anything before is a unit mistake, not a sale
 MAX_AHEAD_SECONDS = 86_400.0
 
-# 32 characters are at most 128 bytes of UTF-8: the strict decoder can check ids without encoding them.
-Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES // 4)]
+# Counted in characters here; decode.py sees to it that these are bytes.
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)]
+Epoch = Annotated[int, Meta(ge=0, le=MAX_EPOCH)]
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 Amount = Annotated[Decimal, Meta(description=f"decimal, 0 to {MAX_AMOUNT}")]
@@ -35,24 +37,27 @@ Duration = Annotated[float, Meta(ge=0, le=MAX_DURATION_MS)]
 class Item(Struct, gc=False, frozen=True):
     """One line of an order of several products."""
 
-    product_id: Id | None = None
+    product_id: Id
     quantity: Quantity = 1
     amount: Amount | None = None
 
 
 class Event(Struct, gc=False, kw_only=True):
-    """One valid event in canonical form: `ts` in seconds, words translated, `None` where the field is absent."""
+    """One valid event in canonical form: `ts` in seconds, words translated, `None` where the field is absent.
 
-    type: str = "order"
+    Only the fields that `FIELDS` lists for its type mean anything (of another type's name: `HEADER_FIELDS`).
+    """
+
+    type: Id = "order"
     ts: Annotated[float, Meta(ge=EARLIEST, lt=1e11)] | None = None
     producer: Id | None = None
-    epoch: Id | int | None = None
+    epoch: Id | Epoch | None = None
     seq: Count | None = None
     status: Status | None = None
     order_id: Id | None = None
     product_id: Id | None = None
     quantity: Quantity = 1
-    items: list[Item] | None = None
+    items: Annotated[list[Item], Meta(min_length=1)] | None = None
     latency_ms: Duration | None = None
     processing_ms: Duration | None = None
     reason: Id | None = None
@@ -89,10 +94,16 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "connections": (*HEADER_FIELDS, "active"),
     "heartbeat": HEADER_FIELDS,
 }
+# A queue snapshot without its length would say nothing of `queue_length`.
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "order": ("status",),
+    "queue": ("waiting",),
+    "inventory": ("product_id", "stock"),
+    "connections": ("active",),
+    "heartbeat": (),
+}
 
-Reason = Literal[
-    "not_json", "not_object", "missing_field", "wrong_type", "out_of_range", "unknown_status", "too_large"
-]
+Reason = Literal["not_json", "not_object", "missing_field", "wrong_type", "out_of_range", "unknown_status", "too_large"]
 
 
 class Rejection(Struct, frozen=True):

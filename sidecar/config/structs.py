@@ -1,8 +1,11 @@
-"""The configuration: one tree of frozen structs with defaults, checked before anything starts."""
+"""What can be set: one tree of frozen structs with the defaults. config/sidecar.yml gives the reasons."""
 
 import socket
 
 from msgspec import Struct, field
+
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+LOG_FORMATS = ("auto", "console", "json")
 
 
 class Seconds(float):

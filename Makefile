@@ -1,0 +1,54 @@
+# Needs Python 3.11 or newer with pip, and make. The rest is installed into .venv, as locked, on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: help demo run test test-long style types coverage lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Run the sidecar, a private Redis and a simulated sale
+	@$(BIN)/sidecar demo
+
+run: $(READY) ## Run the sidecar with a private Redis
+	@$(BIN)/sidecar run --embedded-redis
+
+test: $(READY) ## Run the tests (at most 3 minutes on 2 cores)
+	@$(BIN)/pytest -n 2
+
+test-long: $(READY) ## Run the long variants: chaos, soak, fuzzing
+	@$(BIN)/pytest -m long --timeout 7200
+
+style: $(READY) ## Check style and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(READY) ## Check types, strictly
+	@$(BIN)/mypy
+
+coverage: $(READY) ## Check that the tests of the core reach all of it, every line and branch
+	@$(BIN)/coverage run --source sidecar.core -m pytest -q tests/core
+	@$(BIN)/coverage report --fail-under 100
+
+lock: ## Lock the dependencies anew (needs uv)
+	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg
+	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra dev -o requirements-dev.lock setup.cfg
+
+clean: ## Remove everything that was made here
+	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	find sidecar tests -name __pycache__ -prune -exec rm -rf {} +
+
+LOCK := --universal --python-version 3.11 --generate-hashes --strip-extras --no-annotate \
+	--custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
+
+# Without pip inside: on Debian `venv` alone lacks ensurepip, which is in a package of its own. The pip that is there
+# installs into it (--python), which is faster, too. `ready` is touched last, so that a broken set-up is made again.
+$(READY): requirements-dev.lock setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed, as in: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing into .venv, once ..."
+	@$(PYTHON) -m venv --clear --without-pip .venv
+	@$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check --require-hashes \
+		-r requirements-dev.lock
+	@$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,31 @@
+"""Count the events of a flash sale exactly, and show the numbers everywhere at once.
+
+A backend publishes events to Redis (pub/sub or a stream); this daemon counts them beside it.
+
+Events -> Aggregator -> Snapshot. The Aggregator is the only mutable thing. Once per tick what it holds is committed
+to Redis, and what was committed leaves as one frozen Snapshot; every reader sees a rendering of that same Snapshot.
+
+    pub/sub \\                                                        /-> /metrics, JSON, page
+             > payloads -> decode -> Aggregator --commit--> Snapshot ---> WebSocket clients
+    stream  /                                       |                 \\-> terminal, report
+                                                    \\-> Redis: keys and checkpoint, in one atomic script
+
+    errors.py       one tree of exceptions
+    core/           pure: bytes and `now` in, values out. events, decode, histogram, sequence, windows,
+                    state (what is counted), ledger (what is committed, pending and in flight), snapshot
+    config/         frozen structs with their defaults; load (flags, environment, file), checks
+    redis_url.py    the URL of a Redis, read
+    connection.py   the only door to Redis
+    logs.py telemetry.py   what the daemon says about itself
+    sources/        Redis -> payloads
+    store/          Aggregator -> Redis: keys, commit, load, clear; a private Redis to embed
+    exposition/     Snapshot -> readers: Prometheus, HTTP, WebSocket, page
+    pipeline.py     source -> decode -> apply; tick -> commit -> publish
+    service.py      builds it all from the configuration, runs it, stops it; the only place that names a real clock
+    cli/            the commands; the only place that knows about signals
+
+Imports run one way, from the bottom of that list to its top; tests/test_layers.py holds us to it.
+Start reading in core/events.py, then core/state.py and core/snapshot.py; pipeline.py ties them together.
+"""
+
+__version__ = "0.1.0"

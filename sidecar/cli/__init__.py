@@ -1,0 +1,77 @@
+"""The command line. This module holds the group and what every command shares: how an error becomes an exit status.
+
+options    flags of every command -> Where: a running daemon, or Redis and a configuration
+readers    Where -> snapshot, report, rejected: over HTTP or from Redis
+redis_access, publishing   connections that commands open; events -> Redis
+stored                     what the sidecar keeps in Redis: read, clear
+findings, probes           what `check` says and how it finds it
+terminal, tables           numbers and names as people read them
+
+Commands import what is heavy (aiohttp, redis, rich) when they run, so that `--help` and completion stay quick.
+"""
+
+import errno
+import sys
+from typing import Any
+
+import click
+
+from sidecar import __version__
+from sidecar.cli.check import check
+from sidecar.cli.clear import clear
+from sidecar.cli.demo import demo
+from sidecar.cli.publish import publish
+from sidecar.cli.rejected import rejected
+from sidecar.cli.report import report
+from sidecar.cli.run import run
+from sidecar.cli.schema import schema
+from sidecar.cli.simulate import simulate
+from sidecar.cli.top import top
+from sidecar.errors import ConfigError, SidecarError
+
+
+class Failure(click.ClickException):
+    """It failed: one line on stderr, exit status 1."""
+
+    def __init__(self, text: object) -> None:
+        super().__init__(" ".join(str(text).split()))
+
+
+class WrongUsage(Failure):
+    """Usage or configuration are wrong: exit status 2."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """Turn whatever goes wrong in a command into one line on stderr and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Click itself handles its own errors, Ctrl-C and a closed pipe."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except ConfigError as exc:
+            raise WrongUsage(exc) from exc
+        except SidecarError as exc:
+            raise Failure(exc) from exc
+        except OSError as exc:
+            if exc.errno == errno.EPIPE:
+                raise
+            raise Failure(exc) from exc
+        except Exception as exc:
+            if sys.flags.dev_mode:
+                raise
+            fault = f"{type(exc).__name__}: {exc}; this is a fault of the sidecar, please report it"
+            raise Failure(f"{fault} (`python -X dev -m sidecar` shows where)") from exc
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="flash-sale-sidecar")
+def main() -> None:
+    """Count a flash sale: exact live metrics from the events that a backend publishes to Redis."""
+
+
+for command in (run, demo, check, top, report, publish, simulate, rejected, clear, schema):
+    main.add_command(command)

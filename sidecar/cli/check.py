@@ -1,0 +1,60 @@
+"""`sidecar check`: find what keeps a new integration from working, and say how to mend it."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from sidecar.cli.options import Where, redis_options
+from sidecar.cli.terminal import plain
+from sidecar.errors import SidecarError
+
+if TYPE_CHECKING:
+    from sidecar.cli.findings import Finding
+    from sidecar.config import Config
+
+COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+@click.command(short_help="Check configuration, Redis and sources, and say what to mend.")
+@redis_options
+@click.option("--offline", is_flag=True, help="Check the configuration only.")
+def check(where: Where, offline: bool) -> None:
+    """Check the configuration, connect, and send a heartbeat through each source.
+
+    The exit status is 1 if there is a problem; warnings alone give 0.
+    """
+    from sidecar.cli.findings import Finding
+    from sidecar.cli.redis_access import target
+
+    config = where.config()
+    place = target(config.redis).display
+    _print(Finding("ok", f"configuration: Redis {place}, prefix {config.redis.prefix}"))
+    if offline:
+        return
+    problems = asyncio.run(_probe(config))
+    if problems:
+        raise SidecarError(f"{problems} problem{'' if problems == 1 else 's'} found; the lines above say how to mend")
+
+
+async def _probe(config: "Config") -> int:
+    """Print what is found while it is found; return the number of problems."""
+    from sidecar.cli.findings import Finding
+    from sidecar.cli.probes import probe
+
+    problems = 0
+    try:
+        async for finding in probe(config):
+            problems += finding.level == "problem"
+            _print(finding)
+    except SidecarError as exc:
+        problems += 1
+        _print(Finding("problem", str(exc)))
+    return problems
+
+
+def _print(finding: "Finding") -> None:
+    label = click.style(f"{finding.level:<8}", fg=COLOURS[finding.level], bold=finding.level != "ok")
+    click.echo(f"{label} {plain(finding.text)}")
+    if finding.mend:
+        click.echo(f"{'':<8} -> {plain(finding.mend)}")

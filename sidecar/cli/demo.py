@@ -1,0 +1,169 @@
+"""`sidecar demo`: everything at once on one machine, with nothing to set up: daemon, private Redis, a made-up sale."""
+
+import asyncio
+import shutil
+import socket
+import sys
+import time
+from itertools import count as count_from
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sidecar.cli.readers import HttpReader
+from sidecar.cli.run import logger, stop_on_signals
+from sidecar.cli.terminal import count, milliseconds, share
+from sidecar.errors import SidecarError
+
+if TYPE_CHECKING:
+    from sidecar.config import Config
+    from sidecar.service import Service
+
+HTTP, WS = "127.0.0.1:9850", "127.0.0.1:9851"
+# Time to look at the end of a sale before the next one restocks.
+BETWEEN_SALES_SECONDS = 5
+STATUS_SECONDS = 1.0
+CLEAR_LINE = "\r\x1b[K"
+
+BANNER = """
+A made-up sale of {duration:.0f} seconds, again and again, counted by the sidecar on a private Redis.
+
+  Live page    {http}/
+  WebSocket    {ws}
+  Redis        {redis}
+
+Try in another terminal:
+
+  sidecar top{url_flag}
+  curl -s {http}/monitoring/metrics
+  curl -s {http}/metrics | grep orders_total
+  redis-cli -p {port} GET flash_sale_metrics:order_status:success
+  redis-cli -p {port} PUBLISH flash_sale:events '{{"status":"success","product_id":"mine"}}'
+  python -m websockets {ws}    and type  {{"event":"subscribe-metrics"}}
+
+Ctrl-C ends all of it.
+"""
+
+
+@click.command(short_help="See it work: daemon, private Redis and a made-up sale.")
+@click.option("--http", metavar="HOST:PORT", help=f"Where HTTP listens [default: {HTTP}, or a free port].")
+@click.option("--ws", metavar="HOST:PORT", help=f"Where the WebSocket listens [default: {WS}, or a free port].")
+@click.option("--rate", type=click.FloatRange(0.1, 5000), default=50, show_default=True, help="Mean orders a second.")
+@click.option("--duration", type=click.FloatRange(1, 86_400), default=60, show_default=True, help="Seconds a sale.")
+def demo(http: str | None, ws: str | None, rate: float, duration: float) -> None:
+    """Run the daemon with a private Redis and a made-up sale until Ctrl-C. Nothing is installed, nothing stays."""
+    flags = {"http.listen": http or _free(HTTP), "ws.listen": ws or _free(WS), "log.level": "warning"}
+    asyncio.run(_demo(flags, rate, duration))
+
+
+def _free(address: str) -> str:
+    """Return the address, or one with a free port if somebody listens there, and say so."""
+    from sidecar.store.embedded import free_port
+
+    host, _, port = address.partition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            chosen = free_port()
+            click.secho(f"Port {port} is in use: taking {chosen} instead.", fg="yellow", err=True)
+            return f"{host}:{chosen}"
+    return address
+
+
+async def _demo(flags: dict[str, str], rate: float, duration: float) -> None:
+    """Start Redis, daemon and sale, in this order; stop them in the other."""
+    from sidecar import config
+    from sidecar.service import Service
+    from sidecar.store.embedded import EmbeddedRedis
+
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    async with EmbeddedRedis() as redis:
+        # The environment is left out: a demonstration must not reach for somebody's real Redis.
+        chosen = config.load(None, environ={}, flags={**flags, "redis.url": redis.url}).config
+        service = Service(chosen, log=logger(chosen))
+        started = asyncio.Event()
+        daemon = asyncio.create_task(service.run(stop, started=started.set))
+        beginning = asyncio.create_task(started.wait())
+        await asyncio.wait((daemon, beginning), return_when=asyncio.FIRST_COMPLETED)
+        if not beginning.done():
+            beginning.cancel()
+            await daemon
+            return
+        _greet(service, redis.url, redis.port, duration)
+        await _entertain(chosen, service, daemon, rate, duration)
+
+
+async def _entertain(
+    config: "Config", service: "Service", daemon: "asyncio.Task[None]", rate: float, duration: float
+) -> None:
+    """Sell and show the status until the daemon has ended."""
+    shows = [asyncio.create_task(_sell(config, rate, duration))]
+    if sys.stdout.isatty():
+        shows.append(asyncio.create_task(_show_status(service.http_url)))
+    try:
+        await asyncio.wait((daemon, *shows), return_when=asyncio.FIRST_COMPLETED)
+        for task in shows:
+            if task.done() and not daemon.done():
+                task.result()  # it never ends by itself: this raises what ended it
+        await daemon
+    finally:
+        for task in shows:
+            task.cancel()
+        await asyncio.gather(*shows, return_exceptions=True)
+        if sys.stdout.isatty():
+            click.echo(CLEAR_LINE + "The demonstration is over.")
+
+
+async def _sell(config: "Config", rate: float, duration: float) -> None:
+    """Hold one sale after the other; each begins with full shelves."""
+    from sidecar.cli.publishing import Publisher
+    from sidecar.cli.redis_access import connected
+    from sidecar.cli.simulate import play
+    from sidecar.simulation import Sale
+
+    stream = config.sources.streams[0]
+    async with connected(config.redis, key=stream) as link:
+        publisher = Publisher(link, transport="stream", name=stream)
+        for seed in count_from(1):
+            await play(Sale(seed=seed, rate=rate, duration=duration, start=time.time()), publisher)
+            await asyncio.sleep(BETWEEN_SALES_SECONDS)
+
+
+def _greet(service: "Service", redis_url: str, port: int, duration: float) -> None:
+    http = service.http_url.rstrip("/")
+    url_flag = "" if http == f"http://{HTTP}" else f" --url {http}"
+    click.echo(
+        BANNER.format(duration=duration, http=http, ws=service.ws_url, redis=redis_url, port=port, url_flag=url_flag)
+    )
+
+
+async def _show_status(url: str) -> None:
+    """Rewrite one line of the terminal every second."""
+    source = HttpReader(url, None)
+    while True:
+        try:
+            line = status(await asyncio.to_thread(source.snapshot))
+        except SidecarError:
+            line = "waiting for the daemon"
+        sys.stdout.write(CLEAR_LINE + line[: shutil.get_terminal_size().columns - 1])
+        sys.stdout.flush()
+        await asyncio.sleep(STATUS_SECONDS)
+
+
+def status(document: dict[str, Any]) -> str:
+    """Say in one line how the sale goes."""
+    orders, inventory = document["orders"], document["inventory"].values()
+    left = sum(max(one["stock"], 0) for one in inventory)
+    gone = sum(one["stock"] <= 0 for one in inventory)
+    parts = [
+        f"{count(orders['per_second']['now'])} orders/s",
+        f"{count(orders['total'])} finished",
+        f"p99 {milliseconds(document['latency_ms']['10s']['p99'])}",
+        f"faults {share(orders['fault_rate']['10s'])}",
+        f"{count(left)} units left, {gone} of {len(inventory)} products sold out",
+        f"complete {share(document['completeness']['ratio'])}",
+    ]
+    return "  ".join(parts)

@@ -1,0 +1,110 @@
+"""What `check` says, and the judgements that need no Redis."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from typing import Literal
+
+from msgspec import Struct
+
+from sidecar.core.events import Decoded
+
+# Names as similar as this are meant to be the same: `flash-sale:events`, `flash_sale:event`.
+SIMILAR = 0.75
+OLDEST_REDIS = (6, 2)
+
+
+class Finding(Struct, frozen=True):
+    """One line of `check`. A problem keeps events from being counted; `mend` says what to do."""
+
+    level: Literal["ok", "warning", "problem"]
+    text: str
+    mend: str = ""
+
+
+def near_spellings(name: str) -> list[str]:
+    """Return names that a backend may have used instead: other separators, singular and plural."""
+    separators = ":._-/"
+    words = "".join(" " if character in separators else character for character in name).split()
+    found = {separator.join(words) for separator in separators}
+    for inner in separators:
+        for outer in separators:
+            if len(words) > 1:
+                found.add(inner.join(words[:-1]) + outer + words[-1])
+    found |= {name.removesuffix("s"), name + "s", name.lower(), name.upper()}
+    found |= {one.removesuffix("s") for one in found}
+    return sorted(one for one in found if one and one != name)
+
+
+def similar(name: str, others: Iterable[str]) -> list[str]:
+    """Return the names that look like `name` but are not."""
+
+    def likeness(other: str) -> float:
+        return SequenceMatcher(None, name.lower(), other.lower()).ratio()
+
+    return sorted(other for other in others if other != name and likeness(other) >= SIMILAR)
+
+
+def about_server(version: str, role: str, policy: str) -> list[Finding]:
+    """Judge what INFO says."""
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    findings = [Finding("ok", f"Redis {version}, {role}")]
+    if numbers < OLDEST_REDIS:
+        findings = [Finding("problem", f"Redis {version} is too old", "use Redis 6.2 or newer, or Valkey")]
+    if role == "slave":
+        findings.append(
+            Finding(
+                "problem",
+                "this Redis is a replica: it refuses writes",
+                "point redis.url at the primary, or at Sentinel",
+            )
+        )
+    if policy.startswith("allkeys-"):
+        findings.append(
+            Finding(
+                "warning",
+                f"maxmemory-policy is {policy}: Redis may evict the sidecar's state when memory is short",
+                "set maxmemory-policy to volatile-lru or noeviction",
+            )
+        )
+    return findings
+
+
+def about_sample(name: str, decoded: Decoded) -> list[Finding]:
+    """Judge the newest entries of a stream, decoded."""
+    findings = []
+    refused = Counter(rejection.reason for rejection in decoded.rejections)
+    if refused:
+        first = decoded.rejections[-1]
+        reasons = ", ".join(f"{number} {reason}" for reason, number in refused.most_common())
+        of = len(decoded.rejections) + len(decoded.events)
+        findings.append(
+            Finding(
+                "problem" if not decoded.events else "warning",
+                f"stream {name}: {len(decoded.rejections)} of the newest {of} events are refused ({reasons})",
+                f"the last one: {first.detail}; `sidecar rejected` shows them",
+            )
+        )
+    if decoded.unknown_fields:
+        names = ", ".join(sorted(decoded.unknown_fields))
+        findings.append(
+            Finding("warning", f"stream {name}: unknown fields are ignored: {names}", "look for misspelled names")
+        )
+    return findings
+
+
+def about_elsewhere(name: str, databases: Sequence[int], db: int, spellings: Sequence[str]) -> list[Finding]:
+    """Judge where else a stream was found while ours is empty."""
+    findings = [
+        Finding(
+            "problem",
+            f"stream {name} is in database {other}, the sidecar reads database {db}",
+            f"end redis.url with /{other}, or let the backend use database {db}",
+        )
+        for other in databases
+    ]
+    findings += [
+        Finding("problem", f"there is a stream {other}, but {name} is configured", "use the same name in both")
+        for other in spellings
+    ]
+    return findings

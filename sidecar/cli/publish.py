@@ -1,0 +1,96 @@
+"""`sidecar publish`: send an event by hand, or a file of them, and hear whether anybody listened."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from sidecar.cli.options import Where, redis_options
+from sidecar.cli.publishing import Publisher, Transport, destination, to_option, transport_option
+from sidecar.cli.terminal import count, plain
+from sidecar.errors import SidecarError
+
+if TYPE_CHECKING:
+    from sidecar.config import RedisConfig
+
+
+@click.command(short_help="Publish an event, or lines of events from stdin.")
+@click.argument("event", metavar="EVENT|-")
+@redis_options
+@transport_option
+@to_option
+@click.option("--force", is_flag=True, help="Publish even what the sidecar will refuse.")
+def publish(where: Where, event: str, transport: Transport | None, to: str | None, force: bool) -> None:
+    """Publish EVENT, one JSON object or an array of them; - reads one per line from stdin.
+
+    An event that the sidecar would refuse is not sent, and the reason is shown.
+
+      sidecar publish '{"status":"success","product_id":"sku-1"}'
+    """
+    config = where.config()
+    chosen, name = destination(config.sources, transport, to)
+    lines: Iterable[str] = sys.stdin if event == "-" else [event]
+    sent = refused = 0
+    heard = 1
+    with asyncio.Runner() as runner, _publisher(runner, config.redis, chosen, name) as publisher:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            problem = _problem(line.strip())
+            if problem and not force:
+                refused += 1
+                place = f"line {number}: " if event == "-" else ""
+                click.secho(f"Refused: {place}{problem}", fg="red", err=True)
+                continue
+            heard = runner.run(publisher.send([line.strip()]))
+            sent += 1
+    _tell(publisher, sent, heard)
+    if refused:
+        raise SidecarError(f"{refused} of {sent + refused} not published; mend them, or send them with --force")
+
+
+@contextmanager
+def _publisher(runner: asyncio.Runner, config: "RedisConfig", transport: Transport, name: str) -> Iterator[Publisher]:
+    """Connect within the runner's loop. Lines are read between its turns, so that Ctrl-C ends the waiting for one."""
+    from sidecar.cli.redis_access import connected
+
+    connection = connected(config, key=name)
+    link = runner.run(connection.__aenter__())
+    try:
+        yield Publisher(link, transport=transport, name=name)
+    finally:
+        runner.run(connection.__aexit__(None, None, None))
+
+
+def _problem(line: str) -> str:
+    """Return why the sidecar would refuse the line, or nothing; name fields that it does not know."""
+    from sidecar.core.decode import decode
+
+    decoded = decode([line.encode()], [time.time()])
+    for field in sorted(decoded.unknown_fields):
+        click.secho(f"Warning: the field {plain(field)} is unknown and will be ignored", fg="yellow", err=True)
+    return "; ".join(plain(f"{one.reason}: {one.detail}") for one in decoded.rejections)
+
+
+def _tell(publisher: Publisher, sent: int, heard: int) -> None:
+    """Say what was published, and warn if nobody was there."""
+    if not sent:
+        return
+    what = "1 message" if sent == 1 else f"{count(sent)} messages"
+    if publisher.transport == "stream":
+        click.echo(f"Added {what} to the stream {plain(publisher.name)}.")
+    else:
+        click.echo(
+            f"Published {what} on {plain(publisher.name)}, heard by {heard} subscriber{'' if heard == 1 else 's'}."
+        )
+        if not heard:
+            click.secho(
+                "Warning: nobody listens on this channel, so nothing was counted: is the sidecar running, on this "
+                "Redis and this name? `sidecar check` tells.",
+                fg="yellow",
+                err=True,
+            )

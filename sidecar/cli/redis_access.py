@@ -1,0 +1,39 @@
+"""The connections that commands open: what the configuration names, with the mend in every error."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from msgspec.structs import replace
+
+from sidecar.config import RedisConfig
+from sidecar.connection import Link
+from sidecar.errors import RefusedError, UnavailableError
+from sidecar.redis_url import RedisTarget, parse
+
+
+def target(config: RedisConfig) -> RedisTarget:
+    """Return where the configured Redis is. Raises `ConfigError`."""
+    return parse(config.url, username=config.username, password=config.password)
+
+
+@asynccontextmanager
+async def connected(config: RedisConfig, *, key: str = "", db: int | None = None) -> AsyncIterator[Link]:
+    """Open a link to the server that holds `key`, and close it; `db` is another database than the configured one."""
+    place = target(config)
+    with mended():
+        link = await Link.open(place if db is None else replace(place, db=db), key=key, ca_file=config.ca_file)
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+@contextmanager
+def mended() -> Iterator[None]:
+    """Add to "nothing answers" what a person at a terminal can do about it; a daemon just waits."""
+    try:
+        yield
+    except RefusedError:
+        raise
+    except UnavailableError as exc:
+        raise UnavailableError(f"{exc}; start it, or say where it is with --redis-url or redis.url") from exc

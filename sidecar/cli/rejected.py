@@ -1,0 +1,41 @@
+"""`sidecar rejected`: the events that were refused lately, and why."""
+
+import asyncio
+import json
+from typing import Any
+
+import click
+
+from sidecar.cli.options import Where, redis_options
+from sidecar.cli.terminal import moment, plain
+
+MOST = 100
+
+
+@click.command(short_help="Show the events that were refused lately, and why.")
+@redis_options
+@click.option("--limit", type=click.IntRange(1, MOST), default=20, show_default=True, help="How many, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+def rejected(where: Where, limit: int, as_json: bool) -> None:
+    """Show the events that were refused lately, newest first: when, where, why, and their first bytes."""
+    import msgspec
+
+    from sidecar.cli import stored
+
+    refused = asyncio.run(stored.rejected(where.config(), limit))
+    found: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in refused]
+    if as_json:
+        for one in found:
+            click.echo(json.dumps(one, ensure_ascii=False))
+    elif not found:
+        click.echo("No event was refused lately.")
+    else:
+        _show(found)
+
+
+def _show(found: list[dict[str, Any]]) -> None:
+    """Print two lines for each: people search them with grep, so nothing is cut."""
+    for one in found:
+        reason = click.style(plain(one["reason"]), fg="red")
+        click.echo(f"{moment(one['time'])}  {plain(one['source'])}  {reason}  {plain(one['detail'])}")
+        click.echo(f"    {plain(one['payload'])}")

@@ -1,0 +1,64 @@
+"""`sidecar report`: the numbers of the sale until now, to read, to paste or to process."""
+
+import json
+from typing import Any
+
+import click
+
+from sidecar.cli.options import Where, reader_options
+from sidecar.cli.readers import reader
+from sidecar.cli.terminal import count, moment, plain, seconds
+
+PRODUCTS = 20
+
+
+@click.command(short_help="Show the numbers of the sale: a table, JSON or Markdown.")
+@reader_options
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON of GET /monitoring/benchmark.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, to paste it somewhere.")
+def report(where: Where, as_json: bool, as_markdown: bool) -> None:
+    """Show the numbers of the sale since the start of counting or the last clear."""
+    if as_json and as_markdown:
+        raise click.UsageError("--json and --markdown exclude each other")
+    document = reader(where).report()
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    elif as_markdown:
+        from sidecar.exposition.document import markdown
+
+        click.echo(markdown(document), nl=False)
+    else:
+        _show(document)
+
+
+def _show(document: dict[str, Any]) -> None:
+    from sidecar.cli import tables
+
+    console = tables.console()
+    peak = document["orders"]["per_second"]["peak"]
+    console.print(f"[bold]Flash sale report[/] · {_safe(document['instance'])} · {_period(document)}")
+    console.print(f"{count(document['average_per_second'])} orders a second on average, {count(peak)} at the peak\n")
+    parts = [
+        tables.orders(document),
+        tables.times(document, (("latency", "total"), ("processing", "total"))),
+        tables.products(document, PRODUCTS),
+    ]
+    parts += [table for table in (tables.failures(document), tables.queues(document)) if table.row_count]
+    for part in parts:
+        console.print(part)
+        console.print()
+    if document["orders"]["revenue"]:
+        console.print(tables.revenue(document))
+    console.print(tables.completeness(document))
+    if document["stale"]:
+        console.print("[yellow]These numbers are old: no daemon commits at the moment.[/]")
+
+
+def _period(document: dict[str, Any]) -> str:
+    return f"{moment(document['since'])} to {moment(document['until'])} ({seconds(document['duration_s'])})"
+
+
+def _safe(name: str) -> str:
+    from rich.markup import escape
+
+    return escape(plain(name))

@@ -1,0 +1,127 @@
+"""`sidecar run`: the daemon. Only here are signals known: SIGTERM and Ctrl-C stop, SIGHUP reads the settings again."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import Struct
+
+from sidecar.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sidecar.config import Config
+    from sidecar.service import Service
+
+# What a shell reports for a process ended by Ctrl-C.
+INTERRUPTED = 130
+# How long a second Ctrl-C lets connections close before the process is ended as it stands.
+AT_ONCE_SECONDS = 1.0
+
+
+@click.command(short_help="Run the daemon.")
+@click.option("--config", "config_file", metavar="FILE", help="The configuration file [or SIDECAR_CONFIG].")
+@click.option("--redis-url", metavar="URL", help="The Redis with the events and the metrics.")
+@click.option("--prefix", metavar="PREFIX", help="The prefix of the sidecar's keys.")
+@click.option("--http", metavar="HOST:PORT", help="Where HTTP listens.")
+@click.option("--ws", metavar="HOST:PORT", help="Where the WebSocket listens.")
+@click.option("--instance", metavar="NAME", help="The name of this sidecar in metrics [default: the host's].")
+@click.option("--embedded-redis", is_flag=True, help="Start a private Redis that ends with the daemon.")
+def run(
+    config_file: str | None,
+    redis_url: str | None,
+    prefix: str | None,
+    http: str | None,
+    ws: str | None,
+    instance: str | None,
+    embedded_redis: bool,
+) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C. SIGHUP reads the configuration again."""
+    if embedded_redis and redis_url:
+        raise ConfigError("--embedded-redis starts a Redis of its own: leave out --redis-url")
+    flags = {"redis.url": redis_url, "redis.prefix": prefix, "http.listen": http, "ws.listen": ws, "instance": instance}
+    settings = Settings(flags, config_file)
+    settings.load()  # what is wrong is said before anything starts
+    try:
+        asyncio.run(_run(settings, embedded_redis))
+    except asyncio.CancelledError:
+        raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+class Settings(Struct, frozen=True):
+    """Where the configuration of this process comes from, so that it can be read again."""
+
+    flags: dict[str, str | None]
+    config_file: str | None = None
+
+    def load(self) -> "tuple[Config, tuple[str, ...]]":
+        """Return configuration and warnings. Raises `ConfigError`."""
+        from sidecar import config
+
+        loaded = config.load(self.config_file, environ=os.environ, flags=self.flags)
+        return loaded.config, tuple(loaded.warnings)
+
+
+async def _run(settings: Settings, embedded_redis: bool) -> None:
+    """Start what was asked for and run the service until a signal."""
+    from sidecar.service import Service
+
+    async with AsyncExitStack() as stack:
+        if embedded_redis:
+            from sidecar.store.embedded import EmbeddedRedis
+
+            redis = await stack.enter_async_context(EmbeddedRedis())
+            settings.flags["redis.url"] = redis.url
+        config, warnings = settings.load()
+        log = logger(config)
+        for warning in warnings:
+            log.warning("configuration", detail=warning)
+        service = Service(config, log=log)
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, settings, config, log)
+        await service.run(stop)
+
+
+def logger(config: "Config") -> Any:
+    """Set up logging to stderr and return the logger."""
+    import structlog
+
+    from sidecar import logs
+
+    logs.configure(config.log.level, config.log.format, sys.stderr)
+    return structlog.get_logger()
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on SIGTERM and Ctrl-C; a second Ctrl-C cancels the calling task, and soon ends the process."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupt() -> None:
+        if stop.is_set():
+            task.cancel()
+            loop.call_later(AT_ONCE_SECONDS, os._exit, INTERRUPTED)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+
+
+def _reload(service: "Service", settings: Settings, running: "Config", log: Any) -> None:
+    """Apply what can change while running; a bad file leaves everything as it is."""
+    from sidecar import logs
+
+    try:
+        config, warnings = settings.load()
+    except ConfigError as exc:
+        log.error("configuration not reloaded, the running one stays", error=str(exc))
+        return
+    for warning in warnings:
+        log.warning("configuration", detail=warning)
+    applied, restart = service.reload(config)
+    logs.configure(config.log.level, running.log.format, sys.stderr)
+    log.info("configuration reloaded", applied=applied, needs_restart=restart)

@@ -1,0 +1,154 @@
+"""`sidecar simulate`: publish a made-up sale, to see the sidecar work or to rehearse the load."""
+
+import asyncio
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sidecar.cli.options import Where, redis_options
+from sidecar.cli.publishing import Publisher, Transport, destination, to_option, transport_option
+from sidecar.cli.terminal import count, plain, seconds
+
+if TYPE_CHECKING:
+    from sidecar.config import Config
+    from sidecar.simulation import Sale
+
+# As many messages as go to Redis in one round trip: bounded, so that Redis serves others in between.
+BATCH = 500
+# A pause shorter than this costs more than it smooths.
+TICK_SECONDS = 0.02
+# An event later than this is counted as late (contract: 5 s), so the sale would not look as planned.
+BEHIND_SECONDS = 2.0
+
+
+@click.command(short_help="Publish a made-up sale.")
+@redis_options
+@click.option("--rate", type=click.FloatRange(0.1, 20_000), default=50, show_default=True, help="Mean orders a second.")
+@click.option("--duration", type=click.FloatRange(1, 86_400), default=60, show_default=True, help="Seconds.")
+@click.option("--products", type=click.IntRange(1, 5000), default=8, show_default=True, help="Products on sale.")
+@click.option("--seed", type=int, help="The same number makes the same sale again [default: a random one].")
+@transport_option
+@to_option
+def simulate(
+    where: Where,
+    rate: float,
+    duration: float,
+    products: int,
+    seed: int | None,
+    transport: Transport | None,
+    to: str | None,
+) -> None:
+    """Publish a made-up sale: a rush, hot products that sell out, a slow payment provider, a restock."""
+    from sidecar.simulation import Sale
+
+    config = where.config()
+    chosen, name = destination(config.sources, transport, to)
+    chosen_seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    sale = Sale(seed=chosen_seed, rate=rate, duration=duration, products=products, start=time.time())
+    progress = _Progress(duration)
+    try:
+        asyncio.run(_publish(config, sale, chosen, name, progress))
+    except KeyboardInterrupt:
+        progress.interrupted = True
+    finally:
+        progress.close()
+    progress.tell(f"{chosen}:{name}", chosen_seed)
+
+
+async def _publish(config: "Config", sale: "Sale", transport: Transport, name: str, progress: "_Progress") -> None:
+    from sidecar.cli.redis_access import connected
+
+    async with connected(config.redis, key=name) as link:
+        await play(sale, Publisher(link, transport=transport, name=name), progress.add)
+
+
+async def play(
+    sale: "Sale", publisher: Publisher, sent: Callable[[list[dict[str, Any]], int, float], None] | None = None
+) -> None:
+    """Publish a sale in real time, from its `start`; `sent` gets the events, who heard them, and the delay."""
+    import msgspec
+
+    for offset, events in _batches(sale):
+        due = sale.start + offset
+        if due - time.time() > TICK_SECONDS:
+            await asyncio.sleep(due - time.time())
+        heard = await publisher.send([msgspec.json.encode(event) for event in events])
+        if sent:
+            sent(events, heard, time.time() - due)
+
+
+def _batches(sale: "Sale") -> Iterator[tuple[float, list[dict[str, Any]]]]:
+    """Group what happens within one tick, so that a fast sale costs few round trips; give the time of the last."""
+    batch: list[dict[str, Any]] = []
+    first = last = 0.0
+    for offset, event in sale:
+        if batch and (len(batch) >= BATCH or offset - first > TICK_SECONDS):
+            yield last, batch
+            batch = []
+        if not batch:
+            first = offset
+        batch.append(event)
+        last = offset
+    yield last, batch
+
+
+class _Progress:
+    """What was published so far, on a terminal with a bar."""
+
+    def __init__(self, duration: float) -> None:
+        self.interrupted = False
+        self._orders: Counter[str] = Counter()
+        self._events = 0
+        self._heard = 1
+        self._behind = 0.0
+        self._began = time.monotonic()
+        self._duration = duration
+        self._bar = self._open_bar() if sys.stderr.isatty() else None
+
+    def _open_bar(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+        bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        bar.add_task("connecting", total=self._duration)
+        bar.start()
+        return bar
+
+    def add(self, events: list[dict[str, Any]], heard: int, behind: float) -> None:
+        """Count what was sent."""
+        self._events += len(events)
+        self._orders.update(event["status"] for event in events if "status" in event)
+        self._heard = heard
+        self._behind = max(self._behind, behind)
+        if self._bar:
+            text = f"{count(self._orders['pending'])} orders, {count(self._events)} events"
+            elapsed = time.monotonic() - self._began
+            self._bar.update(self._bar.task_ids[0], completed=elapsed, description=text)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar:
+            self._bar.stop()
+
+    def tell(self, label: str, seed: int) -> None:
+        """Say what was published."""
+        elapsed = seconds(time.monotonic() - self._began)
+        end = "Interrupted: published" if self.interrupted else "Published"
+        click.echo(f"{end} {count(self._events)} events in {elapsed} to {plain(label)} (seed {seed}).")
+        orders = self._orders
+        outcome = ", ".join(f"{count(orders[status])} {status}" for status in ("success", "failed", "cancelled"))
+        click.echo(f"Orders: {count(orders['pending'])} accepted, {outcome}.")
+        if not self._heard:
+            _warn("nobody listened at the end: is the sidecar running, on this Redis and this name?")
+        if self._behind > BEHIND_SECONDS:
+            _warn(f"up to {seconds(self._behind)} behind the plan: this machine or Redis cannot publish so fast")
+
+
+def _warn(text: str) -> None:
+    click.secho(f"Warning: {text}", fg="yellow", err=True)

@@ -1,0 +1,68 @@
+"""What a sidecar keeps in Redis, for commands that read or clear it without asking the daemon."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sidecar import service
+from sidecar.cli.redis_access import connected, mended
+from sidecar.config import Config
+from sidecar.core.pending import Refused
+from sidecar.core.snapshot import Snapshot
+from sidecar.errors import RefusedError, UnavailableError
+from sidecar.store.redis import RedisStore, cleared_report
+
+# How long an owner may take for its next commit before `clear` answers anyway; its lease would end about then.
+OWNER_SECONDS = 5.0
+POLL_SECONDS = 0.05
+
+
+async def read(config: Config) -> Snapshot:
+    """Return the committed state as a Snapshot. Raises `SidecarError` if there is none."""
+    with mended():
+        return await service.read(config)
+
+
+async def clear(config: Config) -> dict[str, Any]:
+    """Clear the metrics, wait for the owner's next commit if there is one, and return the report."""
+    generation = secrets.token_hex(8)
+    async with _store(config) as store:
+        try:
+            totals = await store.clear(generation)
+        except RefusedError:
+            raise
+        except UnavailableError:
+            totals = await store.clear(generation)  # the answer was lost; the same generation clears once
+    await _owner_has_committed(config)
+    return cleared_report(totals)
+
+
+async def rejected(config: Config, limit: int) -> list[Refused]:
+    """Return the newest refused payloads."""
+    async with _store(config) as store:
+        return await store.rejected(limit)
+
+
+@asynccontextmanager
+async def _store(config: Config) -> AsyncIterator[RedisStore]:
+    store = service.store(config)
+    try:
+        with mended():
+            yield store
+    finally:
+        await store.close()
+
+
+async def _owner_has_committed(config: Config) -> None:
+    """Wait until the commit number has grown, or nobody holds the lease."""
+    checkpoint, lease = f"{config.redis.prefix}checkpoint", f"{config.redis.prefix}lease"
+    deadline = time.monotonic() + OWNER_SECONDS
+    async with connected(config.redis, key=checkpoint) as link:
+        number = await link.call("HGET", checkpoint, "n")
+        while time.monotonic() < deadline and await link.call("EXISTS", lease):
+            if await link.call("HGET", checkpoint, "n") != number:
+                return
+            await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,174 @@
+"""Snapshot -> rich tables, for `report` and `top`."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sidecar.cli.terminal import count, milliseconds, plain, seconds, share
+
+Document = dict[str, Any]
+BAR_CELLS = 10
+PIPE_WIDTH = 160
+WINDOWS = ("10s", "1m", "5m", "total")
+PERCENTILES = ("p50", "p90", "p95", "p99", "max")
+# Below this a product is about to sell out; a sale lasts minutes.
+SOON_SECONDS = 60
+
+
+def console() -> Console:
+    """Return the console; a pipe is wide, so that names stay whole for grep."""
+    plainly = Console(highlight=False)
+    return plainly if plainly.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def orders(document: Document) -> Table:
+    """Draw what became of the orders."""
+    found = document["orders"]
+    by_status = found["by_status"]
+    failed = by_status["failed"]
+    table = _table("failed", "pending", "cancelled", "in flight", "error rate", "fault rate", first="success")
+    table.add_row(
+        Text(count(by_status["success"]), "green"),
+        Text(count(failed), "red" if failed else ""),
+        count(by_status["pending"]),
+        count(by_status["cancelled"]),
+        count(found["in_flight"]),
+        share(found["error_rate"]["total"]),
+        share(found["fault_rate"]["total"]),
+    )
+    return table
+
+
+def rates(document: Document) -> Table:
+    """Draw throughput and error rates by window."""
+    found = document["orders"]
+    table = _table(*WINDOWS, first="window")
+    table.add_row("orders / s", *(count(found["per_second"][window]) for window in WINDOWS))
+    table.add_row("error rate", *(share(found["error_rate"][window]) for window in WINDOWS))
+    table.add_row("fault rate", *(_alarm(found["fault_rate"][window]) for window in WINDOWS))
+    return table
+
+
+def times(document: Document, rows: Iterable[tuple[str, str]]) -> Table:
+    """Draw percentiles; `rows` are (latency or processing, window)."""
+    table = _table("count", "avg", *PERCENTILES, first="time")
+    for name, window in rows:
+        summary = document[f"{name}_ms"][window]
+        figures = (milliseconds(summary[figure]) for figure in ("avg", *PERCENTILES))
+        table.add_row(name if window == "total" else f"{name} {window}", count(summary["count"]), *figures)
+    return table
+
+
+def products(document: Document, limit: int) -> Table:
+    """Draw the busiest products with what is left of their stock."""
+    by_product, inventory = document["orders"]["by_product"], document["inventory"]
+    names = sorted(by_product.keys() | inventory.keys(), key=lambda name: (-_finished(by_product.get(name)), name))
+    table = _table("sold", "failed", "stock", "", "sold / s", "sells out in", first="product")
+    for name in names[:limit]:
+        sold, stock = by_product.get(name), inventory.get(name)
+        units = sold["units"] if sold else 0
+        table.add_row(
+            Text(plain(name), overflow="ellipsis", no_wrap=True),
+            count(units),
+            count(sold["failed"] if sold else 0),
+            _units(stock),
+            bar(stock["stock"], units) if stock else "",
+            count(stock["depletion_per_second"]) if stock else count(None),
+            _sell_out(stock),
+        )
+    if len(names) > limit:
+        table.caption = f"and {len(names) - limit:,} more"
+    return table
+
+
+def failures(document: Document) -> Table:
+    """Draw why orders failed, the most frequent reason first."""
+    reasons = document["orders"]["failed_by_reason"]
+    table = _table("orders", first="failed because")
+    for reason in sorted(reasons, key=lambda name: (-reasons[name], name))[:10]:
+        table.add_row(plain(reason), count(reasons[reason]))
+    return table
+
+
+def queues(document: Document) -> Table:
+    """Draw the queues."""
+    fields = ("waiting", "active", "delayed", "failed", "completed")
+    table = _table(*fields, first="queue")
+    for name, queue in sorted(document["queues"].items()):
+        table.add_row(plain(name), *(count(queue[field]) for field in fields))
+    return table
+
+
+def queue_lengths(document: Document) -> Text:
+    """Say in a line how much waits in each queue."""
+    text = Text("queue ", "bold")
+    parts = [
+        f"{plain(name)} {count(queue['waiting'])} waiting, {count(queue['active'])} active"
+        for name, queue in sorted(document["queues"].items())
+    ]
+    return text.append(" · ".join(parts) or "unknown", "not bold")
+
+
+def completeness(document: Document) -> Text:
+    """Say in a line how much of what was published was counted."""
+    found = document["completeness"]
+    ratio, missed = found["ratio"], found["missed"]
+    text = Text("completeness ", "bold")
+    text.append(share(ratio), "green" if ratio == 1 else "yellow" if ratio is None else "red")
+    parts = [f"{count(found['received'])} received", f"{count(missed)} missed"]
+    parts += [f"{count(found[name])} {name}" for name in ("duplicates", "late", "invalid", "ignored") if found[name]]
+    if found["blind_s"]:
+        parts.append(f"{seconds(found['blind_s'])} without a connection")
+    return text.append("  " + " · ".join(parts), "not bold")
+
+
+def revenue(document: Document) -> Text:
+    """Name the revenue, by currency."""
+    amounts = document["orders"]["revenue"]
+    text = Text("revenue ", "bold")
+    return text.append(
+        " · ".join(f"{amount} {plain(currency)}" for currency, amount in sorted(amounts.items())), "not bold"
+    )
+
+
+def bar(stock: int, sold: int) -> Text:
+    """Draw what is left of what there was to sell."""
+    left = max(stock, 0) / max(stock + sold, 1)
+    cells = min(BAR_CELLS, round(left * BAR_CELLS)) or (1 if stock > 0 else 0)
+    colour = "green" if left > 0.5 else "yellow" if left > 0.15 else "red"
+    return Text("█" * cells, colour).append("░" * (BAR_CELLS - cells), "dim")
+
+
+def _table(*columns: str, first: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _finished(product: Document | None) -> int:
+    return product["success"] + product["failed"] if product else 0
+
+
+def _units(stock: Document | None) -> Text:
+    if stock is None:
+        return Text(count(None))
+    return Text(count(stock["stock"]), "bold red" if stock["stock"] < 0 else "")
+
+
+def _sell_out(stock: Document | None) -> Text:
+    """Say when the stock is gone, if it is not."""
+    if stock and stock["stock"] <= 0:
+        return Text("oversold" if stock["stock"] < 0 else "sold out", "bold red" if stock["stock"] < 0 else "red")
+    left = stock["sell_out_in_s"] if stock else None
+    return Text(seconds(left), "yellow" if left is not None and left < SOON_SECONDS else "")
+
+
+def _alarm(rate: float | None) -> Text:
+    """Faults are what an operator must see."""
+    return Text(share(rate), "bold red" if rate else "")

@@ -1,0 +1,53 @@
+"""Numbers, times and names as people read them. Unknown is a dash, never 0."""
+
+from datetime import UTC, datetime
+
+UNKNOWN = "-"
+
+
+def plain(text: object) -> str:
+    """Return a name from outside without control characters: it must not steer the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in str(text))
+
+
+def count(value: float | None) -> str:
+    """Write a number with separators, a fraction only where it is small."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.1f}" if isinstance(value, float) and value < 100 else f"{value:,.0f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Write a duration given in milliseconds, in the unit that fits."""
+    if value is None:
+        return UNKNOWN
+    if value < 1:
+        return f"{value * 1000:.0f} µs"
+    if value < 1000:
+        return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+    return f"{value / 1000:.2f} s" if value < 60_000 else seconds(value / 1000)
+
+
+def seconds(value: float | None) -> str:
+    """Write a duration given in seconds: `45 s`, `2 min 12 s`, `3 h 5 min`."""
+    if value is None:
+        return UNKNOWN
+    if value < 60:
+        return f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def share(value: float | None) -> str:
+    """Write a ratio in percent. What is not quite 0 or 1 does not look as if it were."""
+    if value is None:
+        return UNKNOWN
+    percent = value * 100
+    if percent in (0, 100):
+        return f"{percent:.0f} %"
+    return f"{percent:.1f} %" if 10 <= percent < 99 else f"{min(max(percent, 0.01), 99.99):.2f} %"
+
+
+def moment(ts: float | None) -> str:
+    """Write a Unix time in UTC."""
+    return UNKNOWN if ts is None else datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

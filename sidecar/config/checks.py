@@ -1,0 +1,130 @@
+"""What each setting may be, and what settings ask of each other. Problems are found in the order of the file."""
+
+import itertools
+import re
+from collections.abc import Iterator
+
+from sidecar import redis_url
+from sidecar.config.flat import flatten
+from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, Config
+from sidecar.core.events import MAX_ID_BYTES
+from sidecar.errors import ConfigError
+
+# Below 10 ms Redis does little else than commit; above a minute a crash loses too much pub/sub.
+COMMIT_INTERVAL_SECONDS = (0.01, 60.0)
+# A lease must outlive a slow commit or two, and the jitter of a busy machine.
+LEASE_INTERVALS = 3
+MIN_LEASE_SECONDS = 0.2
+MIN_SLOW_CLIENT_SECONDS = 0.1
+MAX_NEW_SERIES_HOLD_SECONDS = 3600.0
+
+Problem = tuple[str, str]
+
+
+def problems(config: Config) -> Iterator[Problem]:
+    """Yield (dotted name, what is wrong and how to mend it)."""
+    yield from _redis(config)
+    yield from _sources(config)
+    yield from _servers(config)
+    yield from _metrics(config)
+    yield from _timing(config)
+    yield from _names(config)
+    for name, value, allowed in (
+        ("log.level", config.log.level, LOG_LEVELS),
+        ("log.format", config.log.format, LOG_FORMATS),
+    ):
+        if value not in allowed:
+            yield name, f"must be one of {', '.join(allowed)}"
+
+
+def _redis(config: Config) -> Iterator[Problem]:
+    prefix = config.redis.prefix
+    if not prefix or any(character.isspace() for character in prefix):
+        yield "redis.prefix", "must not be empty and must not contain whitespace"
+    try:
+        target = redis_url.parse(config.redis.url)
+    except ConfigError as exc:
+        yield "redis.url", str(exc).removeprefix("redis.url ")
+        return
+    if config.redis.ca_file and not target.tls:
+        yield "redis.ca_file", "is only used with TLS: let redis.url start with rediss://"
+    if target.kind == "cluster":
+        yield from _cluster(prefix, config.sources.streams)
+
+
+def _cluster(prefix: str, streams: tuple[str, ...]) -> Iterator[Problem]:
+    """On a Cluster a stream and what counts it must live and fail over together, so in one slot."""
+    tag = hash_tag(prefix) or next(filter(None, map(hash_tag, streams)), "flash_sale")
+    names = f'name them with one tag, as in redis.prefix "{{{tag}}}:metrics:" and sources.streams "{{{tag}}}:events"'
+    if not hash_tag(prefix):
+        yield "redis.prefix", f"needs a hash tag on a Redis Cluster: {names}"
+    for stream in streams:
+        if hash_tag(stream) != hash_tag(prefix):
+            yield "sources.streams", f'must carry the hash tag of redis.prefix on a Redis Cluster; "{stream}": {names}'
+
+
+def hash_tag(key: str) -> str:
+    """Return the part between the first `{` and the next `}` that Redis Cluster hashes; empty if there is none."""
+    found = re.search(r"\{([^}]*)\}", key)
+    return found[1] if found else ""
+
+
+def _sources(config: Config) -> Iterator[Problem]:
+    if not config.sources.pubsub and not config.sources.streams:
+        yield "sources.streams", "and sources.pubsub are both empty: name at least one channel or stream"
+    if any("*" in name for name in config.sources.streams):
+        yield "sources.streams", "cannot hold patterns: only sources.pubsub takes names with *"
+
+
+def _servers(config: Config) -> Iterator[Problem]:
+    addresses = {}
+    for name, text in (("http.listen", config.http.listen), ("ws.listen", config.ws.listen)):
+        try:
+            addresses[name] = redis_url.split_host_port(text)
+        except ValueError as exc:
+            yield name, f"must be HOST:PORT: {exc}"
+            continue
+        if not addresses[name][0] or any(character.isspace() for character in text):
+            yield name, "must be HOST:PORT: to listen on every address write 0.0.0.0:PORT or [::]:PORT"
+    if len(set(addresses.values())) < len(addresses) and addresses["ws.listen"][1]:
+        yield "ws.listen", "must differ from http.listen: each server needs a port of its own"
+    if config.ws.max_clients < 1:
+        yield "ws.max_clients", "must be at least 1"
+    if config.ws.slow_client_timeout < MIN_SLOW_CLIENT_SECONDS:
+        yield "ws.slow_client_timeout", "must be at least 100ms"
+
+
+def _metrics(config: Config) -> Iterator[Problem]:
+    buckets = config.metrics.buckets
+    if not buckets or buckets[0] <= 0 or any(low >= high for low, high in itertools.pairwise(buckets)):
+        yield "metrics.buckets", "must be positive numbers of seconds in ascending order"
+    if config.metrics.max_products < 1:
+        yield "metrics.max_products", "must be at least 1"
+    if config.metrics.max_products < len(config.products):
+        yield "metrics.max_products", f"must be at least the number of products listed, {len(config.products)}"
+    if config.metrics.new_series_hold > MAX_NEW_SERIES_HOLD_SECONDS:
+        yield "metrics.new_series_hold", "must be at most 1h"
+
+
+def _timing(config: Config) -> Iterator[Problem]:
+    low, high = COMMIT_INTERVAL_SECONDS
+    if not low <= config.commit_interval <= high:
+        yield "commit_interval", "must be from 10ms to 60s"
+    least = max(MIN_LEASE_SECONDS, LEASE_INTERVALS * config.commit_interval)
+    if config.lease < least:
+        yield "lease", f"must be at least {least:g}s: three times commit_interval, and no less than 200ms"
+
+
+def _names(config: Config) -> Iterator[Problem]:
+    if not re.fullmatch("[A-Z]{3}", config.currency):
+        yield "currency", "must be three capital letters (ISO 4217), such as EUR"
+    for name in ("products", "refusals", "sources.pubsub", "sources.streams"):
+        values = flatten(config)[name]
+        if "" in values:
+            yield name, "must not contain an empty name"
+        if len(set(values)) < len(values):
+            twice = next(value for value in values if values.count(value) > 1)
+            yield name, f'names "{twice}" twice'
+    for name in config.products:
+        if len(name.encode()) > MAX_ID_BYTES:
+            yield "products", f'has a name longer than {MAX_ID_BYTES} bytes, which starts with "{name[:20]}"'

@@ -1,0 +1,58 @@
+"""The configuration as a flat list of dotted names, and back."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from sidecar.config.structs import Config
+
+PREFIX = "SIDECAR_"
+
+
+def schema() -> dict[str, Any]:
+    """Return every setting's type by its dotted name, in the order of the structs."""
+    return dict(_walk_types(Config, ""))
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """Return every setting's value by its dotted name. Secrets are `Secret`, whose repr shows nothing."""
+    return dict(_walk_values(config, ""))
+
+
+def unflatten(values: Mapping[str, Any]) -> Config:
+    """Build a configuration from some settings by dotted name; the others keep their defaults."""
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, _, last = name.rpartition(".")
+        sections.setdefault(section, {})[last] = value
+    top = sections.pop("", {})
+    types = {field.name: field.type for field in msgspec.structs.fields(Config)}
+    return Config(**top, **{name: types[name](**settings) for name, settings in sections.items()})
+
+
+def diff(old: Config, new: Config) -> list[str]:
+    """Return the dotted names whose values differ."""
+    before, after = flatten(old), flatten(new)
+    return [name for name, value in after.items() if value != before[name]]
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + name.upper().replace(".", "_")
+
+
+def _walk_types(struct: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, Any]]:
+    for field in msgspec.structs.fields(struct):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from _walk_types(field.type, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, field.type
+
+
+def _walk_values(struct: msgspec.Struct, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in msgspec.structs.asdict(struct).items():
+        if isinstance(value, msgspec.Struct):
+            yield from _walk_values(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

@@ -1,0 +1,96 @@
+"""Load the configuration: flags, then SIDECAR_* variables, then the file, then defaults."""
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sidecar.config.checks import problems
+from sidecar.config.flat import PREFIX, schema, unflatten, variable
+from sidecar.config.nearest import did_you_mean, nearest, unknown_setting
+from sidecar.config.structs import Config, Secret
+from sidecar.config.values import Raw, convert
+from sidecar.config.yaml_file import read_file
+from sidecar.errors import ConfigError
+
+FILE_VARIABLE = PREFIX + "CONFIG"
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A checked configuration, and what a person should know about its sources."""
+
+    config: Config
+    warnings: tuple[str, ...] = ()
+
+
+def load(path: str | None, *, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Loaded:
+    """Merge every source and check the result.
+
+    `path` is the file of `--config`, before the one of `SIDECAR_CONFIG`; `flags` are texts by dotted name, `None`
+    where the flag was not given. Raises `ConfigError` for the first problem.
+    """
+    path = path or environ.get(FILE_VARIABLE)
+    raws = read_file(path) if path else {}
+    raws |= {name: (environ[variable(name)], variable(name)) for name in schema() if variable(name) in environ}
+    raws |= {name: (text, "command line") for name, text in (flags or {}).items() if text is not None}
+    values = _secrets({name: _value(name, raw, origin) for name, (raw, origin) in raws.items()})
+    if not values.get("instance"):
+        values["instance"] = socket.gethostname()
+    config = unflatten(values)
+    for name, problem in problems(config):
+        raise ConfigError(_located(name, problem, raws))
+    return Loaded(config, _warnings(environ))
+
+
+def _value(name: str, raw: Raw, origin: str) -> Any:
+    """Convert one raw value, or say where it is wrong."""
+    kinds = schema()
+    if name not in kinds:
+        raise ConfigError(f"{origin}: {unknown_setting(name, kinds)}")
+    try:
+        return convert(raw, kinds[name])
+    except ValueError as exc:
+        raise ConfigError(f"{origin}: {name} {exc}") from None
+
+
+def _secrets(values: dict[str, Any]) -> dict[str, Any]:
+    """Read the secrets that stand in files of their own."""
+    found = dict(values)
+    for name, kind in schema().items():
+        file = values.get(f"{name}_file")
+        if kind is not Secret or not file:
+            continue
+        if values.get(name):
+            raise ConfigError(f"{name} and {name}_file are both set: keep one of them")
+        try:
+            found[name] = Secret(Path(file).read_text(encoding="utf-8").rstrip("\r\n"))
+        except (OSError, UnicodeDecodeError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
+            raise ConfigError(f"{name}_file: cannot read {file}: {reason}") from None
+        if not found[name]:
+            raise ConfigError(f"{name}_file: {file} is empty")  # an empty token would open what it should close
+    return found
+
+
+def _located(name: str, problem: str, raws: Mapping[str, tuple[Raw, str]]) -> str:
+    """Say where a refused value stands, and show it where it is short and cannot hold a password."""
+    if name not in raws:
+        return f"{name} {problem}"
+    raw, origin = raws[name]
+    shown = isinstance(raw, str) and len(raw) <= 100 and name != "redis.url" and "\n" not in raw
+    return f"{origin}: {name} {problem}" + (f', not "{raw}"' if shown else "")
+
+
+def _warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Name SIDECAR_* variables that set nothing; Kubernetes injects such names, so they are no error."""
+    known = [FILE_VARIABLE, *map(variable, schema())]
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    return tuple(f"unknown environment variable {name}{did_you_mean(_like(name, known))}" for name in unknown)
+
+
+def _like(name: str, known: list[str]) -> str | None:
+    """Return the most similar variable, going by what follows the prefix that all of them share."""
+    found = nearest(name.removeprefix(PREFIX), [other.removeprefix(PREFIX) for other in known])
+    return found and PREFIX + found

@@ -1,0 +1,63 @@
+"""Text to values: what a setting may look like in a file, a variable or a flag, by the type of its field."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sidecar.config.structs import Seconds, Secret
+
+# As read from a source: the text of a scalar, or the texts of a list.
+Raw = str | list[str]
+
+UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|h|)")
+BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def convert(raw: Raw, kind: Any) -> Any:
+    """Return the value of type `kind`. Raises `ValueError` with what it must be, not with what it was."""
+    if kind in (tuple[str, ...], tuple[float, ...]):
+        parts = raw if isinstance(raw, list) else [part.strip() for part in raw.split(",") if part.strip()]
+        return tuple(parts if kind == tuple[str, ...] else map(_number, parts))
+    if isinstance(raw, list):
+        raise ValueError("must be a single value, not a list")
+    return SCALARS[kind](raw)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError("must be a list of numbers")
+    return value
+
+
+def _integer(text: str) -> int:
+    if not re.fullmatch(r"[+-]?\d{1,18}", text.replace("_", ""), re.ASCII):
+        raise ValueError("must be a whole number")
+    return int(text.replace("_", ""))
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in BOOLEANS:
+        raise ValueError("must be true or false")
+    return BOOLEANS[text.lower()]
+
+
+def _seconds(text: str) -> Seconds:
+    found = DURATION.fullmatch(text.strip())
+    if not found:
+        raise ValueError("must be a duration such as 500ms, 5s, 2m or 1h, or a number of seconds")
+    return Seconds(float(found[1]) * UNITS[found[2]])
+
+
+SCALARS: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    Secret: Secret,
+    int: _integer,
+    bool: _boolean,
+    Seconds: _seconds,
+}

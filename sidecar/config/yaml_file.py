@@ -1,0 +1,80 @@
+"""A configuration file: YAML to settings by dotted name, each with the line it stands on.
+
+Values are taken as the text in the file, not as what YAML 1.1 guesses: a product named `no` or 0123 keeps its name.
+No message quotes a value, since it may be a secret.
+"""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from sidecar.config.flat import schema
+from sidecar.config.nearest import unknown_setting
+from sidecar.config.values import Raw
+from sidecar.errors import ConfigError
+
+NULL = "tag:yaml.org,2002:null"
+
+
+def read_file(path: str) -> dict[str, tuple[Raw, str]]:
+    """Return raw values and their origin (`path:line`) by dotted name. Raises `ConfigError`."""
+    try:
+        root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as exc:
+        raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: is not UTF-8 text") from exc
+    except yaml.YAMLError as exc:
+        raise ConfigError(_syntax(path, exc)) from None  # its text quotes the file
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply") from None
+    settings: dict[str, tuple[Raw, str]] = {}
+    if root is not None and root.tag != NULL:
+        _read_mapping(root, "", path, settings)
+    return settings
+
+
+def _read_mapping(node: yaml.Node, section: str, path: str, settings: dict[str, tuple[Raw, str]]) -> None:
+    """Collect the settings of a section and those below it."""
+    if node.tag == NULL:
+        return
+    if not isinstance(node, yaml.MappingNode):
+        what = f'"{section}" is a section' if section else "a configuration consists of settings"
+        raise ConfigError(f"{_origin(path, node)}: {what}: write `name: value` lines" + (" below it" * bool(section)))
+    known = schema()
+    for key, value in node.value:
+        origin = _origin(path, key)
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError(f"{origin}: the name of a setting must be a plain word")
+        name = f"{section}.{key.value}" if section else key.value
+        if any(other.startswith(f"{name}.") for other in known):
+            _read_mapping(value, name, path, settings)
+        elif name not in known:
+            raise ConfigError(f"{origin}: {unknown_setting(name, known)}")
+        elif name in settings:
+            raise ConfigError(f"{origin}: {name} is set twice, first at {settings[name][1]}")
+        elif value.tag != NULL:
+            settings[name] = (_raw(value, name, origin), origin)
+
+
+def _raw(node: yaml.Node, name: str, origin: str) -> Raw:
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        return [str(item.value) for item in node.value]
+    raise ConfigError(f"{origin}: {name} must be a value or a list of values")
+
+
+def _origin(path: str, node: yaml.Node) -> str:
+    return f"{path}:{node.start_mark.line + 1}"
+
+
+def _syntax(path: str, exc: yaml.YAMLError) -> str:
+    """Say what is wrong, without the quoted piece of the file: `password: *x` is an unknown alias."""
+    if not isinstance(exc, yaml.MarkedYAMLError) or exc.problem_mark is None:
+        return f"{path}: is not valid YAML"
+    problem = re.sub(r"\s*'.*'", "", exc.problem or "is not valid YAML")
+    return (
+        f"{path}:{exc.problem_mark.line + 1}: not valid YAML: {problem} (a value with special characters needs quotes)"
+    )

@@ -1,0 +1,244 @@
+"""One connection to Redis, which never connects again by itself: what was learnt through it stays true while it lives.
+
+redis-py makes the connection (URLs, TLS, authentication, RESP); its client, pool and PubSub are not used, because
+their retries send a command again after a lost answer, and their reading loops take a dead link for silence.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterable
+from typing import Any, Self
+
+from redis import exceptions
+from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from sidecar.errors import AccessError, RefusedError, UnavailableError
+from sidecar.redis_url import RedisTarget, join_host_port
+
+CONNECT_SECONDS = 1.0
+REPLY_SECONDS = 3.0
+# The kernel gives a dead link up after 5 s; without these it takes a quarter of an hour.
+KEEPALIVE = {
+    socket.TCP_KEEPIDLE: 5,
+    socket.TCP_KEEPINTVL: 2,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 5000,
+}
+READ_BYTES = 1 << 16
+_ACCESS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
+_LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
+
+
+class _Parser(_AsyncHiredisParser):
+    """redis-py's parser, which also hands out everything that has already arrived."""
+
+    def drain(self, limit: int) -> list[Any]:
+        """Return up to `limit` replies that need no waiting."""
+        reader: Any = self._reader
+        replies: list[Any] = []
+        while reader is not None and len(replies) < limit and (reply := reader.gets()) is not NOT_ENOUGH_DATA:
+            replies.append(reply)
+        return replies
+
+
+class Link:
+    """One socket. A call that fails closes it, except where Redis answered with an error."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._busy = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, target: RedisTarget, *, key: str = "", ca_file: str = "") -> Self:
+        """Connect to the server that holds `key`.
+
+        Raises UnavailableError, or AccessError where user or password are refused.
+        """
+        if target.kind == "unix":
+            return await cls._connect(target, ca_file, path=target.path)
+        host, port = await _locate(cls, target, key, ca_file)
+        return await cls._connect(target, ca_file, host=host, port=port)
+
+    @classmethod
+    async def _connect(cls, target: RedisTarget, ca_file: str, *, auth: bool = True, **where: Any) -> Self:
+        options: dict[str, Any] = {
+            "db": target.db if auth else 0,
+            "username": (target.username or None) if auth else None,
+            "password": (target.password or None) if auth else None,
+            "protocol": 2,  # redis-py 8.1 hands out closed connections under RESP3 (redis-py#4252)
+            "retry": Retry(NoBackoff(), 0),
+            "parser_class": _Parser,
+            "socket_timeout": REPLY_SECONDS,
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_read_size": READ_BYTES,
+            "client_name": "flash-sale-sidecar" if auth else None,
+            **where,
+        }
+        if "path" in where:
+            connection: Any = UnixDomainSocketConnection(**options)
+        else:
+            options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
+            if target.tls:
+                connection = SSLConnection(**options, ssl_ca_certs=ca_file or None, ssl_cert_reqs="required")
+            else:
+                connection = Connection(**options)
+        name = where.get("path") or join_host_port(where["host"], where["port"])
+        try:
+            async with asyncio.timeout(2 * REPLY_SECONDS):
+                await connection.connect()
+        except (*_LOST, exceptions.RedisError, ssl.SSLError) as exc:
+            await _abandon(connection)
+            raise _translated(exc, f"Redis at {name}") from exc
+        return cls(connection)
+
+    async def call(self, *command: Any) -> Any:
+        """Send one command and return its reply.
+
+        Raises UnavailableError when no reply came, RefusedError or AccessError when Redis answered with an error.
+        """
+        reply = (await self.calls([command]))[0]
+        if isinstance(reply, Exception):
+            raise _translated(reply, f"{command[0]}") from reply
+        return reply
+
+    async def calls(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+        """Send commands in one write and return their replies; an error reply stands in its place as a value."""
+        commands = list(commands)
+        async with self._busy:
+            try:
+                async with asyncio.timeout(REPLY_SECONDS):
+                    await self._connection.send_packed_command(
+                        self._connection.pack_commands(commands), check_health=False
+                    )
+                    return [await self._reply() for _ in commands]
+            except BaseException as exc:
+                # A reply may still be on its way: nobody may take it for the answer to the next command.
+                await self.close()
+                if isinstance(exc, (*_LOST, exceptions.RedisError)):
+                    raise _translated(exc, "Redis") from exc
+                raise
+
+    async def send(self, *command: Any) -> None:
+        """Send a command whose reply `arrived` will return."""
+        try:
+            async with asyncio.timeout(REPLY_SECONDS):
+                await self._connection.send_packed_command(
+                    self._connection.pack_commands([command]), check_health=False
+                )
+        except _LOST as exc:
+            await self.close()
+            raise _translated(exc, "Redis") from exc
+
+    async def arrived(self, *, limit: int, seconds: float) -> list[Any]:
+        """Wait up to `seconds` for a reply and return it with all that came along, at most `limit`; `[]` if none came.
+
+        Safe to cancel: what has arrived stays for the next call.
+        """
+        if replies := self.drained(limit):
+            return replies
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                await self._connection._parser.read_from_socket()
+        except TimeoutError as exc:
+            # The kernel's ETIMEDOUT is a TimeoutError as well: it means a dead link, not silence.
+            if deadline.expired():
+                return []
+            await self.close()
+            raise _translated(exc, "Redis") from exc
+        except (*_LOST, exceptions.RedisError) as exc:
+            await self.close()
+            raise _translated(exc, "Redis") from exc
+        return self.drained(limit)
+
+    def drained(self, limit: int) -> list[Any]:
+        """Return up to `limit` replies that have arrived, without waiting."""
+        replies: list[Any] = self._connection._parser.drain(limit)
+        return replies
+
+    async def close(self) -> None:
+        """Close the socket; never raises, never waits long."""
+        await _abandon(self._connection)
+
+    @property
+    def closed(self) -> bool:
+        """True once the socket is gone."""
+        return not self._connection.is_connected
+
+    async def replid(self) -> str:
+        """Return the `master_replid` this connection reads under.
+
+        Raises UnavailableError if the server is not a master.
+        """
+        info = parse_info(await self.call("INFO", "replication"))
+        if info.get("role") != "master":
+            raise UnavailableError("this Redis is a replica; waiting until a master answers here")
+        return info.get("master_replid", "")
+
+    async def _reply(self) -> Any:
+        try:
+            return await self._connection.read_response(disconnect_on_error=False)
+        except exceptions.ResponseError as exc:
+            return exc
+
+
+def parse_info(reply: bytes) -> dict[str, str]:
+    """Read the reply of INFO."""
+    lines = (line.partition(":") for line in reply.decode("utf-8", "replace").splitlines() if ":" in line)
+    return {name: value for name, _, value in lines}
+
+
+async def _locate(link: type[Link], target: RedisTarget, key: str, ca_file: str) -> tuple[str, int]:
+    """Return the address of the server that holds `key`."""
+    if target.kind == "tcp":
+        return target.addresses[0]
+    failure: UnavailableError | None = None
+    for host, port in target.addresses:
+        try:
+            guide = await link._connect(target, ca_file, auth=target.kind == "cluster", host=host, port=port)
+            try:
+                return await (_master if target.kind == "sentinel" else _node)(guide, target, key, (host, port))
+            finally:
+                await guide.close()
+        except UnavailableError as exc:
+            failure = exc
+    raise UnavailableError(f"no server of {target.display} knows where to go; the last one said: {failure}")
+
+
+async def _master(sentinel: Link, target: RedisTarget, key: str, asked: tuple[str, int]) -> tuple[str, int]:
+    reply = await sentinel.call("SENTINEL", "get-master-addr-by-name", target.service)
+    if reply is None:
+        raise UnavailableError(f"the Sentinel at {join_host_port(*asked)} knows no service {target.service!r}")
+    return reply[0].decode(), int(reply[1])
+
+
+async def _node(node: Link, target: RedisTarget, key: str, asked: tuple[str, int]) -> tuple[str, int]:
+    slot = await node.call("CLUSTER", "KEYSLOT", key)
+    for first, last, master, *_ in await node.call("CLUSTER", "SLOTS"):
+        if first <= slot <= last:
+            return master[0].decode() or asked[0], int(master[1])
+    raise UnavailableError(f"no node of the Cluster serves the slot of {key!r}")
+
+
+async def _abandon(connection: Any) -> None:
+    try:
+        await connection.disconnect(nowait=True)
+    except (TimeoutError, exceptions.RedisError, OSError):
+        pass
+
+
+def _translated(exc: BaseException, what: str) -> Exception:
+    """Return the exception of ours for one of redis-py's or the system's."""
+    text = str(exc) or type(exc).__name__
+    if isinstance(exc, _ACCESS) or text.startswith(("WRONGPASS", "NOAUTH", "NOPERM")):
+        return AccessError(
+            f"{what} refuses this user: {text}; check redis.url, redis.username, redis.password and the server's ACL"
+        )
+    if isinstance(exc, exceptions.BusyLoadingError) or (
+        isinstance(exc, exceptions.ResponseError) and not isinstance(exc, _LOST)
+    ):
+        return RefusedError(f"{what}: {text}")
+    return UnavailableError(f"{what} does not answer: {text}")

@@ -1,0 +1,315 @@
+"""The Aggregator: the only mutable thing. Batches go in, `committed` and `pending` come of it.
+
+Pending is kept apart for streams, which can be read again, and pub/sub, which cannot. Sequence windows live on as
+events come; `windows` are their committed dumps, `unsaved` those that changed since.
+"""
+
+from collections.abc import Iterable, Mapping
+from random import Random
+from typing import Literal
+
+from msgspec import Struct
+
+from sidecar.core.batch import Batch
+from sidecar.core.counting import Count
+from sidecar.core.decode import decode
+from sidecar.core.events import Event, Rejection
+from sidecar.core.labels import Labels
+from sidecar.core.parts import Attendance, Minute, Reading
+from sidecar.core.pending import Pending, Refused
+from sidecar.core.sequence import Sequences
+from sidecar.core.snapshot import Exemplar
+from sidecar.core.state import HISTORY_SECONDS, Rules, State
+
+Kind = Literal["stream", "pubsub"]
+WINDOW = "w:"
+CLOCK_WINDOW_SECONDS = 60.0
+
+
+class Clock(Struct):
+    """How far a producer's clock is from ours: the least of `arrival - ts` in the running minute."""
+
+    offset_seconds: float
+    since: float
+
+
+class Flight(Struct, frozen=True):
+    """What one commit carries: pending as it was taken, and the parts it touches in absolute values."""
+
+    stream: Pending
+    pubsub: Pending
+    merged: State
+    windows: dict[str, bytes | None]
+    removed: list[tuple[str, object]]
+
+
+class Aggregator:
+    """Count batches; freeze what is pending into a flight; keep what was committed."""
+
+    def __init__(self, rules: Rules, random: Random) -> None:
+        self._rules = rules
+        self._random = random
+        self.committed = State()
+        self.windows: dict[str, bytes] = {}
+        self.born: dict[tuple[str, str], float] = {}
+        self.exemplars: dict[tuple[str, str, int], Exemplar] = {}
+        self.clocks: dict[str, Clock] = {}
+        self.unknown_fields: set[str] = set()
+        self._unsaved: dict[str, bytes | None] = {}
+        self._sequences: dict[str, Sequences] = {}
+        self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
+        self._labels = Labels(rules)
+
+    def adopt(self, rules: Rules) -> None:
+        """Count by other rules from now on."""
+        self._rules = rules
+        self._relearn()
+
+    def pending_events(self) -> int:
+        """Return how many events are counted and not frozen."""
+        return sum(sum(p.state.total.tallies["received"].values()) for p in self._pending.values())
+
+    def apply(self, batch: Batch, now: float) -> None:
+        """Count a batch."""
+        kind = kind_of(batch.source)
+        pending = self._pending[kind]
+        decoded = decode(batch.payloads, batch.arrivals)
+        self.unknown_fields |= decoded.unknown_fields
+        count = Count(pending, labels=self._labels, rules=self._rules, exemplars=self.exemplars)
+        received = 0
+        for event, arrival in zip(decoded.events, decoded.arrivals, strict=True):
+            if event.producer is not None and not self._attend(batch.source, pending, event, arrival, now):
+                continue
+            if event.type != "heartbeat":
+                received += 1
+                count.add(event, arrival)
+        count.finish(now)
+        received += sum(self._refuse(batch.source, pending, refused, now) for refused in decoded.rejections)
+        for _ in range(batch.empty):
+            lacking = Rejection("missing_field", "e: the stream entry has no such field", b"", now)
+            received += self._refuse(batch.source, pending, lacking, now)
+        if received:
+            pending.state.total.tallies["received"][batch.source] += received
+
+    def miss(self, source: str, entries: int) -> None:
+        """Count stream entries that were gone before they were read."""
+        self._pending[kind_of(source)].state.total.tallies["missed"][source] += entries
+
+    def blind(self, source: str, seconds: float) -> None:
+        """Count time without a connection to a source that cannot be read again."""
+        self._pending[kind_of(source)].state.total.tallies["blind_ms"][source] += round(seconds * 1000)
+
+    def begin(self, now: float) -> None:
+        """Begin counting on empty ground."""
+        self._pending["pubsub"].state.total.since = now
+
+    def freeze(self, now: float) -> Flight:
+        """Take everything pending; what comes next is pending anew."""
+        self._advance(now)
+        stream, pubsub = self._pending["stream"], self._pending["pubsub"]
+        self._pending = {"stream": Pending(self._random), "pubsub": Pending(self._random)}
+        merged = self.committed.changed_by(stream.state, pubsub.state)
+        self._gauge_history(merged, stream, pubsub, now)
+        self._peak(merged, (stream.state, pubsub.state))
+        merged.total.committed_at = now
+        removed = [(name, key) for name, key in self.committed.expired(now) if key not in getattr(merged, name)]
+        return Flight(stream, pubsub, merged, dict(self._unsaved), removed)
+
+    def land(self, flight: Flight, now: float) -> None:
+        """Make the flight part of what is committed; it must not be used afterwards."""
+        self._bear(flight.merged, now)
+        self.committed.replace(flight.merged)
+        self.committed.remove(flight.removed)
+        for name, value in flight.windows.items():
+            if value is None:
+                self.windows.pop(name, None)
+            else:
+                self.windows[name] = value
+            if name in self._unsaved and self._unsaved[name] == value:
+                del self._unsaved[name]
+
+    def thaw(self, flight: Flight) -> None:
+        """Make the flight pending again, before what came after it."""
+        kinds: tuple[Kind, ...] = ("stream", "pubsub")
+        for kind, earlier in zip(kinds, (flight.stream, flight.pubsub), strict=True):
+            earlier.merge(self._pending[kind])
+            self._pending[kind] = earlier
+
+    def drop_streams(self) -> None:
+        """Forget what is pending from streams; it will be read again."""
+        self._pending["stream"] = Pending(self._random)
+        for source in [s for s in self._sequences if kind_of(s) == "stream"]:
+            del self._sequences[source]
+        self._unsaved = {name: value for name, value in self._unsaved.items() if kind_of(name[2:]) == "pubsub"}
+        self._relearn()
+
+    def load(self, fields: Mapping[str, bytes], *, same_generation: bool) -> None:
+        """Take over a checkpoint. Pending pub/sub stays; what pub/sub had committed beyond it counts as missed."""
+        before = self.committed
+        self.committed = State.load(fields)
+        self.committed.fit(self._rules.buckets_ns)
+        self.windows = {name: value for name, value in fields.items() if name.startswith(WINDOW)}
+        if same_generation:
+            self._miss_what_rolled_back(before)
+        for source, sequences in self._sequences.items():
+            if kind_of(source) == "pubsub":
+                self._unsaved.update({_window(source, p): dump for p, dump in sequences.dump().items()})
+        self.born.clear()
+        self.drop_streams()
+
+    def clear(self, now: float) -> None:
+        """Empty what is committed; sequence windows stay."""
+        committed_at = self.committed.total.committed_at
+        self.committed = State()
+        self.committed.total.since, self.committed.total.committed_at = now, committed_at
+        self.born.clear()
+        self.exemplars.clear()
+        self._relearn()
+
+    def fields(self) -> dict[str, bytes]:
+        """Return everything committed as checkpoint fields."""
+        return {**self.committed.fields(), **self.windows}
+
+    def _attend(self, source: str, pending: Pending, event: Event, arrival: float, now: float) -> bool:
+        """Let the event's sequence number be seen; tell whether the event counts."""
+        assert event.producer is not None
+        if event.ts is not None:
+            self._measure_clock(event.producer, arrival - event.ts, arrival)
+        if event.seq is None:
+            return True
+        epoch = None if event.epoch is None else str(event.epoch)
+        if event.type == "heartbeat":
+            self._sequence(source).heartbeat(event.producer, epoch, event.seq, now)
+            return True
+        return self._see(source, pending, event.producer, epoch, event.seq, event.ts, now)
+
+    def _see(
+        self, source: str, pending: Pending, producer: str, epoch: str | None, seq: int, ts: float | None, now: float
+    ) -> bool:
+        verdict = self._sequence(source).see(producer, epoch, seq, ts, now)
+        tallies = pending.state.total.tallies
+        attendance = self._attendance(pending, source, producer)
+        if verdict == "duplicate":
+            tallies["duplicates"][""] += 1
+            attendance.duplicates += 1
+            return False
+        if verdict == "recovered":
+            tallies["recovered"][source] += 1
+            attendance.missed -= 1
+        tallies["sequenced"][source] += 1
+        attendance.received += 1
+        return True
+
+    def _sequence(self, source: str) -> Sequences:
+        sequences = self._sequences.get(source)
+        if sequences is None:
+            start = f"{WINDOW}{source}\n"
+            stored = {name[len(start) :]: value for name, value in self.windows.items() if name.startswith(start)}
+            sequences = self._sequences[source] = Sequences.load(stored)
+        return sequences
+
+    def _attendance(self, pending: Pending, source: str, producer: str) -> Attendance:
+        key = f"{source}\n{self._labels.admit('producer', producer)}"
+        return pending.state.producers.setdefault(key, Attendance())
+
+    def _refuse(self, source: str, pending: Pending, refused: Rejection, now: float) -> int:
+        """Count a refused event, once; return 0 for a duplicate."""
+        if refused.producer is not None and refused.seq is not None:
+            epoch = None if refused.epoch is None else str(refused.epoch)
+            if not self._see(source, pending, refused.producer, epoch, refused.seq, None, now):
+                return 0
+        pending.state.total.tallies["invalid"][refused.reason] += 1
+        text = refused.payload.decode("utf-8", "backslashreplace")
+        pending.refused.append(Refused(refused.arrival, source, refused.reason, refused.detail, text))
+        return 1
+
+    def _measure_clock(self, producer: str, offset: float, arrival: float) -> None:
+        clock = self.clocks.get(producer)
+        if clock is None and len(self.clocks) >= self._rules.max_producers:
+            return
+        if clock is None or arrival - clock.since > CLOCK_WINDOW_SECONDS:
+            self.clocks[producer] = Clock(offset, arrival)
+        elif abs(offset) < abs(clock.offset_seconds):
+            clock.offset_seconds = offset
+
+    def _advance(self, now: float) -> None:
+        """Count the holes that are missed by now, and note which windows changed."""
+        for source, sequences in self._sequences.items():
+            pending = self._pending[kind_of(source)]
+            for producer, missed in sequences.advance(now).items():
+                pending.state.total.tallies["missed"][source] += missed
+                self._attendance(pending, source, producer).missed += missed
+            self._unsaved.update({_window(source, p): dump for p, dump in sequences.changed().items()})
+
+    def _gauge_history(self, merged: State, stream: Pending, pubsub: Pending, now: float) -> None:
+        """Write the gauges into the seconds they were reported in, and into this one."""
+        queues = {**self.committed.queues, **merged.queues}
+        connections = {**self.committed.connections, **merged.connections}
+        if queues:
+            total = waiting(queues.values())
+            for second in (stream.queue_seconds | pubsub.queue_seconds) | {int(now)}:
+                if (minute := self._minute(merged, second, now)) is not None:
+                    minute.waiting[second] = total
+        if connections:
+            total = sum(reading.values[0] or 0 for reading in connections.values())
+            for second in (stream.connection_seconds | pubsub.connection_seconds) | {int(now)}:
+                if (minute := self._minute(merged, second, now)) is not None:
+                    minute.connections[second] = total
+
+    def _minute(self, merged: State, second: int, now: float) -> Minute | None:
+        if second < now - HISTORY_SECONDS:
+            return None
+        start = second - second % 60
+        if start not in merged.minutes:
+            known = self.committed.minutes.get(start)
+            merged.minutes[start] = known.copy() if known else Minute()
+        return merged.minutes[start]
+
+    def _peak(self, merged: State, deltas: Iterable[State]) -> None:
+        """Compare the seconds that grew with the best one."""
+        for delta in deltas:
+            for start, minute in delta.minutes.items():
+                for second in minute.finished:
+                    finished = merged.minutes[start].finished[second]
+                    if finished > merged.total.peak:
+                        merged.total.peak, merged.total.peak_at = finished, second
+
+    def _bear(self, merged: State, now: float) -> None:
+        """Remember when label sets were first committed, as long as they are held at 0."""
+        old, new = self.committed.total.tallies, merged.total.tallies
+        configured = set(self._rules.products)
+        fresh = [("product", name) for name in merged.products.keys() - self.committed.products.keys() - configured]
+        for family, tally in (("currency", "revenue_micros"), ("ignored", "ignored")):
+            fresh += [(family, label) for label in new[tally].keys() - old[tally].keys()]
+        for tally in ("refusals", "faults"):
+            fresh += [("reason", label) for label in new[tally].keys() - old[tally].keys()]
+        hold = self._rules.new_series_hold
+        self.born = {label: at for label, at in self.born.items() if now - at < hold}
+        self.born.update(dict.fromkeys(fresh, now))
+
+    def _miss_what_rolled_back(self, before: State) -> None:
+        tallies = self._pending["pubsub"].state.total.tallies
+        found = self.committed.total.tallies["received"]
+        for source, received in before.total.tallies["received"].items():
+            if kind_of(source) == "pubsub" and received > found[source]:
+                tallies["missed"][source] += received - found[source]
+
+    def _relearn(self) -> None:
+        self._labels = Labels(self._rules)
+        self._labels.learn(self.committed)
+        for pending in self._pending.values():
+            self._labels.learn(pending.state)
+
+
+def kind_of(source: str) -> Kind:
+    """Return the kind of a source named `stream:<name>` or `pubsub:<name>`."""
+    return "stream" if source.startswith("stream:") else "pubsub"
+
+
+def waiting(queues: Iterable[Reading]) -> int:
+    """Return the jobs waiting over all queues."""
+    return sum(reading.values[0] or 0 for reading in queues)
+
+
+def _window(source: str, producer: str) -> str:
+    return f"{WINDOW}{source}\n{producer}"

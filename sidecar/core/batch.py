@@ -1,0 +1,34 @@
+"""What a source hands over: payloads as they came, and what was known about Redis when they were read."""
+
+from msgspec import Struct
+
+
+class StreamRead(Struct, frozen=True, kw_only=True):
+    """The circumstances of one read of a stream.
+
+    `after` is the id read after; `last` the newest id read (`after` if there was none). `replid` is the
+    `master_replid` under which it was read. `added` is `entries-added` (`None` before Redis 7), `length` the entries
+    there, `complete` tells that nothing was left behind. A stream that does not exist has `exists` False.
+    """
+
+    after: str
+    last: str
+    replid: str
+    entries: int
+    added: int | None
+    length: int
+    complete: bool
+    exists: bool
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """Payloads of one source, oldest first; `arrivals[i]` is when `payloads[i]` reached Redis or us, in Unix seconds.
+
+    `empty` counts stream entries without the field that holds the event.
+    """
+
+    source: str
+    payloads: list[bytes]
+    arrivals: list[float]
+    empty: int = 0
+    stream: StreamRead | None = None

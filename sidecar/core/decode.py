@@ -1,0 +1,214 @@
+"""Payloads -> events. Two stages, so that the ordinary event costs a microsecond and the odd one is still understood.
+
+1. Strict: one pass in C checks names, types and ranges; a few lines of Python check what types cannot say.
+2. Tolerant: whatever the strict stage does not accept is read again, each element of a batch by itself, as plain
+   values that know many spellings (tolerant.py). What that refuses is a Rejection: nothing raises.
+
+The strict stage must read nothing differently from the tolerant one. Three things see to that:
+- `_Strict` also names the fields that only the tolerant stage understands, with a type that no value has. That is
+  free, where a search for these names in the payload would cost as much as decoding it. `_CamelCase` is the same with
+  the two spellings exchanged, since many backends write nothing else; a mixture is left to the tolerant stage.
+- Payloads with an escape or beyond ASCII are left to the tolerant stage: in the others a character is a byte, so
+  that the limits of ids hold in bytes, and nothing that the strict stage skips can be broken UTF-8.
+- `_is_sound` leaves to the tolerant stage whatever it does not accept, and never refuses itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from sidecar.core.events import (
+    EARLIEST,
+    FIELDS,
+    MAX_AHEAD_SECONDS,
+    MAX_AMOUNT,
+    MAX_BATCH_EVENTS,
+    MAX_PAYLOAD_BYTES,
+    MAX_REJECTED_BYTES,
+    REQUIRED,
+    Decoded,
+    Event,
+    Reason,
+    Rejection,
+)
+from sidecar.core.tolerant import CAMEL_CASE, Refused, read, sequence_fields, unknown_names, unwrap
+from sidecar.core.values import seconds, unix_time
+
+_Never = Literal["\0"] | UnsetType  # no payload of the strict stage can hold this character
+
+
+class _Strict(Event, gc=False, kw_only=True):
+    """An event as the strict stage reads it."""
+
+    ts: Annotated[float, Meta(ge=EARLIEST)] | datetime | None = None  # type: ignore[assignment]  # becomes seconds
+    orderId: _Never = UNSET
+    productId: _Never = UNSET
+    latencyMs: _Never = UNSET
+    processingMs: _Never = UNSET
+    traceId: _Never = UNSET
+    specversion: _Never = UNSET
+
+
+_CamelCase: Any = msgspec.defstruct(
+    "_CamelCase",
+    [(field.name, field.type, field.default) for field in msgspec.structs.fields(_Strict)],
+    bases=(_Strict,),
+    rename=CAMEL_CASE | {camel: name for name, camel in CAMEL_CASE.items()},
+    gc=False,
+    kw_only=True,
+)
+
+_decode_strictly = msgspec.json.Decoder(_Strict | list[_Strict]).decode
+_decode_camel_case = msgspec.json.Decoder(_CamelCase | list[_CamelCase]).decode
+_decode_plainly = msgspec.json.Decoder(float_hook=Decimal).decode
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+# Syntax, surrogates and UTF-8 are ValueErrors; then depth, and an exponent beyond what Decimal holds.
+_UNREADABLE = (ValueError, RecursionError, ArithmeticError)
+_BACKSLASH = ord("\\")
+_MAX_UNKNOWN_NAMES = 20
+_MAX_NAME_CHARACTERS = 64
+
+
+def decode(payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
+    """Return the events and rejections of payloads; `arrivals[i]` is when `payloads[i]` came, in Unix seconds.
+
+    The first payload of a call is also looked at for unknown fields.
+    """
+    decoded = Decoded([], [], [], set())
+    for payload, arrival in zip(payloads, arrivals, strict=True):
+        events = _accept_strictly(payload, arrival)
+        if events is None:
+            _read_payload(payload, arrival, decoded)
+        elif isinstance(events, list):
+            decoded.events += events
+            decoded.arrivals += [arrival] * len(events)
+        else:
+            decoded.events.append(events)
+            decoded.arrivals.append(arrival)
+    if payloads:
+        decoded.unknown_fields = _unknown_fields(payloads[0])
+    return decoded
+
+
+def _accept_strictly(payload: bytes, arrival: float) -> _Strict | list[_Strict] | None:
+    if len(payload) > MAX_PAYLOAD_BYTES or not payload.isascii() or _BACKSLASH in payload:
+        return None
+    try:
+        found = _decode_strictly(payload)
+    except _UNREADABLE:
+        try:
+            found = _decode_camel_case(payload)
+        except _UNREADABLE:
+            return None
+    if isinstance(found, list):
+        return found if len(found) <= MAX_BATCH_EVENTS and all(_is_sound(event, arrival) for event in found) else None
+    return found if _is_sound(found, arrival) else None
+
+
+def _is_sound(event: _Strict, arrival: float) -> bool:
+    """Check what types cannot say, and bring `ts` to seconds."""
+    ts: float | datetime | None = event.ts
+    if ts is not None:
+        event.ts = moment = unix_time(ts) if isinstance(ts, datetime) else seconds(ts)
+        if not EARLIEST <= moment <= arrival + MAX_AHEAD_SECONDS:
+            return False
+    if event.seq == 0 and event.type != "heartbeat":
+        return False
+    if event.type != "order":
+        return _is_sound_other(event)
+    if event.items is not None:
+        event.quantity, event.amount = 1, None
+        return event.status is not None and all(_is_amount(item.amount) for item in event.items)
+    return event.status is not None and (event.amount is None or _is_amount(event.amount))
+
+
+def _is_sound_other(event: _Strict) -> bool:
+    required = REQUIRED.get(event.type)
+    if required is None:
+        return event.type.lower() not in FIELDS
+    return all(getattr(event, name) is not None for name in required)
+
+
+def _is_amount(amount: Decimal | None) -> bool:
+    return amount is None or (amount.is_finite() and 0 <= amount <= MAX_AMOUNT)
+
+
+def _read_payload(payload: bytes, arrival: float, decoded: Decoded) -> None:
+    """Read a payload that the strict stage did not accept."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        detail = f"payload: expected at most {MAX_PAYLOAD_BYTES} bytes, got {len(payload)}"
+        decoded.rejections.append(_rejection("too_large", detail, payload, arrival))
+    elif payload.lstrip()[:1] == b"[":
+        _read_batch(payload, arrival, decoded)
+    else:
+        _read_event(payload, arrival, decoded)
+
+
+def _read_batch(payload: bytes, arrival: float, decoded: Decoded) -> None:
+    try:
+        elements = _split(payload)
+    except _UNREADABLE as error:
+        decoded.rejections.append(_not_json(payload, arrival, error))
+        return
+    if len(elements) > MAX_BATCH_EVENTS:
+        detail = f"payload: expected at most {MAX_BATCH_EVENTS} events in a batch, got {len(elements)}"
+        decoded.rejections.append(_rejection("too_large", detail, payload, arrival))
+        return
+    for element in map(bytes, elements):
+        event = _accept_strictly(element, arrival)
+        if isinstance(event, _Strict):
+            decoded.events.append(event)
+            decoded.arrivals.append(arrival)
+        else:
+            _read_event(element, arrival, decoded)
+
+
+def _read_event(payload: bytes, arrival: float, decoded: Decoded) -> None:
+    """Read one event tolerantly."""
+    try:
+        fields = _decode_plainly(payload)
+    except (msgspec.ValidationError, ArithmeticError):
+        detail = "event: expected numbers that can be held, got one with too many digits or too large an exponent"
+        decoded.rejections.append(_rejection("out_of_range", detail, payload, arrival))
+        return
+    except _UNREADABLE as error:
+        decoded.rejections.append(_not_json(payload, arrival, error))
+        return
+    if not isinstance(fields, dict):
+        decoded.rejections.append(
+            _rejection("not_object", "event: expected a JSON object or an array of objects", payload, arrival)
+        )
+        return
+    try:
+        fields = unwrap(fields)
+        event = read(fields, arrival)
+    except Refused as refused:
+        decoded.rejections.append(_rejection(refused.reason, refused.detail, payload, arrival, fields))
+        return
+    decoded.events.append(event)
+    decoded.arrivals.append(arrival)
+
+
+def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:
+    return _rejection("not_json", f"payload: expected JSON: {error}", payload, arrival)
+
+
+def _rejection(
+    reason: Reason, detail: str, payload: bytes, arrival: float, fields: Mapping[str, Any] | None = None
+) -> Rejection:
+    return Rejection(reason, detail, payload[:MAX_REJECTED_BYTES], arrival, **sequence_fields(fields or {}))
+
+
+def _unknown_fields(payload: bytes) -> set[str]:
+    """Return unknown names of a payload's first event."""
+    try:
+        event = _decode_plainly(_split(payload)[0] if payload.lstrip()[:1] == b"[" else payload)
+        names = unknown_names(event) if isinstance(event, dict) else set()
+    except (*_UNREADABLE, Refused, IndexError):
+        return set()
+    return {name[:_MAX_NAME_CHARACTERS] for name in sorted(names)[:_MAX_UNKNOWN_NAMES]}

@@ -1,0 +1,113 @@
+"""How fast a product sells, and when it will be gone.
+
+The rate is units sold, each weighted by 2^(-age/half-life), divided by the integral of the same weights since the
+first sale. The sums are kept as of the newest sale: adding is O(1), exponents never rise, and merging two equals
+replaying both (up to float rounding). A restock changes the stock alone, never the rate.
+"""
+
+from math import exp2, isfinite, log
+
+from sidecar.errors import CheckpointError
+
+HALF_LIFE_SECONDS = 10.0  # follows a flash sale from its first seconds
+CALM_HALF_LIFE_SECONDS = 60.0  # steadier, for products that sell now and then
+CALM_BELOW_UNITS = 20.0  # fewer effective units than this make the short half-life jump
+KNOWN_FROM_UNITS = 1.0  # with less than one effective unit a time to sell out is a guess
+SHORTEST_SPAN_SECONDS = 1.0  # one sale a moment ago is no infinite rate
+
+
+def _weight(age: float, half_life: float) -> float:
+    return exp2(-age / half_life)
+
+
+class Depletion:
+    """The sales of one product, in constant memory."""
+
+    __slots__ = ("calm_units", "first_ts", "newest_ts", "units")
+
+    def __init__(self) -> None:
+        """Start without a sale; `units` and `calm_units` are effective units as of `newest_ts`."""
+        self.first_ts: float | None = None
+        self.newest_ts = 0.0
+        self.units = 0.0
+        self.calm_units = 0.0
+
+    def __eq__(self, other: object) -> bool:
+        """Compare all state."""
+        return isinstance(other, Depletion) and self.dump() == other.dump()
+
+    def sell(self, units: int, ts: float) -> None:
+        """Add units sold at `ts`, Unix seconds of the event; any order."""
+        self._add(ts, ts, float(units), float(units))
+
+    def merge(self, other: "Depletion") -> None:
+        """Add the sales of another."""
+        if other.first_ts is not None:
+            self._add(other.first_ts, other.newest_ts, other.units, other.calm_units)
+
+    def _add(self, first_ts: float, newest_ts: float, units: float, calm_units: float) -> None:
+        """Add effective units as of `newest_ts`, bringing the older of the two sums up to the newer."""
+        if self.first_ts is None:
+            self.first_ts, self.newest_ts = first_ts, newest_ts
+        self.first_ts = min(self.first_ts, first_ts)
+        ahead = newest_ts - self.newest_ts
+        if ahead > 0:
+            self.newest_ts = newest_ts
+            self.units *= _weight(ahead, HALF_LIFE_SECONDS)
+            self.calm_units *= _weight(ahead, CALM_HALF_LIFE_SECONDS)
+        elif ahead < 0:
+            units *= _weight(-ahead, HALF_LIFE_SECONDS)
+            calm_units *= _weight(-ahead, CALM_HALF_LIFE_SECONDS)
+        self.units += units
+        self.calm_units += calm_units
+
+    def copy(self) -> "Depletion":
+        """Return an independent copy."""
+        twin = Depletion()
+        twin.merge(self)
+        return twin
+
+    def rate(self, now: float) -> float | None:
+        """Return units sold per second as of `now`; `None` if none was ever sold.
+
+        The half-life is 10 s, and 60 s below 20 effective units.
+        """
+        if self.first_ts is None:
+            return None
+        now = max(now, self.newest_ts)
+        half_life = HALF_LIFE_SECONDS
+        units = self.units * _weight(now - self.newest_ts, half_life)
+        if units < CALM_BELOW_UNITS:
+            half_life = CALM_HALF_LIFE_SECONDS
+            units = self._calm_units_at(now)
+        span = max(now - self.first_ts, SHORTEST_SPAN_SECONDS)
+        return units / ((1 - _weight(span, half_life)) * half_life / log(2))
+
+    def _calm_units_at(self, now: float) -> float:
+        return self.calm_units * _weight(now - self.newest_ts, CALM_HALF_LIFE_SECONDS)
+
+    def sell_out_s(self, stock: int, now: float) -> float | None:
+        """Return the seconds until `stock` units are gone, 0 if they are.
+
+        `None` if nothing was sold, or so long ago that less than one effective unit (half-life 60 s) is left.
+        """
+        if stock <= 0:
+            return 0.0
+        rate = self.rate(now)
+        return stock / rate if rate and self._calm_units_at(now) >= KNOWN_FROM_UNITS else None
+
+    def dump(self) -> list[float]:
+        """Return first and newest sale (Unix seconds) and both sums; nothing if there was no sale."""
+        return [] if self.first_ts is None else [self.first_ts, self.newest_ts, self.units, self.calm_units]
+
+    @classmethod
+    def load(cls, data: list[float]) -> "Depletion":
+        """Return what was dumped; raise `CheckpointError` if it was damaged."""
+        depletion = cls()
+        if data == []:
+            return depletion
+        sound = isinstance(data, list) and len(data) == 4 and all(type(n) in (int, float) and isfinite(n) for n in data)
+        if not sound or data[0] > data[1] or min(data[2:]) < 0:
+            raise CheckpointError("a stored depletion rate is damaged")
+        depletion.first_ts, depletion.newest_ts, depletion.units, depletion.calm_units = data
+        return depletion

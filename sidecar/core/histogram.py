@@ -1,0 +1,215 @@
+"""Distributions of durations that merge exactly: merging two is the same as replaying all their samples.
+
+Buckets grow by 2^(1/32) in seconds, as in Prometheus native histograms of schema 5: bucket k holds durations above
+2^((k-1)/32) s and up to 2^(k/32) s. An index is k + 638, so that 1 holds 1 µs; 0 is everything below.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import accumulate
+from math import ceil, exp2, log2
+
+from sidecar.core.snapshot import Summary
+from sidecar.errors import CheckpointError
+
+NS_PER_SECOND = 1_000_000_000
+NS_PER_MS = 1_000_000
+SMALLEST_NS = 1_000
+BUCKETS_PER_DOUBLING = 32
+OFFSET = 638
+PERMILLES = (500, 900, 950, 990, 999)
+# A sum of many long durations passes 64 bits, which msgpack cannot hold: it is stored as two numbers.
+SUM_BASE = 10**18
+
+
+def bucket_index(ns: int) -> int:
+    """Return the bucket of a duration in nanoseconds: 0 below 1 µs, 1,182 at 36 h."""
+    return ceil(log2(ns / NS_PER_SECOND) * BUCKETS_PER_DOUBLING + OFFSET) if ns >= SMALLEST_NS else 0
+
+
+def bucket_middle_ns(index: int) -> float:
+    """Return the geometric mean of a bucket's bounds, within 2^(1/64) - 1 = 1.09 % of both."""
+    return NS_PER_SECOND * exp2((index - OFFSET - 0.5) / BUCKETS_PER_DOUBLING)
+
+
+class Histogram:
+    """A distribution in at most 1,183 buckets; count, sum, min and max (nanoseconds) are exact."""
+
+    __slots__ = ("buckets", "count", "max_ns", "min_ns", "sum_ns")
+
+    def __init__(self) -> None:
+        """Start empty; `min_ns` and `max_ns` mean nothing until there is a sample."""
+        self.buckets: Counter[int] = Counter()
+        self.count = 0
+        self.sum_ns = 0
+        self.min_ns = 0
+        self.max_ns = 0
+
+    def __bool__(self) -> bool:
+        """Tell whether there is any sample."""
+        return self.count > 0
+
+    def __eq__(self, other: object) -> bool:
+        """Compare every bucket and every exact figure."""
+        return isinstance(other, Histogram) and self.dump() == other.dump()
+
+    def update(self, values_ns: Iterable[int]) -> None:
+        """Add durations in whole nanoseconds, not below 0."""
+        values = list(values_ns)
+        if not values:
+            return
+        smallest = min(values)
+        if smallest < SMALLEST_NS:
+            self.buckets.update(map(bucket_index, values))
+        else:  # bucket_index written out: a call for each value would double the time
+            self.buckets.update([ceil(log2(ns / NS_PER_SECOND) * BUCKETS_PER_DOUBLING + OFFSET) for ns in values])
+        self._extend(len(values), sum(values), smallest, max(values))
+
+    def merge(self, other: "Histogram") -> None:
+        """Add the samples of another histogram."""
+        if other.count:
+            self.buckets.update(other.buckets)
+            self._extend(other.count, other.sum_ns, other.min_ns, other.max_ns)
+
+    def _extend(self, count: int, sum_ns: int, min_ns: int, max_ns: int) -> None:
+        self.min_ns = min(self.min_ns, min_ns) if self.count else min_ns
+        self.max_ns = max(self.max_ns, max_ns)
+        self.count += count
+        self.sum_ns += sum_ns
+
+    def copy(self) -> "Histogram":
+        """Return an independent copy."""
+        twin = Histogram()
+        twin.merge(self)
+        return twin
+
+    def quantile_ns(self, permille: int) -> float | None:
+        """Estimate the sample of rank ceil(permille * count / 1000) in nanoseconds, within 1.1 %; `None` if empty.
+
+        Below 1 µs it reads 0.
+        """
+        return self.quantiles_ns((permille,))[0]
+
+    def quantiles_ns(self, permilles: Sequence[int]) -> list[float | None]:
+        """Estimate several quantiles at the price of one; see `quantile_ns`."""
+        if not self.count:
+            return [None] * len(permilles)
+        indices = sorted(self.buckets)
+        ranks = list(accumulate(self.buckets[index] for index in indices))
+        return [
+            self._estimate_ns(indices[bisect_left(ranks, -(-permille * self.count // 1000))]) for permille in permilles
+        ]
+
+    def _estimate_ns(self, index: int) -> float:
+        return float(min(max(bucket_middle_ns(index), self.min_ns), self.max_ns)) if index else 0.0
+
+    def dump(self) -> list[int]:
+        """Return sum (two numbers), min, max, then for each bucket the step from the last index and the count."""
+        if not self.count:
+            return []
+        dumped = [*divmod(self.sum_ns, SUM_BASE), self.min_ns, self.max_ns]
+        last = 0
+        for index in sorted(self.buckets):
+            dumped += (index - last, self.buckets[index])
+            last = index
+        return dumped
+
+    @classmethod
+    def load(cls, data: list[int]) -> "Histogram":
+        """Return what was dumped; raise `CheckpointError` if it was damaged."""
+        histogram = cls()
+        if data == []:
+            return histogram
+        if not _whole_numbers(data) or len(data) < 6 or len(data) % 2:
+            raise CheckpointError("a stored histogram is not a list of counts")
+        indices, counts = list(accumulate(data[4::2])), data[5::2]
+        histogram.buckets.update(dict(zip(indices, counts, strict=True)))
+        histogram._extend(sum(counts), data[0] * SUM_BASE + data[1], data[2], data[3])
+        if 0 in data[6::2] or 0 in counts or not histogram._is_sound(indices[0], indices[-1]):
+            raise CheckpointError("a stored histogram contradicts itself")
+        return histogram
+
+    def _is_sound(self, first: int, last: int) -> bool:
+        """Check that the extremes lie in the outer buckets and the sum between the extremes."""
+        return (
+            (bucket_index(self.min_ns), bucket_index(self.max_ns)) == (first, last)
+            and self.min_ns <= self.max_ns
+            and self.count * self.min_ns <= self.sum_ns <= self.count * self.max_ns
+        )
+
+
+def summary(h: Histogram) -> Summary:
+    """Describe a histogram in milliseconds; average, minimum and maximum are exact."""
+    if not h:
+        return Summary()
+    p50, p90, p95, p99, p999 = (ns and ns / NS_PER_MS for ns in h.quantiles_ns(PERMILLES))
+    return Summary(
+        count=h.count,
+        avg=h.sum_ns / h.count / NS_PER_MS,
+        min=h.min_ns / NS_PER_MS,
+        p50=p50,
+        p90=p90,
+        p95=p95,
+        p99=p99,
+        p999=p999,
+        max=h.max_ns / NS_PER_MS,
+    )
+
+
+class Classic:
+    """A classic Prometheus histogram: `counts[i]` samples up to `bounds_ns[i]`, the last above all, not cumulative."""
+
+    __slots__ = ("bounds_ns", "counts")
+
+    def __init__(self, bounds_ns: tuple[int, ...]) -> None:
+        """Start empty with ascending bounds in nanoseconds."""
+        self.bounds_ns = bounds_ns
+        self.counts = [0] * (len(bounds_ns) + 1)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare bounds and counts."""
+        return isinstance(other, Classic) and self.dump() == other.dump()
+
+    def update(self, values_ns: Iterable[int]) -> None:
+        """Count durations in whole nanoseconds; a value equal to a bound lies below it."""
+        for index, count in Counter(map(partial(bisect_left, self.bounds_ns), values_ns)).items():
+            self.counts[index] += count
+
+    def merge(self, other: "Classic") -> None:
+        """Add the counts of another histogram; raise `ValueError` if its bounds differ."""
+        if other.bounds_ns != self.bounds_ns:
+            raise ValueError("histograms of different bounds do not merge")
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+
+    def copy(self) -> "Classic":
+        """Return an independent copy."""
+        twin = Classic(self.bounds_ns)
+        twin.merge(self)
+        return twin
+
+    def dump(self) -> list[list[int]]:
+        """Return bounds and counts."""
+        return [list(self.bounds_ns), list(self.counts)]
+
+    @classmethod
+    def load(cls, data: list[list[int]]) -> "Classic":
+        """Return what was dumped, with the bounds it had; raise `CheckpointError` if it was damaged."""
+        if not isinstance(data, list) or len(data) != 2 or not all(map(_whole_numbers, data)):
+            raise CheckpointError("stored histogram buckets are not two lists of counts")
+        bounds, counts = data
+        if len(counts) != len(bounds) + 1:
+            raise CheckpointError("stored histogram buckets do not fit their bounds")
+        classic = cls(tuple(bounds))
+        classic.counts = list(counts)
+        return classic
+
+    def with_bounds(self, bounds_ns: tuple[int, ...]) -> "Classic":
+        """Return itself if it has these bounds, else an empty one: samples cannot be moved between buckets exactly."""
+        return self if self.bounds_ns == bounds_ns else Classic(bounds_ns)
+
+
+def _whole_numbers(data: object) -> bool:
+    """Tell whether this is a list of integers not below 0."""
+    return isinstance(data, list) and all(type(number) is int and number >= 0 for number in data)

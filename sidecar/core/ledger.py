@@ -1,0 +1,314 @@
+"""The Ledger: which counts are safe. It holds the protocol of the commit; the store carries it out.
+
+A commit is one Lua script that checks first and then writes absolute values (store/commit.lua). Each commit has a
+token `holder era random`: the random part is new in every commit, the era whenever a stream contributed. An
+outcome tells what Redis found, and `resolve` says what that means:
+
+  OK, or CONFLICT with the flight's own token     the flight is committed
+  CONFLICT, another holder                        somebody else owns the state: drop everything, stand by
+  CONFLICT, our holder, same era                  rolled back, but no stream contributed since: write memory again
+  CONFLICT, our holder, other era                 rolled back: load what is found, read streams on from there
+  EMPTY                                           the checkpoint is gone: write everything again
+  CLEARED                                         somebody cleared: empty what is committed, commit pending again
+  REREAD                                          Redis restarted or was replaced since the streams were read:
+                                                  drop what is pending from them, read it again
+  ANEW                                            a stream was deleted and made anew: read it from its first entry
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from sidecar.core.aggregate import Aggregator, Flight
+from sidecar.core.batch import Batch, StreamRead
+from sidecar.errors import CheckpointError
+
+START = "0-0"
+POSITION = "p:"
+
+Verdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "cleared", "reread", "anew"]
+
+
+class Position(Struct, frozen=True, array_like=True):
+    """How far a stream was read.
+
+    `seen` entries of it were read; `base` were added before the first of ours or are counted as missed (-1: not known
+    yet); `added` is the newest `entries-added`.
+    """
+
+    id: str = START
+    seen: int = 0
+    base: int = -1
+    added: int = 0
+
+
+class Commit(Struct, frozen=True, kw_only=True):
+    """One flight with everything the script checks it against. Sent again as it is when no answer came."""
+
+    number: int
+    expected: str
+    generation: str
+    replid: str
+    token: str
+    full: bool
+    positions: dict[str, Position]
+    flight: Flight
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What the script found: the outcome, and the number, token, generation and replid it met."""
+
+    outcome: Literal["OK", "CONFLICT", "EMPTY", "CLEARED", "REREAD", "ANEW"]
+    number: int
+    token: str
+    generation: str
+    replid: str
+    stream: str = ""
+
+
+class Ledger:
+    """Committed, in flight, pending; and the token that says whose state it is."""
+
+    def __init__(
+        self, *, holder: str, streams: tuple[str, ...], word: Callable[[], str], fresh: Callable[[], Aggregator]
+    ):
+        """`word` returns a new random word, `fresh` an empty Aggregator."""
+        self.holder = holder
+        self._streams = streams
+        self._word = word
+        self._fresh = fresh
+        self._forget()
+
+    def _forget(self) -> None:
+        self.aggregate = self._fresh()
+        self.active = False
+        self._number = 0
+        self._token = ""
+        self._era = ""
+        self._generation = ""
+        self._generations: set[str] = set()
+        self._positions = {stream: Position() for stream in self._streams}
+        self._read = dict(self._positions)
+        self._elsewhere: dict[str, bytes] = {}  # positions of streams that are not configured now
+        self._replid = ""
+        self._in_flight: Commit | None = None
+        self._full = False
+
+    @property
+    def generation(self) -> str:
+        """The clear after which is counted."""
+        return self._generation
+
+    def next_token(self) -> str:
+        """Return a token that begins a new era."""
+        return f"{self.holder} {self._word()} {self._word()}"
+
+    def position(self, stream: str) -> str:
+        """Return the id after which to read on."""
+        return self._read[stream].id
+
+    def uncommitted(self) -> int:
+        """Return how many events are counted but not known to be committed."""
+        flying = self._in_flight.flight if self._in_flight else None
+        parts = (flying.stream, flying.pubsub) if flying else ()
+        return self.aggregate.pending_events() + sum(
+            sum(part.state.total.tallies["received"].values()) for part in parts
+        )
+
+    def take_over(self, fields: Mapping[str, bytes], now: float) -> None:
+        """Become the owner of the state found by the script that wrote our token into it."""
+        self._forget()
+        self._load(fields)
+        self.active = True
+        if self.aggregate.committed.total.since is None:
+            self.aggregate.begin(now)
+
+    def apply(self, batch: Batch, now: float) -> Literal["ok", "refused", "anew"]:
+        """Count a batch, unless it was read under circumstances that no longer hold."""
+        if not self.active:
+            return "refused"
+        if batch.stream is None:
+            self.aggregate.apply(batch, now)
+            return "ok"
+        return self._apply_stream(batch, batch.stream, now)
+
+    def _apply_stream(self, batch: Batch, read: StreamRead, now: float) -> Literal["ok", "refused", "anew"]:
+        stream = batch.source.removeprefix("stream:")
+        position = self._read[stream]
+        if read.after != position.id:
+            return "refused"
+        if self._replid and read.replid != self._replid:
+            if self._in_flight is None:
+                self._rewind()
+            return "refused"
+        if not read.exists:
+            if position.base < 0:  # not there yet: all of it will be ours
+                self._moved(stream, Position(base=0), read.replid)
+            return "ok"
+        if read.added is not None and read.added < position.added:
+            self._moved(stream, Position(base=0), read.replid)
+            return "anew"
+        self._moved(stream, self._advanced(batch.source, position, read), read.replid)
+        self.aggregate.apply(batch, now)
+        return "ok"
+
+    def _advanced(self, source: str, position: Position, read: StreamRead) -> Position:
+        """Return the position after `read`; count the entries that were gone before they could be read."""
+        seen = position.seen + read.entries
+        if read.added is None:
+            return Position(read.last, seen, position.base, position.added)
+        base = position.base if position.base >= 0 else read.added - read.length
+        lost = read.added - base - seen
+        if read.complete and lost:
+            base += lost
+            if lost > 0:
+                self.aggregate.miss(source, lost)
+        return Position(read.last, seen, base, read.added)
+
+    def _moved(self, stream: str, position: Position, replid: str) -> None:
+        if position != self._read[stream]:
+            self._read[stream] = position
+            self._replid = replid
+
+    def freeze(self, now: float) -> Commit:
+        """Return the commit to send: the one that was never answered, else everything pending."""
+        if self._in_flight is None:
+            era = self._word() if self._replid else self._era
+            self._in_flight = Commit(
+                number=self._number,
+                expected=self._token,
+                generation=self._generation,
+                replid=self._replid,
+                token=f"{self.holder} {era} {self._word()}",
+                full=self._full,
+                positions=dict(self._read),
+                flight=self.aggregate.freeze(now),
+            )
+        return self._in_flight
+
+    def fields(self, commit: Commit) -> dict[str, bytes]:
+        """Return the checkpoint fields that `commit` writes: what changed, or everything if it replaces all."""
+        fields = commit.flight.merged.fields()
+        fields.update((name, value) for name, value in commit.flight.windows.items() if value is not None)
+        if commit.full:
+            fields = {**self.aggregate.fields(), **self._elsewhere, **fields}
+        return fields
+
+    def resolve(self, commit: Commit, answer: Answer, now: float) -> Verdict:
+        """Take the answer to `commit`. After `reload` the caller fetches the checkpoint and calls `reload`."""
+        match answer.outcome:
+            case "OK":
+                return self._landed(commit, answer.number, now)
+            case "CONFLICT":
+                return self._conflict(commit, answer, now)
+            case "EMPTY":
+                self._thaw()
+                self._number, self._token, self._full = 0, "", True
+                if answer.generation and answer.generation not in self._generations:
+                    self._cleared(answer.generation, now)
+                return "empty"
+            case "CLEARED":
+                self._thaw()
+                self._cleared(answer.generation, now)
+                return "cleared"
+            case "REREAD":
+                self._rewind()
+                return "reread"
+            case "ANEW":
+                self._thaw()
+                self._read[answer.stream] = Position(base=0)
+                self._replid = answer.replid
+                return "anew"
+
+    def _landed(self, commit: Commit, number: int, now: float) -> Verdict:
+        self.aggregate.land(commit.flight, now)
+        self._number, self._token = number, commit.token
+        self._era = era_of(commit.token)
+        self._positions, self._in_flight, self._full = commit.positions, None, False
+        if self._read == self._positions:
+            self._replid = ""
+        return "ok"
+
+    def _conflict(self, commit: Commit, answer: Answer, now: float) -> Verdict:
+        if answer.token == commit.token:  # an earlier sending of this very commit arrived
+            return self._landed(commit, answer.number, now)
+        if holder_of(answer.token) != self.holder:
+            self._forget()
+            return "standby"
+        if era_of(answer.token) != self._era:
+            return "reload"
+        self._rewind()
+        self._number, self._token, self._full = answer.number, answer.token, True
+        if answer.generation not in self._generations:
+            self._cleared(answer.generation, now)
+        self._generation = answer.generation
+        return "rolled_back"
+
+    def reload(self, fields: Mapping[str, bytes]) -> bool:
+        """Go on from an older state of ours that a rollback brought back; False if it is no longer ours."""
+        if "own" not in fields or holder_of(_text(fields, "own")) != self.holder:
+            return False
+        self._thaw()
+        self._load(fields)
+        return True
+
+    def _load(self, fields: Mapping[str, bytes]) -> None:
+        """Take over number, token, generation, positions and counts from the fields of a checkpoint."""
+        self._number, self._token, self._generation = (
+            int(_text(fields, "n")),
+            _text(fields, "own"),
+            _text(fields, "gen"),
+        )
+        self._era = era_of(self._token)
+        known = self._generation in self._generations
+        self._generations.add(self._generation)
+        stored = {name: value for name, value in fields.items() if name.startswith(POSITION)}
+        self._positions = {s: _position(stored.pop(POSITION + s, None)) for s in self._streams}
+        self._elsewhere = stored
+        self._read, self._replid, self._full = dict(self._positions), "", False
+        self.aggregate.load(fields, same_generation=known)
+
+    def _cleared(self, generation: str, now: float) -> None:
+        self.aggregate.clear(now)
+        self._generation = generation
+        self._generations.add(generation)
+
+    def _thaw(self) -> None:
+        """The flight did not land and never will: its content is pending again."""
+        if self._in_flight is not None:
+            self.aggregate.thaw(self._in_flight.flight)
+            self._in_flight = None
+
+    def _rewind(self) -> None:
+        """Drop what was read from streams and is not committed: it belongs to another history."""
+        self._thaw()
+        self.aggregate.drop_streams()
+        self._read, self._replid = dict(self._positions), ""
+
+
+def holder_of(token: str) -> str:
+    """Return the process that wrote the token."""
+    return token.split(" ")[0]
+
+
+def era_of(token: str) -> str:
+    """Return the token's era."""
+    return token.split(" ")[1]
+
+
+def _text(fields: Mapping[str, bytes], name: str) -> str:
+    try:
+        return fields[name].decode()
+    except (KeyError, UnicodeDecodeError) as exc:
+        raise CheckpointError(f"checkpoint field {name!r} is missing or damaged") from exc
+
+
+def _position(data: bytes | None) -> Position:
+    if data is None:
+        return Position()
+    try:
+        return msgspec.json.decode(data, type=Position)
+    except msgspec.DecodeError as exc:
+        raise CheckpointError(f"a stored stream position cannot be read: {exc}") from exc

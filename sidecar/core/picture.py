@@ -1,0 +1,272 @@
+"""State -> Snapshot: every number that is shown is computed here, once per tick."""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import UNSET, Struct, UnsetType
+
+from sidecar.core.events import FINISHED, STATUSES
+from sidecar.core.histogram import Histogram, summary
+from sidecar.core.parts import Product, Slice, Timing
+from sidecar.core.snapshot import (
+    ClassicHistogram,
+    Completeness,
+    Connections,
+    Exemplar,
+    Inventory,
+    Orders,
+    PerSecond,
+    ProducerCompleteness,
+    ProductOrders,
+    Queue,
+    Role,
+    Scope,
+    Series,
+    Snapshot,
+    System,
+    Timings,
+    Windows,
+)
+from sidecar.core.state import RINGS, Rules, State
+
+NS_PER_SECOND = 10**9
+MICROS = 10**6
+
+
+class Frame(Struct, frozen=True, kw_only=True):
+    """What surrounds the counts: who shows them, and when. Times are Unix seconds.
+
+    `settled` is how long a second must have ended before it is shown as whole: one commit interval.
+    """
+
+    instance: str
+    now: float
+    committed_at: float | None
+    stale: bool
+    uptime_s: float
+    settled: float
+    role: Role = "active"
+    scope: Scope = "instance"
+    instances: list[str] | UnsetType = UNSET
+    system: System = System()
+    born: Mapping[tuple[str, str], float] = {}
+    exemplars: Mapping[tuple[str, str, int], Exemplar] = {}
+
+
+def picture(state: State, rules: Rules, frame: Frame) -> Snapshot:
+    """Return the Snapshot of `state` at `frame.now`."""
+    last_second = int(frame.now - frame.settled) - 1
+    windows = {name: _window(state, name, last_second) for name in RINGS}
+    return Snapshot(
+        instance=frame.instance,
+        scope=frame.scope,
+        instances=frame.instances,
+        role=frame.role,
+        ts=frame.now,
+        since=state.total.since,
+        committed_at=frame.committed_at,
+        stale=frame.stale,
+        uptime_s=round(frame.uptime_s, 3),
+        orders=_orders(state, rules, windows, last_second),
+        latency_ms=_timings(state, "latency", {name: part.latency for name, part in windows.items()}),
+        processing_ms=_timings(state, "processing", {name: part.processing for name, part in windows.items()}),
+        queues={name: Queue(*reading.values) for name, reading in sorted(state.queues.items())},
+        inventory={
+            name: _inventory(part, part.stock, frame.now)
+            for name, part in sorted(state.products.items())
+            if part.stock is not None
+        },
+        connections=Connections(_connections(state)),
+        completeness=_completeness(state),
+        system=frame.system,
+        series=_series(state, rules, frame),
+    )
+
+
+def _window(state: State, name: str, last_second: int) -> Slice:
+    """Merge the slices of a window, which reaches from its first whole slice to now."""
+    ring = RINGS[name]
+    first = last_second + 1 - ring.seconds
+    window = Slice()
+    for start, part in getattr(state, ring.section).items():
+        if start >= first:
+            window.merge(part)
+    return window
+
+
+def _orders(state: State, rules: Rules, windows: dict[str, Slice], last_second: int) -> Orders:
+    tallies = state.total.tallies
+    by_status: dict[str, int] = {status: tallies["orders"][status] for status in STATUSES}
+    total = by_status["success"] + by_status["failed"]
+    refusals, faults = tallies["refusals"].total(), tallies["faults"].total()
+    in_flight = by_status["pending"] - total - by_status["cancelled"]
+    reasons = tallies["refusals"] + tallies["faults"]
+    return Orders(
+        total=total,
+        by_status=by_status,
+        in_flight=max(in_flight, 0) if by_status["pending"] else None,
+        failed_by_reason=dict(sorted(reasons.items())),
+        refusals=refusals,
+        faults=faults,
+        error_rate=_rates({n: (w.failed, w.finished) for n, w in windows.items()}, by_status["failed"], total),
+        fault_rate=_rates({n: (w.faults, w.finished) for n, w in windows.items()}, faults, total),
+        per_second=_per_second(state, total, last_second),
+        by_product=_by_product(state, rules),
+        revenue={currency: _decimal(micros) for currency, micros in sorted(tallies["revenue_micros"].items())},
+    )
+
+
+def _rates(windows: dict[str, tuple[int, int]], part: int, whole: int) -> Windows[float | None]:
+    shares = {name: share / of if of else None for name, (share, of) in windows.items()}
+    return Windows(
+        last_10s=shares["10s"], last_1m=shares["1m"], last_5m=shares["5m"], total=part / whole if whole else None
+    )
+
+
+def _per_second(state: State, total: int, last_second: int) -> PerSecond:
+    since = state.total.since
+    elapsed = last_second + 1 - since if since is not None else 0.0
+    return PerSecond(
+        now=_finished(state, last_second, 1),
+        last_10s=_finished(state, last_second, 10) / 10,
+        last_1m=_finished(state, last_second, 60) / 60,
+        last_5m=_finished(state, last_second, 300) / 300,
+        total=total / elapsed if elapsed >= 1 else None,
+        peak=state.total.peak,
+        peak_at=state.total.peak_at,
+    )
+
+
+def _finished(state: State, last_second: int, seconds: int) -> int:
+    """Count the orders finished in the `seconds` that end with `last_second`."""
+    first = last_second + 1 - seconds
+    minutes = (state.minutes.get(start) for start in range(first - first % 60, last_second + 1, 60))
+    return sum(
+        count
+        for minute in minutes
+        if minute is not None
+        for second, count in minute.finished.items()
+        if first <= second <= last_second
+    )
+
+
+def _by_product(state: State, rules: Rules) -> dict[str, ProductOrders]:
+    names = sorted(state.products.keys() | set(rules.products))
+    nothing = Product()
+    parts = ((name, state.products.get(name, nothing)) for name in names)
+    return {name: ProductOrders(p.success, p.failed, p.pending, p.cancelled, p.units) for name, p in parts}
+
+
+def _inventory(part: Product, stock: int, now: float) -> Inventory:
+    return Inventory(stock, part.depletion.rate(now), part.depletion.sell_out_s(stock, now))
+
+
+def _timings(state: State, duration: str, windows: dict[str, Histogram]) -> Timings:
+    by_status = {status: _histogram(state, duration, status) for status in FINISHED}
+    total = Histogram()
+    for histogram in by_status.values():
+        total.merge(histogram)
+    return Timings(
+        last_10s=summary(windows["10s"]),
+        last_1m=summary(windows["1m"]),
+        last_5m=summary(windows["5m"]),
+        total=summary(total),
+        by_status={status: summary(histogram) for status, histogram in by_status.items()},
+    )
+
+
+def _histogram(state: State, duration: str, status: str) -> Histogram:
+    timing = state.timings.get(f"{duration}:{status}")
+    return timing.histogram if timing else Histogram()
+
+
+def _connections(state: State) -> int | None:
+    if not state.connections:
+        return None
+    return sum(reading.values[0] or 0 for reading in state.connections.values())
+
+
+def _completeness(state: State) -> Completeness:
+    tallies = state.total.tallies
+    received = tallies["received"].total()
+    missed = tallies["missed"].total() - tallies["recovered"].total()
+    knows = tallies["sequenced"].total() > 0 or any(source.startswith("stream:") for source in tallies["received"])
+    return Completeness(
+        ratio=received / (received + missed) if knows and received + missed > 0 else None,
+        received=received,
+        missed=missed,
+        duplicates=tallies["duplicates"].total(),
+        late=tallies["late"].total(),
+        invalid=tallies["invalid"].total(),
+        ignored=tallies["ignored"].total(),
+        blind_s=tallies["blind_ms"].total() / 1000,
+        by_producer=_by_producer(state),
+    )
+
+
+def _by_producer(state: State) -> dict[str, ProducerCompleteness]:
+    """Add up the sources of each producer."""
+    found: dict[str, ProducerCompleteness] = {}
+    for key, part in sorted(state.producers.items()):
+        name = key.split("\n", 1)[1]
+        sum_ = found.get(name, ProducerCompleteness())
+        found[name] = ProducerCompleteness(
+            sum_.received + part.received, sum_.missed + part.missed, sum_.duplicates + part.duplicates
+        )
+    return found
+
+
+def _series(state: State, rules: Rules, frame: Frame) -> Series:
+    tallies = state.total.tallies
+    return Series(
+        latency=_classics(state, rules, "latency", frame.exemplars),
+        processing=_classics(state, rules, "processing", frame.exemplars),
+        refusals=dict(tallies["refusals"]),
+        faults=dict(tallies["faults"]),
+        received_by_source=dict(tallies["received"]),
+        missed_by_source=dict(tallies["missed"]),
+        recovered_by_source=dict(tallies["recovered"]),
+        invalid_by_reason=dict(tallies["invalid"]),
+        ignored_by_type=dict(tallies["ignored"]),
+        overflow_by_label=dict(tallies["overflow"]),
+        held=frozenset(label for label, at in frame.born.items() if frame.now - at < rules.new_series_hold),
+    )
+
+
+def _classics(
+    state: State, rules: Rules, duration: str, exemplars: Mapping[tuple[str, str, int], Exemplar]
+) -> dict[str, ClassicHistogram]:
+    bounds = tuple(bound / NS_PER_SECOND for bound in rules.buckets_ns)
+    return {
+        status: _classic(state.timings.get(f"{duration}:{status}"), bounds, _of(exemplars, duration, status))
+        for status in FINISHED
+    }
+
+
+def _classic(timing: Timing | None, bounds: tuple[float, ...], exemplars: dict[int, Exemplar]) -> ClassicHistogram:
+    if timing is None:
+        return ClassicHistogram(bounds=bounds, counts=(0,) * (len(bounds) + 1), sum_seconds=0.0, exemplars={})
+    return ClassicHistogram(
+        bounds=bounds,
+        counts=tuple(timing.classic.counts),
+        sum_seconds=timing.histogram.sum_ns / NS_PER_SECOND,
+        exemplars=exemplars,
+    )
+
+
+def _of(exemplars: Mapping[tuple[str, str, int], Exemplar], duration: str, status: str) -> dict[int, Exemplar]:
+    return {bucket: one for (d, s, bucket), one in exemplars.items() if (d, s) == (duration, status)}
+
+
+def _decimal(micros: int) -> str:
+    """Write millionths with two to six decimals."""
+    whole, rest = divmod(micros, MICROS)
+    return f"{whole}.{f'{rest:06d}'.rstrip('0').ljust(2, '0')}"
+
+
+def merged(states: Iterable[State], rules: Rules) -> State:
+    """Return the sum of several states: the fleet's."""
+    total = State()
+    for state in states:
+        state.fit(rules.buckets_ns)
+        total.merge(state)
+    return total

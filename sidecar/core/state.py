@@ -1,0 +1,171 @@
+"""The State: every count, keyed so that it can be merged, stored and loaded part by part.
+
+One State holds what is committed, others what is pending; a flight carries the parts that change, in absolute
+values. `fields` and `load` translate to the fields of the stored checkpoint: `c:<section>:<key>`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing, Totals
+from sidecar.errors import CheckpointError
+
+OTHER = "__other__"
+HISTORY_SECONDS = 3600
+CONNECTION_SECONDS = 60  # a producer that has been silent for so long no longer counts
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """What the configuration says about counting."""
+
+    products: tuple[str, ...] = ()
+    refusals: frozenset[str] = frozenset({"sold_out", "limit_reached", "duplicate", "payment_declined"})
+    currency: str = "XXX"
+    buckets_ns: tuple[int, ...] = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000)
+    max_products: int = 1000
+    max_reasons: int = 100
+    max_queues: int = 100
+    max_currencies: int = 20
+    max_types: int = 100
+    max_producers: int = 1000
+    new_series_hold: float = 5.0
+
+
+class Ring(Struct, frozen=True):
+    """One window: so many slices of so many seconds."""
+
+    section: str
+    width: int
+    slices: int
+
+    @property
+    def seconds(self) -> int:
+        """The length of the window."""
+        return self.width * self.slices
+
+
+RINGS = {"10s": Ring("slices1", 1, 10), "1m": Ring("slices5", 5, 12), "5m": Ring("slices10", 10, 30)}
+
+_PARTS: dict[str, type[Part]] = {
+    "totals": Totals,
+    "timings": Timing,
+    "slices1": Slice,
+    "slices5": Slice,
+    "slices10": Slice,
+    "minutes": Minute,
+    "products": Product,
+    "queues": Reading,
+    "connections": Reading,
+    "producers": Attendance,
+}
+_BY_TIME = frozenset({"slices1", "slices5", "slices10", "minutes"})
+
+
+class State:
+    """All counts. Sections are dicts of parts; those by time are keyed by the Unix second they begin at."""
+
+    __slots__ = tuple(_PARTS)
+
+    def __init__(self) -> None:
+        self.totals: dict[str, Totals] = {"": Totals()}  # always this one part
+        self.timings: dict[str, Timing] = {}  # latency:success, latency:failed, processing:...
+        self.slices1: dict[int, Slice] = {}
+        self.slices5: dict[int, Slice] = {}
+        self.slices10: dict[int, Slice] = {}
+        self.minutes: dict[int, Minute] = {}
+        self.products: dict[str, Product] = {}
+        self.queues: dict[str, Reading] = {}
+        self.connections: dict[str, Reading] = {}
+        self.producers: dict[str, Attendance] = {}
+
+    def sections(self) -> Iterator[tuple[str, dict[Any, Any]]]:
+        """Yield every section with its parts."""
+        for name in _PARTS:
+            yield name, getattr(self, name)
+
+    @property
+    def total(self) -> Totals:
+        """The plain counts."""
+        return self.totals[""]
+
+    def merge(self, other: "State") -> None:
+        """Add what `other` counted."""
+        for name, parts in other.sections():
+            mine = getattr(self, name)
+            for key, part in parts.items():
+                if key in mine:
+                    mine[key].merge(part)
+                else:
+                    mine[key] = part.copy()
+
+    def changed_by(self, *deltas: "State") -> "State":
+        """Return the totals and the parts that `deltas` touch as they will be: absolute, independent of this State."""
+        result = State()
+        result.totals = {"": self.total.copy()}
+        result.totals.clear()  # an empty part there would be taken for ours
+        for delta in deltas:
+            for name, parts in delta.sections():
+                mine, merged = getattr(self, name), getattr(result, name)
+                for key, part in parts.items():
+                    if key not in merged and key in mine:
+                        merged[key] = mine[key].copy()
+                    if key in merged:
+                        merged[key].merge(part)
+                    else:
+                        merged[key] = part.copy()
+        return result
+
+    def replace(self, newer: "State") -> None:
+        """Take over the absolute parts of `newer`, which must not be used afterwards."""
+        for name, parts in newer.sections():
+            getattr(self, name).update(parts)
+
+    def fit(self, buckets_ns: tuple[int, ...]) -> None:
+        """Begin the classic buckets anew where they were counted with other bounds."""
+        for timing in self.timings.values():
+            timing.classic = timing.classic.with_bounds(buckets_ns)
+
+    def expired(self, now: float) -> list[tuple[str, Any]]:
+        """Name the parts, as (section, key), that no window, history or gauge needs any more."""
+        gone: list[tuple[str, Any]] = []
+        for ring in RINGS.values():
+            oldest = now - ring.seconds - 3 * ring.width  # windows reach back from the last committed second
+            gone += [(ring.section, start) for start in getattr(self, ring.section) if start < oldest]
+        gone += [("minutes", start) for start in self.minutes if start < now - HISTORY_SECONDS - 60]
+        gone += [("connections", key) for key, part in self.connections.items() if part.ts < now - CONNECTION_SECONDS]
+        return gone
+
+    def remove(self, names: list[tuple[str, Any]]) -> None:
+        """Forget the parts named."""
+        for name, key in names:
+            getattr(self, name).pop(key, None)
+
+    def fields(self) -> dict[str, bytes]:
+        """Return every part as a field of the checkpoint."""
+        encode = msgspec.msgpack.encode
+        return {field(name, key): encode(part.dump()) for name, parts in self.sections() for key, part in parts.items()}
+
+    @classmethod
+    def load(cls, fields: Mapping[str, bytes]) -> "State":
+        """Read the `c:` fields of a checkpoint.
+
+        Raises CheckpointError if one of them is damaged.
+        """
+        state = cls()
+        for name, value in fields.items():
+            if name.startswith("c:"):
+                _, section, key = name.split(":", 2)
+                try:
+                    part = _PARTS[section].load(msgspec.msgpack.decode(value))
+                    getattr(state, section)[int(key) if section in _BY_TIME else key] = part
+                except (KeyError, TypeError, ValueError, AttributeError, IndexError, msgspec.DecodeError) as exc:
+                    raise CheckpointError(f"checkpoint field {name!r} cannot be read: {exc}") from exc
+        return state
+
+
+def field(section: str, key: object) -> str:
+    """Return the checkpoint field of a part."""
+    return f"c:{section}:{key}"

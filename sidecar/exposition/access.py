@@ -1,0 +1,82 @@
+"""Who may ask: rules on headers alone, the same for HTTP and the WebSocket.
+
+Loopback proves nothing: a page in a browser reaches it by DNS rebinding (only `Host` tells) and by requests
+across sites (only `Origin` and `Sec-Fetch-Site` tell).
+"""
+
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+# Anything else (user names, paths, spaces) is no Host header.
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]?#\\]+)(?::\d{1,5})?\Z")
+
+
+def host_name(header: str) -> str | None:
+    """Return the host of a `Host` header in lower case, without port, brackets and final dot; `None` if malformed."""
+    match = _HOST.match(header)
+    return match[1].strip("[]").rstrip(".").lower() if match else None
+
+
+def host_allowed(header: str | None, bound_host: str, allowed: Sequence[str]) -> bool:
+    """Tell whether `Host` names this server and not somebody's rebound domain.
+
+    Good are loopback, the bound host, any IP literal where the bind is not loopback (a rebound name is never an IP),
+    and what `allowed` lists (`name` or `name:port`).
+    """
+    host = host_name(header) if header else None
+    if not host:
+        return False
+    if _is_loopback(host) or host == bound_host.strip("[]").lower():
+        return True
+    if header in allowed or host in (name.lower() for name in allowed):
+        return True
+    return _ip(host) is not None and not _is_loopback(bound_host.strip("[]").lower())
+
+
+def token_matches(expected: str, authorization: str | None) -> bool:
+    """Tell whether `Authorization` is `Bearer <expected>`, in constant time; no token expected matches nothing."""
+    scheme, _, token = (authorization or "").partition(" ")
+    same = hmac.compare_digest(_bytes(token.strip()), _bytes(expected))
+    return same and scheme.lower() == "bearer" and bool(expected)
+
+
+def cross_site(headers: Mapping[str, str], origins: Sequence[str] = ()) -> bool:
+    """Tell whether a browser sends this for another site's page.
+
+    The same host on any port is no other site; `origins` (scheme://host:port) are welcome. Without the headers it is
+    no browser.
+    """
+    origin = headers.get("Origin")
+    if origin is not None and origin in origins:
+        return False
+    if headers.get("Sec-Fetch-Site", "none") == "cross-site":
+        return True
+    return origin is not None and not _same_host(origin, headers.get("Host", ""))
+
+
+def _same_host(origin: str, host: str) -> bool:
+    try:
+        name = urlsplit(origin).hostname
+    except ValueError:
+        return False
+    return name is not None and name == host_name(host)
+
+
+def _is_loopback(host: str) -> bool:
+    address = _ip(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def _ip(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _bytes(text: str) -> bytes:
+    """Encode what a header can hold: aiohttp decodes bytes that are no UTF-8 to surrogates."""
+    return text.encode("utf-8", "surrogateescape")

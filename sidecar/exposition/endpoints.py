@@ -1,0 +1,169 @@
+"""What each path answers, from the newest Snapshot and the Monitor."""
+
+import html
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from aiohttp import web
+
+from sidecar.core.snapshot import Scope, Snapshot
+from sidecar.exposition import document
+from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
+from sidecar.exposition.latest import Latest, Monitor
+from sidecar.exposition.middleware import CLEAR, Problem, json_response
+from sidecar.exposition.negotiation import accepts_gzip, exposition_format, wants_exposition, wants_markdown
+from sidecar.exposition.openapi import describe
+from sidecar.exposition.prometheus import Exposition
+
+VARY = {"Vary": "Accept"}
+FORMATS = ("json", "markdown")
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+NOT_READY = "the state is not loaded yet; /monitoring/health says what is missing"
+STANDBY = "this instance is a standby: it reads nothing, the active one serves the numbers"
+
+
+class Endpoints:
+    """The handlers. They never wait for Redis, except those of `history`, `clear` and the fleet."""
+
+    def __init__(self, *, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str) -> None:
+        self._latest = latest
+        self._monitor = monitor
+        self._exposition = exposition
+        self._ws_url = ws_url
+        self._description = describe()
+
+    def routes(self) -> list[web.RouteDef]:
+        """List every path with its handler; HEAD comes with GET."""
+        return [
+            web.get("/", self.index),
+            web.get("/metrics", self.metrics),
+            web.get("/monitoring/metrics", self.snapshot),
+            web.get("/monitoring/benchmark", self.report),
+            web.get("/monitoring/report", self.report),
+            web.get("/monitoring/health", self.health),
+            web.get("/healthz", self.alive),
+            web.get("/-/healthy", self.alive),
+            web.get("/readyz", self.ready),
+            web.get("/-/ready", self.ready),
+            web.get("/monitoring/history", self.history),
+            web.post(CLEAR, self.clear),
+            web.get("/openapi.json", self.openapi),
+        ]
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Answer with the exposition."""
+        format = exposition_format(_accept(request))
+        rendered = await self._exposition.render(self._counted, format, request.query.getall("name[]", []))
+        headers = {"Content-Type": format.value, "Vary": "Accept, Accept-Encoding"}
+        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            return web.Response(body=rendered.gzipped, headers=headers | {"Content-Encoding": "gzip"})
+        return web.Response(body=rendered.plain, headers=headers)
+
+    async def snapshot(self, request: web.Request) -> web.Response:
+        """Answer with the Snapshot as JSON, or to a Prometheus with the exposition."""
+        if wants_exposition(_accept(request)):
+            return await self.metrics(request)
+        body = document.full(await self._scoped(request))
+        return web.Response(body=body, headers=VARY, content_type="application/json")
+
+    async def report(self, request: web.Request) -> web.Response:
+        """Answer with the report as JSON or Markdown."""
+        format = _choice(request, "format", FORMATS)
+        report = document.report(await self._scoped(request))
+        if format == "markdown" or (format is None and wants_markdown(_accept(request))):
+            text = document.markdown(report)
+            return web.Response(text=text, headers=VARY, content_type="text/markdown")
+        return json_response(report, headers=VARY)
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Answer with the state of every component; 503 if down, with `strict=1` also if degraded."""
+        strict = _choice(request, "strict", ("0", "1")) == "1"
+        health = self._monitor.health()
+        bad = health.status == "down" or (strict and health.status == "degraded")
+        return json_response(health, status=503 if bad else 200)
+
+    async def alive(self, request: web.Request) -> web.Response:
+        """Answer that the process answers."""
+        return json_response({"alive": True})
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """Answer whether the state is loaded and the sources are subscribed, or this is a standby."""
+        ready, role = self._monitor.ready()
+        return json_response({"ready": ready, "role": role}, status=200 if ready else 503)
+
+    async def history(self, request: web.Request) -> web.Response:
+        """Answer with one metric, or with all three by name."""
+        metric = _choice(request, "metric", METRICS)
+        now = int(self._serving().ts)
+        try:
+            query = parse_query(request.query, now)
+        except ValueError as exc:
+            raise Problem(400, "bad_request", str(exc)) from exc
+        if metric is not None:
+            return json_response(await self._drawn(metric, query, now))
+        return json_response({name: await self._drawn(name, query, now) for name in METRICS})
+
+    async def clear(self, request: web.Request) -> web.Response:
+        """Clear the metrics and answer with what they were."""
+        return json_response({"cleared": await self._monitor.clear()})
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        """Answer with the description of this API."""
+        return json_response(self._description)
+
+    async def index(self, request: web.Request) -> web.Response:
+        """Answer with a list of what there is."""
+        rows = "".join(
+            f"<li><code>{method.upper()} {_link(method, path)}</code> {html.escape(operation['summary'])}</li>"
+            for path, item in self._description["paths"].items()
+            for method, operation in item.items()
+        )
+        page = PAGE.format(rows=rows, websocket=html.escape(self._ws_url))
+        return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": PAGE_POLICY})
+
+    def _counted(self) -> Snapshot | None:
+        """Return the newest Snapshot if this instance is the one that counts."""
+        snapshot = self._latest.snapshot
+        active = snapshot is not None and snapshot.role == "active" and self._monitor.ready()[1] == "active"
+        return snapshot if active else None
+
+    def _serving(self) -> Snapshot:
+        snapshot = self._counted()
+        if snapshot is not None:
+            return snapshot
+        if self._monitor.ready()[1] == "standby":
+            raise Problem(503, "standby", STANDBY)
+        raise Problem(503, "not_ready", NOT_READY)
+
+    async def _scoped(self, request: web.Request) -> Snapshot:
+        scope = _choice(request, "scope", SCOPES)
+        snapshot = self._serving()
+        return await self._monitor.fleet() if scope == "fleet" else snapshot
+
+    async def _drawn(self, metric: Metric, query: Query, now: int) -> dict[str, Any]:
+        first, last = query.kept(now)
+        values = await self._monitor.history(metric, first, last) if first <= last else {}
+        return draw(metric, query, values).document()
+
+
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Flash Sale Metrics Sidecar</title>
+<h1>Flash Sale Metrics Sidecar</h1><ul>{rows}<li><code>{websocket}</code> live updates (WebSocket)</li></ul></html>
+"""
+PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+def _link(method: str, path: str) -> str:
+    return f'<a href="{path}">{path}</a>' if method == "get" else path
+
+
+def _accept(request: web.Request) -> str:
+    return ",".join(request.headers.getall("Accept", []))
+
+
+def _choice(request: web.Request, name: str, allowed: Sequence[str]) -> Any:
+    """Return the value of a query parameter, `None` if it is absent; anything not allowed is a 400."""
+    value = request.query.get(name)
+    if value is not None and value not in allowed:
+        raise Problem(400, "bad_request", f"{name} is one of: {', '.join(allowed)}")
+    return value

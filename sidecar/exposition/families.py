@@ -1,0 +1,201 @@
+"""Snapshot -> metric families: the names, types and labels of the contract, and nothing computed."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import TypeVar, get_args
+
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.samples import Exemplar as ClientExemplar
+
+from sidecar.core.events import FINISHED, STATUSES, Reason
+from sidecar.core.labels import KINDS
+from sidecar.core.snapshot import (
+    ClassicHistogram,
+    Completeness,
+    Exemplar,
+    Inventory,
+    Orders,
+    ProductOrders,
+    Queue,
+    Series,
+    Snapshot,
+    Timings,
+)
+
+QUANTILES = {"0.5": "p50", "0.9": "p90", "0.95": "p95", "0.99": "p99", "0.999": "p999"}
+WINDOWS = {"10s": "last_10s", "1m": "last_1m", "5m": "last_5m", "total": "total"}
+
+# OpenMetrics 1.0: names and values of an exemplar's labels together; a scrape with a longer one fails as a whole.
+MAX_EXEMPLAR_CHARACTERS = 128
+
+Key = TypeVar("Key", bound=tuple[str, ...])  # label values
+Value = int | float | None
+Bucket = tuple[str, float] | tuple[str, float, ClientExemplar]
+
+
+def snapshot_families(
+    snapshot: Snapshot, series: Series, environment: str, sources: tuple[str, ...]
+) -> Iterator[Metric]:
+    """Yield every family of the Snapshot. What is unknown has no sample; held label sets are 0."""
+    yield gauge(
+        "info",
+        "The instance and its environment; always 1.",
+        ("instance", "environment"),
+        {
+            (snapshot.instance, environment): 1,
+        },
+    )
+    yield from _orders(snapshot.orders)
+    yield from _products(snapshot.orders.by_product, _held(series, "product"))
+    yield from _failures(series)
+    yield _revenue(snapshot.orders.revenue, _held(series, "currency"))
+    yield _histogram("order_latency_seconds", "From accepted to decided.", series.latency)
+    yield _histogram("order_processing_seconds", "Time the worker spent on the order.", series.processing)
+    yield _quantiles(snapshot.latency_ms)
+    yield from _queues(snapshot.queues)
+    yield from _inventory(snapshot.inventory)
+    yield gauge("active_connections", "Open connections over all producers.", (), {(): snapshot.connections.active})
+    yield gauge(
+        "completeness_ratio", "Share of the published events that was seen.", (), {(): snapshot.completeness.ratio}
+    )
+    yield from _events(snapshot.completeness, series, sources)
+
+
+def gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, Value]) -> Metric:
+    """Build a gauge from values by label values; `None` leaves the sample out."""
+    family = GaugeMetricFamily(f"flash_sale_{name}", text, labels=labels)
+    for key, value in values.items():
+        if value is not None:
+            family.add_metric(key, value)
+    return family
+
+
+def counter(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, int | float]) -> Metric:
+    """Build a counter from values by label values; the library adds `_total`."""
+    family = CounterMetricFamily(f"flash_sale_{name}", text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _orders(orders: Orders) -> Iterator[Metric]:
+    counts = orders.by_status
+    finished = {(status,): counts.get(status, 0) for status in FINISHED}
+    yield counter("orders", "Orders finished.", ("status",), finished)
+    yield counter("orders_pending", "Orders seen as pending.", (), {(): counts.get("pending", 0)})
+    yield counter("orders_cancelled", "Orders seen as cancelled.", (), {(): counts.get("cancelled", 0)})
+    yield gauge("orders_in_flight", "Orders pending and not yet decided.", (), {(): orders.in_flight})
+
+
+def _products(by_product: Mapping[str, ProductOrders], held: Collection[str]) -> Iterator[Metric]:
+    shown = dict(by_product) | dict.fromkeys(held, ProductOrders())
+    yield counter(
+        "product_orders",
+        "Orders by product.",
+        ("product_id", "status"),
+        {(name, status): getattr(product, status) for name, product in shown.items() for status in STATUSES},
+    )
+    units = {(name,): product.units for name, product in shown.items()}
+    yield counter("units_sold", "Units of successful orders.", ("product_id",), units)
+
+
+def _failures(series: Series) -> Iterator[Metric]:
+    held = _held(series, "reason")
+    kinds = (("refusal", series.refusals), ("fault", series.faults))
+    values = {(name, kind): 0 if name in held else n for kind, counts in kinds for name, n in counts.items()}
+    yield counter("order_failures", "Failed orders by reason.", ("reason", "kind"), values)
+
+
+def _revenue(revenue: Mapping[str, str], held: Collection[str]) -> Metric:
+    amounts = {currency: float(Decimal(amount)) for currency, amount in revenue.items()}
+    return counter("revenue", "Amount of successful orders.", ("currency",), _by_label(amounts, (), held))
+
+
+def _histogram(name: str, text: str, by_status: Mapping[str, ClassicHistogram]) -> Metric:
+    family = HistogramMetricFamily(f"flash_sale_{name}", text, labels=("status",))
+    for status, histogram in by_status.items():
+        family.add_metric((status,), list(_buckets(histogram)), histogram.sum_seconds)
+    return family
+
+
+def _buckets(histogram: ClassicHistogram) -> Iterator[Bucket]:
+    """Yield the cumulative buckets, each with its exemplar."""
+    cumulative = 0
+    for index, count in enumerate(histogram.counts):
+        cumulative += count
+        le = repr(float(histogram.bounds[index])) if index < len(histogram.bounds) else "+Inf"
+        exemplar = _exemplar(histogram.exemplars.get(index))
+        yield (le, cumulative) if exemplar is None else (le, cumulative, exemplar)
+
+
+def _exemplar(exemplar: Exemplar | None) -> ClientExemplar | None:
+    if exemplar is None or sum(len(k) + len(v) for k, v in exemplar.labels.items()) > MAX_EXEMPLAR_CHARACTERS:
+        return None
+    return ClientExemplar(exemplar.labels, exemplar.value_seconds, exemplar.ts)
+
+
+def _quantiles(timings: Timings) -> Metric:
+    values: dict[tuple[str, ...], Value] = {}
+    for window, field in WINDOWS.items():
+        summary = getattr(timings, field)
+        for quantile, percentile in QUANTILES.items():
+            milliseconds = getattr(summary, percentile)
+            values[quantile, window] = None if milliseconds is None else milliseconds / 1000
+    text = "Percentiles of the latency, within 1.1 %."
+    return gauge("order_latency_quantile_seconds", text, ("quantile", "window"), values)
+
+
+def _queues(queues: Mapping[str, Queue]) -> Iterator[Metric]:
+    yield gauge("queue_length", "Jobs waiting.", ("queue",), {(name,): queue.waiting for name, queue in queues.items()})
+    active = {(name,): queue.active for name, queue in queues.items()}
+    yield gauge("queue_active_jobs", "Jobs being worked on.", ("queue",), active)
+
+
+def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Metric]:
+    label = ("product_id",)
+    stock: dict[tuple[str, ...], Value] = {}
+    depletion: dict[tuple[str, ...], Value] = {}
+    sell_out: dict[tuple[str, ...], Value] = {}
+    for name, item in inventory.items():
+        stock[name,] = item.stock
+        depletion[name,] = item.depletion_per_second
+        sell_out[name,] = float("nan") if item.sell_out_in_s is None else item.sell_out_in_s
+    yield gauge("inventory_stock_units", "Units left.", label, stock)
+    yield gauge("inventory_depletion_units_per_second", "Units sold per second, recently.", label, depletion)
+    yield gauge("time_to_sell_out_seconds", "Time until the stock is gone; NaN: unknown.", label, sell_out)
+
+
+def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]) -> Iterator[Metric]:
+    reasons = get_args(Reason)
+    by_source = (
+        ("received", "Distinct events received, refused ones too.", series.received_by_source),
+        ("missed", "Events published and not seen in time.", series.missed_by_source),
+        ("recovered", "Missed events that still came.", series.recovered_by_source),
+    )
+    for name, text, counts in by_source:
+        yield counter(f"sidecar_events_{name}", text, ("source",), _by_label(counts, sources, ()))
+    invalid = _by_label(series.invalid_by_reason, reasons, _held(series, "invalid"))
+    yield counter("sidecar_events_invalid", "Events refused.", ("reason",), invalid)
+    yield counter("sidecar_events_duplicate", "Events seen before.", (), {(): completeness.duplicates})
+    yield counter("sidecar_events_late", "Events counted more than 5 s after their time.", (), {(): completeness.late})
+    ignored = _by_label(series.ignored_by_type, (), _held(series, "ignored"))
+    yield counter("sidecar_events_ignored", "Events of a type that nothing counts.", ("type",), ignored)
+    overflow = _by_label(series.overflow_by_label, KINDS, ())
+    yield counter("sidecar_label_overflow", "Times a value went to __other__.", ("label",), overflow)
+
+
+def _by_label(
+    counts: Mapping[str, int | float], known: Iterable[str], held: Iterable[str]
+) -> dict[tuple[str, ...], int | float]:
+    """Key by label value: the known ones are there from 0, the held ones still are 0."""
+    shown = dict.fromkeys(known, 0) | dict(counts) | dict.fromkeys(held, 0)
+    return {(value,): count for value, count in shown.items()}
+
+
+def _held(series: Series, family: str) -> frozenset[str]:
+    return frozenset(value for name, value in series.held if name == family)

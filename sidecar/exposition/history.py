@@ -1,0 +1,97 @@
+"""The last hour by the second, drawn out on a grid of steps."""
+
+import re
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+Metric = Literal["throughput", "queue_length", "active_connections"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+# The keys in Redis live an hour.
+KEPT_SECONDS = 3600
+
+# The limit of Prometheus's query_range, so that its clients know it.
+MAX_POINTS = 11_000
+LATEST_TS = 10**11  # as far as event times go
+
+# Grafana sends fractions; they are cut off.
+_NUMBER = re.compile(r"(\d{1,11})(?:\.\d*)?\Z")
+
+Value = int | float | None
+
+
+class Query(Struct, frozen=True):
+    """The grid: points at `start`, `start + step`, ... up to `end`, in Unix seconds, both ends included."""
+
+    start: int
+    end: int
+    step: int
+
+    def kept(self, now: int) -> tuple[int, int]:
+        """Return the first and the last second that can still have a value; first > last: none."""
+        return max(self.start, now - KEPT_SECONDS), min(self.end, now)
+
+
+class History(Struct, frozen=True):
+    """One metric on the grid; `from` is the first point."""
+
+    metric: Metric
+    step: int
+    start: int
+    points: list[tuple[int, Value]]
+
+    def document(self) -> dict[str, object]:
+        """Return the JSON value."""
+        return {"metric": self.metric, "step": self.step, "from": self.start, "points": self.points}
+
+
+def parse_query(parameters: Mapping[str, str], now: int) -> Query:
+    """Read `from`, `to` and `step` (seconds); by default the hour up to `now`, by the second.
+
+    Raises ValueError with a line for the client.
+    """
+    end = _number(parameters, "to", now)
+    start = _number(parameters, "from", end - KEPT_SECONDS + 1)
+    step = _number(parameters, "step", 1)
+    if step < 1:
+        raise ValueError("step must be 1 or more seconds")
+    if start > end:
+        raise ValueError("from must not be after to")
+    if (end - start) // step >= MAX_POINTS:
+        raise ValueError(f"more than {MAX_POINTS} points: take a larger step or a shorter time")
+    return Query(start, end, step)
+
+
+def draw(metric: Metric, query: Query, values: Mapping[int, int]) -> History:
+    """Lay values by second on the grid; a point covers its second and those up to the next point or `end`.
+
+    Throughput is orders per second over the step, a second without a value counting as 0; the two gauges are the mean
+    of the seconds that have a value. No second of the step has one: `None`. A step of 1 gives the values as they are.
+    """
+    found: dict[int, list[int]] = {}
+    for second, value in values.items():
+        if query.start <= second <= query.end:
+            found.setdefault((second - query.start) // query.step, []).append(value)
+    times = range(query.start, query.end + 1, query.step)
+    points = [(ts, _point(metric, found.get(i), min(query.step, query.end - ts + 1))) for i, ts in enumerate(times)]
+    return History(metric, query.step, query.start, points)
+
+
+def _point(metric: Metric, values: list[int] | None, seconds: int) -> Value:
+    if not values:
+        return None
+    if seconds == 1:
+        return values[0]
+    return sum(values) / (seconds if metric == "throughput" else len(values))
+
+
+def _number(parameters: Mapping[str, str], name: str, default: int) -> int:
+    text = parameters.get(name)
+    if text is None:
+        return default
+    match = _NUMBER.match(text)
+    if match is None or int(match[1]) > LATEST_TS:
+        raise ValueError(f"{name} must be a number of seconds{' since 1970' if name != 'step' else ''}")
+    return int(match[1])

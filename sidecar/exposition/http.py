@@ -1,0 +1,103 @@
+"""The HTTP server: starts, says where it listens, and stops within a bounded time."""
+
+import asyncio
+import functools
+from typing import Any
+
+from aiohttp import web
+
+from sidecar.config import HttpConfig
+from sidecar.exposition.address import cannot_listen, parse_listen
+from sidecar.exposition.endpoints import Endpoints
+from sidecar.exposition.latest import Latest, Monitor
+from sidecar.exposition.middleware import (
+    CODES,
+    Problem,
+    access_rules,
+    bounded_body,
+    json_errors,
+    response_headers,
+)
+from sidecar.exposition.prometheus import Exposition
+
+SETTING = "http.listen"
+
+# aiohttp has no deadline for headers: an idle connection and one that sends them slowly are the same to it.
+HEADER_SECONDS = 10.0
+
+# How long what a client still sends is read and dropped after the answer, so that it gets to read the answer.
+LINGER_SECONDS = 1.0
+MAX_BODY_BYTES = 4096
+
+# aiohttp waits this long twice, for the answer and for the connection; a stop as a whole has 2 s.
+STOP_SECONDS = 0.5
+
+
+class HttpServer:
+    """Serve the Snapshot of `latest` and the answers of `monitor`; started and stopped once."""
+
+    def __init__(
+        self, config: HttpConfig, *, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str = ""
+    ) -> None:
+        self._config = config
+        self._endpoints = Endpoints(latest=latest, monitor=monitor, exposition=exposition, ws_url=ws_url)
+        self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, after `start`: the host and the real port."""
+        assert self._listener is not None
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def start(self) -> None:
+        """Listen; raises ConfigError where that cannot be."""
+        host, port = parse_listen(self._config.listen, SETTING)
+        self._runner = web.AppRunner(self._application(host), shutdown_timeout=STOP_SECONDS)
+        await self._runner.setup()
+        assert self._runner.server is not None
+        loop = asyncio.get_running_loop()
+        protocol = functools.partial(_Protocol, self._runner.server, loop=loop, **_protocol_settings())
+        try:
+            self._listener = await loop.create_server(protocol, host or None, port)
+        except OSError as exc:
+            await self._runner.cleanup()
+            raise cannot_listen(self._config.listen, SETTING, exc) from exc
+
+    async def stop(self) -> None:
+        """Close the listener, let answers in progress finish for `STOP_SECONDS`, then cut."""
+        if self._listener is None or self._runner is None:
+            return
+        self._listener.close()
+        await self._runner.cleanup()
+
+    def _application(self, host: str) -> web.Application:
+        application = web.Application(
+            middlewares=(json_errors, access_rules(self._config, host), bounded_body), client_max_size=MAX_BODY_BYTES
+        )
+        application.on_response_prepare.append(response_headers(self._config))
+        application.add_routes(self._endpoints.routes())
+        return application
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's protocol, whose own errors (a request that is no HTTP) are JSON like all others."""
+
+    def handle_error(self, *args: Any, **kwargs: Any) -> web.StreamResponse:
+        """Log as aiohttp does, and answer with our body."""
+        response = super().handle_error(*args, **kwargs)
+        code, message = CODES.get(response.status, ("internal", "the sidecar failed to answer this"))
+        ours = Problem(response.status, code, message).response()
+        ours.force_close()
+        return ours
+
+
+def _protocol_settings() -> dict[str, Any]:
+    return {
+        "keepalive_timeout": HEADER_SECONDS,
+        "lingering_time": LINGER_SECONDS,
+        "access_log": None,
+        # A compressed body is a bomb as likely as not, and nobody reads it.
+        "auto_decompress": False,
+    }

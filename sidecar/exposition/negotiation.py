@@ -1,0 +1,87 @@
+"""What a reader asks for in `Accept` and `Accept-Encoding` (RFC 9110, section 12.5)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+# Separators inside quotes separate nothing. The closing quote is optional, so that no input makes the match retry.
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?')
+_SEPARATORS = re.compile(r"[,;]")
+_QVALUE = re.compile(r"(?:0(?:\.\d*)?|1(?:\.0*)?)\Z")
+
+OPENMETRICS_VERSIONS = ("", "1.0.0")
+
+
+class Format(Enum):
+    """The two expositions, each with its `Content-Type`."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Range:
+    """One element of an `Accept` header."""
+
+    name: str
+    version: str
+    q: float
+
+
+def ranges(header: str) -> list[Range]:
+    """Parse `Accept` or `Accept-Encoding`; a weight that is none counts as 0."""
+    plain = _QUOTED.sub(lambda match: _SEPARATORS.sub(" ", match[1]), header)
+    return [_range(element) for element in plain.split(",") if element.strip()]
+
+
+def _range(element: str) -> Range:
+    name, *rest = element.split(";")
+    parameters = {key.strip().lower(): value.strip() for key, _, value in (part.partition("=") for part in rest)}
+    weight = parameters.get("q", "1")
+    q = float(weight) if _QVALUE.match(weight) else 0.0
+    return Range(name.strip().lower(), parameters.get("version", ""), q)
+
+
+def exposition_format(accept: str) -> Format:
+    """Choose OpenMetrics where it is named and not liked less than the text format, else the text format."""
+    asked = ranges(accept)
+    openmetrics = _best(r.q for r in asked if _is_openmetrics(r) and r.version in OPENMETRICS_VERSIONS)
+    text = _best(r.q for r in asked if r.name == "text/plain")
+    return Format.OPENMETRICS if openmetrics > 0 and openmetrics >= text else Format.TEXT
+
+
+def wants_exposition(accept: str) -> bool:
+    """Tell whether OpenMetrics, or text/plain with a version, has a strictly higher weight than JSON."""
+    asked = ranges(accept)
+    exposition = _best(r.q for r in asked if _is_openmetrics(r) or (r.name == "text/plain" and r.version))
+    return exposition > _json_weight(asked)
+
+
+def wants_markdown(accept: str) -> bool:
+    """Tell whether Markdown is named, and not liked less than JSON."""
+    asked = ranges(accept)
+    markdown = _best(r.q for r in asked if r.name == "text/markdown")
+    return markdown > 0 and markdown >= _json_weight(asked)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Tell whether gzip is named with a weight above 0."""
+    return _best(r.q for r in ranges(accept_encoding) if r.name == "gzip") > 0
+
+
+def _json_weight(asked: list[Range]) -> float:
+    if not asked:
+        return 1.0
+    for name in ("application/json", "application/*", "*/*"):
+        if any(r.name == name for r in asked):
+            return _best(r.q for r in asked if r.name == name)
+    return 0.0
+
+
+def _is_openmetrics(asked: Range) -> bool:
+    return asked.name == "application/openmetrics-text"
+
+
+def _best(weights: Iterable[float]) -> float:
+    return max(weights, default=0.0)

@@ -1,0 +1,267 @@
+"""The WebSocket server: handshake, requests and answers, slow and silent clients, shutdown.
+
+What a message means is decided in `subscriptions`; the updates are sent by `broadcast`.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
+
+from sidecar.config import WsConfig
+from sidecar.core.snapshot import Scope
+from sidecar.errors import ConfigError
+from sidecar.exposition import document
+from sidecar.exposition.access import host_allowed, token_matches
+from sidecar.exposition.broadcast import BEFORE_YIELD, Broadcast, Client, Fleet, newest
+from sidecar.exposition.handshake import bearer, choose_bearer, only, origin_allowed
+from sidecar.exposition.latest import Latest, Monitor
+from sidecar.exposition.subscriptions import (
+    Answer,
+    Authenticate,
+    Decision,
+    Report,
+    Subscribe,
+    Unsubscribe,
+    decide,
+    error,
+    frame,
+)
+from sidecar.telemetry import Telemetry
+
+AUTHENTICATE_WITHIN_SECONDS = 5.0
+HANDSHAKE_SECONDS = 5.0
+# How long a client that is told to go may take to read it.
+CLOSING_SECONDS = 1.0
+MAX_MESSAGE_BYTES = 4096
+# Requests are small and rare; what is beyond waits in the kernel.
+MAX_QUEUED_MESSAGES = 4
+# With the kernel's own choice a client that reads nothing swallows 1,900 updates before anybody sees it; so 29.
+SEND_BUFFER_BYTES = 16 * 1024
+# A crowd that comes back at once after a restart.
+BACKLOG = 1024
+
+log = logging.getLogger(__name__)
+
+
+class WebSocketServer:
+    """Serve section 4 of the contract on `config.listen`."""
+
+    def __init__(
+        self,
+        config: WsConfig,
+        *,
+        latest: Latest,
+        monitor: Monitor,
+        telemetry: Telemetry,
+        read_token: str,
+        allowed_hosts: Sequence[str],
+    ) -> None:
+        """Prepare; nothing is bound before `start`. An empty `read_token` lets everybody read."""
+        self._config = config
+        self._host, self._port = _listen(config.listen)
+        self._latest = latest
+        self._gauge = telemetry.websocket_clients
+        self._read_token = read_token
+        self._allowed_hosts = allowed_hosts
+        self._broadcasts: dict[Scope, Broadcast] = {
+            "instance": Broadcast(partial(newest, latest), telemetry),
+            "fleet": Broadcast(Fleet(latest, monitor).newest, telemetry),
+        }
+        self._clients: set[Client] = set()
+        self._connections: set[ServerConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: Server | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and port bound, after `start`."""
+        assert self._server is not None
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def start(self) -> None:
+        """Listen. Raise `ConfigError` where the address cannot be bound."""
+        try:
+            self._server = await self._bind()
+        except OSError as exc:
+            listen = self._config.listen
+            raise ConfigError(f"ws.listen: cannot listen on {listen}: {exc.strerror}; choose another address") from exc
+        for broadcast in self._broadcasts.values():
+            self._spawn(broadcast.run())
+        self._spawn(self._expel_the_stuck())
+
+    async def stop(self) -> None:
+        """Close every connection with 1001; cut those that are still there a second later."""
+        if self._server is None:
+            return
+        for task in self._tasks:
+            task.cancel()
+        self._server.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self._server.wait_closed()
+        for connection in self._connections:
+            connection.transport.abort()
+        await self._server.wait_closed()
+
+    async def _bind(self) -> Server:
+        return await serve(
+            self._serve,
+            self._host or None,
+            self._port,
+            process_request=self._refusal,
+            select_subprotocol=choose_bearer,
+            compression=None,
+            server_header=None,
+            open_timeout=HANDSHAKE_SECONDS,
+            close_timeout=CLOSING_SECONDS,
+            ping_interval=20,
+            ping_timeout=20,
+            max_size=MAX_MESSAGE_BYTES,
+            max_queue=MAX_QUEUED_MESSAGES,
+            # The library logs a traceback for every client that vanishes in the handshake.
+            logger=logging.Logger("websockets", logging.CRITICAL + 1),
+            create_connection=_tracked(self._connections),
+            backlog=BACKLOG,
+        )
+
+    def _refusal(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Return why a handshake is refused; there is no await from here to `_serve`, so the cap is exact."""
+        host, origin = only(request.headers, "Host"), only(request.headers, "Origin")
+        if not host_allowed(host, self._host or "0.0.0.0", self._allowed_hosts):
+            return connection.respond(421, f"Host {host!r} is not served here; see the setting http.allowed_hosts.\n")
+        if "Origin" in request.headers and not origin_allowed(origin, host, self._config.origins):
+            text = f"Origin {origin!r} may not connect; its host name can be added to the setting ws.origins.\n"
+            return connection.respond(403, text)
+        if len(self._clients) >= self._config.max_clients:
+            return connection.respond(503, f"{len(self._clients)} clients are connected; see ws.max_clients.\n")
+        return None
+
+    def _authorized(self, connection: ServerConnection) -> bool:
+        """Tell whether the handshake carried the token, or none is needed."""
+        assert connection.request is not None
+        authorization = only(connection.request.headers, "Authorization")
+        carried = (authorization, f"Bearer {bearer(connection.subprotocol)}")
+        return not self._read_token or any(token_matches(self._read_token, one) for one in carried)
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        """Obey one client until it goes."""
+        loop = asyncio.get_running_loop()
+        client = Client(connection, authorized=self._authorized(connection), now=loop.time())
+        self._clients.add(client)
+        self._gauge.inc()
+        deadline = loop.call_later(AUTHENTICATE_WITHIN_SECONDS, self._expel_unauthorized, client)
+        try:
+            async for message in connection:
+                await self._obey(client, decide(message, authorized=client.authorized))
+        except ConnectionClosed:
+            pass
+        except Exception:
+            log.exception("a WebSocket client was dropped because of a fault of the sidecar")
+        finally:
+            deadline.cancel()
+            self._unsubscribe(client)
+            self._clients.discard(client)
+            self._gauge.dec()
+
+    async def _obey(self, client: Client, decision: Decision) -> None:
+        match decision:
+            case Answer(answer):
+                await client.connection.send(answer, text=True)
+            case Subscribe(answer, subscription):
+                self._unsubscribe(client)
+                await client.connection.send(answer, text=True)
+                self._broadcasts[subscription.scope].add(client, subscription)
+            case Unsubscribe(answer):
+                self._unsubscribe(client)
+                await client.connection.send(answer, text=True)
+            case Report(id):
+                await client.connection.send(self._report(id), text=True)
+            case Authenticate(id, token):
+                await client.connection.send(self._authenticate(client, id, token), text=True)
+
+    def _unsubscribe(self, client: Client) -> None:
+        if client.subscription is not None:
+            self._broadcasts[client.subscription.scope].remove(client)
+
+    def _report(self, id: Any) -> bytes:
+        if self._latest.snapshot is None:
+            return error("not_ready", "there are no metrics yet; try again in a moment", id)
+        return frame("benchmark-report", document.report(self._latest.snapshot), id)
+
+    def _authenticate(self, client: Client, id: Any, token: str) -> bytes:
+        if self._read_token and not token_matches(self._read_token, f"Bearer {token}"):
+            return error("unauthorized", "the token is not the one configured as http.read_token", id)
+        client.authorized = True
+        return frame("authenticated", {}, id)
+
+    def _expel_unauthorized(self, client: Client) -> None:
+        if not client.authorized:
+            self._spawn(_expel(client, CloseCode.POLICY_VIOLATION, "authenticate within 5 seconds"))
+
+    async def _expel_the_stuck(self) -> None:
+        """Close with 1013 every client whose write buffer has not emptied for too long."""
+        loop = asyncio.get_running_loop()
+        timeout = self._config.slow_client_timeout
+        while True:
+            await asyncio.sleep(min(1.0, timeout / 4))
+            for count, client in enumerate(tuple(self._clients), 1):
+                now = loop.time()
+                if not client.drained(now) and now - client.drained_at >= timeout:
+                    client.drained_at = now
+                    self._spawn(_expel(client, CloseCode.TRY_AGAIN_LATER, "too slow to read the updates"))
+                if count % BEFORE_YIELD == 0:
+                    await asyncio.sleep(0)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            log.error("the WebSocket server lost one of its tasks", exc_info=exc)
+
+
+def _tracked(connections: set[ServerConnection]) -> type[ServerConnection]:
+    """Return a connection class that keeps the set of all open ones, those in the handshake too."""
+
+    class Tracked(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            connections.add(self)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.discard(self)
+            super().connection_lost(exc)
+
+    return Tracked
+
+
+async def _expel(client: Client, code: CloseCode, reason: str) -> None:
+    """Say why and close; cut the connection if that takes longer than a second."""
+    try:
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await client.connection.close(code, reason)
+    except TimeoutError:
+        pass
+    finally:
+        client.connection.transport.abort()
+
+
+def _listen(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"ws.listen: {listen!r} is not HOST:PORT, for example 127.0.0.1:9851")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,127 @@
+"""How the daemon is: the state of every part for `/monitoring/health`, and what it measures of itself."""
+
+import asyncio
+import os
+import resource
+import time
+
+from sidecar.config import Config
+from sidecar.core.snapshot import Snapshot, System
+from sidecar.errors import SidecarError
+from sidecar.exposition.latest import Component, Health
+from sidecar.pipeline import Pipeline
+from sidecar.store.redis import RedisStore
+from sidecar.telemetry import Telemetry
+
+LAG_PROBE_SECONDS = 0.05
+PROBES_A_ROUND = 20  # the longest lag of a second is shown
+FACTS_SECONDS = 5.0
+CLOCK_OFFSET_SECONDS = 2.0  # beyond this, events count at their arrival instead
+
+
+class Gauges:
+    """Measure loop lag, CPU, memory and Redis's memory; register with the fleet."""
+
+    def __init__(self, telemetry: Telemetry, store: RedisStore, config: Config) -> None:
+        self.system = System()
+        self.eviction_policy = ""
+        self._telemetry = telemetry
+        self._store = store
+        self._config = config
+        self._redis_memory: int | None = None
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        asked = -FACTS_SECONDS
+        cpu, at = time.process_time(), time.monotonic()
+        asking: asyncio.Task[None] | None = None
+        while True:
+            self._telemetry.loop_lag_seconds.set(await _longest_lag())
+            now, used = time.monotonic(), time.process_time()
+            self.system = System(round(100 * (used - cpu) / (now - at), 1), _resident_bytes(), self._redis_memory)
+            cpu, at = used, now
+            if now - asked >= FACTS_SECONDS and (asking is None or asking.done()):
+                asked = now
+                asking = asyncio.create_task(self._ask_redis())
+
+    async def _ask_redis(self) -> None:
+        try:
+            facts = await self._store.facts()
+            if self._config.fleet:
+                await self._store.register(self._config.fleet, self._config.instance, time.time())
+        except SidecarError:
+            self._redis_memory = None  # the pipeline reports that Redis is away
+            return
+        self._redis_memory = int(facts["used_memory"]) if "used_memory" in facts else None
+        self.eviction_policy = facts.get("maxmemory_policy", "")
+
+
+async def _longest_lag() -> float:
+    """Return the longest delay of the loop within a second, in seconds."""
+    longest = 0.0
+    for _ in range(PROBES_A_ROUND):
+        before = time.monotonic()
+        await asyncio.sleep(LAG_PROBE_SECONDS)
+        longest = max(longest, time.monotonic() - before - LAG_PROBE_SECONDS)
+    return longest
+
+
+def _resident_bytes() -> int:
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def health(pipeline: Pipeline, gauges: Gauges, snapshot: Snapshot | None, *, stale: bool) -> Health:
+    """Return the state of every part. `down`: Redis gone, no source connected, or stale numbers."""
+    ledger = pipeline.ledger
+    if not ledger.active:
+        return _standby(pipeline)
+    components = {"redis": _redis(pipeline, gauges), "commit": _commit(pipeline, stale)}
+    for name, state in pipeline.sources.items():
+        if state.status == "connected":
+            components[name] = Component("ok")
+        else:
+            components[name] = Component("degraded", state.detail or "connecting")
+    for producer, clock in ledger.aggregate.clocks.items():
+        if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
+            detail = f"its clock is {-clock.offset_seconds:+.1f} s off ours; set the time of its machine"
+            components[f"clock:{producer}"] = Component("degraded", detail)
+    if ledger.aggregate.unknown_fields:
+        names = ", ".join(sorted(ledger.aggregate.unknown_fields))
+        components["events"] = Component("ok", f"fields nobody reads: {names}; a misspelling?")
+    connected = any(state.status == "connected" for state in pipeline.sources.values())
+    if components["redis"].status == "down" or stale or not connected:
+        return Health("down", "active", components)
+    good = all(component.status == "ok" for component in components.values())
+    return Health("ok" if good else "degraded", "active", components)
+
+
+def _standby(pipeline: Pipeline) -> Health:
+    if pipeline.redis_error:
+        return Health("down", "standby", {"redis": Component("down", pipeline.redis_error)})
+    if not pipeline.holder_met:
+        return Health("down", "active", {"redis": Component("ok"), "commit": Component("down", "starting")})
+    detail = f"{pipeline.holder_met} counts; waiting for its lease to end"
+    return Health("standby", "standby", {"redis": Component("ok"), "commit": Component("standby", detail)})
+
+
+def _redis(pipeline: Pipeline, gauges: Gauges) -> Component:
+    if pipeline.redis_error:
+        return Component("down", pipeline.redis_error)
+    if gauges.eviction_policy.startswith("allkeys"):
+        return Component(
+            "degraded",
+            f"maxmemory-policy is {gauges.eviction_policy}: Redis may evict the checkpoint; use a volatile-* policy",
+        )
+    return Component("ok")
+
+
+def _commit(pipeline: Pipeline, stale: bool) -> Component:
+    if stale:
+        return Component("down", pipeline.commit_error or "nothing was committed lately; the numbers are old")
+    if pipeline.commit_error:
+        return Component("degraded", pipeline.commit_error)
+    return Component("ok")

@@ -1,0 +1,67 @@
+"""Who holds the lease: this process, and what can be told of another one."""
+
+import os
+import secrets
+
+
+class Candidacy:
+    """When a standby may create the checkpoint, and which holder it knows to be dead."""
+
+    def __init__(self, *, patience: float, lease: float) -> None:
+        """`patience` is how long a process waits that never saw an owner; both in seconds."""
+        self._patience = patience
+        self._lease = lease
+        self._none_since: float | None = None
+        self._seen = False
+        self.dead = ""
+
+    def owned(self) -> None:
+        """Note that this process owns the state."""
+        self._seen, self._none_since, self.dead = True, None, ""
+
+    def may_create(self, now: float) -> bool:
+        """Tell whether nothing was found for long enough: a lease, if there ever was an owner."""
+        return self._none_since is not None and now - self._none_since >= (
+            self._lease if self._seen else self._patience
+        )
+
+    def refused(self, holder: str, now: float) -> None:
+        """Note who holds the state, or that nobody does."""
+        if holder:
+            self._seen, self._none_since = True, None
+        elif self._none_since is None:
+            self._none_since = now
+        self.dead = holder if holder and is_dead(holder) else ""
+
+
+def name() -> str:
+    """Name this process: `machine:pid:word`."""
+    return f"{machine()}:{os.getpid()}:{word()}"
+
+
+def word() -> str:
+    """Return a new random word."""
+    return secrets.token_hex(6)
+
+
+def machine() -> str:
+    """Name what process ids are unique on: this boot of this kernel, and the pid namespace of a container."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return f"{file.read(8)}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return "unknown"
+
+
+def is_dead(holder: str) -> bool:
+    """Tell whether the holder was a process of this machine and is gone."""
+    where, _, rest = holder.partition(":")
+    if where == "unknown" or where != machine():
+        return False
+    try:
+        os.kill(int(rest.partition(":")[0]), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, PermissionError):
+        return False
+    return False

@@ -1,0 +1,150 @@
+"""What the daemon says about itself: one line an event, for people on a terminal and as JSON for everything else.
+
+    log = structlog.get_logger()
+    log.warning("event refused", reason="not_json", suppressed=12)
+
+Whatever the values hold, a line stays a line: control characters are escaped in both formats. Secrets, and passwords
+in URLs, are shown as ***.
+"""
+
+import json
+import logging
+import math
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict
+
+from sidecar.config import LOG_LEVELS, Secret
+
+LEVELS = {name: logging.getLevelNamesMapping()[name.upper()] for name in LOG_LEVELS}
+COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31;1"}
+URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
+# Event names are short; with the fields in a column of their own, they can be read down the page.
+EVENT_WIDTH = 36
+
+
+def configure(level: str, format: str, stream: TextIO) -> None:
+    """Send every log line, also those of libraries, to `stream`; `level` and `format` as in the configuration."""
+    people = format == "console" or (format == "auto" and stream.isatty())
+    coloured = people and stream.isatty() and not os.environ.get("NO_COLOR")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S" if people else "iso", utc=not people),
+            structlog.processors.format_exc_info,
+            Console(coloured) if people else render_json,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=lambda *_: Lines(stream),
+        cache_logger_on_first_use=False,
+    )
+    # Libraries speak at info of every request and reconnection; that is for somebody who debugs.
+    libraries = LEVELS[level] if level == "debug" else max(LEVELS[level], logging.WARNING)
+    logging.basicConfig(level=libraries, handlers=[Forward()], force=True)
+
+
+class Lines:
+    """Write lines to a stream. A stream that takes no more (a closed pipe, a full disk) does not stop the daemon."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """Write one line at once, so that lines of threads do not mix."""
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            pass  # there is nobody left to tell
+
+    debug = info = warning = error = critical = msg
+
+
+class Forward(logging.Handler):
+    """Pass what libraries log on to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one record."""
+        fields = {"exc_info": record.exc_info} if record.exc_info else {}
+        structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name, **fields)
+
+
+def render_json(_logger: object, _method: str, event: EventDict) -> str:
+    """Render an event as one line of ASCII JSON: timestamp, level, event, then its fields."""
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+    return json.dumps(plain({**first, **event}))
+
+
+class Console:
+    """Render an event as one line for people; a traceback follows indented."""
+
+    def __init__(self, coloured: bool) -> None:
+        self._coloured = coloured
+
+    def __call__(self, _logger: object, _method: str, event: EventDict) -> str:
+        """Return the line."""
+        time, level, name = event.pop("timestamp"), event.pop("level"), str(event.pop("event"))
+        trace = str(plain(event.pop("exception", "")))
+        mark = f"\x1b[{COLOURS[level]}m{level:8}\x1b[0m" if self._coloured else f"{level:8}"
+        fields = " ".join(f"{key}={_word(plain(value))}" for key, value in event.items())
+        line = f"{time} {mark} {escape(str(plain(name))):{EVENT_WIDTH}} {fields}".rstrip()
+        return "".join([line, *(f"\n    {escape(part)}" for part in trace.splitlines())])
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON can hold it, without secrets; what is unknown to JSON becomes its repr."""
+    match value:
+        case Secret():
+            return "***"
+        case str():
+            return URL_PASSWORD.sub(r"\1:***@", value)
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else repr(value)
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [plain(item) for item in value]
+        case _:
+            return plain(repr(value))
+
+
+def escape(text: str) -> str:
+    """Escape what a terminal would obey or a reader could not see: control characters, line breaks, direction marks."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _word(value: Any) -> str:
+    """Return a field's value as one word, in quotes where it has spaces."""
+    if not isinstance(value, str):
+        return escape(json.dumps(value))
+    return escape(value) if re.fullmatch(r'[^\s"=]+', value) else escape(json.dumps(value, ensure_ascii=False))
+
+
+class RateLimit:
+    """Let one line per key through in a while, and count the others.
+
+    Pure: time is an argument. It remembers a bounded number of keys; the one longest not let through is forgotten.
+    """
+
+    def __init__(self, every_seconds: float = 10.0, max_keys: int = 1000) -> None:
+        self._every = every_seconds
+        self._max_keys = max_keys
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def allow(self, key: str, now: float) -> int | None:
+        """Return how many lines of this key were suppressed since the last one; `None` suppresses this one too."""
+        since, suppressed = self._seen.get(key, (-math.inf, 0))
+        if now - since < self._every:
+            self._seen[key] = (since, suppressed + 1)
+            return None
+        self._seen.pop(key, None)
+        while len(self._seen) >= self._max_keys:
+            del self._seen[next(iter(self._seen))]
+        self._seen[key] = (now, 0)
+        return suppressed

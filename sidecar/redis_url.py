@@ -1,0 +1,166 @@
+"""Redis URLs: text in, a frozen RedisTarget out. No error quotes the URL, since it may hold a password.
+
+redis://[user:password@]host[:port][/db]            one server; rediss:// with TLS
+unix://[user:password@]/path/to.sock[?db=1]         one server, by socket
+redis+sentinel://[user:password@]h1,h2,h3/service[/db]   the master that the Sentinels name
+redis+cluster://[user:password@]h1,h2               a Cluster, from any of its nodes
+"""
+
+from typing import Literal, NoReturn
+from urllib.parse import parse_qsl, quote, unquote
+
+import msgspec
+
+from sidecar.errors import ConfigError
+
+Kind = Literal["tcp", "unix", "sentinel", "cluster"]
+
+# Scheme -> (kind, TLS). TLS with Sentinel or Cluster is spelled the way rediss:// spells it.
+SCHEMES: dict[str, tuple[Kind, bool]] = {
+    "redis": ("tcp", False),
+    "rediss": ("tcp", True),
+    "unix": ("unix", False),
+    "redis+sentinel": ("sentinel", False),
+    "rediss+sentinel": ("sentinel", True),
+    "redis+cluster": ("cluster", False),
+    "rediss+cluster": ("cluster", True),
+}
+REDIS_PORT = 6379
+SENTINEL_PORT = 26379
+
+
+class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a Redis is. `addresses` are the server, the Sentinels or nodes of the Cluster; empty for a socket."""
+
+    kind: Kind
+    addresses: tuple[tuple[str, int], ...] = ()
+    path: str = ""
+    service: str = ""
+    db: int = 0
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+
+    @property
+    def display(self) -> str:
+        """The URL for logs and messages, without the password."""
+        scheme = next(name for name, meaning in SCHEMES.items() if meaning == (self.kind, self.tls))
+        user = f"{quote(self.username, safe='')}@" if self.username else ""
+        if self.kind == "unix":
+            return f"{scheme}://{user}{self.path}" + (f"?db={self.db}" if self.db else "")
+        hosts = ",".join(join_host_port(host, port) for host, port in self.addresses)
+        path = {"tcp": f"/{self.db}", "cluster": "", "sentinel": f"/{self.service}"}[self.kind]
+        if self.kind == "sentinel" and self.db:
+            path += f"/{self.db}"
+        return f"{scheme}://{user}{hosts}{path}"
+
+    def __repr__(self) -> str:
+        return f"RedisTarget({self.display!r})"
+
+
+def parse(url: str, *, username: str = "", password: str = "") -> RedisTarget:
+    """Read a URL; `username` and `password` apply where the URL has no credentials. Raises `ConfigError`."""
+    scheme, separator, rest = url.strip().partition("://")
+    if not separator or scheme.lower() not in SCHEMES:
+        _refuse("must start with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://")
+    kind, tls = SCHEMES[scheme.lower()]
+    rest, _, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    userinfo, at, hosts = authority.rpartition("@")
+    if at:
+        user, _, secret = userinfo.partition(":")
+        username, password = unquote(user), unquote(secret)
+    if "@" in path or "#" in url:
+        _refuse("has a misplaced @ or #; in a password write / as %2F, ? as %3F, # as %23 and @ as %40")
+    query_db = _query_db(query)
+    if kind == "unix":
+        if hosts or not path:
+            _refuse("must name an absolute path, as in unix:///run/redis/redis.sock")
+        return RedisTarget(kind=kind, path=unquote(slash + path), db=query_db, username=username, password=password)
+    service, db = _path(kind, path.strip("/"), query_db)
+    return RedisTarget(
+        kind=kind,
+        addresses=_addresses(kind, hosts),
+        service=service,
+        db=db,
+        username=username,
+        password=password,
+        tls=tls,
+    )
+
+
+def split_host_port(text: str, default_port: int | None = None) -> tuple[str, int]:
+    """Split `HOST:PORT` or `[IPv6]:PORT`. Raises `ValueError` saying what is wrong, without quoting the text."""
+    host, separator, port = text.rpartition(":")
+    if text.startswith("["):
+        host, bracket, tail = text[1:].partition("]")
+        if not bracket or (tail and not tail.startswith(":")):
+            raise ValueError("an IPv6 address is written [::1]:PORT")
+        separator, port = tail[:1], tail[1:]
+    elif ":" in host:
+        raise ValueError("an IPv6 address is written in brackets, as in [::1]:PORT")
+    elif not separator:
+        host, port = text, ""
+    if not separator and default_port is not None:
+        return host, default_port
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError("the port must be a number from 0 to 65535, as in HOST:PORT")
+    return host, int(port)
+
+
+def join_host_port(host: str, port: int) -> str:
+    """Write an address as one text, IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _addresses(kind: Kind, hosts: str) -> tuple[tuple[str, int], ...]:
+    """Read the comma separated hosts."""
+    default_port = SENTINEL_PORT if kind == "sentinel" else REDIS_PORT
+    found = []
+    for text in hosts.split(","):
+        try:
+            host, port = split_host_port(text.strip(), default_port)
+        except ValueError as exc:
+            _refuse(f"has an address that cannot be read: {exc}")
+        if port == 0:
+            _refuse("has port 0: name the port of the server")
+        if kind == "tcp":
+            host = host or "localhost"  # what redis-py and redis-cli make of redis:///0
+        if not host or any(character.isspace() for character in host):
+            _refuse("has an address without a host")
+        found.append((host, port))
+    if kind == "tcp" and len(found) > 1:
+        _refuse("names several hosts: use redis+sentinel:// or redis+cluster://")
+    return tuple(found)
+
+
+def _path(kind: Kind, path: str, query_db: int) -> tuple[str, int]:
+    """Return service and database from what follows the hosts."""
+    if kind == "sentinel":
+        service, _, path = path.partition("/")
+        if not service:
+            _refuse("must name the Sentinel service, as in redis+sentinel://host1,host2/mymaster")
+        return unquote(service), _db(path) if path else query_db
+    db = _db(path) if path else query_db
+    if kind == "cluster" and db:
+        _refuse("names a database, but a Cluster has only database 0: leave it out")
+    return "", db
+
+
+def _query_db(query: str) -> int:
+    """Return the database that `?db=` names; nothing else is taken there."""
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if options.keys() - {"db"}:
+        _refuse("has an option after ? that is not db; in a password write ? as %3F")
+    return _db(options["db"]) if options else 0
+
+
+def _db(text: str) -> int:
+    """Read a database number."""
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        _refuse("has a database that is not a number; in a password write / as %2F")
+    return int(text)
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise ConfigError(f"redis.url {problem}")

@@ -1,0 +1,256 @@
+"""The daemon, built from a configuration: the only place that names a real clock or constructs an adapter."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+
+from sidecar import __version__, holder
+from sidecar.config import Config, diff
+from sidecar.core.aggregate import Aggregator
+from sidecar.core.ledger import Ledger
+from sidecar.core.picture import Frame, merged, picture
+from sidecar.core.snapshot import Role, Snapshot
+from sidecar.core.state import Rules, State
+from sidecar.errors import SidecarError, UnavailableError
+from sidecar.exposition.http import HttpServer
+from sidecar.exposition.latest import Health, Latest
+from sidecar.exposition.prometheus import Exposition
+from sidecar.exposition.websocket import WebSocketServer
+from sidecar.health import Gauges, health
+from sidecar.pipeline import Pipeline
+from sidecar.redis_url import join_host_port, parse
+from sidecar.sources import Source
+from sidecar.sources.pubsub import PubSubSource
+from sidecar.sources.stream import StreamSource
+from sidecar.store.redis import RedisStore, cleared_report
+from sidecar.telemetry import Telemetry
+
+NS_PER_SECOND = 10**9
+CLEAR_SECONDS = 5.0  # a clear is answered after the next commit, or this much later
+# What a reload applies; everything else is built into connections, listeners or stored buckets.
+RELOADABLE = frozenset(
+    {"log.level", "products", "refusals", "currency", "metrics.max_products", "metrics.new_series_hold"}
+)
+
+
+class Service:
+    """Build everything, run it, stop it. Answers the servers as their Monitor."""
+
+    def __init__(self, config: Config, *, log: Any) -> None:
+        """Prepare; nothing is opened before `run`. `log` is a structlog logger."""
+        self.http_url = self.ws_url = ""
+        self._config = config
+        self._log = log
+        self._started = time.time()
+        self._rules = rules(config)
+        self._latest = Latest()
+        names = [f"pubsub:{name}" for name in config.sources.pubsub]
+        names += [f"stream:{name}" for name in config.sources.streams]
+        registry = CollectorRegistry()
+        telemetry = Telemetry(registry, version=__version__, sources=tuple(names))
+        self._ledger = Ledger(
+            holder=holder.name(),
+            streams=config.sources.streams,
+            word=holder.word,
+            fresh=lambda: Aggregator(self._rules, random.Random()),
+        )
+        self._store, self._readers = store(config), store(config)
+        self._gauges = Gauges(telemetry, self._readers, config)
+        self._pipeline = Pipeline(
+            self._ledger,
+            self._store,
+            sources(config),
+            config=config,
+            telemetry=telemetry,
+            publish=self._publish,
+            clock=time.time,
+        )
+        exposition = Exposition(registry, environment=config.environment, sources=tuple(names))
+        self._ws = WebSocketServer(
+            config.ws,
+            latest=self._latest,
+            monitor=self,
+            telemetry=telemetry,
+            read_token=config.http.read_token,
+            allowed_hosts=config.http.allowed_hosts,
+        )
+        self._http = HttpServer(
+            config.http, latest=self._latest, monitor=self, exposition=exposition, ws_url=f"ws://{config.ws.listen}/"
+        )
+        self._fleet: tuple[Snapshot | None, Snapshot] | None = None
+
+    async def run(self, stop: asyncio.Event, *, started: Callable[[], None] | None = None) -> None:
+        """Serve and count until `stop`; `started` is called once both servers listen.
+
+        Raises SidecarError with one line for a person: a port in use, a refused user, events that could not be
+        committed at the end.
+        """
+        gauges = asyncio.create_task(self._gauges.run())
+        try:
+            await self._http.start()
+            await self._ws.start()
+            self.http_url = f"http://{join_host_port(*self._http.address)}"
+            self.ws_url = f"ws://{join_host_port(*self._ws.address)}/"
+            self._log.info("listening", http=self.http_url, websocket=self.ws_url, redis=self._target())
+            if started is not None:
+                started()
+            await self._pipeline.run(stop)
+        finally:
+            gauges.cancel()
+            await asyncio.gather(gauges, return_exceptions=True)
+            await asyncio.gather(self._ws.stop(), self._http.stop())
+            await asyncio.gather(self._store.close(), self._readers.close())
+            self._log.info("stopped")
+
+    def reload(self, config: Config) -> tuple[list[str], list[str]]:
+        """Apply what can change while running; return the settings applied, and those that need a restart."""
+        changed = diff(self._config, config)
+        applied = [name for name in changed if name in RELOADABLE]
+        self._rules = rules(config, buckets_ns=self._rules.buckets_ns)
+        self._ledger.aggregate.adopt(self._rules)
+        return applied, [name for name in changed if name not in RELOADABLE]
+
+    # Monitor
+
+    def health(self) -> Health:
+        return health(self._pipeline, self._gauges, self._latest.snapshot, stale=self._stale(time.time()))
+
+    def ready(self) -> tuple[bool, Role]:
+        if self._ledger.active:
+            return self._pipeline.ready.is_set() and self._latest.snapshot is not None, "active"
+        return bool(self._pipeline.holder_met), "standby" if self._pipeline.holder_met else "active"
+
+    async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
+        return await self._readers.history(metric, start, end)
+
+    async def clear(self) -> dict[str, Any]:
+        generation = holder.word()
+        try:
+            totals = await self._readers.clear(generation)
+        except UnavailableError:
+            totals = await self._readers.clear(generation)  # its answer was lost: the same clear is answered again
+        try:
+            async with asyncio.timeout(CLEAR_SECONDS):
+                while self._ledger.active and self._ledger.generation != generation:
+                    await self._latest.newer()
+        except TimeoutError:
+            self._log.warning("cleared, but not committed yet")
+        return cleared_report(totals)
+
+    async def fleet(self) -> Snapshot:
+        newest = self._latest.snapshot
+        if not self._config.fleet:
+            if newest is None:
+                raise UnavailableError("nothing is counted here yet")
+            return newest
+        if self._fleet is None or self._fleet[0] is not newest:
+            self._fleet = (newest, await self._merge_fleet())
+        return self._fleet[1]
+
+    async def _merge_fleet(self) -> Snapshot:
+        now = time.time()
+        members = await self._readers.fleet(self._config.fleet, now)
+        state = merged((state for _, state in members), self._rules)
+        committed = [s.total.committed_at for _, s in members if s.total.committed_at is not None]
+        oldest = min(committed, default=None)
+        frame = self._frame(now, committed_at=oldest, stale=self._too_old(oldest, now))
+        return picture(state, self._rules, replace(frame, scope="fleet", instances=[name for name, _ in members]))
+
+    # The Snapshot
+
+    def _publish(self) -> None:
+        if self._ledger.active:
+            now = time.time()
+            frame = self._frame(now, committed_at=self._committed_at(), stale=self._stale(now))
+            self._latest.publish(picture(self._ledger.aggregate.committed, self._rules, frame))
+
+    def _frame(self, now: float, *, committed_at: float | None, stale: bool) -> Frame:
+        aggregate = self._ledger.aggregate
+        return Frame(
+            instance=self._config.instance,
+            now=now,
+            committed_at=committed_at,
+            stale=stale,
+            uptime_s=now - self._started,
+            settled=self._config.commit_interval,
+            system=self._gauges.system,
+            born=aggregate.born,
+            exemplars=aggregate.exemplars,
+        )
+
+    def _committed_at(self) -> float | None:
+        return self._ledger.aggregate.committed.total.committed_at
+
+    def _stale(self, now: float) -> bool:
+        return self._too_old(self._committed_at(), now)
+
+    def _too_old(self, committed_at: float | None, now: float) -> bool:
+        return committed_at is None or now - committed_at > max(3 * self._config.commit_interval, 2.0)
+
+    def _target(self) -> str:
+        return parse(self._config.redis.url).display
+
+
+def rules(config: Config, *, buckets_ns: tuple[int, ...] | None = None) -> Rules:
+    """Return what the configuration says about counting; `buckets_ns` stay as they are stored."""
+    return Rules(
+        products=config.products,
+        refusals=frozenset(config.refusals),
+        currency=config.currency,
+        buckets_ns=buckets_ns or tuple(round(bound * NS_PER_SECOND) for bound in config.metrics.buckets),
+        max_products=config.metrics.max_products,
+        new_series_hold=config.metrics.new_series_hold,
+    )
+
+
+def store(config: Config) -> RedisStore:
+    """Return a store for the configured Redis and prefix."""
+    target = parse(config.redis.url, username=config.redis.username, password=config.redis.password)
+    return RedisStore(
+        target,
+        config.redis.prefix,
+        lease=config.lease,
+        keep_rejected=config.metrics.keep_rejected,
+        ca_file=config.redis.ca_file,
+    )
+
+
+def sources(config: Config) -> tuple[Source, ...]:
+    """Return the configured sources."""
+    target = parse(config.redis.url, username=config.redis.username, password=config.redis.password)
+    ca_file = config.redis.ca_file
+    channels = [PubSubSource(name, target, ca_file=ca_file) for name in config.sources.pubsub]
+    streams = [StreamSource(name, target, ca_file=ca_file) for name in config.sources.streams]
+    return (*channels, *streams)
+
+
+async def read(config: Config) -> Snapshot:
+    """Return what is committed under the configured prefix, without a daemon.
+
+    Raises SidecarError if there is nothing.
+    """
+    reader = store(config)
+    try:
+        state = State.load(await reader.load())
+    finally:
+        await reader.close()
+    committed_at = state.total.committed_at
+    if committed_at is None:
+        raise SidecarError(
+            f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix, or start `sidecar run`"
+        )
+    now = time.time()
+    frame = Frame(
+        instance=config.instance,
+        now=now,
+        committed_at=committed_at,
+        stale=now - committed_at > max(3 * config.commit_interval, 2.0),
+        uptime_s=0.0,
+        settled=config.commit_interval,
+    )
+    return picture(state, rules(config), frame)

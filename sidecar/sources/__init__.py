@@ -1,0 +1,35 @@
+"""Redis -> batches of payloads. A source reads; it counts nothing and remembers nothing but its connection."""
+
+from typing import Protocol
+
+from sidecar.core.batch import Batch
+
+
+class Source(Protocol):
+    """One channel, pattern or stream. One task uses it: connect, then read again and again, then close.
+
+    After UnavailableError from any method, `connect` begins anew. `read` may be cancelled at any await without
+    losing what has arrived; `leftover` returns it.
+    """
+
+    name: str
+
+    async def connect(self) -> None:
+        """Connect and subscribe. Raises UnavailableError or AccessError."""
+        ...
+
+    async def read(self, after: str) -> Batch | None:
+        """Return what came next, `None` if nothing did for a while. `after` is the last entry read of a stream."""
+        ...
+
+    def ask_again(self) -> None:
+        """Ask again what is known of Redis before reading on; it changed since."""
+        ...
+
+    def leftover(self) -> Batch | None:
+        """Return what has arrived and was not read yet, without waiting; for the last commit before a stop."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        ...

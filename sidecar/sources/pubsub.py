@@ -1,0 +1,68 @@
+"""A pub/sub channel or pattern as a source."""
+
+import time
+from typing import Any
+
+from sidecar.connection import Link
+from sidecar.core.batch import Batch
+from sidecar.errors import UnavailableError
+from sidecar.redis_url import RedisTarget
+
+MESSAGES_A_BATCH = 500  # some 2 ms of work: the loop turns in between
+PING_SECONDS = 1.5
+PONG_SECONDS = 2.0  # a frozen or cut-off Redis is noticed after at most their sum
+
+
+class PubSubSource:
+    """Messages of one channel, or of all channels that match a pattern with `*`."""
+
+    def __init__(self, channel: str, target: RedisTarget, *, ca_file: str = "") -> None:
+        self.name = f"pubsub:{channel}"
+        self._channel = channel
+        self._target = target
+        self._ca_file = ca_file
+        self._link: Link | None = None
+        self._asked = 0.0  # when the last PING was sent, 0 once anything came
+
+    async def connect(self) -> None:
+        await self.close()
+        link = await Link.open(self._target, key=self._channel, ca_file=self._ca_file)
+        try:
+            await link.call("PSUBSCRIBE" if "*" in self._channel else "SUBSCRIBE", self._channel)
+        except BaseException:
+            await link.close()
+            raise
+        self._link, self._asked = link, 0.0
+
+    async def read(self, after: str = "") -> Batch | None:
+        link = self._link
+        if link is None:
+            raise UnavailableError("not subscribed")
+        replies = await link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if self._asked else PING_SECONDS)
+        if replies:
+            self._asked = 0.0
+            return self._batch(replies)
+        if self._asked:
+            await self.close()
+            raise UnavailableError(f"no PONG within {PONG_SECONDS:.0f} s")
+        self._asked = time.monotonic()
+        await link.send("PING")
+        return None
+
+    def ask_again(self) -> None:
+        pass  # nothing that pub/sub delivers depends on it
+
+    def leftover(self) -> Batch | None:
+        if self._link is None:
+            return None
+        return self._batch(self._link.drained(1_000_000))
+
+    async def close(self) -> None:
+        if self._link is not None:
+            await self._link.close()
+            self._link = None
+
+    def _batch(self, replies: list[Any]) -> Batch | None:
+        """Keep the messages; what else arrives are PONGs."""
+        payloads = [reply[-1] for reply in replies if reply[0] in (b"message", b"pmessage")]
+        return Batch(source=self.name, payloads=payloads, arrivals=[time.time()] * len(payloads)) if payloads else None

@@ -1,0 +1,111 @@
+"""A stream as a source: plain XREAD from a position, no consumer group, nothing left behind in Redis."""
+
+import asyncio
+from typing import Any
+
+from sidecar.connection import Link
+from sidecar.core.batch import Batch, StreamRead
+from sidecar.errors import RefusedError, UnavailableError
+from sidecar.redis_url import RedisTarget
+
+ENTRIES_A_READ = 500  # larger reads are slower: the collector runs more
+BLOCK_MS = 1000  # well below the reply timeout of the connection
+# After a read that emptied the stream: entries gather, so that a slow stream costs Redis 50 reads a second at most.
+PACE_SECONDS = 0.02
+FIELD = b"e"
+
+
+class StreamSource:
+    """The entries of one stream."""
+
+    def __init__(self, stream: str, target: RedisTarget, *, ca_file: str = "") -> None:
+        self.name = f"stream:{stream}"
+        self._stream = stream
+        self._target = target
+        self._ca_file = ca_file
+        self._link: Link | None = None
+        self._replid = ""
+        self._drained = False
+
+    async def connect(self) -> None:
+        await self.close()
+        link = await Link.open(self._target, key=self._stream, ca_file=self._ca_file)
+        try:
+            self._replid = await link.replid()
+        except BaseException:
+            await link.close()
+            raise
+        self._link, self._drained = link, False
+
+    async def read(self, after: str) -> Batch | None:
+        link = self._link
+        if link is None:
+            raise UnavailableError("not connected")
+        if not self._replid:
+            self._replid = await link.replid()
+        if self._drained:
+            await asyncio.sleep(PACE_SECONDS)
+            await link.call("XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", self._stream, after)
+        return await self._read(link, after)
+
+    def ask_again(self) -> None:
+        """Ask under which `master_replid` this connection reads before it reads on: the commit found another one."""
+        self._replid = ""
+
+    def leftover(self) -> Batch | None:
+        return None  # the stream keeps it
+
+    async def close(self) -> None:
+        if self._link is not None:
+            await self._link.close()
+            self._link = None
+
+    async def _read(self, link: Link, after: str) -> Batch:
+        """Read entries and the stream's own counters in one step, so that they fit together."""
+        *_, replies = await link.calls(
+            [
+                ("MULTI",),
+                ("XREAD", "COUNT", ENTRIES_A_READ, "STREAMS", self._stream, after),
+                ("XINFO", "STREAM", self._stream),
+                ("EXEC",),
+            ]
+        )
+        if isinstance(replies, Exception):
+            raise RefusedError(f"reading stream {self._stream!r}: {replies}")
+        found, info = replies
+        if isinstance(found, Exception):
+            raise RefusedError(f"reading stream {self._stream!r}: {found}")
+        entries = found[0][1] if found else []
+        self._drained = len(entries) < ENTRIES_A_READ
+        return self._batch(after, entries, info)
+
+    def _batch(self, after: str, entries: list[Any], info: Any) -> Batch:
+        facts = {} if isinstance(info, Exception) else dict(zip(info[::2], info[1::2], strict=True))
+        payloads: list[bytes] = []
+        arrivals: list[float] = []
+        for entry_id, pairs in entries:
+            payload = _payload(pairs or ())
+            if payload is not None:
+                payloads.append(payload)
+                arrivals.append(int(entry_id.partition(b"-")[0]) / 1000)
+        read = StreamRead(
+            after=after,
+            last=entries[-1][0].decode() if entries else after,
+            replid=self._replid,
+            entries=len(entries),
+            added=facts.get(b"entries-added"),
+            length=facts.get(b"length", 0),
+            complete=self._drained,
+            exists=bool(facts),
+        )
+        return Batch(
+            source=self.name, payloads=payloads, arrivals=arrivals, empty=len(entries) - len(payloads), stream=read
+        )
+
+
+def _payload(pairs: Any) -> bytes | None:
+    """Return the value of the field that holds the event."""
+    for i in range(0, len(pairs), 2):
+        if pairs[i] == FIELD:
+            return pairs[i + 1]  # type: ignore[no-any-return]
+    return None

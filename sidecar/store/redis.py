@@ -1,0 +1,205 @@
+"""The store in Redis: the scripts, and what readers ask for."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import msgspec
+from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError
+
+from sidecar.connection import Link, parse_info
+from sidecar.core.events import STATUSES
+from sidecar.core.ledger import START, Answer, Commit
+from sidecar.core.parts import Totals
+from sidecar.core.pending import Refused
+from sidecar.core.state import State, field
+from sidecar.errors import CheckpointError, RefusedError
+from sidecar.redis_url import RedisTarget
+from sidecar.store import Taken, keys
+
+FLEET_SECONDS = 60  # a sidecar that has not registered for so long is no longer part of its fleet
+FLEET_KEY = "flash_sale_fleet:"
+
+
+class RedisStore:
+    """One connection to the Redis that holds a prefix. Connects when first used and again after a failure."""
+
+    def __init__(
+        self, target: RedisTarget, prefix: str, *, lease: float, keep_rejected: bool, ca_file: str = ""
+    ) -> None:
+        """`lease` is in seconds."""
+        self._target = target
+        self._prefix = prefix
+        self._lease_ms = round(lease * 1000)
+        self._keep_rejected = keep_rejected
+        self._ca_file = ca_file
+        self._link: Link | None = None
+        self._scripts: dict[str, tuple[str, str]] = {}
+        self._connecting = asyncio.Lock()
+
+    async def connect(self) -> None:
+        """Connect now. Raises UnavailableError, or AccessError where user or password are refused."""
+        await self._connected()
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        if self._link is not None:
+            await self._link.close()
+            self._link = None
+
+    async def take(self, holder: str, token: str, *, dead: str, create: bool) -> Taken:
+        reply = await self._run("take", self._own_keys(), [holder, token, self._lease_ms, dead, int(create)])
+        if reply[0] == b"OK":
+            return Taken(_fields(reply[1]))
+        return Taken(None, reply[1].decode("utf-8", "replace"))
+
+    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+        streams = list(commit.positions)
+        arguments = self._arguments(commit, fields, committed, now)
+        reply = await self._run("commit", [*self._own_keys(), *streams], arguments)
+        outcome, number, token, generation, replid, stream = (text.decode() for text in reply)
+        return msgspec.convert(
+            {
+                "outcome": outcome,
+                "number": int(number),
+                "token": token,
+                "generation": generation,
+                "replid": replid,
+                "stream": stream,
+            },
+            Answer,
+        )
+
+    async def load(self) -> dict[str, bytes]:
+        return _fields(await self._call("HGETALL", self._key("checkpoint")))
+
+    async def release(self, holder: str) -> None:
+        await self._run("release", [self._key("lease")], [holder])
+
+    async def clear(self, generation: str) -> bytes:
+        reply: bytes | None = await self._run("clear", [self._key("checkpoint")], [generation, self._prefix])
+        return reply or b""
+
+    async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
+        """Return the values of one of `keys.HISTORY` by Unix second, from `start` to `end` inclusive."""
+        seconds = range(start, end + 1)
+        if not seconds:
+            return {}
+        values = await self._call("MGET", *(self._key(f"{metric}:{second}") for second in seconds))
+        return {second: int(value) for second, value in zip(seconds, values, strict=True) if value is not None}
+
+    async def rejected(self, limit: int) -> list[Refused]:
+        """Return the newest refused payloads, newest first."""
+        entries = await self._call("LRANGE", self._key("rejected"), 0, limit - 1)
+        return [msgspec.json.decode(entry, type=Refused) for entry in entries]
+
+    async def register(self, fleet: str, instance: str, now: float) -> None:
+        """Tell the fleet that this prefix lives, and which instance counts it."""
+        key = FLEET_KEY + fleet
+        await self._call("ZADD", key, now, f"{self._prefix} {instance}")
+        await self._call("ZREMRANGEBYSCORE", key, "-inf", now - FLEET_SECONDS)
+        await self._call("EXPIRE", key, FLEET_SECONDS)
+
+    async def fleet(self, fleet: str, now: float) -> list[tuple[str, State]]:
+        """Return every living member: instance and committed state. Of one prefix the newest instance counts."""
+        members = await self._call("ZRANGEBYSCORE", FLEET_KEY + fleet, now - FLEET_SECONDS, "+inf")
+        instances = dict(member.decode().split(" ", 1) for member in members)
+        return [
+            (instance, State.load(_fields(await self._call("HGETALL", prefix + "checkpoint"))))
+            for prefix, instance in sorted(instances.items())
+        ]
+
+    async def facts(self) -> dict[str, str]:
+        """Return what INFO says of memory: `used_memory`, `maxmemory_policy` and so on."""
+        return parse_info(await self._call("INFO", "memory"))
+
+    def _key(self, name: str) -> str:
+        return self._prefix + name
+
+    def _own_keys(self) -> list[str]:
+        return [self._key("checkpoint"), self._key("lease")]
+
+    def _arguments(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> list[Any]:
+        """Lay out the arguments of commit.lua."""
+        flight = commit.flight
+        removed = [field(section, key) for section, key in flight.removed]
+        removed += [name for name, value in flight.windows.items() if value is None]
+        strings = keys.values(flight, committed, everything=commit.full, now=now)
+        lists = keys.listings(flight, keep_rejected=self._keep_rejected)
+        head = [commit.number, commit.expected, commit.generation, commit.replid, commit.token]
+        holder = commit.token.split(" ")[0]
+        head += [holder, self._lease_ms, int(commit.full), self._prefix]
+        head += [len(fields), len(removed), len(strings), len(lists)]
+        positions = [item for p in commit.positions.values() for item in (p.id or START, msgspec.json.encode(p))]
+        return [
+            *head,
+            *positions,
+            *(item for pair in fields.items() for item in pair),
+            *removed,
+            *(item for value in strings for item in (value.key, value.value, value.expiry_seconds)),
+            *(item for one in lists for item in _listed(one)),
+        ]
+
+    async def _connected(self) -> Link:
+        async with self._connecting:
+            if self._link is None or self._link.closed:
+                self._link = await self._open()
+            return self._link
+
+    async def _open(self) -> Link:
+        link = await Link.open(self._target, key=self._key("checkpoint"), ca_file=self._ca_file)
+        try:
+            await link.replid()
+            self._scripts = _scripts(parse_info(await link.call("INFO", "server")))
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+    async def _call(self, *command: Any) -> Any:
+        return await (await self._connected()).call(*command)
+
+    async def _run(self, name: str, key_names: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Run a script by its digest; send its text where Redis does not know it yet."""
+        link = await self._connected()
+        text, digest = self._scripts[name]
+        try:
+            return await link.call("EVALSHA", digest, len(key_names), *key_names, *arguments)
+        except RefusedError as exc:
+            if isinstance(exc.__cause__, NoScriptError):
+                return await link.call("EVAL", text, len(key_names), *key_names, *arguments)
+            if isinstance(exc.__cause__, ReadOnlyError | MasterDownError):
+                await self.close()  # a replica now: look for the master again
+            raise
+
+
+def cleared_report(totals: bytes) -> dict[str, Any]:
+    """Read what `clear` returned: orders by status and in total, as they were."""
+    try:
+        orders = Totals.load(msgspec.msgpack.decode(totals)).tallies["orders"] if totals else {}
+    except (msgspec.DecodeError, TypeError, ValueError) as exc:
+        raise CheckpointError(f"the totals that were cleared cannot be read: {exc}") from exc
+    by_status = {status: orders.get(status, 0) for status in STATUSES}
+    return {"orders": {"total": by_status["success"] + by_status["failed"], "by_status": by_status}}
+
+
+def _scripts(server: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the scripts and their digests; Redis 6 does not know `#!lua`, which lets Redis 7 refuse in time."""
+    modern = int(server.get("redis_version", "7").split(".")[0]) >= 7
+    found = {}
+    for name in ("commit", "take", "clear", "release"):
+        text = resources.files("sidecar.store").joinpath(f"{name}.lua").read_text()
+        text = text if modern else text.removeprefix("#!lua")
+        found[name] = (text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return found
+
+
+def _fields(flat: list[bytes]) -> dict[str, bytes]:
+    """Read the reply of HGETALL."""
+    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def _listed(listing: keys.Listing) -> list[Any]:
+    return [listing.key, listing.kept, keys.EXPIRY_SECONDS, len(listing.entries), *listing.entries]

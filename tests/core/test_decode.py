@@ -1,0 +1,301 @@
+"""Payloads become events or rejections, one by one, and nothing raises."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sidecar.core import decode as decode_module
+from sidecar.core.decode import decode
+from sidecar.core.events import (
+    FIELDS,
+    HEADER_FIELDS,
+    MAX_BATCH_EVENTS,
+    MAX_PAYLOAD_BYTES,
+    Decoded,
+    Event,
+    Item,
+    Rejection,
+)
+from sidecar.core.tolerant import Refused, read, unwrap
+
+NOW = 1_790_000_000.0
+GOOD = b'{"status":"success"}'
+
+
+def one(payload: bytes) -> Decoded:
+    """Decode one payload."""
+    return decode([payload], [NOW])
+
+
+def meaning(event: Event) -> dict[str, Any]:
+    """Return the fields that mean something for the event's type."""
+    return {name: getattr(event, name) for name in FIELDS.get(event.type, HEADER_FIELDS)}
+
+
+def test_the_smallest_event_is_an_order_at_its_arrival() -> None:
+    decoded = one(GOOD)
+    assert [meaning(event) for event in decoded.events] == [meaning(Event(status="success"))]
+    assert (decoded.arrivals, decoded.rejections, decoded.unknown_fields) == ([NOW], [], set())
+
+
+def test_no_payloads_are_no_events() -> None:
+    assert decode([], []) == Decoded([], [], [], set())
+
+
+def test_every_payload_needs_an_arrival() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        decode([GOOD], [])
+
+
+def test_an_ordinary_event_is_read_by_the_strict_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(decode_module, "read")
+    payloads = [
+        b'{"type":"order","ts":1790000000.5,"producer":"api-1","epoch":1789999000,"seq":1,"status":"failed",'
+        b'"order_id":"550e8400-e29b-41d4-a716-446655440000","reason":"sold_out","latency_ms":12,"user":{"id":3}}',
+        b'{"status":"success","ts":1790000000500,"amount":"12.50","currency":"EUR","quantity":2}',
+        b'{"status":"success","ts":"2026-09-21T14:13:20.5Z"}',
+        b'{"status":"success","orderId":"o","productId":"a","latencyMs":5,"processingMs":1,"traceId":"t"}',
+        b'{"status":"success","amount":1,"quantity":3,"items":[{"product_id":"a","amount":0.10}]}',
+        b'{"type":"queue","waiting":3}',
+        b'{"type":"inventory","product_id":"a","stock":-1}',
+        b'{"type":"connections","active":0}',
+        b'{"type":"heartbeat","seq":0}',
+        b'{"type":"page_view"}',
+    ]
+    decoded = decode(payloads, [NOW] * len(payloads))
+    assert decoded.rejections == []
+    assert [event.type for event in decoded.events] == ["order"] * 5 + [*list(FIELDS)[1:], "page_view"]
+    assert [event.ts for event in decoded.events[:3]] == [1790000000.5] * 3
+    assert (decoded.events[1].amount, decoded.events[1].quantity) == (Decimal("12.50"), 2)
+    camel = decoded.events[3]
+    assert (camel.order_id, camel.product_id, camel.latency_ms, camel.trace_id) == ("o", "a", 5.0, "t")
+    assert decoded.events[4].items == [Item("a", 1, Decimal("0.10"))]
+    assert (decoded.events[4].amount, decoded.events[4].quantity) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"status":"success","latencyMs":5}',
+        b'{"status":"success","l\\u0061tencyMs":5}',
+        b'{"status":"success","latencyMs":5,"processing_ms":6}',
+        b'{"status":"success","latencyMs":5,"latency_ms":6}',
+        b'{"status":"success","latencyMs":-5}',
+        b'{"specversion":"1.0","type":"order","status":"success","data":{"status":"failed"}}',
+        b'{"type":"Order","status":"success"}',
+        b'{"type":"INVENTORY","product_id":"a"}',
+        b'{"type":"heartbeat","productId":[]}',
+        b'{"status":"success","seq":0}',
+        b'{"status":"success","amount":"NaN"}',
+        b'{"status":"success","amount":"sNaN"}',
+        b'{"status":"success","amount":"-1"}',
+        b'{"type":"heartbeat","amount":-1}',
+        b'{"status":"success","items":[{"product_id":"a","amount":"-1"}]}',
+        b'{"status":"success","items":[{"product_id":"a","amount":2}],"amount":-1}',
+        b'{"items":[{"product_id":"a"}]}',
+        b'{"type":"queue","active":3}',
+        b'{"status":"success","ts":99999999999}',
+        b'{"status":"success","ts":200000000000}',
+        b'{"status":"success","ts":"9999-12-31T23:59:59-23:59"}',
+        b'{"status":"success","x":"\xff"}',
+        b'{"\xff":1,"status":"success"}',
+        '{"status":"success","order_id":"€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€"}'.encode(),
+        b'{"status":"success","order_id":"' + b"\\u20ac" * 43 + b'"}',
+        b'{"status":"success","order_id":"' + b"x" * 128 + b'"}',
+        b'{"status":3,"status":"success"}',
+        b'{"status":"success","quantity":null,"reason":""}',
+        b'{"status":"success","product_id":null,"productId":"a"}',
+        b'{"type":"page_view","status":3,"amount":{}}',
+    ],
+)
+def test_both_stages_read_the_same(payload: bytes) -> None:
+    assert outcome(one(payload)) == tolerant_outcome(payload)
+
+
+def outcome(decoded: Decoded) -> Any:
+    """Return what became of a payload that holds one event."""
+    assert len(decoded.events) + len(decoded.rejections) == 1
+    return meaning(decoded.events[0]) if decoded.events else decoded.rejections[0].reason
+
+
+def tolerant_outcome(payload: bytes) -> Any:
+    """Return what the tolerant stage alone makes of an object."""
+    try:
+        fields = msgspec.json.Decoder(float_hook=Decimal).decode(payload)
+        return meaning(read(unwrap(fields), NOW))
+    except Refused as refused:
+        return refused.reason
+    except ValueError:
+        return "not_json"
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", "not_json"),
+        (b"\xff", "not_json"),
+        (b"{", "not_json"),
+        (b'{"status":"success"} x', "not_json"),
+        (b'[{"status":"success"},]', "not_json"),
+        (b'{"status":NaN}', "not_json"),
+        (b'{"status":"\\ud800"}', "not_json"),
+        (b'{"status":"\\udc00a"}', "not_json"),
+        (b'{"status":"success","x":"\xed\xa0\x80"}', "not_json"),
+        (b"[" * 100_000, "not_json"),
+        (b'{"status":"success","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not_json"),
+        (b"3", "not_object"),
+        (b'"x"', "not_object"),
+        (b"null", "not_object"),
+        (b"[[]]", "not_object"),
+        (b"{}", "missing_field"),
+        (b'{"status":"success","ts":1e400}', "out_of_range"),
+        (b'{"status":"success","amount":1e99999999999999999999}', "out_of_range"),
+        (b'{"status":"success","amount":' + b"9" * 5000 + b"}", "out_of_range"),
+        (b'{"status":"success","quantity":' + b"9" * 5000 + b"}", "out_of_range"),
+        (b'{"status":"success","quantity":' + b"9" * 4300 + b"}", "out_of_range"),
+        (b'{"status":"success","quantity":99999999999999999999999}', "out_of_range"),
+        (b'{"status":"success","quantity":1e999999999}', "out_of_range"),
+        (b'{"status":"success","quantity":1e-999999999}', "out_of_range"),
+        (b'{"status":"success","order_id":1e999999999}', "out_of_range"),
+        (b" " * MAX_PAYLOAD_BYTES + GOOD, "too_large"),
+    ],
+)
+def test_a_payload_that_cannot_be_read_is_one_rejection(payload: bytes, reason: str) -> None:
+    decoded = one(payload)
+    assert decoded.events == []
+    assert [rejection.reason for rejection in decoded.rejections] == [reason]
+    assert decoded.rejections[0].payload in (payload[:1024], payload[1:-1])
+    assert decoded.rejections[0].arrival == NOW
+    assert len(decoded.rejections[0].detail) < 300
+
+
+def test_one_bad_event_costs_only_itself() -> None:
+    bad = [b'{"status":"shipped","producer":"p","epoch":"e","seq":4}', b"7", b'{"status":"success","x":"\xff"}']
+    decoded = one(b" [" + b" , ".join([GOOD, *bad, b'{"status":"Paid"}', b'[{"status":"success"}]']) + b"]")
+    assert [event.status for event in decoded.events] == ["success", "success"]
+    assert decoded.arrivals == [NOW, NOW]
+    assert [rejection.reason for rejection in decoded.rejections] == [
+        "unknown_status",
+        "not_object",
+        "not_json",
+        "not_object",
+    ]
+    assert [rejection.payload for rejection in decoded.rejections[:3]] == bad
+    shipped = decoded.rejections[0]
+    assert (shipped.producer, shipped.epoch, shipped.seq) == ("p", "e", 4)
+    assert shipped.detail == 'status: expected one of success, failed, pending, cancelled, got "shipped"'
+
+
+@pytest.mark.parametrize("separator", [b",", b' ,\n{"status":"Paid"},'])
+def test_a_batch_has_at_most_ten_thousand_events(separator: bytes) -> None:
+    share = separator.count(b"{") + 1
+    full = MAX_BATCH_EVENTS // share
+    assert len(one(b"[" + separator.join([GOOD] * full) + b"]").events) == full * share - share + 1
+    decoded = one(b"[" + separator.join([GOOD] * (full + 1)) + b"]")
+    assert [rejection.reason for rejection in decoded.rejections] == ["too_large"]
+    assert decoded.events == []
+
+
+def test_a_payload_of_exactly_the_limit_is_read() -> None:
+    assert len(one(GOOD.rjust(MAX_PAYLOAD_BYTES)).events) == 1
+
+
+def test_an_empty_batch_is_nothing() -> None:
+    assert one(b"[]") == Decoded([], [], [], set())
+
+
+def test_events_keep_the_arrival_of_their_payload() -> None:
+    decoded = decode([GOOD, b"[" + GOOD + b"," + GOOD + b"]", b'{"status":"Paid"}', b"x"], [1.0, 2.0, 3.0, 4.0])
+    assert decoded.arrivals == [1.0, 2.0, 2.0, 3.0]
+    assert [rejection.arrival for rejection in decoded.rejections] == [4.0]
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b'{"status":"success","lattency_ms":5,"latencyMs":5,"producer":"p"}', {"lattency_ms"}),
+        (b'[{"status":"success","prodct":1},{"status":"success","other":1}]', {"prodct"}),
+        (b'{"type":"inventory","product_id":"a","stock":1,"status":"x"}', {"status"}),
+        (b'{"type":"page_view","anything":1}', set()),
+        (b'{"specversion":"1.0","id":"1","source":"/","data":{"status":"ok","statsu":1},"ext":1}', {"statsu", "ext"}),
+        (b'{"specversion":"1.0","type":"x.order","time":"","data":{"status":"ok"}}', set()),
+        (b'{"specversion":"1.0","type":"x.order","data":3}', set()),
+        (b'{"type":3,"x":1}', set()),
+        (b'{"stat', set()),
+        (b"3", set()),
+        (b"[]", set()),
+        (b'{"' + b"x" * 100 + b'":1}', {"x" * 64}),
+        (
+            json.dumps({f"name{index:02}": 1 for index in range(30)}).encode(),
+            {f"name{index:02}" for index in range(20)},
+        ),
+    ],
+)
+def test_unknown_fields_are_named(payload: bytes, expected: set[str]) -> None:
+    assert one(payload).unknown_fields == expected
+
+
+def test_only_the_first_payload_is_looked_at_for_unknown_fields() -> None:
+    assert decode([GOOD, b'{"status":"success","typo":1}'], [NOW, NOW]).unknown_fields == set()
+
+
+# What a busy machine makes slow is no fault of the decoder.
+RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ANYTHING = st.one_of(
+    st.integers(),
+    st.floats(),
+    st.text(max_size=140),
+    st.sampled_from([None, True, [], {}, [1], {"status": "ok"}, "", "1e3", "NaN", "EUR", "2026-09-21T14:13:20Z"]),
+)
+COUNTS = st.sampled_from([-1, 0, 1, 3, 1.0, 2.5, 10**12, 10**12 + 1, 2**63, "7"])
+FITTING: dict[str, st.SearchStrategy[Any]] = {
+    "type": st.sampled_from([*FIELDS, "page_view", "Order"]),
+    "status": st.sampled_from(["success", "failed", "declined"]),
+    "ts": st.sampled_from([NOW, int(NOW * 1e3), NOW * 1e9, NOW + 86_400, "2026-09-21T14:13:20.123Z", 9.4e8]),
+    "items": st.sampled_from([[], [{"product_id": "a"}], [{"product_id": 1}], [{"productId": "a", "quantity": 0}]]),
+    "amount": st.sampled_from([0, 1.5, "12.50", "1_0", " 1 ", "Infinity", -0.0, 10**9, 10**9 + 1]),
+}
+NAMES = [*Event.__struct_fields__, "productId", "latencyMs", "orderId", "specversion", "data", "time", "surprise"]
+FIELD = st.one_of(*(st.tuples(st.just(name), FITTING.get(name, COUNTS) | ANYTHING) for name in NAMES))
+STATUS = st.tuples(st.just("status"), FITTING["status"])
+EVENTS = st.tuples(STATUS, st.lists(FIELD, max_size=6)).map(lambda fields: dict([fields[0], *fields[1]]))
+
+
+@RELAXED
+@given(EVENTS, st.booleans())
+def test_strict_and_tolerant_agree_on_any_event(event: dict[str, Any], escaped: bool) -> None:
+    payload = json.dumps(event, ensure_ascii=escaped).encode(errors="surrogatepass")
+    assert outcome(one(payload)) == tolerant_outcome(payload)
+
+
+@RELAXED
+@given(st.lists(EVENTS, max_size=5))
+def test_a_batch_is_read_like_its_events_alone(events: list[dict[str, Any]]) -> None:
+    alone = [one(json.dumps(event).encode()) for event in events]
+    batch = one(json.dumps(events).encode())
+    if any(rejection.reason == "not_json" for decoded in alone for rejection in decoded.rejections):
+        return  # NaN and lone surrogates break the array as a whole
+    assert [*map(meaning, batch.events)] == [meaning(event) for decoded in alone for event in decoded.events]
+    assert batch.rejections == [rejection for decoded in alone for rejection in decoded.rejections]
+
+
+@RELAXED
+@given(st.binary(max_size=200))
+def test_any_bytes_are_counted_and_never_raise(payload: bytes) -> None:
+    decoded = one(payload)
+    assert all(isinstance(rejection, Rejection) for rejection in decoded.rejections)
+    assert len(decoded.events) == len(decoded.arrivals)
+
+
+@RELAXED
+@given(EVENTS, st.integers(0), st.binary(max_size=4), st.integers(0, 4))
+def test_a_damaged_event_never_raises(event: dict[str, Any], place: int, patch: bytes, cut: int) -> None:
+    payload = json.dumps(event).encode()
+    start = place % len(payload)
+    decoded = one(payload[:start] + patch + payload[start + cut :])
+    assert len(decoded.events) == len(decoded.arrivals)

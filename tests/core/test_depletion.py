@@ -1,0 +1,146 @@
+"""Depletion: a rate that follows the sale, whatever order the sales come in."""
+
+from math import inf, nan
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core.depletion import Depletion
+from sidecar.errors import CheckpointError
+
+T0 = 1_790_000_000.0
+sales = st.lists(st.tuples(st.integers(1, 1000), st.floats(0, 600).map(lambda age: T0 + age)), max_size=40)
+
+
+def sold(pairs: list[tuple[int, float]]) -> Depletion:
+    """Return the depletion of some (units, ts)."""
+    depletion = Depletion()
+    for units, ts in pairs:
+        depletion.sell(units, ts)
+    return depletion
+
+
+def steady(per_second: int, seconds: int) -> Depletion:
+    """Return a steady sale that ends at T0 + seconds."""
+    return sold([(per_second, T0 + second + 0.5) for second in range(seconds)])
+
+
+def by_definition(pairs: list[tuple[int, float]], half_life: float, now: float) -> float:
+    """Integrate the weights numerically and divide the weighted units by that."""
+    span = max(now - min(ts for _, ts in pairs), 1.0)
+    steps = 20_000
+    integral = sum(2 ** (-(i + 0.5) * span / steps / half_life) for i in range(steps)) * span / steps
+    return sum(units * 2 ** (-(now - ts) / half_life) for units, ts in pairs) / integral
+
+
+@pytest.mark.parametrize("seconds", [5, 10, 60, 600])
+def test_a_steady_sale_reads_as_its_rate(seconds: int) -> None:
+    assert steady(50, seconds).rate(T0 + seconds) == pytest.approx(50, rel=0.12 if seconds < 10 else 0.06)
+
+
+def test_many_effective_units_have_a_half_life_of_10_s() -> None:
+    pairs = [(30, T0), (40, T0 + 7), (5, T0 + 11)]
+    assert sold(pairs).rate(T0 + 12) == pytest.approx(by_definition(pairs, 10, T0 + 12), rel=1e-6)
+
+
+def test_below_20_effective_units_the_half_life_is_60_s() -> None:
+    pairs = [(8, T0), (4, T0 + 7), (5, T0 + 11)]
+    assert sold(pairs).rate(T0 + 12) == pytest.approx(by_definition(pairs, 60, T0 + 12), rel=1e-6)
+
+
+@pytest.mark.parametrize(("units", "half_life"), [(39, 60), (40, 10)])
+def test_the_half_life_changes_at_20_effective_units(units: int, half_life: float) -> None:
+    expected = by_definition([(units, T0)], half_life, T0 + 10)
+    assert sold([(units, T0)]).rate(T0 + 10) == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_was_never_sold_has_no_rate() -> None:
+    assert Depletion().rate(T0) is None
+    assert Depletion().sell_out_s(10, T0) is None
+
+
+def test_a_single_sale_a_moment_ago_is_spread_over_a_second() -> None:
+    assert sold([(3, T0)]).rate(T0) == pytest.approx(3, rel=0.01)
+
+
+@pytest.mark.parametrize("units", [3, 300])
+def test_a_sale_ahead_of_now_counts_as_now(units: int) -> None:
+    depletion = sold([(units, T0 + 2)])
+    assert depletion.rate(T0) == depletion.rate(T0 + 2)
+    assert depletion.sell_out_s(30, T0) == depletion.sell_out_s(30, T0 + 2)
+
+
+def test_the_time_to_sell_out_is_stock_over_rate() -> None:
+    depletion = steady(50, 60)
+    rate = depletion.rate(T0 + 60)
+    assert rate is not None
+    assert depletion.sell_out_s(1000, T0 + 60) == 1000 / rate
+    assert depletion.sell_out_s(2000, T0 + 60) == 2000 / rate, "a restock changes the stock, not the rate"
+
+
+@pytest.mark.parametrize("stock", [0, -5])
+def test_what_is_gone_sells_out_in_no_time(stock: int) -> None:
+    assert steady(1, 5).sell_out_s(stock, T0 + 5) == 0.0
+    assert Depletion().sell_out_s(stock, T0) == 0.0
+
+
+@pytest.mark.parametrize(("age", "known"), [(59.9, True), (60.1, False), (1e9, False)])
+def test_less_than_one_effective_unit_gives_a_rate_but_no_time_to_sell_out(age: float, known: bool) -> None:
+    depletion = sold([(2, T0)])
+    assert depletion.rate(T0 + age) is not None
+    assert (depletion.sell_out_s(10, T0 + age) is not None) == known
+
+
+def test_a_sale_after_years_neither_overflows_nor_remembers() -> None:
+    years = 1e9
+    depletion = sold([(1000, T0), (5, T0 + years), (1000, T0 - years)])
+    assert (depletion.units, depletion.calm_units) == (5, 5)
+    assert depletion.first_ts == T0 - years
+
+
+@given(sales, st.randoms(), st.integers(1, 5))
+def test_merging_in_any_order_equals_replaying_all(pairs: list[tuple[int, float]], rng: Random, parts: int) -> None:
+    shuffled = list(pairs)
+    rng.shuffle(shuffled)
+    merged = Depletion()
+    for part in range(parts):
+        merged.merge(sold(shuffled[part::parts]))
+    assert merged.dump() == pytest.approx(sold(pairs).dump(), rel=1e-9)
+
+
+@given(sales)
+def test_a_dump_survives_msgpack_and_loads_to_the_same(pairs: list[tuple[int, float]]) -> None:
+    depletion = sold(pairs)
+    assert Depletion.load(msgspec.msgpack.decode(msgspec.msgpack.encode(depletion.dump()))) == depletion
+
+
+def test_a_copy_is_independent() -> None:
+    depletion = sold([(1, T0)])
+    twin = depletion.copy()
+    twin.sell(1, T0)
+    assert depletion == sold([(1, T0)]) != twin
+    assert depletion != depletion.dump()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        "x",
+        [T0],
+        [T0, T0, 1.0, "1"],
+        [T0, T0, 1.0, None],
+        [T0, T0, 1.0, nan],
+        [T0, inf, 1.0, 1.0],
+        [T0 + 1, T0, 1.0, 1.0],
+        [T0, T0, -1.0, 1.0],
+        [T0, T0, 1.0, -1.0],
+        [T0, T0, 1.0, 1.0, 1.0],
+    ],
+)
+def test_a_damaged_dump_is_refused(data: object) -> None:
+    with pytest.raises(CheckpointError):
+        Depletion.load(data)  # type: ignore[arg-type]

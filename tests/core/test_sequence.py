@@ -1,0 +1,435 @@
+"""Sequence windows: every number is judged once, every hole becomes missed once, and state survives a round trip."""
+
+from collections import Counter
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.core.sequence import MAX_PRODUCERS, WINDOW, Sequences
+from sidecar.errors import CheckpointError
+
+T0 = 1_790_000_000.0
+TS = T0 - 1
+
+
+def judged(sequences: Sequences, epoch: str | None, *numbers: int, now: float = T0) -> list[str]:
+    """Let producer p send numbers without `ts`."""
+    return [sequences.see("p", epoch, seq, None, now) for seq in numbers]
+
+
+def after(epoch: str | None, *numbers: int) -> Sequences:
+    """Return the state after producer p sent numbers at T0."""
+    sequences = Sequences()
+    judged(sequences, epoch, *numbers)
+    return sequences
+
+
+@pytest.mark.parametrize(
+    ("epoch", "numbers", "verdicts", "missed"),
+    [
+        ("e", (1, 2, 3), "nnn", 0),
+        (None, (1, 2, 3), "nnn", 0),
+        ("e", (100, 101), "nn", 0),  # the first contact opens the window at its number
+        (None, (100, 101), "nn", 0),
+        ("e", (1, 4), "nn", 2),
+        (None, (1, 4), "nn", 2),
+        ("e", (1, 4, 2, 3), "nnnn", 0),
+        (None, (1, 5, 3), "nnn", 2),
+        ("e", (1, 2, 2, 1), "nndd", 0),
+        (None, (1, 2, 2), "nnd", 0),
+        ("e", (1, 4, 2, 2), "nnnd", 1),
+        ("e", (10, 8, 8, 11), "nndn", 0),  # sent before the first contact, and not a repeat
+        (None, (10, 8), "nn", 7),  # below the window without an epoch: a restart, 1 to 7 are lost
+        (None, (1, 2, 1, 2), "nnnn", 0),  # 1 again: a restart
+        (None, (1, 1), "nn", 0),
+        (None, (3, 4, 1), "nnn", 0),
+        ("e", (1, 2000, 976, 977, 2), "nndnd", 1997),  # 1,024 numbers up to 2000: 977 is the lowest
+        (None, (1, 2000, 977, 976), "nnnn", 1997 + 975),
+    ],
+)
+def test_numbers_are_judged(epoch: str | None, numbers: tuple[int, ...], verdicts: str, missed: int) -> None:
+    sequences = Sequences()
+    names = {"n": "new", "d": "duplicate"}
+    assert judged(sequences, epoch, *numbers) == [names[v] for v in verdicts]
+    assert sequences.advance(T0 + 5).get("p", 0) == missed
+
+
+def test_a_hole_is_missed_once_and_5_s_after_it_was_shown() -> None:
+    sequences = after("e", 1, 4)
+    assert sequences.next_deadline() == T0 + 5
+    assert sequences.advance(T0 + 4.999) == {}
+    assert sequences.advance(T0 + 5) == {"p": 2}
+    assert sequences.next_deadline() is None
+    assert sequences.advance(T0 + 100) == {}
+
+
+def test_every_hole_has_its_own_time() -> None:
+    sequences = after("e", 1, 3)
+    judged(sequences, "e", 7, now=T0 + 2)
+    assert sequences.advance(T0 + 5) == {"p": 1}
+    assert sequences.next_deadline() == T0 + 7
+    assert sequences.advance(T0 + 7) == {"p": 3}
+
+
+def test_a_hole_that_was_filled_in_time_is_not_missed() -> None:
+    sequences = after("e", 1, 3, 2)
+    assert sequences.next_deadline() is None
+    assert sequences.advance(T0 + 5) == {}
+
+
+def test_a_missed_number_that_still_comes_is_recovered_once() -> None:
+    sequences = after("e", 1, 5)
+    sequences.advance(T0 + 5)
+    assert judged(sequences, "e", 3, 3, 2, 4, 6) == ["recovered", "duplicate", "recovered", "recovered", "new"]
+    assert sequences.advance(T0 + 100) == {}
+
+
+def test_a_missed_number_below_the_window_is_not_recovered() -> None:
+    sequences = after("e", 1, 3)
+    sequences.advance(T0 + 5)
+    judged(sequences, "e", *range(4, 2 + WINDOW + 1))
+    assert judged(sequences, "e", 2) == ["duplicate"]
+
+
+def test_a_hole_that_fell_out_of_the_window_is_still_missed_in_its_time() -> None:
+    sequences = after("e", 1, 3, *range(4, 3000))
+    assert sequences.dump() == Sequences.load(sequences.dump()).dump()
+    assert sequences.advance(T0 + 4) == {}
+    assert sequences.advance(T0 + 5) == {"p": 1}
+
+
+def test_a_hole_that_fell_out_and_was_missed_takes_no_room() -> None:
+    lossless = after("e", *range(1, 3001))
+    sequences = after("e", 1, 3)
+    sequences.advance(T0 + 5)
+    judged(sequences, "e", *range(4, 3001))
+    assert sequences.dump() == lossless.dump()
+
+
+def test_a_gap_of_a_trillion_is_one_hole() -> None:
+    sequences = after("e", 1, 10**12)
+    assert judged(sequences, "e", 10**12 - 1, 10**12 - WINDOW) == ["new", "duplicate"]
+    assert len(sequences.dump()["p"]) < 100
+    assert sequences.advance(T0 + 5) == {"p": 10**12 - 3}
+
+
+def test_a_new_epoch_opens_at_1() -> None:
+    sequences = after("a", 100)
+    assert judged(sequences, "b", 4, 1, 4) == ["new", "new", "duplicate"]
+    assert sequences.advance(T0 + 5) == {"p": 2}
+
+
+def test_a_new_epoch_opens_at_1_even_where_its_number_continues_the_old() -> None:
+    sequences = after("a", 1, 2)
+    assert judged(sequences, "b", 3) == ["new"]
+    assert sequences.advance(T0 + 5) == {"p": 2}
+
+
+def test_the_epoch_before_is_still_known() -> None:
+    sequences = after("a", 1, 2, 4)
+    judged(sequences, "b", 1)
+    assert judged(sequences, "a", 4, 3, 6) == ["duplicate", "new", "new"]
+    assert judged(sequences, "b", 2, 2) == ["new", "duplicate"]
+    assert sequences.advance(T0 + 5) == {"p": 1}
+
+
+def test_the_third_epoch_closes_the_first_and_its_holes_are_missed_at_once() -> None:
+    sequences = after("a", 1, 4)
+    judged(sequences, "b", 1, 3)
+    judged(sequences, "c", 1)
+    assert sequences.advance(T0) == {"p": 2}
+    assert sequences.advance(T0 + 5) == {"p": 1}
+
+
+@pytest.mark.parametrize(
+    ("seen", "again", "verdict"),
+    [
+        (TS, TS + 0.001, "new"),
+        (TS, TS, "duplicate"),
+        (TS, TS - 1, "duplicate"),
+        (TS, None, "duplicate"),
+        (None, None, "duplicate"),
+    ],
+)
+def test_without_an_epoch_a_repeat_with_the_newest_ts_is_a_restart(
+    seen: float | None, again: float | None, verdict: str
+) -> None:
+    sequences = Sequences()
+    for seq in (1, 2, 3):
+        sequences.see("p", None, seq, seen, T0)
+    assert sequences.see("p", None, 2, again, T0) == verdict
+    assert sequences.advance(T0 + 5) == ({"p": 1} if verdict == "new" else {})
+
+
+def test_newer_than_any_includes_the_first_contact_and_repeats() -> None:
+    sequences = Sequences()
+    assert sequences.see("p", None, 7, TS, T0) == "new"
+    assert sequences.see("p", None, 7, TS, T0) == "duplicate"
+    assert sequences.see("p", None, 8, TS + 5, T0) == "new"
+    assert sequences.see("p", None, 7, TS + 4, T0) == "duplicate"
+
+
+def test_with_an_epoch_a_newer_ts_restarts_nothing() -> None:
+    sequences = Sequences()
+    assert [sequences.see("p", "e", 2, ts, T0) for ts in (TS, TS + 1)] == ["new", "duplicate"]
+
+
+def test_holes_of_the_process_before_a_restart_are_still_missed() -> None:
+    sequences = after(None, 1, 4, 1, 2)
+    assert sequences.advance(T0 + 5) == {"p": 2}
+
+
+def test_an_event_without_an_epoch_belongs_to_the_newest() -> None:
+    sequences = after("a", 1, 2)
+    assert judged(sequences, None, 3, 3) == ["new", "duplicate"]
+    assert judged(sequences, "a", 3, 4) == ["duplicate", "new"]
+
+
+def test_a_heartbeat_shows_holes_up_to_and_including_its_number() -> None:
+    sequences = after("e", 1)
+    sequences.heartbeat("p", "e", 3, T0 + 1)
+    sequences.heartbeat("p", "e", 3, T0 + 3)
+    assert judged(sequences, "e", 2, now=T0 + 4) == ["new"]
+    assert sequences.advance(T0 + 6) == {"p": 1}
+    assert judged(sequences, "e", 3, 4) == ["recovered", "new"]
+
+
+@pytest.mark.parametrize("epoch", ["e", None])
+def test_a_heartbeat_takes_no_number(epoch: str | None) -> None:
+    sequences = after(epoch, 1)
+    sequences.heartbeat("p", epoch, 1, T0)
+    assert judged(sequences, epoch, 2, 3) == ["new", "new"]
+    assert sequences.advance(T0 + 5) == {}
+
+
+@pytest.mark.parametrize("epoch", ["e", None])
+def test_a_heartbeat_with_a_lower_number_says_nothing(epoch: str | None) -> None:
+    sequences = after(epoch, 1, 2, 3)
+    sequences.heartbeat("p", epoch, 1, T0)
+    assert judged(sequences, epoch, 3, 4) == ["duplicate", "new"]
+    assert sequences.next_deadline() is None
+
+
+@pytest.mark.parametrize("seq", [0, 5])
+def test_a_first_contact_by_heartbeat_opens_the_window_after_it(seq: int) -> None:
+    sequences = Sequences()
+    sequences.heartbeat("p", "e", seq, T0)
+    assert list(sequences.producers) == ["p"]
+    assert judged(sequences, "e", seq + 1, seq + 3) == ["new", "new"]
+    assert sequences.advance(T0 + 5) == {"p": 1}
+
+
+@pytest.mark.parametrize(("epoch", "missed"), [("e", {}), (None, {"p": 4})])
+def test_the_number_of_a_first_heartbeat_lies_before_the_window(epoch: str | None, missed: dict[str, int]) -> None:
+    sequences = Sequences()
+    sequences.heartbeat("p", epoch, 5, T0)
+    assert judged(sequences, epoch, 5) == ["new"]
+    assert sequences.advance(T0 + 5) == missed
+
+
+def test_a_heartbeat_of_a_new_epoch_opens_it_at_1() -> None:
+    sequences = after("a", 100)
+    sequences.heartbeat("p", "b", 2, T0)
+    assert sequences.advance(T0 + 5) == {"p": 2}
+    assert judged(sequences, "b", 3) == ["new"]
+    assert sequences.next_deadline() is None
+
+
+def test_producers_do_not_meet() -> None:
+    sequences = Sequences()
+    assert [sequences.see(name, "e", 1, None, T0) for name in ("a", "b")] == ["new", "new"]
+    sequences.see("a", "e", 3, None, T0)
+    sequences.see("b", "e", 4, None, T0)
+    assert sequences.advance(T0 + 5) == {"a": 1, "b": 2}
+
+
+def full() -> Sequences:
+    """Return as many producers as are kept, each with one hole; p0 was seen first, p1 last."""
+    sequences = Sequences()
+    for i in range(MAX_PRODUCERS):
+        for seq in (1, 3):
+            sequences.see(f"p{i}", "e", seq, None, T0 + i)
+    sequences.see("p0", "e", 4, None, T0 + 2000)
+    sequences.heartbeat("p1", "e", 3, T0 + 2001)
+    return sequences
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_least_recently_seen_producer_leaves_and_its_holes_are_missed_at_once(stored: bool) -> None:
+    sequences = full()
+    if stored:
+        dumps = sequences.dump()
+        sequences = Sequences.load({name: dumps[name] for name in sorted(dumps, reverse=True)})
+    sequences.changed()
+    sequences.see("late", "e", 9, None, T0)
+    sequences.heartbeat("later", "e", 9, T0)
+    changed = sequences.changed()
+    assert {name: dump is None for name, dump in changed.items()} == {
+        "p2": True,
+        "p3": True,
+        "late": False,
+        "later": False,
+    }
+    assert len(list(sequences.producers)) == MAX_PRODUCERS
+    assert sequences.advance(T0) == {"p2": 1, "p3": 1}
+    assert sequences.advance(T0 + 5000).get("p2") is None
+
+
+def test_a_producer_without_holes_leaves_without_a_word() -> None:
+    sequences = Sequences()
+    for i in range(MAX_PRODUCERS + 1):
+        sequences.see(f"p{i}", "e", 7, None, T0)
+    assert sequences.advance(T0 + 5) == {}
+
+
+def test_changed_tells_each_change_once() -> None:
+    sequences = after("e", 1)
+    sequences.see("q", "e", 1, None, T0)
+    assert sequences.changed() == sequences.dump()
+    assert sequences.changed() == {}
+    judged(sequences, "e", 3)
+    assert sequences.changed() == {"p": sequences.dump()["p"]}
+    sequences.advance(T0 + 5)
+    assert sequences.changed() == {"p": sequences.dump()["p"]}
+    judged(sequences, "e", 2)
+    assert sequences.changed() == {"p": sequences.dump()["p"]}
+    sequences.heartbeat("p", "e", 3, T0 + 9)
+    assert sequences.changed() == {"p": sequences.dump()["p"]}
+    assert Sequences.load(sequences.dump()).changed() == {}
+
+
+def test_ranges_of_holes_are_bounded_and_none_is_lost() -> None:
+    sequences = after("e", *range(1, 6001, 2))
+    assert len(sequences.dump()["p"]) < WINDOW * 30
+    early = sequences.advance(T0)["p"]
+    assert early + sequences.advance(T0 + 5)["p"] == 2999
+    assert judged(sequences, "e", 5998, 5999) == ["recovered", "duplicate"]
+
+
+def test_filling_a_wide_hole_keeps_the_bound() -> None:
+    fallen = range(1, 2 * WINDOW - 1, 2)
+    sequences = after("e", *fallen)
+    top = fallen[-1] + WINDOW
+    filled = range(fallen[-1] + 2, top, 2)
+    judged(sequences, "e", top, *filled)
+    Sequences.load(sequences.dump())
+    missed = sequences.advance(T0)["p"] + sequences.advance(T0 + 5)["p"]
+    assert missed + len(fallen) + 1 + len(filled) == top
+
+
+numbers = st.lists(st.tuples(st.integers(1, 60), st.booleans()), max_size=80)
+
+
+@given(numbers, st.integers(1, 60))
+def test_what_came_and_what_is_missed_is_all_that_was_sent(sent: list[tuple[int, bool]], step: int) -> None:
+    """Numbers 1 to 61 in any order, some lost, some twice, with time passing: nothing is counted twice or forgotten."""
+    sequences = Sequences()
+    now, verdicts, missed = T0, Counter(judged(sequences, "e", 1)), 0
+    for seq, wait in sent:
+        now += step / 10 * wait
+        verdicts.update(judged(sequences, "e", seq, now=now))
+        missed += sequences.advance(now).get("p", 0)
+    sequences.heartbeat("p", "e", 61, now)
+    missed += sequences.advance(now + 5).get("p", 0)
+    distinct = {1, *(seq for seq, _ in sent)}
+    assert verdicts["new"] + verdicts["recovered"] == len(distinct)
+    assert verdicts["duplicate"] == len(sent) + 1 - len(distinct)
+    assert missed - verdicts["recovered"] == 61 - len(distinct)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 3000), st.integers(0, 90), st.randoms(use_true_random=False))
+def test_any_order_within_the_window_gives_the_same_counts(count: int, lost_percent: int, rng: Random) -> None:
+    sent = [seq for seq in range(2, count + 1) if rng.randrange(100) >= lost_percent]
+    delivered = sorted(sent, key=lambda seq: seq + rng.random() * WINDOW / 2)
+    sequences = after("e", 1)
+    assert judged(sequences, "e", *delivered) == ["new"] * len(delivered)
+    sequences.heartbeat("p", "e", count, T0)
+    assert len(sent) + 1 + sequences.advance(T0 + 5).get("p", 0) == count
+
+
+actions = st.lists(
+    st.tuples(
+        st.sampled_from("pq"),
+        st.sampled_from([None, None, "a", "b", "c"]),
+        st.one_of(st.integers(1, 12), st.integers(1, 4000)),
+        st.one_of(st.none(), st.floats(T0, T0 + 9)),
+        st.floats(0, 4),
+        st.booleans(),
+    ),
+    max_size=60,
+)
+
+
+def replay(sequences: Sequences, script: list[tuple[str, str | None, int, float | None, float, bool]]) -> list[object]:
+    """Return everything that a script of events and heartbeats shows."""
+    shown: list[object] = []
+    now = T0
+    for producer, epoch, seq, ts, wait, beats in script:
+        now += wait
+        if beats:
+            sequences.heartbeat(producer, epoch, seq, now)
+        else:
+            shown.append(sequences.see(producer, epoch, seq, ts, now))
+        shown += [sequences.advance(now), sequences.next_deadline()]
+    return [*shown, sequences.dump()]
+
+
+@given(actions, actions)
+def test_a_loaded_state_goes_on_as_if_nothing_had_happened(before: list, then: list) -> None:  # type: ignore[type-arg]
+    sequences = Sequences()
+    replay(sequences, before)
+    loaded = Sequences.load(sequences.dump())
+    assert loaded.dump() == sequences.dump()
+    assert replay(loaded, then) == replay(sequences, then)
+
+
+HOLES = [[2, 3, T0], [5, 5, None]]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        7,
+        [],
+        [[], T0, 0.0],
+        [[["a", 1, []], ["b", 1, []], ["c", 1, []]], T0, 0.0],
+        [[["a", "1", []]], T0, 0.0],
+        [[["a", 9, [[2, 3]]]], T0, 0.0],
+        [[["a", 4, HOLES]], T0, 0.0],
+        [[["a", 9, HOLES[::-1]]], T0, 0.0],
+        [[["a", 9, [[3, 2, None]]]], T0, 0.0],
+        [[["a", 9, [[0, 2, None]]]], T0, 0.0],
+        [[["a", 9, [[2, 4, T0], [4, 5, T0]]]], T0, 0.0],
+        [[["a", 9000, [[2 * i, 2 * i, T0] for i in range(1, WINDOW + 2)]]], T0, 0.0],
+        [[["a", 9, []]], "soon", 0.0],
+    ],
+)
+def test_a_damaged_dump_is_refused(state: object) -> None:
+    with pytest.raises(CheckpointError):
+        Sequences.load({"p": msgspec.msgpack.encode(state)})
+
+
+def test_a_sound_dump_is_accepted() -> None:
+    sequences = Sequences.load({"p": msgspec.msgpack.encode([[["a", 9, HOLES]], T0, 0.0])})
+    assert sequences.advance(T0) == {"p": 2}
+    assert judged(sequences, "a", 5, 2, 10) == ["recovered", "recovered", "new"]
+
+
+@pytest.mark.parametrize("dump", [b"", b"\xc1", b"{", b"\x93\x91\x93\xa1\xff\x01\x90\x00\x00"])
+def test_bytes_that_are_no_dump_are_refused(dump: bytes) -> None:
+    with pytest.raises(CheckpointError):
+        Sequences.load({"p": dump})
+
+
+@given(st.binary(max_size=40), st.integers(0, 60))
+def test_any_bytes_load_or_are_refused(noise: bytes, at: int) -> None:
+    sound = after("e", 1, 5, 9).dump()["p"]
+    try:
+        Sequences.load({"p": sound[:at] + noise + sound[at + len(noise) :]}).advance(T0)
+    except CheckpointError:
+        return

@@ -1,0 +1,97 @@
+"""A Monitor in memory, and the HTTP server around it."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import ClientSession
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import parser as openmetrics_parser
+
+from sidecar.config import HttpConfig
+from sidecar.core.snapshot import Role, Snapshot
+from sidecar.exposition.http import HttpServer
+from sidecar.exposition.latest import Component, Health, HealthStatus, Latest
+from sidecar.exposition.prometheus import Exposition
+from sidecar.telemetry import Telemetry
+from tests.exposition import snapshots
+
+# The library gives it no types.
+parse_openmetrics: Callable[[str], Iterable[Metric]] = openmetrics_parser.text_string_to_metric_families
+
+NINE_ORDERS = snapshots.snapshot()
+SOURCES = ("pubsub:flash_sale:events", "stream:flash_sale:events")
+
+
+class MemoryMonitor:
+    """Answers what it was told; `failure` is raised by whatever talks to Redis."""
+
+    def __init__(self) -> None:
+        self.status: HealthStatus = "ok"
+        self.is_ready = True
+        self.role: Role = "active"
+        self.values: dict[str, dict[int, int]] = {}
+        self.asked: list[tuple[str, int, int]] = []
+        self.clears = 0
+        self.failure: Exception | None = None
+
+    def health(self) -> Health:
+        return Health(status=self.status, role=self.role, components={"redis": Component(status=self.status)})
+
+    def ready(self) -> tuple[bool, Role]:
+        return self.is_ready, self.role
+
+    async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
+        self._fail()
+        self.asked.append((metric, start, end))
+        return {ts: value for ts, value in self.values.get(metric, {}).items() if start <= ts <= end}
+
+    async def clear(self) -> dict[str, Any]:
+        self._fail()
+        self.clears += 1
+        return {"orders": {"success": 7, "failed": 2, "pending": 9, "cancelled": 0}}
+
+    async def fleet(self) -> Snapshot:
+        self._fail()
+        return replace(snapshots.snapshot(), scope="fleet", instances=["host-1", "host-2"])
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+class Served:
+    """A running server, what it serves from, and a client of it."""
+
+    def __init__(self, server: HttpServer, latest: Latest, monitor: MemoryMonitor, client: ClientSession) -> None:
+        self.server = server
+        self.latest = latest
+        self.monitor = monitor
+        self.client = client
+
+
+def exposition() -> Exposition:
+    """An Exposition with the Telemetry of a fresh process."""
+    registry = CollectorRegistry()
+    Telemetry(registry, version="1.2.3", sources=SOURCES)
+    return Exposition(registry, environment="test", sources=SOURCES)
+
+
+@asynccontextmanager
+async def serving(config: HttpConfig | None = None, snapshot: Snapshot | None = NINE_ORDERS) -> AsyncIterator[Served]:
+    """Serve a Snapshot (`None`: the state is not loaded) on a free port."""
+    latest, monitor = Latest(), MemoryMonitor()
+    if snapshot is not None:
+        latest.publish(snapshot)
+    config = replace(config or HttpConfig(), listen="127.0.0.1:0")
+    ws_url = "ws://127.0.0.1:9851/"
+    server = HttpServer(config, latest=latest, monitor=monitor, exposition=exposition(), ws_url=ws_url)
+    await server.start()
+    host, port = server.address
+    try:
+        async with ClientSession(f"http://{host}:{port}") as client:
+            yield Served(server, latest, monitor, client)
+    finally:
+        await server.stop()

@@ -1,0 +1,187 @@
+"""The exposition as text, and how often it is rendered."""
+
+import asyncio
+import gzip
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterable, Iterator
+
+import prometheus_client
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from sidecar.core.snapshot import ProductOrders, Snapshot
+from sidecar.exposition.negotiation import Format
+from sidecar.exposition.prometheus import Exposition
+from tests.exposition import snapshots
+from tests.exposition.monitors import exposition, parse_openmetrics
+from tests.exposition.snapshots import orders
+
+ALL = snapshots.snapshot()
+
+
+async def text(snapshot: Snapshot | None, format: Format = Format.TEXT, names: tuple[str, ...] = ()) -> str:
+    return (await exposition().render(lambda: snapshot, format, names)).plain.decode()
+
+
+def names(exposed: str) -> set[str]:
+    return {sample.name for family in parse_text(exposed) for sample in family.samples}
+
+
+def samples(families: Iterable[Metric]) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Return the values of the sale and of the sidecar; those of the process change all the time."""
+    found = [sample for family in families for sample in family.samples if sample.name.startswith("flash_sale_")]
+    return {(sample.name, frozenset(sample.labels.items())): sample.value for sample in found}
+
+
+class Counting:
+    """A collector that counts how often, and how many at once, it was asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.most_at_once = 0
+        self.waited_in_vain = False
+        self._running = 0
+        self.go_on = threading.Event()
+
+    def collect(self) -> Iterator[Metric]:
+        self.calls += 1
+        self._running += 1
+        self.most_at_once = max(self.most_at_once, self._running)
+        self.waited_in_vain |= not self.go_on.wait(2)
+        self._running -= 1
+        yield GaugeMetricFamily("calls", "Calls.", self.calls)
+
+
+@pytest.fixture
+def counting() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def counted(counting: Counting) -> Exposition:
+    registry = CollectorRegistry()
+    registry.register(counting)
+    return Exposition(registry, environment="test", sources=())
+
+
+async def test_both_formats_are_read_by_the_parsers_and_hold_the_same() -> None:
+    in_text = samples(parse_text(await text(ALL)))
+    in_openmetrics = samples(parse_openmetrics(await text(ALL, Format.OPENMETRICS)))
+    assert len(in_text) > 80
+    assert in_text == in_openmetrics
+
+
+async def test_exemplars_are_in_openmetrics_only() -> None:
+    families = parse_openmetrics(await text(ALL, Format.OPENMETRICS))
+    exemplars = [sample.exemplar for family in families for sample in family.samples if sample.exemplar]
+    assert [e.labels for e in exemplars] == [{"trace_id": "4bf92f3577b34da6"}]
+    assert "4bf92f3577b34da6" not in await text(ALL)
+
+
+@pytest.mark.parametrize("format", Format)
+async def test_no_created_series_are_exposed(format: Format) -> None:
+    assert "_created" not in await text(ALL, format)
+
+
+async def test_the_process_and_the_interpreter_are_exposed() -> None:
+    found = names(await text(ALL))
+    assert {"process_cpu_seconds_total", "python_info", "python_gc_collections_total"} <= found
+    assert {"flash_sale_sidecar_build_info", "flash_sale_sidecar_commits_total"} <= found
+
+
+async def test_without_a_snapshot_only_the_live_metrics_of_the_process_are_there() -> None:
+    found = names(await text(None))
+    assert "flash_sale_sidecar_redis_up" in found
+    assert not {name for name in found if name.startswith("flash_sale_") and "sidecar" not in name}
+    assert not {name for name in found if name.startswith("flash_sale_sidecar_events")}
+
+
+async def test_strange_label_values_survive_both_formats() -> None:
+    name = 'sku "1"\\\nµ\x00 €'
+    strange = snapshots.snapshot(orders=orders(by_product={name: ProductOrders(success=1)}))
+    for format, parse in ((Format.TEXT, parse_text), (Format.OPENMETRICS, parse_openmetrics)):
+        families = parse(await text(strange, format))
+        assert name in {s.labels.get("product_id") for family in families for s in family.samples}
+
+
+async def test_a_filter_keeps_the_named_samples_and_whole_families() -> None:
+    found = names(await text(ALL, names=("flash_sale_orders_total", "flash_sale_order_latency_seconds", "nonsense")))
+    histogram = {f"flash_sale_order_latency_seconds_{suffix}" for suffix in ("bucket", "count", "sum")}
+    assert found == {"flash_sale_orders_total"} | histogram
+
+
+async def test_a_filter_that_names_nothing_there_is_leaves_nothing() -> None:
+    assert await text(ALL, names=("nonsense",)) == ""
+    assert await text(ALL, Format.OPENMETRICS, names=("nonsense",)) == "# EOF\n"
+
+
+async def test_the_gzipped_bytes_are_the_plain_ones() -> None:
+    rendered = await exposition().render(lambda: ALL, Format.TEXT)
+    assert gzip.decompress(rendered.gzipped) == rendered.plain
+
+
+async def test_a_snapshot_is_rendered_once_for_each_format(counted: Exposition, counting: Counting) -> None:
+    counting.go_on.set()
+    for _ in range(3):
+        await counted.render(lambda: ALL, Format.TEXT)
+    assert counting.calls == 1
+    await counted.render(lambda: ALL, Format.OPENMETRICS)
+    assert counting.calls == 2
+    newer = snapshots.snapshot()
+    await counted.render(lambda: newer, Format.TEXT)
+    assert counting.calls == 3
+
+
+async def test_without_a_snapshot_each_scrape_is_rendered(counted: Exposition, counting: Counting) -> None:
+    counting.go_on.set()
+    for _ in range(2):
+        await counted.render(lambda: None, Format.TEXT)
+    assert counting.calls == 2
+
+
+async def test_scrapes_at_the_same_time_share_one_rendering(counted: Exposition, counting: Counting) -> None:
+    scrapes = [asyncio.ensure_future(counted.render(lambda: ALL, Format.TEXT)) for _ in range(5)]
+    await asyncio.sleep(0)
+    counting.go_on.set()
+    results = await asyncio.gather(*scrapes)
+    assert (counting.calls, counting.most_at_once) == (1, 1)
+    assert len({id(rendered) for rendered in results}) == 1
+
+
+async def test_a_rendering_does_not_hold_the_loop(counted: Exposition, counting: Counting) -> None:
+    """The collector blocks until the loop lets it go on, so a rendering on the loop would wait in vain."""
+    asyncio.get_running_loop().call_soon(counting.go_on.set)
+    await counted.render(lambda: ALL, Format.TEXT)
+    assert not counting.waited_in_vain
+
+
+async def test_filtered_scrapes_do_not_run_at_the_same_time(counted: Exposition, counting: Counting) -> None:
+    scrapes = [asyncio.ensure_future(counted.render(lambda: ALL, Format.TEXT, ("calls",))) for _ in range(3)]
+    await asyncio.sleep(0)
+    counting.go_on.set()
+    await asyncio.gather(*scrapes)
+    assert (counting.calls, counting.most_at_once) == (3, 1)
+
+
+async def test_the_global_registry_stays_as_it_is() -> None:
+    before = {family.name for family in prometheus_client.REGISTRY.collect()}
+    await text(ALL)
+    assert {family.name for family in prometheus_client.REGISTRY.collect()} == before
+
+
+@pytest.mark.needs("promtool")
+async def test_promtool_finds_only_the_label_that_the_contract_wants() -> None:
+    """`quantile` on a gauge is a name of the contract; promtool would keep it for summaries."""
+    exposed = await text(ALL)
+    promtool = shutil.which("promtool")
+    assert promtool is not None
+    check = await asyncio.to_thread(
+        subprocess.run, [promtool, "check", "metrics"], input=exposed, capture_output=True, text=True, check=False
+    )
+    complaints = {line for line in (check.stdout + check.stderr).splitlines() if line}
+    wanted = 'flash_sale_order_latency_quantile_seconds non-summary metrics should not have "quantile" label'
+    assert complaints == {wanted}

@@ -1,0 +1,22 @@
+"""Programs that some tests need: skip without them, or fail where REQUIRE_PROGRAMS=1 says they must be there."""
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+
+def needs(program: str) -> str:
+    """Return the path of a program on PATH; skip the test if it is missing, fail if it must not be."""
+    found = shutil.which(program)
+    if found:
+        return found
+    missing(f"{program} is not installed")
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the running test, or fail it where every program must be there."""
+    if os.environ.get("REQUIRE_PROGRAMS") == "1":
+        pytest.fail(f"{reason}, and REQUIRE_PROGRAMS=1")
+    pytest.skip(reason)

@@ -1,0 +1,43 @@
+"""Wait for a condition with a deadline, instead of sleeping and hoping."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+POLL_SECONDS = 0.01
+
+
+async def eventually(
+    predicate: Callable[[], T | Awaitable[T]], deadline: float = 5.0, what: str = "the condition"
+) -> T:
+    """Poll a plain or async predicate until it is truthy and return its value; fail after `deadline` seconds.
+
+    An `AssertionError` of the predicate means "not yet", and is shown if it stays so.
+    """
+    end = time.monotonic() + deadline
+    while True:
+        problem: AssertionError | None = None
+        try:
+            found = predicate()
+            value = await found if inspect.isawaitable(found) else found
+        except AssertionError as exc:
+            problem = exc
+        else:
+            if value:
+                return value
+        if time.monotonic() >= end:
+            raise AssertionError(f"{what} did not come true within {deadline} s") from problem
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def wait_until(predicate: Callable[[], T], deadline: float = 5.0, what: str = "the condition") -> T:
+    """Do as `eventually`, where no event loop runs."""
+    end = time.monotonic() + deadline
+    while not (value := predicate()):
+        if time.monotonic() >= end:
+            raise AssertionError(f"{what} did not come true within {deadline} s")
+        time.sleep(POLL_SECONDS)
+    return value
