@@ -11,20 +11,23 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                                                     \\-> Redis: keys and checkpoint, in one atomic script
 
     errors.py       one tree of exceptions
-    core/           pure: bytes and `now` in, values out. events, decode, histogram, sequence, windows,
-                    state (what is counted), ledger (what is committed, pending and in flight), snapshot
-    config/         frozen structs with their defaults; load (flags, environment, file), checks
+    core/           pure: bytes and `now` in, values out. events, decode, histogram, sequence, state (what is counted),
+                    aggregate, ledger (what is committed, pending and in flight), snapshot
     redis_url.py    the URL of a Redis, read
+    config/         frozen structs with their defaults; load (flags, environment, file), checks
     connection.py   the only door to Redis
+    holder.py       who holds the lease
     logs.py telemetry.py   what the daemon says about itself
-    sources/        Redis -> payloads
+    sources/        Redis -> payloads: pub/sub, stream
     store/          Aggregator -> Redis: keys, commit, load, clear; a private Redis to embed
     exposition/     Snapshot -> readers: Prometheus, HTTP, WebSocket, page
+    simulation/     a made-up sale
     pipeline.py     source -> decode -> apply; tick -> commit -> publish
+    health.py       the state of every part, in words
     service.py      builds it all from the configuration, runs it, stops it; the only place that names a real clock
     cli/            the commands; the only place that knows about signals
 
-Imports run one way, from the bottom of that list to its top; tests/test_layers.py holds us to it.
+Imports run one way, from the bottom of that list towards its top; tests/test_layers.py holds us to it.
 Start reading in core/events.py, then core/state.py and core/snapshot.py; pipeline.py ties them together.
 """
 

@@ -70,8 +70,8 @@ def parse(url: str, *, username: str = "", password: str = "") -> RedisTarget:
     if at:
         user, _, secret = userinfo.partition(":")
         username, password = unquote(user), unquote(secret)
-    if "@" in path or "#" in url:
-        _refuse("has a misplaced @ or #; in a password write / as %2F, ? as %3F, # as %23 and @ as %40")
+    if "@" in path:
+        _refuse("has an @ after the first /; in a password write / as %2F, ? as %3F and @ as %40")
     query_db = _query_db(query)
     if kind == "unix":
         if hosts or not path:

@@ -129,10 +129,10 @@ def test_a_traceback_is_one_field_in_json_and_indented_for_people() -> None:
 def test_what_libraries_log_takes_the_same_way_from_warning_on() -> None:
     stream = io.StringIO()
     configure("info", "json", stream)
-    logging.getLogger("aiohttp.server").info("a request")
-    logging.getLogger("aiohttp.server").warning("Error %s\n", 400)
+    logging.getLogger("a.library").info("a request")
+    logging.getLogger("a.library").warning("Error %s\n", 400)
     line = json.loads(stream.getvalue())
-    assert (line["level"], line["event"], line["logger"]) == ("warning", "Error 400\n", "aiohttp.server")
+    assert (line["level"], line["event"], line["logger"]) == ("warning", "Error 400\n", "a.library")
 
 
 @pytest.mark.parametrize(("level", "count"), [("debug", 3), ("info", 2), ("warning", 1), ("critical", 0)])

@@ -14,6 +14,7 @@ READ = {
     "rediss://ann:p%40ss@shop": RedisTarget(
         kind="tcp", addresses=(("shop", 6379),), username="ann", password="p@ss", tls=True
     ),
+    "redis://:a#b@shop": RedisTarget(kind="tcp", addresses=(("shop", 6379),), password="a#b"),
     "redis://:pass@shop": RedisTarget(kind="tcp", addresses=(("shop", 6379),), password="pass"),
     "unix:///run/redis.sock?db=3": RedisTarget(kind="unix", path="/run/redis.sock", db=3),
     "unix://ann:pass@/run/redis.sock": RedisTarget(
@@ -42,6 +43,7 @@ REFUSED = {
     "redis+sentinel://a,,b/sale": "without a host",
     "redis://shop/one": "a database that is not a number",
     "redis://shop?db=x": "a database that is not a number",
+    "redis://:pa/ss@shop": "write / as %2F",
     "redis://shop?ssl=1": "an option after",
     "unix://run/redis.sock": "an absolute path",
     "unix://": "an absolute path",

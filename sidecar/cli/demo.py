@@ -159,11 +159,11 @@ def status(document: dict[str, Any]) -> str:
     left = sum(max(one["stock"], 0) for one in inventory)
     gone = sum(one["stock"] <= 0 for one in inventory)
     parts = [
-        f"{count(orders['per_second']['now'])} orders/s",
-        f"{count(orders['total'])} finished",
+        f"{count(orders['per_second']['now'])}/s",
+        f"{count(orders['total'])} orders",
         f"p99 {milliseconds(document['latency_ms']['10s']['p99'])}",
         f"faults {share(orders['fault_rate']['10s'])}",
-        f"{count(left)} units left, {gone} of {len(inventory)} products sold out",
+        f"{count(left)} units left, {gone}/{len(inventory)} sold out",
         f"complete {share(document['completeness']['ratio'])}",
     ]
     return "  ".join(parts)

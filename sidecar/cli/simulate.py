@@ -73,7 +73,7 @@ async def play(
     """Publish a sale in real time, from its `start`; `sent` gets the events, who heard them, and the delay."""
     import msgspec
 
-    for offset, events in _batches(sale):
+    for offset, events in batches(sale):
         due = sale.start + offset
         if due - time.time() > TICK_SECONDS:
             await asyncio.sleep(due - time.time())
@@ -82,7 +82,7 @@ async def play(
             sent(events, heard, time.time() - due)
 
 
-def _batches(sale: "Sale") -> Iterator[tuple[float, list[dict[str, Any]]]]:
+def batches(sale: "Sale") -> Iterator[tuple[float, list[dict[str, Any]]]]:
     """Group what happens within one tick, so that a fast sale costs few round trips; give the time of the last."""
     batch: list[dict[str, Any]] = []
     first = last = 0.0

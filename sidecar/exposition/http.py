@@ -84,13 +84,20 @@ class HttpServer:
 class _Protocol(web.RequestHandler):
     """aiohttp's protocol, whose own errors (a request that is no HTTP) are JSON like all others."""
 
-    def handle_error(self, *args: Any, **kwargs: Any) -> web.StreamResponse:
-        """Log as aiohttp does, and answer with our body."""
-        response = super().handle_error(*args, **kwargs)
-        code, message = CODES.get(response.status, ("internal", "the sidecar failed to answer this"))
-        ours = Problem(response.status, code, message).response()
-        ours.force_close()
-        return ours
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer with our body; log only what is our fault, since anybody can send what is no HTTP in floods."""
+        if status >= 500:
+            super().handle_error(request, status, exc, message)
+        code, text = CODES.get(status, ("internal", "the sidecar failed to answer this"))
+        response = Problem(status, code, text).response()
+        response.force_close()
+        return response
 
 
 def _protocol_settings() -> dict[str, Any]:

@@ -76,8 +76,6 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return translate(exc).response()
     except SidecarError as exc:
         return Problem(503, "unavailable", str(exc)).response()
-    except ConnectionError:
-        raise
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
         return Problem(500, "internal", "the sidecar failed to answer this; its log says why").response()
@@ -94,8 +92,8 @@ async def bounded_body(request: web.Request, handler: Handler) -> web.StreamResp
             response = Problem(408, "timeout", f"the body did not arrive within {BODY_SECONDS:g} s").response()
             response.force_close()
             return response
-        except web.RequestPayloadError as exc:
-            raise Problem(400, *CODES[400]) from exc
+        except ConnectionError as exc:
+            raise Problem(400, "bad_request", "the connection ended within the body") from exc
     return await handler(request)
 
 

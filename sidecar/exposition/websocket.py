@@ -18,9 +18,9 @@ from websockets.http11 import Request, Response
 
 from sidecar.config import WsConfig
 from sidecar.core.snapshot import Scope
-from sidecar.errors import ConfigError
 from sidecar.exposition import document
 from sidecar.exposition.access import host_allowed, token_matches
+from sidecar.exposition.address import cannot_listen, parse_listen
 from sidecar.exposition.broadcast import BEFORE_YIELD, Broadcast, Client, Fleet, newest
 from sidecar.exposition.handshake import bearer, choose_bearer, only, origin_allowed
 from sidecar.exposition.latest import Latest, Monitor
@@ -67,7 +67,7 @@ class WebSocketServer:
     ) -> None:
         """Prepare; nothing is bound before `start`. An empty `read_token` lets everybody read."""
         self._config = config
-        self._host, self._port = _listen(config.listen)
+        self._host, self._port = parse_listen(config.listen, "ws.listen")
         self._latest = latest
         self._gauge = telemetry.websocket_clients
         self._read_token = read_token
@@ -93,8 +93,7 @@ class WebSocketServer:
         try:
             self._server = await self._bind()
         except OSError as exc:
-            listen = self._config.listen
-            raise ConfigError(f"ws.listen: cannot listen on {listen}: {exc.strerror}; choose another address") from exc
+            raise cannot_listen(self._config.listen, "ws.listen", exc) from exc
         for broadcast in self._broadcasts.values():
             self._spawn(broadcast.run())
         self._spawn(self._expel_the_stuck())
@@ -167,6 +166,7 @@ class WebSocketServer:
             pass
         except Exception:
             log.exception("a WebSocket client was dropped because of a fault of the sidecar")
+            raise
         finally:
             deadline.cancel()
             self._unsubscribe(client)
@@ -258,10 +258,3 @@ async def _expel(client: Client, code: CloseCode, reason: str) -> None:
         pass
     finally:
         client.connection.transport.abort()
-
-
-def _listen(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"ws.listen: {listen!r} is not HOST:PORT, for example 127.0.0.1:9851")
-    return host.strip("[]"), int(port)

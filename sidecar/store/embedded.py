@@ -80,19 +80,13 @@ class EmbeddedRedis:
         folder = self._folder or Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="sidecar-redis-")))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for _ in range(ATTEMPTS):
-                self.port = free_port()
-                self._process = await self._spawn(server, folder)
-                if await self._answers():
-                    return self
-                await self._stop()
-            raise UnavailableError(f"the embedded Redis ({server}) did not start: {_last_line(folder / 'redis.log')}")
-        except OSError as exc:
-            self._cleanup.close()
-            raise ConfigError(f"the embedded Redis cannot be started in {folder}: {exc.strerror}") from exc
-        except BaseException:
+            await self._start(server, folder)
+        except BaseException as exc:
             await self.__aexit__(None, None, None)
+            if isinstance(exc, OSError):
+                raise ConfigError(f"the embedded Redis cannot be started in {folder}: {exc.strerror}") from exc
             raise
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -102,6 +96,17 @@ class EmbeddedRedis:
             await self._stop()
         finally:
             self._cleanup.close()
+
+    async def _start(self, server: str, folder: Path) -> None:
+        """Try free ports until the server answers; one that hangs is not tried again."""
+        for _ in range(ATTEMPTS):
+            self.port = free_port()
+            self._process = await self._spawn(server, folder)
+            if await self._answers():
+                return
+            if self._process.returncode is None:
+                break
+        raise UnavailableError(f"the embedded Redis ({server}) did not start: {_last_line(folder / 'redis.log')}")
 
     async def _spawn(self, server: str, folder: Path) -> asyncio.subprocess.Process:
         options = {

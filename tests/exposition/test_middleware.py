@@ -11,6 +11,7 @@ from sidecar.exposition import http, middleware
 from sidecar.exposition.middleware import CLEAR, OPEN_PATHS
 from tests.exposition.monitors import Served, serving
 from tests.exposition.test_http import refusal
+from tests.waiting import eventually
 
 ADMIN = {"Authorization": "Bearer admin"}
 READER = {"Authorization": "Bearer reader"}
@@ -34,6 +35,11 @@ async def raw(served: Served, request: bytes) -> tuple[int, dict[str, dict[str, 
     writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)
+
+
+def reading_bodies() -> int:
+    """Count the requests of the server that are being handled now."""
+    return sum("_handle_request" in repr(task.get_coro()) for task in asyncio.all_tasks())
 
 
 async def test_a_foreign_host_is_421_on_every_path() -> None:
@@ -182,10 +188,13 @@ async def test_headers_that_do_not_come_close_the_connection(monkeypatch: pytest
         b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
-async def test_what_is_no_http_is_400_in_json(request_bytes: bytes) -> None:
+async def test_what_is_no_http_is_400_in_json_and_does_not_fill_the_log(
+    request_bytes: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving() as served:
         status, body = await raw(served, request_bytes)
         assert (status, body["error"]["code"]) == (400, "bad_request")
+    assert not [record for record in caplog.records if record.levelname != "DEBUG"]
 
 
 async def test_a_body_in_broken_chunks_is_400() -> None:
@@ -193,6 +202,16 @@ async def test_a_body_in_broken_chunks_is_400() -> None:
         head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         status, body = await raw(served, head + b"zz\r\n")
         assert (status, body["error"]["code"]) == (400, "bad_request")
+
+
+async def test_a_client_that_leaves_within_its_body_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as served:
+        _, writer = await asyncio.open_connection(*served.server.address)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc")
+        await eventually(lambda: reading_bodies() == 1)
+        writer.close()
+        await eventually(lambda: reading_bodies() == 0)
+    assert not [record for record in caplog.records if record.levelname != "DEBUG"]
 
 
 async def test_a_request_without_a_host_is_refused() -> None:

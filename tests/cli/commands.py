@@ -1,0 +1,101 @@
+"""Run commands: quickly within this process, or for real in one of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from sidecar.cli import main
+from tests.waiting import wait_until
+
+# Nothing of the machine's own settings, and no wish of a CI for colour.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("SIDECAR_")}
+ENVIRONMENT |= {"NO_COLOR": "1"}
+ENVIRONMENT.pop("FORCE_COLOR", None)
+
+
+def invoke(*arguments: str, text: str | None = None, **environment: str) -> Result:
+    """Run a command in this process, without the SIDECAR_* variables of the machine."""
+    cleared = {name: None for name in os.environ if name.startswith("SIDECAR_")}
+    return CliRunner().invoke(main, list(arguments), input=text, env={**cleared, **environment})
+
+
+def execute(
+    *arguments: str, text: str | None = None, seconds: float = 20, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own until it ends."""
+    return subprocess.run(
+        [sys.executable, "-m", "sidecar", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env={**ENVIRONMENT, **environment},
+        check=False,
+    )
+
+
+class Running:
+    """A command that runs on. Its output is read all the time, so that it never waits for us."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._readers = [
+            threading.Thread(target=lines.extend, args=(stream,), daemon=True)
+            for lines, stream in ((self.out, process.stdout), (self.err, process.stderr))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of one event, so far."""
+        parsed = [json.loads(line) for line in self.err if line.startswith("{")]
+        return [line for line in parsed if line["event"] == event]
+
+    def wait_for_log(self, event: str) -> dict[str, Any]:
+        """Wait until an event is logged and return its newest line."""
+        return wait_until(lambda: self.logged(event), 10, f"the log line {event!r} in {self.err}")[-1]
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 5) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float = 5) -> int:
+        """Wait for the end and all output; return the exit status."""
+        status = self.process.wait(seconds)
+        for reader in self._readers:
+            reader.join(seconds)
+        return status
+
+
+@contextmanager
+def running(*arguments: str, **environment: str) -> Iterator[Running]:
+    """Start a command, and kill it if it still runs in the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sidecar", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**ENVIRONMENT, **environment},
+    )
+    started = Running(process)
+    try:
+        yield started
+    finally:
+        if process.poll() is None:
+            process.kill()
+        started.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()

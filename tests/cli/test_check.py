@@ -1,0 +1,143 @@
+"""`sidecar check` finds the traps of the first five minutes on a real Redis."""
+
+import socket
+
+import pytest
+
+from tests.cli.commands import invoke
+from tests.conftest import StartRedis
+from tests.redis_server import RedisServer
+
+HEARTBEAT = "heartbeat"
+
+
+def lines(server: RedisServer, level: str, **environment: str) -> list[str]:
+    """Return what a check says at one level."""
+    result = invoke("check", SIDECAR_REDIS_URL=server.url, **environment)
+    assert result.exit_code == (1 if "\nproblem" in result.stdout else 0)
+    return [line.removeprefix(level).strip() for line in result.stdout.splitlines() if line.startswith(level)]
+
+
+def test_an_empty_redis_is_fine_but_nobody_counts_yet(redis_server: RedisServer) -> None:
+    assert lines(redis_server, "problem") == []
+    warnings = lines(redis_server, "warning")
+    assert any("no sidecar runs" in line for line in warnings)
+    assert any("nobody listens" in line for line in warnings)
+
+
+def test_a_heartbeat_goes_through_each_source_and_is_timed(redis_server: RedisServer) -> None:
+    found = [line for line in lines(redis_server, "ok") if HEARTBEAT in line]
+    assert [line.split(":")[0] for line in found] == ["channel flash_sale", "stream flash_sale"]
+    assert all(line.endswith(("µs", "ms")) for line in found)
+    assert '"producer": "sidecar-check"' in redis_server.ask("XRANGE flash_sale:events - +")
+
+
+def test_a_pattern_is_tried_on_a_channel_that_it_covers(redis_server: RedisServer) -> None:
+    found = lines(redis_server, "ok", SIDECAR_SOURCES_PUBSUB="shop:*")
+    assert any("channel shop:sidecar-check: heartbeat seen" in line for line in found)
+
+
+def test_a_second_check_finds_the_same_as_the_first(redis_server: RedisServer) -> None:
+    redis_server.ask("XADD flash-sale:events * e {}")
+    first = lines(redis_server, "problem")
+    assert first == lines(redis_server, "problem") != []
+
+
+@pytest.mark.parametrize("name", ["flash-sale:events", "flash_sale.events", "flash_sale_events"])
+def test_a_stream_of_a_similar_name_is_found(name: str, redis_server: RedisServer) -> None:
+    redis_server.ask(f"XADD {name} * e {{}}")
+    assert f"there is a stream {name}, but flash_sale:events is configured" in lines(redis_server, "problem")
+
+
+def test_a_stream_in_another_database_is_found(redis_server: RedisServer) -> None:
+    redis_server.ask("SELECT 5", "XADD flash_sale:events * e {}")
+    assert any("is in database 5" in line for line in lines(redis_server, "problem"))
+
+
+def test_a_key_that_is_no_stream_is_found(redis_server: RedisServer) -> None:
+    redis_server.ask("RPUSH flash_sale:events x")
+    assert any("holds a list, not a stream" in line for line in lines(redis_server, "problem"))
+
+
+def test_a_missing_field_e_is_found(redis_server: RedisServer) -> None:
+    redis_server.ask("XADD flash_sale:events * data {}")
+    assert any("have no field e" in line for line in lines(redis_server, "problem"))
+
+
+def test_refused_events_and_unknown_fields_are_found(redis_server: RedisServer) -> None:
+    redis_server.ask(
+        """XADD flash_sale:events * e '{"status":"ok","prodct_id":"x"}'""",
+        """XADD flash_sale:events * e '{"status":"maybe"}'""",
+        """XADD flash_sale:events * e '{"status":"ok"}'""",
+    )
+    warnings = lines(redis_server, "warning")
+    assert any("1 of the newest 3 events are refused (1 unknown_status)" in line for line in warnings)
+    assert any("prodct_id" in line for line in warnings)
+
+
+def test_a_listener_on_a_similar_channel_is_found(redis_server: RedisServer) -> None:
+    with socket.create_connection(("127.0.0.1", redis_server.port), timeout=5) as other:
+        other.sendall(b"SUBSCRIBE flash-sale:events\r\n")
+        assert b":1\r\n" in other.recv(1000)
+        assert any("somebody listens on flash-sale:events" in line for line in lines(redis_server, "warning"))
+
+
+def test_a_listener_on_the_channel_is_fine(redis_server: RedisServer) -> None:
+    with socket.create_connection(("127.0.0.1", redis_server.port), timeout=5) as sidecar:
+        sidecar.sendall(b"SUBSCRIBE flash_sale:events\r\n")
+        assert b":1\r\n" in sidecar.recv(1000)
+        assert any("1 listening" in line for line in lines(redis_server, "ok"))
+
+
+def test_an_eviction_policy_that_may_evict_the_state_is_warned_about(start_redis: StartRedis) -> None:
+    server = start_redis("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru", "--save", "")
+    assert any("allkeys-lru" in line for line in lines(server, "warning"))
+
+
+def test_a_replica_is_a_problem(redis_server: RedisServer, start_redis: StartRedis) -> None:
+    replica = start_redis("--replicaof", "127.0.0.1", str(redis_server.port), "--save", "")
+    assert any("replica" in line for line in lines(replica, "problem"))
+
+
+def test_a_wrong_password_is_a_problem_and_is_not_shown(start_redis: StartRedis) -> None:
+    server = start_redis("--save", "")
+    server.ask("CONFIG SET requirepass right")
+    for url in (server.url, server.url.replace("://", "://:wrong@")):
+        result = invoke("check", "--redis-url", url)
+        assert result.exit_code == 1
+        assert "problem" in result.stdout
+        assert "wrong@" not in result.output
+    assert invoke("check", "--redis-url", server.url.replace("://", "://:right@")).exit_code == 0
+
+
+def test_nothing_at_the_address_is_a_problem() -> None:
+    result = invoke("check", "--redis-url", "redis://127.0.0.1:1/0")
+    assert result.exit_code == 1
+    assert "does not answer" in result.stdout
+
+
+def test_what_the_user_may_not_do_is_said_and_the_rest_is_still_looked_at(redis_server: RedisServer) -> None:
+    redis_server.ask("ACL SETUSER reader on >pw ~* &* +@read +@connection +subscribe +info")
+    result = invoke("check", "--redis-url", redis_server.url.replace("://", "://reader:pw@"))
+    assert "may listen, not publish: no heartbeat sent" in result.stdout
+    assert "may read, not write: no heartbeat sent" in result.stdout
+    assert result.exit_code == 0
+
+
+def test_a_user_without_rights_gets_a_problem_for_each_part(redis_server: RedisServer) -> None:
+    redis_server.ask("ACL SETUSER nobody on >pw +@connection")
+    result = invoke("check", "--redis-url", redis_server.url.replace("://", "://nobody:pw@"))
+    assert result.exit_code == 1
+    assert [line.split()[1] for line in result.stdout.splitlines() if line.startswith("problem")] == [
+        "INFO:",
+        "prefix",
+        "channel",
+        "stream",
+    ]
+
+
+def test_offline_needs_no_redis() -> None:
+    result = invoke("check", "--offline", "--redis-url", "redis://127.0.0.1:1/0")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("ok ")
+    assert result.stdout.count("\n") == 1

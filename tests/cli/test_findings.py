@@ -1,0 +1,62 @@
+"""The judgements of `sidecar check` that need no Redis."""
+
+import pytest
+
+from sidecar.cli.findings import about_elsewhere, about_sample, about_server, near_spellings, similar
+from sidecar.core.decode import decode
+
+NOW = 1_790_000_000.0
+
+
+@pytest.mark.parametrize(
+    "spelling", ["flash-sale:events", "flash_sale.events", "flash_sale_events", "flash_sale:event", "FLASH_SALE:EVENTS"]
+)
+def test_near_spellings_hold_the_usual_mistakes(spelling: str) -> None:
+    assert spelling in near_spellings("flash_sale:events")
+
+
+def test_near_spellings_are_few_and_never_the_name_itself() -> None:
+    assert len(near_spellings("flash_sale:events")) < 60
+    assert "flash_sale:events" not in near_spellings("flash_sale:events")
+    assert near_spellings("e") == ["E", "es"]
+
+
+def test_similar_names_are_found_and_others_are_not() -> None:
+    others = ["flash_sale:events", "flash-sale:events", "flashsale.events", "orders", "__keyevent@0__:set"]
+    assert similar("flash_sale:events", others) == ["flash-sale:events", "flashsale.events"]
+
+
+@pytest.mark.parametrize(
+    ("version", "role", "policy", "levels"),
+    [
+        ("7.0.15", "master", "noeviction", ["ok"]),
+        ("6.2.0", "master", "volatile-lru", ["ok"]),
+        ("6.0.9", "master", "noeviction", ["problem"]),
+        ("7.0.15", "slave", "noeviction", ["ok", "problem"]),
+        ("7.0.15", "master", "allkeys-lfu", ["ok", "warning"]),
+    ],
+)
+def test_a_server_is_judged_by_what_info_says(version: str, role: str, policy: str, levels: list[str]) -> None:
+    assert [finding.level for finding in about_server(version, role, policy)] == levels
+
+
+@pytest.mark.parametrize(
+    ("payloads", "levels"),
+    [
+        ([b'{"status":"ok"}'], []),
+        ([b'{"status":"ok"}', b"x"], ["warning"]),
+        ([b"x"], ["problem"]),
+        ([b'{"status":"ok","prodct":1}'], ["warning"]),
+    ],
+)
+def test_a_sample_is_judged_by_what_is_refused_and_unknown(payloads: list[bytes], levels: list[str]) -> None:
+    decoded = decode(payloads, [NOW] * len(payloads))
+    assert [finding.level for finding in about_sample("s", decoded)] == levels
+
+
+def test_a_stream_elsewhere_is_a_problem_with_a_mend() -> None:
+    findings = about_elsewhere("a:b", [3], 0, ["a.b"])
+    assert [finding.level for finding in findings] == ["problem", "problem"]
+    assert "database 3" in findings[0].text
+    assert "/3" in findings[0].mend
+    assert "a.b" in findings[1].text

@@ -1,0 +1,90 @@
+"""`sidecar publish` on a real Redis."""
+
+import socket
+
+import pytest
+
+from tests.cli.commands import invoke
+from tests.redis_server import RedisServer
+
+EVENT = '{"status":"success","product_id":"sku-1"}'
+
+
+def test_an_event_goes_to_the_channel_and_nobody_hears_it(redis_server: RedisServer) -> None:
+    result = invoke("publish", EVENT, "--redis-url", redis_server.url)
+    assert result.exit_code == 0
+    assert result.stdout == "Published 1 message on flash_sale:events, heard by 0 subscribers.\n"
+    assert "nobody listens" in result.stderr
+    assert "sidecar check" in result.stderr
+
+
+def test_a_subscriber_gets_the_event_as_it_was_given(redis_server: RedisServer) -> None:
+    with socket.create_connection(("127.0.0.1", redis_server.port), timeout=5) as subscriber:
+        subscriber.sendall(b"SUBSCRIBE flash_sale:events\r\n")
+        assert b":1\r\n" in subscriber.recv(1000)
+        result = invoke("publish", EVENT, "--redis-url", redis_server.url)
+        assert EVENT.encode() in subscriber.recv(1000)
+    assert "heard by 1 subscriber.\n" in result.stdout
+    assert result.stderr == ""
+
+
+def test_a_stream_entry_holds_the_event_in_the_field_e(redis_server: RedisServer) -> None:
+    result = invoke("publish", EVENT, "--transport", "stream", "--redis-url", redis_server.url)
+    assert result.stdout == "Added 1 message to the stream flash_sale:events.\n"
+    reply = redis_server.ask("XRANGE flash_sale:events - +")
+    assert f"$1\r\ne\r\n${len(EVENT)}\r\n{EVENT}\r\n" in reply
+
+
+def test_a_refused_event_is_not_sent_and_the_reason_is_shown(redis_server: RedisServer) -> None:
+    result = invoke("publish", '{"status":"bad"}', "--transport", "stream", "--redis-url", redis_server.url)
+    assert result.exit_code == 1
+    assert "unknown_status" in result.stderr
+    assert redis_server.ask("EXISTS flash_sale:events") == ":0\r\n"
+
+
+def test_force_sends_what_will_be_refused(redis_server: RedisServer) -> None:
+    result = invoke("publish", "nonsense", "--force", "--transport", "stream", "--redis-url", redis_server.url)
+    assert result.exit_code == 0
+    assert redis_server.ask("XLEN flash_sale:events") == ":1\r\n"
+
+
+def test_a_misspelled_field_is_named(redis_server: RedisServer) -> None:
+    result = invoke("publish", '{"status":"ok","prodct_id":"x"}', "--redis-url", redis_server.url)
+    assert result.exit_code == 0
+    assert "prodct_id" in result.stderr
+
+
+def test_lines_of_stdin_are_sent_each_and_a_bad_one_is_named_by_its_number(redis_server: RedisServer) -> None:
+    lines = f"{EVENT}\n\nbad\n[{EVENT},{EVENT}]\n"
+    result = invoke("publish", "-", "--transport", "stream", "--redis-url", redis_server.url, text=lines)
+    assert result.exit_code == 1
+    assert "Added 2 messages" in result.stdout
+    assert "line 3: not_json" in result.stderr
+    assert redis_server.ask("XLEN flash_sale:events") == ":2\r\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "channels", "expected"),
+    [
+        ((), "shop:*,shop:events", "on shop:events,"),
+        (("--to", "other"), "shop:*", "on other,"),
+    ],
+)
+def test_the_destination_is_what_was_asked_for_or_the_first_that_is_no_pattern(
+    arguments: tuple[str, ...], channels: str, expected: str, redis_server: RedisServer
+) -> None:
+    environment = {"SIDECAR_REDIS_URL": redis_server.url, "SIDECAR_SOURCES_PUBSUB": channels}
+    assert expected in invoke("publish", EVENT, *arguments, **environment).stdout
+
+
+def test_a_pattern_alone_is_no_destination(redis_server: RedisServer) -> None:
+    result = invoke("publish", EVENT, SIDECAR_REDIS_URL=redis_server.url, SIDECAR_SOURCES_PUBSUB="shop:*")
+    assert result.exit_code == 2
+    assert "--to" in result.stderr
+
+
+def test_a_key_of_another_kind_is_one_line_on_stderr(redis_server: RedisServer) -> None:
+    redis_server.ask("SET flash_sale:events 1")
+    result = invoke("publish", EVENT, "--transport", "stream", "--redis-url", redis_server.url)
+    assert result.exit_code == 1
+    assert "XADD" in result.stderr

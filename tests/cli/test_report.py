@@ -1,0 +1,100 @@
+"""`sidecar report`, `top` and `rejected` from what is stored in Redis; the daemon's answers are in test_run."""
+
+import json
+import time
+
+import pytest
+
+from sidecar.simulation import Sale
+from tests.cli.commands import invoke
+from tests.cli.sales import PREFIX, counted, keep
+from tests.redis_server import RedisServer
+
+SECONDS = 12
+
+
+@pytest.fixture
+def sold(redis_server: RedisServer) -> RedisServer:
+    """A Redis with the first seconds of a sale that still runs."""
+    sale = Sale(seed=3, rate=40, duration=20, start=time.time() - SECONDS)
+    keep(redis_server, counted(sale, until=SECONDS))
+    return redis_server
+
+
+def test_the_json_report_is_the_benchmark_document(sold: RedisServer) -> None:
+    result = invoke("report", "--json", "--redis-url", sold.url)
+    document = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert {"until", "duration_s", "average_per_second", "orders", "latency_ms"} <= document.keys()
+    success, failed = (document["orders"]["by_status"][name] for name in ("success", "failed"))
+    assert document["orders"]["total"] == success + failed > 100
+    assert document["completeness"]["ratio"] == 1.0
+
+
+def test_the_table_holds_the_same_numbers_and_no_colour_when_piped(sold: RedisServer) -> None:
+    document = json.loads(invoke("report", "--json", "--redis-url", sold.url).stdout)
+    text = invoke("report", "--redis-url", sold.url).stdout
+    assert "\x1b" not in text
+    assert f"{document['orders']['by_status']['success']:,}" in text
+    assert "aurora-sneaker" in text
+    assert "sold_out" in text
+    assert "completeness 100 %" in text
+    assert " EUR" in text
+
+
+def test_the_markdown_report_is_markdown(sold: RedisServer) -> None:
+    assert invoke("report", "--markdown", "--redis-url", sold.url).stdout.startswith("# Flash sale report")
+
+
+def test_json_and_markdown_exclude_each_other() -> None:
+    assert invoke("report", "--json", "--markdown").exit_code == 2
+
+
+def test_top_piped_shows_one_view_and_ends(sold: RedisServer) -> None:
+    result = invoke("top", "--redis-url", sold.url)
+    assert result.exit_code == 0
+    assert "\x1b" not in result.stdout
+    for part in ("orders / s", "latency 10s", "queue orders", "aurora-sneaker", "completeness 100 %", "sell out"):
+        assert part in result.stdout
+
+
+def test_a_prefix_without_a_sidecar_is_an_error_that_names_it(sold: RedisServer) -> None:
+    result = invoke("report", "--redis-url", sold.url, "--prefix", "other:")
+    assert result.exit_code == 1
+    assert "other:" in result.stderr
+
+
+def test_a_name_from_outside_cannot_steer_the_terminal(redis_server: RedisServer) -> None:
+    class Evil(Sale, frozen=True, kw_only=True):
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            yield 0.0, {"status": "success", "product_id": "\x1b[2J[red]x", "ts": self.start}
+
+    keep(redis_server, counted(Evil(seed=1, start=time.time() - 2), until=1))
+    for command in ("report", "top"):
+        text = invoke(command, "--redis-url", redis_server.url).stdout
+        assert "\x1b" not in text
+        assert "?[2J[red]x" in text
+
+
+def test_nothing_refused_is_said(sold: RedisServer) -> None:
+    assert invoke("rejected", "--redis-url", sold.url).stdout == "No event was refused lately.\n"
+
+
+def test_refused_events_are_shown_newest_first(redis_server: RedisServer) -> None:
+    for number in (1, 2, 3):
+        entry = json.dumps(
+            {
+                "time": 1_790_000_000 + number,
+                "source": "stream:s",
+                "reason": "not_json",
+                "detail": "d",
+                "payload": f"p{number}",
+            }
+        )
+        redis_server.ask(f"LPUSH {PREFIX}rejected '{entry}'")
+    shown = invoke("rejected", "--limit", "2", "--redis-url", redis_server.url).stdout
+    assert shown.index("p3") < shown.index("p2")
+    assert "p1" not in shown
+    assert "2026-09-21 14:13:23 UTC  stream:s  not_json  d\n" in shown
+    documents = invoke("rejected", "--json", "--redis-url", redis_server.url).stdout.splitlines()
+    assert [json.loads(line)["payload"] for line in documents] == ["p3", "p2", "p1"]

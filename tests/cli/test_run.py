@@ -1,0 +1,170 @@
+"""`sidecar run` for real: processes, signals, and the commands that ask a running daemon."""
+
+import json
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import Running, execute, invoke, running
+from tests.redis_server import RedisServer
+from tests.waiting import wait_until
+
+ANY_PORTS = ("--http", "127.0.0.1:0", "--ws", "127.0.0.1:0")
+EVENT = '{"status":"success","product_id":"sku-1","latency_ms":12}'
+TOKEN = "secret"
+
+
+@contextmanager
+def daemon(*arguments: str, **environment: str) -> Iterator[tuple[Running, str]]:
+    """Run a daemon on free ports; yield it and its URL once it listens."""
+    with running("run", *ANY_PORTS, *arguments, **environment) as process:
+        yield process, process.wait_for_log("listening")["http"]
+
+
+def total(url: str) -> int:
+    """Return the orders a daemon has counted; 0 before it shows any."""
+    result = invoke("report", "--json", "--url", url)
+    return int(json.loads(result.stdout)["orders"]["total"]) if result.exit_code == 0 else 0
+
+
+def count_one(server: RedisServer, url: str, expected: int = 1) -> None:
+    """Publish an order through the stream and wait until it is counted."""
+    assert invoke("publish", EVENT, "--transport", "stream", "--redis-url", server.url).exit_code == 0
+    wait_until(lambda: total(url) == expected, 10, "the order counted")
+
+
+def test_it_counts_and_the_commands_show_the_same_from_the_daemon_and_from_redis(redis_server: RedisServer) -> None:
+    with daemon("--redis-url", redis_server.url, "--instance", "here") as (process, url):
+        count_one(redis_server, url)
+        assert "sku-1" in invoke("report", "--url", url).stdout
+        assert "here" in invoke("top", "--once", "--url", url).stdout
+        assert "sku-1" in invoke("report", "--redis-url", redis_server.url).stdout
+        assert invoke("report", "--markdown", "--url", url).stdout.startswith("# Flash sale report: here")
+        checked = invoke("check", "--redis-url", redis_server.url)
+        assert checked.exit_code == 0
+        assert "warning" not in checked.stdout
+        assert "a sidecar counts under the prefix" in checked.stdout
+        heard = invoke("publish", EVENT, "--redis-url", redis_server.url).stdout
+        assert "heard by 1 subscriber" in heard
+        assert process.end() == 0
+
+
+def test_a_check_beside_a_daemon_loses_nothing_and_counts_nothing(redis_server: RedisServer) -> None:
+    with daemon("--redis-url", redis_server.url) as (_, url):
+        for _ in range(3):
+            assert invoke("check", "--redis-url", redis_server.url).exit_code == 0
+        count_one(redis_server, url)
+        completeness = json.loads(invoke("report", "--json", "--url", url).stdout)["completeness"]
+        assert (completeness["received"], completeness["missed"], completeness["invalid"]) == (1, 0, 0)
+
+
+def test_refused_events_are_shown_by_rejected(redis_server: RedisServer) -> None:
+    with daemon("--redis-url", redis_server.url):
+        invoke("publish", "nonsense", "--force", "--transport", "stream", "--redis-url", redis_server.url)
+        wait_until(lambda: "nonsense" in invoke("rejected", "--redis-url", redis_server.url).stdout, 10)
+
+
+def test_clear_answers_after_the_daemon_shows_it(redis_server: RedisServer) -> None:
+    with daemon("--redis-url", redis_server.url, SIDECAR_HTTP_ADMIN_TOKEN=TOKEN) as (_, url):
+        count_one(redis_server, url)
+        assert invoke("clear", "--yes", "--redis-url", redis_server.url).stdout.startswith("Cleared: 1 success")
+        wait_until(lambda: total(url) == 0, 2, "the cleared report")
+        count_one(redis_server, url)
+        refused = invoke("clear", "--yes", "--url", url)
+        assert refused.exit_code == 1
+        assert "SIDECAR_HTTP_ADMIN_TOKEN" in refused.stderr
+        cleared = invoke("clear", "--yes", "--url", url, SIDECAR_HTTP_ADMIN_TOKEN=TOKEN)
+        assert cleared.stdout.startswith("Cleared: 1 success")
+
+
+def test_without_an_admin_token_clear_over_http_names_the_other_way(redis_server: RedisServer) -> None:
+    with daemon("--redis-url", redis_server.url) as (_, url):
+        result = invoke("clear", "--yes", "--url", url)
+        assert result.exit_code == 1
+        assert "sidecar clear" in result.stderr
+
+
+def test_a_read_token_is_asked_for_and_taken_from_the_environment(redis_server: RedisServer) -> None:
+    with daemon("--redis-url", redis_server.url, SIDECAR_HTTP_READ_TOKEN=TOKEN) as (_, url):
+        wait_until(lambda: invoke("report", "--url", url, SIDECAR_HTTP_READ_TOKEN=TOKEN).exit_code == 0, 10)
+        refused = invoke("report", "--url", url)
+        assert refused.exit_code == 1
+        assert "SIDECAR_HTTP_READ_TOKEN" in refused.stderr
+        assert TOKEN not in refused.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_within_two_seconds_with_everything_committed(number: int, redis_server: RedisServer) -> None:
+    with daemon("--redis-url", redis_server.url) as (process, url):
+        count_one(redis_server, url)
+        invoke("publish", EVENT, "--transport", "stream", "--redis-url", redis_server.url)
+        began = time.monotonic()
+        assert process.end(number) == 0
+        assert time.monotonic() - began < 2
+        assert "Traceback" not in "".join(process.err)
+
+
+def test_a_stop_before_redis_was_ever_there_is_quick(tmp_path: Path) -> None:
+    with daemon("--redis-url", "redis://127.0.0.1:1/0") as (process, _):
+        began = time.monotonic()
+        process.end()
+        assert time.monotonic() - began < 2
+        assert "Traceback" not in "".join(process.err)
+
+
+def test_a_second_ctrl_c_ends_it_at_once(redis_server: RedisServer) -> None:
+    with daemon("--redis-url", redis_server.url) as (process, url):
+        count_one(redis_server, url)
+        redis_server.process_signal(signal.SIGSTOP) if hasattr(redis_server, "process_signal") else None
+        process.process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        process.process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        process.wait(3)
+        assert time.monotonic() - began < 2
+
+
+def test_a_port_in_use_is_status_2_and_one_line(redis_server: RedisServer) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = execute("run", "--http", address, "--ws", "127.0.0.1:0", "--redis-url", redis_server.url)
+    assert result.returncode == 2
+    assert "http.listen" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_hangup_reads_the_file_again_and_a_bad_file_changes_nothing(redis_server: RedisServer, tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yml"
+    file.write_text("products: [a]\n")
+    with daemon("--redis-url", redis_server.url, "--config", str(file)) as (process, url):
+        file.write_text("products: [a, b]\ncommit_interval: 250ms\nlog: {level: debug}\n")
+        process.process.send_signal(signal.SIGHUP)
+        reloaded = process.wait_for_log("configuration reloaded")
+        assert reloaded["applied"] == ["log.level", "products"] or set(reloaded["applied"]) == {"log.level", "products"}
+        assert reloaded["needs_restart"] == ["commit_interval"]
+        file.write_text("prodcts: []\n")
+        process.process.send_signal(signal.SIGHUP)
+        kept = process.wait_for_log("configuration not reloaded, the running one stays")
+        assert "prodcts" in kept["error"]
+        wait_until(lambda: '"b"' in invoke("report", "--json", "--url", url).stdout, 10, "the new product")
+        assert process.end() == 0
+
+
+def test_an_embedded_redis_lives_and_ends_with_the_daemon() -> None:
+    with daemon("--embedded-redis") as (process, url):
+        redis_url = process.wait_for_log("listening")["redis"]
+        assert invoke("publish", EVENT, "--transport", "stream", "--redis-url", redis_url).exit_code == 0
+        wait_until(lambda: total(url) == 1, 10, "the order counted")
+        assert process.end() == 0
+        assert invoke("publish", EVENT, "--redis-url", redis_url).exit_code == 1
+
+
+def test_an_embedded_redis_and_another_exclude_each_other() -> None:
+    assert invoke("run", "--embedded-redis", "--redis-url", "redis://127.0.0.1:1").exit_code == 2

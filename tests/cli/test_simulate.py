@@ -1,0 +1,53 @@
+"""`sidecar simulate` on a real Redis."""
+
+import json
+import re
+import signal
+
+from sidecar.cli.simulate import BATCH, batches
+from sidecar.simulation import Sale
+from tests.cli.commands import execute, invoke, running
+from tests.redis_server import RedisServer
+from tests.waiting import wait_until
+
+
+def published(server: RedisServer) -> list[dict[str, object]]:
+    """Return the events in the stream."""
+    found = [json.loads(line) for line in re.findall(r"\{.*\}", server.ask("XRANGE flash_sale:events - +"))]
+    return [{k: v for k, v in event.items() if k not in ("ts", "epoch")} for event in found]
+
+
+def test_the_sale_of_a_seed_is_published_whole(redis_server: RedisServer) -> None:
+    arguments = ("--duration", "1", "--rate", "20", "--products", "3", "--seed", "5", "--transport", "stream")
+    result = execute("simulate", *arguments, "--redis-url", redis_server.url)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "seed 5" in result.stdout
+    expected = [event for _, event in Sale(seed=5, duration=1, rate=20, products=3)]
+    assert published(redis_server) == [{k: v for k, v in e.items() if k not in ("ts", "epoch")} for e in expected]
+    accepted = sum(event.get("status") == "pending" for event in expected)
+    assert f"{accepted} accepted" in result.stdout
+
+
+def test_nobody_listening_is_warned_about_and_a_seed_is_chosen(redis_server: RedisServer) -> None:
+    result = invoke("simulate", "--duration", "1", "--rate", "5", "--redis-url", redis_server.url)
+    assert result.exit_code == 0
+    assert "nobody listened" in result.stderr
+    assert re.search(r"seed \d+", result.stdout)
+
+
+def test_ctrl_c_ends_it_and_says_what_was_published(redis_server: RedisServer) -> None:
+    arguments = ("--duration", "60", "--transport", "stream", "--redis-url", redis_server.url)
+    with running("simulate", *arguments) as simulation:
+        wait_until(lambda: redis_server.ask("XLEN flash_sale:events") != ":0\r\n", 10, "the first event")
+        assert simulation.end(signal.SIGINT, 2) == 0
+        assert simulation.err == []
+        assert simulation.out[0].startswith("Interrupted: published ")
+
+
+def test_batches_hold_every_event_once_in_order_and_are_bounded() -> None:
+    sale = Sale(seed=1, rate=3000, duration=2)
+    found = list(batches(sale))
+    assert [event for _, events in found for event in events] == [event for _, event in sale]
+    assert max(len(events) for _, events in found) <= BATCH
+    ends = [end for end, _ in found]
+    assert ends == sorted(ends)
