@@ -5,6 +5,7 @@ their retries send a command again after a lost answer, and their reading loops 
 """
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Iterable
@@ -93,6 +94,9 @@ class Link:
         except (*_LOST, exceptions.RedisError, ssl.SSLError) as exc:
             await _abandon(connection)
             raise _translated(exc, f"Redis at {name}") from exc
+        # From here on the deadlines are those of Link: redis-py's use wait_for, which can swallow a cancellation
+        # (cpython#86296).
+        connection.socket_timeout = None
         return cls(connection)
 
     async def call(self, *command: Any) -> Any:
@@ -109,6 +113,7 @@ class Link:
         """Send commands in one write and return their replies; an error reply stands in its place as a value."""
         commands = list(commands)
         async with self._busy:
+            self._refuse_if_closed()
             try:
                 async with asyncio.timeout(REPLY_SECONDS):
                     await self._connection.send_packed_command(
@@ -124,6 +129,7 @@ class Link:
 
     async def send(self, *command: Any) -> None:
         """Send a command whose reply `arrived` will return."""
+        self._refuse_if_closed()
         try:
             async with asyncio.timeout(REPLY_SECONDS):
                 await self._connection.send_packed_command(
@@ -134,15 +140,16 @@ class Link:
             raise _translated(exc, "Redis") from exc
 
     async def arrived(self, *, limit: int, seconds: float) -> list[Any]:
-        """Wait up to `seconds` for a reply and return it with all that came along, at most `limit`; `[]` if none came.
+        """Wait for a reply and return it with all that came along, at most `limit`; `[]` after `seconds` of silence.
 
-        Safe to cancel: what has arrived stays for the next call.
+        A part of a large reply is no silence. Safe to cancel: what has arrived stays for the next call.
         """
-        if replies := self.drained(limit):
-            return replies
+        replies = self.drained(limit)
         try:
-            async with asyncio.timeout(seconds) as deadline:
-                await self._connection._parser.read_from_socket()
+            while not replies:
+                async with asyncio.timeout(seconds) as deadline:
+                    await self._connection._parser.read_from_socket()
+                replies = self.drained(limit)
         except TimeoutError as exc:
             # The kernel's ETIMEDOUT is a TimeoutError as well: it means a dead link, not silence.
             if deadline.expired():
@@ -152,7 +159,7 @@ class Link:
         except (*_LOST, exceptions.RedisError) as exc:
             await self.close()
             raise _translated(exc, "Redis") from exc
-        return self.drained(limit)
+        return replies
 
     def drained(self, limit: int) -> list[Any]:
         """Return up to `limit` replies that have arrived, without waiting."""
@@ -177,6 +184,11 @@ class Link:
         if info.get("role") != "master":
             raise UnavailableError("this Redis is a replica; waiting until a master answers here")
         return info.get("master_replid", "")
+
+    def _refuse_if_closed(self) -> None:
+        """Keep redis-py from connecting again by itself."""
+        if self.closed:
+            raise UnavailableError("the connection to Redis is closed")
 
     async def _reply(self) -> Any:
         try:
@@ -224,10 +236,8 @@ async def _node(node: Link, target: RedisTarget, key: str, asked: tuple[str, int
 
 
 async def _abandon(connection: Any) -> None:
-    try:
+    with contextlib.suppress(TimeoutError, exceptions.RedisError, OSError):
         await connection.disconnect(nowait=True)
-    except (TimeoutError, exceptions.RedisError, OSError):
-        pass
 
 
 def _translated(exc: BaseException, what: str) -> Exception:

@@ -6,8 +6,8 @@ applies, and one loop commits every interval. Everything between two awaits is a
 
 import asyncio
 import random
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Literal
 
 import structlog
 from msgspec import Struct
@@ -85,18 +85,19 @@ class Pipeline:
         Raises SidecarError if events could not be committed, AccessError if Redis refuses this user at the start.
         """
         while not stop.is_set():
-            if await self._stand_by(stop):
+            await until(stop, [self._stand_by()])
+            if self.ledger.active:
                 await self._own(stop)
 
     # Standing by
 
-    async def _stand_by(self, stop: asyncio.Event) -> bool:
-        """Wait until the state is ours; False if `stop` came first."""
-        while not stop.is_set():
+    async def _stand_by(self) -> None:
+        """Wait until the state is ours."""
+        while True:
             try:
                 if await self._take():
-                    return True
-                pause = min(3 * self._interval, self._lease / 4)
+                    return
+                pause = 0.0 if self._candidacy.dead else min(3 * self._interval, self._lease / 4)
             except AccessError as exc:
                 if not self._met_redis:
                     raise
@@ -104,8 +105,7 @@ class Pipeline:
             except UnavailableError as exc:
                 pause = self._lost(exc)
             self._publish()
-            await wait(stop, pause)
-        return False
+            await asyncio.sleep(pause)
 
     async def _take(self) -> bool:
         now = self._clock()
@@ -137,59 +137,50 @@ class Pipeline:
         last_commit = self.ledger.aggregate.committed.total.committed_at
         for name in self.sources:
             self.sources[name] = SourceState(blind_since=last_commit if kind_of(name) == "pubsub" else None)
-        readers = [asyncio.create_task(self._ingest(source), name=source.name) for source in self._sources]
         try:
-            while self.ledger.active and not stop.is_set():
-                began = asyncio.get_running_loop().time()
-                await self.tick()
-                pause = max(self._interval - (asyncio.get_running_loop().time() - began), 0)
-                await self._watch(readers, stop, pause)
+            await until(stop, [self._keep_ticking(), *(self._ingest(source) for source in self._sources)])
         finally:
-            await self._stop_reading(readers)
+            await self._stop_reading()
             self.ready.clear()
         if self.ledger.active:
             await self._finish()
 
-    async def _watch(self, readers: list[asyncio.Task[None]], stop: asyncio.Event, pause: float) -> None:
-        """Wait for the next tick, for `stop`, or for a reader that dies of a defect."""
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            done, _ = await asyncio.wait([stopping, *readers], timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-        for task in done - {stopping}:
-            task.result()
+    async def _keep_ticking(self) -> None:
+        """Tick every interval, as long as the state is ours."""
+        time = asyncio.get_running_loop().time
+        while self.ledger.active:
+            began = time()
+            await self.tick()
+            if self.ledger.active:
+                await asyncio.sleep(max(self._interval - (time() - began), 0))
 
-    async def _stop_reading(self, readers: list[asyncio.Task[None]]) -> None:
-        for task in readers:
-            task.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
+    async def _stop_reading(self) -> None:
         for source in self._sources:
-            if (batch := source.leftover()) is not None:
+            if (batch := await source.leftover()) is not None:
                 self.ledger.apply(batch, self._clock())
             await source.close()
             self._telemetry.source_connected.labels(source.name).set(0)
 
     async def _finish(self) -> None:
-        """Commit what was read, and end the lease."""
-        failure: SidecarError = UnavailableError("no time left")
+        """Commit what was read, and end the lease; try again as long as there is time."""
+        failure = ""
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._commit()
-                while self.ledger.uncommitted() and self.ledger.active and not self.commit_error:
+                while self.ledger.uncommitted() and self.ledger.active:
+                    if self.commit_error:
+                        await asyncio.sleep(BACKOFF_SECONDS[0])
                     await self._commit()
                 if not self.commit_error:
                     await self._store.release(self.ledger.holder)
-                    return
-            failure = UnavailableError(self.commit_error)
         except TimeoutError:
             pass
         except SidecarError as exc:
-            failure = exc
+            failure = str(exc)
         if (lost := self.ledger.uncommitted()) > 0:
             raise SidecarError(
-                f"stopped without Redis: {lost} events were read and could not be committed ({failure}); "
-                "those from a stream will be read again"
+                f"stopped without Redis: {lost} events were read and could not be committed "
+                f"({failure or self.commit_error or 'no answer in time'}); those from a stream will be read again"
             )
 
     async def tick(self) -> None:
@@ -348,10 +339,15 @@ def backoff(failures: int) -> float:
     return random.uniform(least, min(least * 2**failures, most))
 
 
-async def wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, at most so long."""
+async def until(stop: asyncio.Event, works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all of them until one ends, dies of a defect, or `stop` comes; then cancel the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    stopping = asyncio.create_task(stop.wait())
     try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (stopping, *tasks):
+            task.cancel()
+        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    for task in done - {stopping}:
+        task.result()

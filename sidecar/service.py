@@ -205,6 +205,7 @@ def rules(config: Config, *, buckets_ns: tuple[int, ...] | None = None) -> Rules
         buckets_ns=buckets_ns or tuple(round(bound * NS_PER_SECOND) for bound in config.metrics.buckets),
         max_products=config.metrics.max_products,
         new_series_hold=config.metrics.new_series_hold,
+        commit_interval=config.commit_interval,
     )
 
 

@@ -1,10 +1,11 @@
 """Imports run one way, and the core stays pure."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 import sidecar
 
@@ -41,10 +42,15 @@ def imported(tree: ast.AST) -> set[str]:
     return names
 
 
-def test_imports_run_one_way(capsys: pytest.CaptureFixture[str]) -> None:
-    """The contract is in setup.cfg; it is exhaustive, so that a new module needs a place in it."""
-    status = lint_imports(config_filename=str(ROOT.parent / "setup.cfg"), no_cache=True)
-    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+def test_imports_run_one_way() -> None:
+    """The contract is in setup.cfg; it is exhaustive, so that a new module needs a place in it.
+
+    The linter runs in a process of its own: it sets up logging anew, which silences the loggers that are there.
+    """
+    linter = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    command = [sys.executable, "-c", linter, "--config", "setup.cfg", "--no-cache"]
+    found = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 @pytest.mark.parametrize("path", modules("core"), ids=lambda path: str(path.relative_to(ROOT)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidecar.cli.readers import HttpReader
-from sidecar.cli.run import logger, stop_on_signals
+from sidecar.cli.run import logger, run_to_end, stop_on_signals
 from sidecar.cli.terminal import count, milliseconds, share
 from sidecar.errors import SidecarError
 
@@ -53,7 +53,7 @@ Ctrl-C ends all of it.
 def demo(http: str | None, ws: str | None, rate: float, duration: float) -> None:
     """Run the daemon with a private Redis and a made-up sale until Ctrl-C. Nothing is installed, nothing stays."""
     flags = {"http.listen": http or _free(HTTP), "ws.listen": ws or _free(WS), "log.level": "warning"}
-    asyncio.run(_demo(flags, rate, duration))
+    run_to_end(_demo(flags, rate, duration))
 
 
 def _free(address: str) -> str:
@@ -163,7 +163,7 @@ def status(document: dict[str, Any]) -> str:
         f"{count(orders['total'])} orders",
         f"p99 {milliseconds(document['latency_ms']['10s']['p99'])}",
         f"faults {share(orders['fault_rate']['10s'])}",
-        f"{count(left)} units left, {gone}/{len(inventory)} sold out",
+        f"{count(left)} left, {gone}/{len(inventory)} sold out",
         f"complete {share(document['completeness']['ratio'])}",
     ]
     return "  ".join(parts)

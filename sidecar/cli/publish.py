@@ -1,10 +1,10 @@
 """`sidecar publish`: send an event by hand, or a file of them, and hear whether anybody listened."""
 
 import asyncio
+import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -33,27 +33,31 @@ def publish(where: Where, event: str, transport: Transport | None, to: str | Non
     """
     config = where.config()
     chosen, name = destination(config.sources, transport, to)
-    lines: Iterable[str] = sys.stdin if event == "-" else [event]
+    from_stdin = event == "-"
+    lines = sys.stdin.buffer if from_stdin else [event.encode(errors="surrogateescape")]
     sent = refused = 0
     heard = 1
-    with asyncio.Runner() as runner, _publisher(runner, config.redis, chosen, name) as publisher:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            problem = _problem(line.strip())
+    # Ctrl-C is how a person ends typing, or `tail -f`: what was sent is told all the same.
+    with (
+        asyncio.Runner() as runner,
+        _publisher(runner, config.redis, chosen, name) as publisher,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        for number, line in enumerate(map(bytes.strip, lines), 1):
+            problem = _problem(line) if line else ""
             if problem and not force:
                 refused += 1
-                place = f"line {number}: " if event == "-" else ""
+                place = f"line {number}: " if from_stdin else ""
                 click.secho(f"Refused: {place}{problem}", fg="red", err=True)
-                continue
-            heard = runner.run(publisher.send([line.strip()]))
-            sent += 1
+            elif line:
+                heard = runner.run(publisher.send([line]))
+                sent += 1
     _tell(publisher, sent, heard)
     if refused:
         raise SidecarError(f"{refused} of {sent + refused} not published; mend them, or send them with --force")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _publisher(runner: asyncio.Runner, config: "RedisConfig", transport: Transport, name: str) -> Iterator[Publisher]:
     """Connect within the runner's loop. Lines are read between its turns, so that Ctrl-C ends the waiting for one."""
     from sidecar.cli.redis_access import connected
@@ -66,11 +70,11 @@ def _publisher(runner: asyncio.Runner, config: "RedisConfig", transport: Transpo
         runner.run(connection.__aexit__(None, None, None))
 
 
-def _problem(line: str) -> str:
+def _problem(line: bytes) -> str:
     """Return why the sidecar would refuse the line, or nothing; name fields that it does not know."""
     from sidecar.core.decode import decode
 
-    decoded = decode([line.encode()], [time.time()])
+    decoded = decode([line], [time.time()])
     for field in sorted(decoded.unknown_fields):
         click.secho(f"Warning: the field {plain(field)} is unknown and will be ignored", fg="yellow", err=True)
     return "; ".join(plain(f"{one.reason}: {one.detail}") for one in decoded.rejections)

@@ -95,7 +95,9 @@ def _refused(url: str, status: int, body: bytes) -> SidecarError:
         message = json.loads(body)["error"]["message"]
     except (ValueError, LookupError, TypeError):
         return UnavailableError(f"{url} answers with HTTP {status}: check that --url is the sidecar's")
-    return SidecarError(f"{url}: {message}")
+    # Not ready yet, or Redis is gone: the next answer may be better.
+    kind = UnavailableError if status == http.HTTPStatus.SERVICE_UNAVAILABLE else SidecarError
+    return kind(f"{url}: {message}")
 
 
 class RedisReader:

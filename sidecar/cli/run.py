@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,13 @@ def run(
     flags = {"redis.url": redis_url, "redis.prefix": prefix, "http.listen": http, "ws.listen": ws, "instance": instance}
     settings = Settings(flags, config_file)
     settings.load()  # what is wrong is said before anything starts
+    run_to_end(_run(settings, embedded_redis))
+
+
+def run_to_end(main: Coroutine[Any, Any, None]) -> None:
+    """Run until it ends by itself, or is cut short by a second Ctrl-C."""
     try:
-        asyncio.run(_run(settings, embedded_redis))
+        asyncio.run(main)
     except asyncio.CancelledError:
         raise click.exceptions.Exit(INTERRUPTED) from None
 
@@ -74,7 +80,9 @@ async def _run(settings: Settings, embedded_redis: bool) -> None:
             from sidecar.store.embedded import EmbeddedRedis
 
             redis = await stack.enter_async_context(EmbeddedRedis())
-            settings.flags["redis.url"] = redis.url
+            # Whatever the file or the environment say of another Redis is not for this one.
+            private = {"redis.username": "", "redis.password": "", "redis.password_file": ""}
+            settings.flags.update(private, **{"redis.url": redis.url})
         config, warnings = settings.load()
         log = logger(config)
         for warning in warnings:

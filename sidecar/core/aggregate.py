@@ -11,26 +11,21 @@ from typing import Literal
 from msgspec import Struct
 
 from sidecar.core.batch import Batch
-from sidecar.core.counting import Count
+from sidecar.core.clocks import Clocks
+from sidecar.core.counting import AHEAD_SECONDS, Count
 from sidecar.core.decode import decode
-from sidecar.core.events import Event, Rejection
-from sidecar.core.labels import Labels
-from sidecar.core.parts import Attendance, Minute, Reading
+from sidecar.core.events import EARLIEST, Decoded, Event, Rejection
+from sidecar.core.gauges import by_second, joined
+from sidecar.core.labels import Labels, first_met
+from sidecar.core.parts import Attendance, Minute
 from sidecar.core.pending import Pending, Refused
 from sidecar.core.sequence import Sequences
 from sidecar.core.snapshot import Exemplar
-from sidecar.core.state import HISTORY_SECONDS, Rules, State
+from sidecar.core.state import CONNECTION_SECONDS, HISTORY_SECONDS, OTHER, Rules, State
 
 Kind = Literal["stream", "pubsub"]
 WINDOW = "w:"
-CLOCK_WINDOW_SECONDS = 60.0
-
-
-class Clock(Struct):
-    """How far a producer's clock is from ours: the least of `arrival - ts` in the running minute."""
-
-    offset_seconds: float
-    since: float
+UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
 
 
 class Flight(Struct, frozen=True):
@@ -53,7 +48,7 @@ class Aggregator:
         self.windows: dict[str, bytes] = {}
         self.born: dict[tuple[str, str], float] = {}
         self.exemplars: dict[tuple[str, str, int], Exemplar] = {}
-        self.clocks: dict[str, Clock] = {}
+        self.clocks = Clocks()
         self.unknown_fields: set[str] = set()
         self._unsaved: dict[str, bytes | None] = {}
         self._sequences: dict[str, Sequences] = {}
@@ -73,23 +68,16 @@ class Aggregator:
         """Count a batch."""
         kind = kind_of(batch.source)
         pending = self._pending[kind]
-        decoded = decode(batch.payloads, batch.arrivals)
-        self.unknown_fields |= decoded.unknown_fields
-        count = Count(pending, labels=self._labels, rules=self._rules, exemplars=self.exemplars)
-        received = 0
-        for event, arrival in zip(decoded.events, decoded.arrivals, strict=True):
-            if event.producer is not None and not self._attend(batch.source, pending, event, arrival, now):
-                continue
-            if event.type != "heartbeat":
-                received += 1
-                count.add(event, arrival)
-        count.finish(now)
-        received += sum(self._refuse(batch.source, pending, refused, now) for refused in decoded.rejections)
+        decoded = decode(batch.payloads, [_arrival(arrival, now) for arrival in batch.arrivals])
+        room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
+        self.unknown_fields.update(sorted(decoded.unknown_fields - self.unknown_fields)[:room])
+        received = self._count(batch.source, pending, decoded, now)
         for _ in range(batch.empty):
             lacking = Rejection("missing_field", "e: the stream entry has no such field", b"", now)
             received += self._refuse(batch.source, pending, lacking, now)
         if received:
             pending.state.total.tallies["received"][batch.source] += received
+        pending.forget(now, self._rules.commit_interval)
 
     def miss(self, source: str, entries: int) -> None:
         """Count stream entries that were gone before they were read."""
@@ -106,13 +94,15 @@ class Aggregator:
     def freeze(self, now: float) -> Flight:
         """Take everything pending; what comes next is pending anew."""
         self._advance(now)
+        self.clocks.forget(now)
         stream, pubsub = self._pending["stream"], self._pending["pubsub"]
         self._pending = {"stream": Pending(self._random), "pubsub": Pending(self._random)}
         merged = self.committed.changed_by(stream.state, pubsub.state)
         self._gauge_history(merged, stream, pubsub, now)
         self._peak(merged, (stream.state, pubsub.state))
         merged.total.committed_at = now
-        removed = [(name, key) for name, key in self.committed.expired(now) if key not in getattr(merged, name)]
+        expired = self.committed.expired(now, self._rules.commit_interval)
+        removed = [(name, key) for name, key in expired if key not in getattr(merged, name)]
         return Flight(stream, pubsub, merged, dict(self._unsaved), removed)
 
     def land(self, flight: Flight, now: float) -> None:
@@ -120,6 +110,8 @@ class Aggregator:
         self._bear(flight.merged, now)
         self.committed.replace(flight.merged)
         self.committed.remove(flight.removed)
+        pending = (pending.state.connections for pending in self._pending.values())
+        self._labels.retain("connection", set(self.committed.connections).union(*pending))
         for name, value in flight.windows.items():
             if value is None:
                 self.windows.pop(name, None)
@@ -162,6 +154,7 @@ class Aggregator:
         committed_at = self.committed.total.committed_at
         self.committed = State()
         self.committed.total.since, self.committed.total.committed_at = now, committed_at
+        self._pending["pubsub"].state.total.since = None
         self.born.clear()
         self.exemplars.clear()
         self._relearn()
@@ -170,11 +163,28 @@ class Aggregator:
         """Return everything committed as checkpoint fields."""
         return {**self.committed.fields(), **self.windows}
 
+    def _count(self, source: str, pending: Pending, decoded: Decoded, now: float) -> int:
+        """Count events and rejections in the order they came; return how many were received."""
+        count = Count(pending, labels=self._labels, rules=self._rules, exemplars=self.exemplars)
+        received = start = 0
+        for refused, place in zip([*decoded.rejections, None], [*decoded.places, len(decoded.events)], strict=True):
+            for event, arrival in zip(decoded.events[start:place], decoded.arrivals[start:place], strict=True):
+                if event.producer is not None and not self._attend(source, pending, event, arrival, now):
+                    continue
+                if event.type != "heartbeat":
+                    received += 1
+                    count.add(event, arrival)
+            if refused is not None:
+                received += self._refuse(source, pending, refused, now)
+            start = place
+        count.finish(now)
+        return received
+
     def _attend(self, source: str, pending: Pending, event: Event, arrival: float, now: float) -> bool:
         """Let the event's sequence number be seen; tell whether the event counts."""
         assert event.producer is not None
         if event.ts is not None:
-            self._measure_clock(event.producer, arrival - event.ts, arrival)
+            self.clocks.measure(event.producer, arrival - event.ts, arrival, limit=self._rules.max_producers)
         if event.seq is None:
             return True
         epoch = None if event.epoch is None else str(event.epoch)
@@ -196,7 +206,6 @@ class Aggregator:
         if verdict == "recovered":
             tallies["recovered"][source] += 1
             attendance.missed -= 1
-        tallies["sequenced"][source] += 1
         attendance.received += 1
         return True
 
@@ -209,12 +218,14 @@ class Aggregator:
         return sequences
 
     def _attendance(self, pending: Pending, source: str, producer: str) -> Attendance:
-        key = f"{source}\n{self._labels.admit('producer', producer)}"
-        return pending.state.producers.setdefault(key, Attendance())
+        label = self._labels.admit("producer", producer)
+        if label is OTHER:
+            pending.state.total.tallies["overflow"]["producer"] += 1
+        return pending.state.producers.setdefault(f"{source}\n{label}", Attendance())
 
     def _refuse(self, source: str, pending: Pending, refused: Rejection, now: float) -> int:
         """Count a refused event, once; return 0 for a duplicate."""
-        if refused.producer is not None and refused.seq is not None:
+        if refused.producer is not None and refused.seq:  # numbers begin at 1
             epoch = None if refused.epoch is None else str(refused.epoch)
             if not self._see(source, pending, refused.producer, epoch, refused.seq, None, now):
                 return 0
@@ -222,15 +233,6 @@ class Aggregator:
         text = refused.payload.decode("utf-8", "backslashreplace")
         pending.refused.append(Refused(refused.arrival, source, refused.reason, refused.detail, text))
         return 1
-
-    def _measure_clock(self, producer: str, offset: float, arrival: float) -> None:
-        clock = self.clocks.get(producer)
-        if clock is None and len(self.clocks) >= self._rules.max_producers:
-            return
-        if clock is None or arrival - clock.since > CLOCK_WINDOW_SECONDS:
-            self.clocks[producer] = Clock(offset, arrival)
-        elif abs(offset) < abs(clock.offset_seconds):
-            clock.offset_seconds = offset
 
     def _advance(self, now: float) -> None:
         """Count the holes that are missed by now, and note which windows changed."""
@@ -243,22 +245,16 @@ class Aggregator:
 
     def _gauge_history(self, merged: State, stream: Pending, pubsub: Pending, now: float) -> None:
         """Write the gauges into the seconds they were reported in, and into this one."""
-        queues = {**self.committed.queues, **merged.queues}
-        connections = {**self.committed.connections, **merged.connections}
-        if queues:
-            total = waiting(queues.values())
-            for second in (stream.queue_seconds | pubsub.queue_seconds) | {int(now)}:
-                if (minute := self._minute(merged, second, now)) is not None:
-                    minute.waiting[second] = total
-        if connections:
-            total = sum(reading.values[0] or 0 for reading in connections.values())
-            for second in (stream.connection_seconds | pubsub.connection_seconds) | {int(now)}:
-                if (minute := self._minute(merged, second, now)) is not None:
-                    minute.connections[second] = total
+        reported = joined(stream.queue_seconds, pubsub.queue_seconds)
+        queues = by_second(self.committed.queues, reported, now)
+        reported = joined(stream.connection_seconds, pubsub.connection_seconds)
+        connections = by_second(self.committed.connections, reported, now, CONNECTION_SECONDS)
+        for name, sums in (("waiting", queues), ("connections", connections)):
+            for second, value in sums.items():
+                if second >= now - HISTORY_SECONDS:
+                    getattr(self._minute(merged, second), name)[second] = value
 
-    def _minute(self, merged: State, second: int, now: float) -> Minute | None:
-        if second < now - HISTORY_SECONDS:
-            return None
+    def _minute(self, merged: State, second: int) -> Minute:
         start = second - second % 60
         if start not in merged.minutes:
             known = self.committed.minutes.get(start)
@@ -270,21 +266,12 @@ class Aggregator:
         for delta in deltas:
             for start, minute in delta.minutes.items():
                 for second in minute.finished:
-                    finished = merged.minutes[start].finished[second]
-                    if finished > merged.total.peak:
-                        merged.total.peak, merged.total.peak_at = finished, second
+                    merged.total.reach(merged.minutes[start].finished[second], second)
 
     def _bear(self, merged: State, now: float) -> None:
         """Remember when label sets were first committed, as long as they are held at 0."""
-        old, new = self.committed.total.tallies, merged.total.tallies
-        configured = set(self._rules.products)
-        fresh = [("product", name) for name in merged.products.keys() - self.committed.products.keys() - configured]
-        for family, tally in (("currency", "revenue_micros"), ("ignored", "ignored")):
-            fresh += [(family, label) for label in new[tally].keys() - old[tally].keys()]
-        for tally in ("refusals", "faults"):
-            fresh += [("reason", label) for label in new[tally].keys() - old[tally].keys()]
-        hold = self._rules.new_series_hold
-        self.born = {label: at for label, at in self.born.items() if now - at < hold}
+        fresh = first_met(self.committed, merged, self._rules.products)
+        self.born = {label: at for label, at in self.born.items() if now - at < self._rules.new_series_hold}
         self.born.update(dict.fromkeys(fresh, now))
 
     def _miss_what_rolled_back(self, before: State) -> None:
@@ -306,9 +293,9 @@ def kind_of(source: str) -> Kind:
     return "stream" if source.startswith("stream:") else "pubsub"
 
 
-def waiting(queues: Iterable[Reading]) -> int:
-    """Return the jobs waiting over all queues."""
-    return sum(reading.values[0] or 0 for reading in queues)
+def _arrival(arrival: float, now: float) -> float:
+    """Return when an entry arrived, or now if its id is no time: ids can be chosen freely."""
+    return arrival if EARLIEST <= arrival <= now + AHEAD_SECONDS else now
 
 
 def _window(source: str, producer: str) -> str:

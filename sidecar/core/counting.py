@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from sidecar.core.events import Event
+from sidecar.core.gauges import keep
 from sidecar.core.histogram import Classic, Histogram
 from sidecar.core.labels import Labels
 from sidecar.core.parts import Minute, Product, Reading, Slice, Timing
@@ -146,8 +147,9 @@ class Count:
 
     def _queue(self, event: Event, ts: float) -> None:
         reading = Reading(ts, [event.waiting, event.active, event.delayed, event.failed, event.completed])
-        _keep(self._state.queues, self._admit("queue", event.queue or "orders"), reading)
-        self._pending.queue_seconds.add(int(ts))
+        label = self._admit("queue", event.queue or "orders")
+        keep(self._state.queues, label, reading)
+        keep(self._pending.queue_seconds.setdefault(int(ts), {}), label, reading)
 
     def _inventory(self, event: Event, ts: float) -> None:
         assert event.product_id is not None and event.stock is not None
@@ -156,9 +158,10 @@ class Count:
             self._state.products.setdefault(label, Product()).restock(event.stock, ts)
 
     def _connections(self, event: Event, ts: float) -> None:
-        label = self._admit("producer", event.producer or "")
-        _keep(self._state.connections, label, Reading(ts, [event.active]))
-        self._pending.connection_seconds.add(int(ts))
+        label = self._admit("connection", event.producer or "")
+        reading = Reading(ts, [event.active])
+        keep(self._state.connections, label, reading)
+        keep(self._pending.connection_seconds.setdefault(int(ts), {}), label, reading)
 
     def _ignored(self, event: Event, ts: float) -> None:
         self._tallies["ignored"][self._admit("type", event.type)] += 1
@@ -172,7 +175,7 @@ class Count:
             self._state.minutes.setdefault(second - second % 60, Minute()).finished[second] += cell.finished
         for ring in RINGS.values():
             start = second - second % ring.width
-            if start >= now - ring.seconds - 3 * ring.width:
+            if start >= ring.oldest(now, self._rules.commit_interval):
                 getattr(self._state, ring.section).setdefault(start, Slice()).merge(whole)
 
     def _time(self, duration: str, values_by_status: dict[str, list[int]], whole: Histogram) -> None:
@@ -194,13 +197,5 @@ def _lines(event: Event) -> Iterable[tuple[str, int]]:
         return () if event.product_id is None else ((event.product_id, event.quantity),)
     units: dict[str, int] = {}
     for item in event.items:
-        if item.product_id is not None:
-            units[item.product_id] = units.get(item.product_id, 0) + item.quantity
+        units[item.product_id] = units.get(item.product_id, 0) + item.quantity
     return units.items()
-
-
-def _keep(readings: dict[str, Reading], key: str, reading: Reading) -> None:
-    if key in readings:
-        readings[key].merge(reading)
-    else:
-        readings[key] = reading

@@ -142,7 +142,7 @@ def _read_payload(payload: bytes, arrival: float, decoded: Decoded) -> None:
     """Read a payload that the strict stage did not accept."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         detail = f"payload: expected at most {MAX_PAYLOAD_BYTES} bytes, got {len(payload)}"
-        decoded.rejections.append(_rejection("too_large", detail, payload, arrival))
+        decoded.refuse(_rejection("too_large", detail, payload, arrival))
     elif payload.lstrip()[:1] == b"[":
         _read_batch(payload, arrival, decoded)
     else:
@@ -153,11 +153,11 @@ def _read_batch(payload: bytes, arrival: float, decoded: Decoded) -> None:
     try:
         elements = _split(payload)
     except _UNREADABLE as error:
-        decoded.rejections.append(_not_json(payload, arrival, error))
+        decoded.refuse(_not_json(payload, arrival, error))
         return
     if len(elements) > MAX_BATCH_EVENTS:
         detail = f"payload: expected at most {MAX_BATCH_EVENTS} events in a batch, got {len(elements)}"
-        decoded.rejections.append(_rejection("too_large", detail, payload, arrival))
+        decoded.refuse(_rejection("too_large", detail, payload, arrival))
         return
     for element in map(bytes, elements):
         event = _accept_strictly(element, arrival)
@@ -174,13 +174,13 @@ def _read_event(payload: bytes, arrival: float, decoded: Decoded) -> None:
         fields = _decode_plainly(payload)
     except (msgspec.ValidationError, ArithmeticError):
         detail = "event: expected numbers that can be held, got one with too many digits or too large an exponent"
-        decoded.rejections.append(_rejection("out_of_range", detail, payload, arrival))
+        decoded.refuse(_rejection("out_of_range", detail, payload, arrival))
         return
     except _UNREADABLE as error:
-        decoded.rejections.append(_not_json(payload, arrival, error))
+        decoded.refuse(_not_json(payload, arrival, error))
         return
     if not isinstance(fields, dict):
-        decoded.rejections.append(
+        decoded.refuse(
             _rejection("not_object", "event: expected a JSON object or an array of objects", payload, arrival)
         )
         return
@@ -188,7 +188,7 @@ def _read_event(payload: bytes, arrival: float, decoded: Decoded) -> None:
         fields = unwrap(fields)
         event = read(fields, arrival)
     except Refused as refused:
-        decoded.rejections.append(_rejection(refused.reason, refused.detail, payload, arrival, fields))
+        decoded.refuse(_rejection(refused.reason, refused.detail, payload, arrival, fields))
         return
     decoded.events.append(event)
     decoded.arrivals.append(arrival)

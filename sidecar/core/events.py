@@ -6,7 +6,7 @@ One wide struct serves every type: it decodes in one pass, and a batch of mixed 
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 Status = Literal["pending", "success", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = ("success", "failed", "pending", "cancelled")
@@ -119,9 +119,18 @@ class Rejection(Struct, frozen=True):
 
 
 class Decoded(Struct):
-    """What a list of payloads held. `arrivals[i]` is the arrival time of `events[i]`."""
+    """What a list of payloads held, in the order they came.
+
+    `arrivals[i]` is the arrival time of `events[i]`; `places[i]` is how many events came before `rejections[i]`.
+    """
 
     events: list[Event]
     arrivals: list[float]
     rejections: list[Rejection]
     unknown_fields: set[str]
+    places: list[int] = field(default_factory=list)
+
+    def refuse(self, rejection: Rejection) -> None:
+        """Add a rejection after what was decoded so far."""
+        self.places.append(len(self.events))
+        self.rejections.append(rejection)

@@ -1,8 +1,10 @@
 """Bounded label sets: whatever backends invent, the number of series stays finite and the sums stay right."""
 
+from collections.abc import Iterable
+
 from sidecar.core.state import OTHER, Rules, State
 
-KINDS = ("product", "reason", "currency", "queue", "type", "producer")
+KINDS = ("product", "reason", "currency", "queue", "type", "producer", "connection")
 
 
 class Labels:
@@ -18,6 +20,7 @@ class Labels:
             "queue": rules.max_queues,
             "type": rules.max_types,
             "producer": rules.max_producers,
+            "connection": rules.max_producers,
         }
 
     def admit(self, kind: str, value: str) -> str:
@@ -30,6 +33,10 @@ class Labels:
         known.add(value)
         return value
 
+    def retain(self, kind: str, used: set[str]) -> None:
+        """Take back the places of values that are not used any more."""
+        self._known[kind] &= used
+
     def learn(self, state: State) -> None:
         """Give a place to everything `state` already counts, whatever the limits are now."""
         tallies = state.total.tallies
@@ -38,6 +45,23 @@ class Labels:
         self._known["currency"].update(tallies["revenue_micros"])
         self._known["queue"].update(state.queues)
         self._known["type"].update(tallies["ignored"])
-        self._known["producer"].update(state.connections, (key.split("\n")[1] for key in state.producers))
+        self._known["producer"].update(key.split("\n", 1)[1] for key in state.producers)
+        self._known["connection"].update(state.connections)
         for known in self._known.values():
             known.discard(OTHER)
+
+
+def first_met(before: State, after: State, configured: Iterable[str]) -> set[tuple[str, str]]:
+    """Name the label sets, as (family, label), that `after` counts and `before` did not.
+
+    Configured products are known before their first event. A reason that moved from one kind to the other is not
+    new: its old series would fall back to 0.
+    """
+    old, new = before.total.tallies, after.total.tallies
+    labels = {
+        "product": after.products.keys() - before.products.keys() - set(configured),
+        "reason": (new["refusals"].keys() | new["faults"].keys()) - old["refusals"].keys() - old["faults"].keys(),
+        "currency": new["revenue_micros"].keys() - old["revenue_micros"].keys(),
+        "ignored": new["ignored"].keys() - old["ignored"].keys(),
+    }
+    return {(family, label) for family, found in labels.items() for label in found}

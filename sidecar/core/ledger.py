@@ -28,6 +28,7 @@ from sidecar.errors import CheckpointError
 START = "0-0"
 POSITION = "p:"
 
+Outcome = Literal["OK", "CONFLICT", "EMPTY", "CLEARED", "REREAD", "ANEW"]
 Verdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "cleared", "reread", "anew"]
 
 
@@ -60,7 +61,7 @@ class Commit(Struct, frozen=True, kw_only=True):
 class Answer(Struct, frozen=True, kw_only=True):
     """What the script found: the outcome, and the number, token, generation and replid it met."""
 
-    outcome: Literal["OK", "CONFLICT", "EMPTY", "CLEARED", "REREAD", "ANEW"]
+    outcome: Outcome
     number: int
     token: str
     generation: str
@@ -216,7 +217,7 @@ class Ledger:
             case "REREAD":
                 self._rewind()
                 return "reread"
-            case "ANEW":
+            case _:  # ANEW
                 self._thaw()
                 self._read[answer.stream] = Position(base=0)
                 self._replid = answer.replid
@@ -256,11 +257,8 @@ class Ledger:
 
     def _load(self, fields: Mapping[str, bytes]) -> None:
         """Take over number, token, generation, positions and counts from the fields of a checkpoint."""
-        self._number, self._token, self._generation = (
-            int(_text(fields, "n")),
-            _text(fields, "own"),
-            _text(fields, "gen"),
-        )
+        self._number = _number(fields)
+        self._token, self._generation = _text(fields, "own"), _text(fields, "gen")
         self._era = era_of(self._token)
         known = self._generation in self._generations
         self._generations.add(self._generation)
@@ -305,10 +303,17 @@ def _text(fields: Mapping[str, bytes], name: str) -> str:
         raise CheckpointError(f"checkpoint field {name!r} is missing or damaged") from exc
 
 
+def _number(fields: Mapping[str, bytes]) -> int:
+    try:
+        return int(_text(fields, "n"))
+    except ValueError as exc:
+        raise CheckpointError("checkpoint field 'n' is damaged") from exc
+
+
 def _position(data: bytes | None) -> Position:
     if data is None:
         return Position()
     try:
         return msgspec.json.decode(data, type=Position)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise CheckpointError(f"a stored stream position cannot be read: {exc}") from exc

@@ -70,8 +70,13 @@ class Totals:
             self.since = other.since
         if other.committed_at is not None and (self.committed_at is None or other.committed_at > self.committed_at):
             self.committed_at = other.committed_at
-        if other.peak > self.peak:
-            self.peak, self.peak_at = other.peak, other.peak_at
+        if other.peak_at is not None:
+            self.reach(other.peak, other.peak_at)
+
+    def reach(self, finished: int, second: int) -> None:
+        """Compare a second with the best one; of equals the first is it, in whatever order they come."""
+        if finished > self.peak or (finished == self.peak and self.peak_at is not None and second < self.peak_at):
+            self.peak, self.peak_at = finished, second
 
     def copy(self) -> "Totals":
         twin = Totals()
@@ -79,7 +84,8 @@ class Totals:
         return twin
 
     def dump(self) -> Any:
-        tallies = {name: tally for name, tally in self.tallies.items() if tally}
+        # As text: the millionths of a large revenue pass 64 bits, which msgpack cannot hold.
+        tallies = {name: {k: str(n) for k, n in tally.items()} for name, tally in self.tallies.items() if tally}
         return [tallies, self.since, self.committed_at, self.peak, self.peak_at]
 
     @classmethod
@@ -87,7 +93,7 @@ class Totals:
         totals = cls()
         tallies, totals.since, totals.committed_at, totals.peak, totals.peak_at = data
         for name in TALLIES:
-            totals.tallies[name].update(tallies.get(name, {}))
+            totals.tallies[name].update({label: int(count) for label, count in tallies.get(name, {}).items()})
         return totals
 
 
@@ -251,6 +257,11 @@ class Reading:
     def __init__(self, ts: float, values: list[int | None]) -> None:
         self.ts = ts
         self.values = values
+
+    @property
+    def value(self) -> int:
+        """The number that is added up: jobs waiting, or open connections."""
+        return self.values[0] or 0
 
     def merge(self, other: "Reading") -> None:
         if other.ts >= self.ts:

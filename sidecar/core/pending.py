@@ -5,7 +5,8 @@ from random import Random
 
 from msgspec import Struct
 
-from sidecar.core.state import State
+from sidecar.core.gauges import BySecond, forget, keep_all
+from sidecar.core.state import HISTORY_SECONDS, State
 
 SAMPLES_PER_COMMIT = 100
 REJECTED_KEPT = 100
@@ -29,20 +30,28 @@ class Sample:
         else:
             place = int(self._random.random() * self.seen)
             if place < SAMPLES_PER_COMMIT:
-                self.values[place] = value
+                del self.values[place]  # the newest stays last
+                self.values.append(value)
 
     def merge(self, other: "Sample") -> None:
-        """Draw from both in proportion to what each has seen."""
-        mine, theirs = list(self.values), list(other.values)
-        seen, weight = self.seen + other.seen, self.seen
-        if len(mine) + len(theirs) > SAMPLES_PER_COMMIT:
-            self._random.shuffle(mine)
-            self._random.shuffle(theirs)
-        merged: list[float] = []
-        while len(merged) < SAMPLES_PER_COMMIT and (mine or theirs):
-            take_mine = not theirs or (mine and self._random.random() * seen < weight)
-            merged.append(mine.pop() if take_mine else theirs.pop())
-        self.values, self.seen = merged, seen
+        """Draw from both in proportion to what each has seen; what `other` saw came later."""
+        mine, theirs = len(self.values), len(other.values)
+        seen = self.seen + other.seen
+        if seen > SAMPLES_PER_COMMIT:
+            mine = sum(place < self.seen for place in self._random.sample(range(seen), SAMPLES_PER_COMMIT))
+            theirs = SAMPLES_PER_COMMIT - mine
+        self.values = self._drawn(self.values, mine) + self._drawn(other.values, theirs)
+        self.seen = seen
+
+    def copy(self) -> "Sample":
+        """Return an independent equal sample."""
+        twin = Sample(self._random)
+        twin.seen, twin.values = self.seen, list(self.values)
+        return twin
+
+    def _drawn(self, values: list[float], count: int) -> list[float]:
+        """Draw `count` of the values, in their order."""
+        return [values[at] for at in sorted(self._random.sample(range(len(values)), count))]
 
 
 class Refused(Struct, frozen=True):
@@ -65,8 +74,8 @@ class Pending:
         self.latency = Sample(random)
         self.processing = Sample(random)
         self.refused: deque[Refused] = deque(maxlen=REJECTED_KEPT)
-        self.queue_seconds: set[int] = set()
-        self.connection_seconds: set[int] = set()
+        self.queue_seconds: BySecond = {}
+        self.connection_seconds: BySecond = {}
 
     def merge(self, later: "Pending") -> None:
         """Add what came later."""
@@ -74,5 +83,11 @@ class Pending:
         self.latency.merge(later.latency)
         self.processing.merge(later.processing)
         self.refused.extend(later.refused)
-        self.queue_seconds |= later.queue_seconds
-        self.connection_seconds |= later.connection_seconds
+        keep_all(self.queue_seconds, later.queue_seconds)
+        keep_all(self.connection_seconds, later.connection_seconds)
+
+    def forget(self, now: float, commit_interval: float) -> None:
+        """Drop what will never be shown, so that memory stays bounded however long no commit succeeds."""
+        self.state.remove(self.state.expired(now, commit_interval))
+        forget(self.queue_seconds, now - HISTORY_SECONDS)
+        forget(self.connection_seconds, now - HISTORY_SECONDS)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from msgspec import UNSET, Struct, UnsetType
 
 from sidecar.core.events import FINISHED, STATUSES
+from sidecar.core.gauges import added_up
 from sidecar.core.histogram import Histogram, summary
-from sidecar.core.parts import Product, Slice, Timing
+from sidecar.core.parts import Attendance, Product, Slice, Timing
 from sidecar.core.snapshot import (
     ClassicHistogram,
     Completeness,
@@ -26,7 +27,7 @@ from sidecar.core.snapshot import (
     Timings,
     Windows,
 )
-from sidecar.core.state import RINGS, Rules, State
+from sidecar.core.state import CONNECTION_SECONDS, RINGS, Rules, State
 
 NS_PER_SECOND = 10**9
 MICROS = 10**6
@@ -75,7 +76,7 @@ def picture(state: State, rules: Rules, frame: Frame) -> Snapshot:
             for name, part in sorted(state.products.items())
             if part.stock is not None
         },
-        connections=Connections(_connections(state)),
+        connections=Connections(added_up(state.connections.values(), frame.now - CONNECTION_SECONDS)),
         completeness=_completeness(state),
         system=frame.system,
         series=_series(state, rules, frame),
@@ -179,17 +180,13 @@ def _histogram(state: State, duration: str, status: str) -> Histogram:
     return timing.histogram if timing else Histogram()
 
 
-def _connections(state: State) -> int | None:
-    if not state.connections:
-        return None
-    return sum(reading.values[0] or 0 for reading in state.connections.values())
-
-
 def _completeness(state: State) -> Completeness:
     tallies = state.total.tallies
     received = tallies["received"].total()
-    missed = tallies["missed"].total() - tallies["recovered"].total()
-    knows = tallies["sequenced"].total() > 0 or any(source.startswith("stream:") for source in tallies["received"])
+    # Below 0 where what was missed before a clear came after it.
+    missed = max(tallies["missed"].total() - tallies["recovered"].total(), 0)
+    sources = tallies["received"].keys() | tallies["missed"].keys()
+    knows = bool(state.producers) or any(source.startswith("stream:") for source in sources)
     return Completeness(
         ratio=received / (received + missed) if knows and received + missed > 0 else None,
         received=received,
@@ -205,14 +202,10 @@ def _completeness(state: State) -> Completeness:
 
 def _by_producer(state: State) -> dict[str, ProducerCompleteness]:
     """Add up the sources of each producer."""
-    found: dict[str, ProducerCompleteness] = {}
+    sums: dict[str, Attendance] = {}
     for key, part in sorted(state.producers.items()):
-        name = key.split("\n", 1)[1]
-        sum_ = found.get(name, ProducerCompleteness())
-        found[name] = ProducerCompleteness(
-            sum_.received + part.received, sum_.missed + part.missed, sum_.duplicates + part.duplicates
-        )
-    return found
+        sums.setdefault(key.split("\n", 1)[1], Attendance()).merge(part)
+    return {name: ProducerCompleteness(p.received, max(p.missed, 0), p.duplicates) for name, p in sums.items()}
 
 
 def _series(state: State, rules: Rules, frame: Frame) -> Series:
@@ -264,9 +257,11 @@ def _decimal(micros: int) -> str:
 
 
 def merged(states: Iterable[State], rules: Rules) -> State:
-    """Return the sum of several states: the fleet's."""
+    """Return the sum of several states, the fleet's. The states must not be used afterwards."""
     total = State()
-    for state in states:
+    for number, state in enumerate(states):
         state.fit(rules.buckets_ns)
+        if (unnamed := state.connections.pop("", None)) is not None:
+            state.connections[f"\n{number}"] = unnamed  # two backends without a producer name are still two
         total.merge(state)
     return total

@@ -32,6 +32,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     max_types: int = 100
     max_producers: int = 1000
     new_series_hold: float = 5.0
+    commit_interval: float = 0.5
 
 
 class Ring(Struct, frozen=True):
@@ -45,6 +46,10 @@ class Ring(Struct, frozen=True):
     def seconds(self) -> int:
         """The length of the window."""
         return self.width * self.slices
+
+    def oldest(self, now: float, commit_interval: float) -> float:
+        """Return the time before which no window that is shown begins: it ends with a second that is committed."""
+        return now - commit_interval - self.seconds - 3 * self.width
 
 
 RINGS = {"10s": Ring("slices1", 1, 10), "1m": Ring("slices5", 5, 12), "5m": Ring("slices10", 10, 30)}
@@ -105,7 +110,6 @@ class State:
         """Return the totals and the parts that `deltas` touch as they will be: absolute, independent of this State."""
         result = State()
         result.totals = {"": self.total.copy()}
-        result.totals.clear()  # an empty part there would be taken for ours
         for delta in deltas:
             for name, parts in delta.sections():
                 mine, merged = getattr(self, name), getattr(result, name)
@@ -128,11 +132,11 @@ class State:
         for timing in self.timings.values():
             timing.classic = timing.classic.with_bounds(buckets_ns)
 
-    def expired(self, now: float) -> list[tuple[str, Any]]:
+    def expired(self, now: float, commit_interval: float) -> list[tuple[str, Any]]:
         """Name the parts, as (section, key), that no window, history or gauge needs any more."""
         gone: list[tuple[str, Any]] = []
         for ring in RINGS.values():
-            oldest = now - ring.seconds - 3 * ring.width  # windows reach back from the last committed second
+            oldest = ring.oldest(now, commit_interval)
             gone += [(ring.section, start) for start in getattr(self, ring.section) if start < oldest]
         gone += [("minutes", start) for start in self.minutes if start < now - HISTORY_SECONDS - 60]
         gone += [("connections", key) for key, part in self.connections.items() if part.ts < now - CONNECTION_SECONDS]
@@ -157,8 +161,8 @@ class State:
         state = cls()
         for name, value in fields.items():
             if name.startswith("c:"):
-                _, section, key = name.split(":", 2)
                 try:
+                    _, section, key = name.split(":", 2)
                     part = _PARTS[section].load(msgspec.msgpack.decode(value))
                     getattr(state, section)[int(key) if section in _BY_TIME else key] = part
                 except (KeyError, TypeError, ValueError, AttributeError, IndexError, msgspec.DecodeError) as exc:

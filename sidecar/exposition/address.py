@@ -3,7 +3,7 @@
 import errno
 import re
 
-from sidecar.errors import ConfigError
+from sidecar.errors import ConfigError, SidecarError
 
 _LISTEN = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]/]*)):(?P<port>\d{1,5})\Z")
 MAX_PORT = 65_535
@@ -23,7 +23,7 @@ def parse_listen(listen: str, setting: str) -> tuple[str, int]:
     return match["ipv6"] or match["host"], int(match["port"])
 
 
-def cannot_listen(listen: str, setting: str, exc: OSError) -> ConfigError:
+def cannot_listen(listen: str, setting: str, exc: OSError) -> SidecarError:
     """Say why `listen` failed and which setting changes it."""
     reason = WHY.get(exc.errno or 0, f"cannot be listened on ({exc.strerror or exc})")
-    return ConfigError(f"{setting}: {listen} {reason}")
+    return SidecarError(f"{setting}: {listen} {reason}")

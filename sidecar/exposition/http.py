@@ -52,7 +52,7 @@ class HttpServer:
         return host, port
 
     async def start(self) -> None:
-        """Listen; raises ConfigError where that cannot be."""
+        """Listen; raises SidecarError where that cannot be."""
         host, port = parse_listen(self._config.listen, SETTING)
         self._runner = web.AppRunner(self._application(host), shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
@@ -95,9 +95,7 @@ class _Protocol(web.RequestHandler):
         if status >= 500:
             super().handle_error(request, status, exc, message)
         code, text = CODES.get(status, ("internal", "the sidecar failed to answer this"))
-        response = Problem(status, code, text).response()
-        response.force_close()
-        return response
+        return Problem(status, code, text).response()
 
 
 def _protocol_settings() -> dict[str, Any]:

@@ -89,7 +89,7 @@ class WebSocketServer:
         return host, port
 
     async def start(self) -> None:
-        """Listen. Raise `ConfigError` where the address cannot be bound."""
+        """Listen. Raise `SidecarError` where the address cannot be bound."""
         try:
             self._server = await self._bind()
         except OSError as exc:

@@ -26,8 +26,11 @@ class Source(Protocol):
         """Ask again what is known of Redis before reading on; it changed since."""
         ...
 
-    def leftover(self) -> Batch | None:
-        """Return what has arrived and was not read yet, without waiting; for the last commit before a stop."""
+    async def leftover(self) -> Batch | None:
+        """Return what has arrived and was not read yet, without waiting for more; for the last commit before a stop.
+
+        Never raises.
+        """
         ...
 
     async def close(self) -> None:

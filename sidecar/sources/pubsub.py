@@ -5,10 +5,11 @@ from typing import Any
 
 from sidecar.connection import Link
 from sidecar.core.batch import Batch
-from sidecar.errors import UnavailableError
+from sidecar.errors import RefusedError, UnavailableError
 from sidecar.redis_url import RedisTarget
 
 MESSAGES_A_BATCH = 500  # some 2 ms of work: the loop turns in between
+MESSAGES = (b"message", b"pmessage")
 PING_SECONDS = 1.5
 PONG_SECONDS = 2.0  # a frozen or cut-off Redis is noticed after at most their sum
 
@@ -41,7 +42,9 @@ class PubSubSource:
         replies = await link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if self._asked else PING_SECONDS)
         if replies:
             self._asked = 0.0
-            return self._batch(replies)
+            if (batch := self._messages(replies)) is None:
+                self._raise_refusal(replies)
+            return batch
         if self._asked:
             await self.close()
             raise UnavailableError(f"no PONG within {PONG_SECONDS:.0f} s")
@@ -52,17 +55,27 @@ class PubSubSource:
     def ask_again(self) -> None:
         pass  # nothing that pub/sub delivers depends on it
 
-    def leftover(self) -> Batch | None:
-        if self._link is None:
-            return None
-        return self._batch(self._link.drained(1_000_000))
+    async def leftover(self) -> Batch | None:
+        replies: list[Any] = []
+        try:
+            while self._link is not None and (more := await self._link.arrived(limit=MESSAGES_A_BATCH, seconds=0)):
+                replies += more
+        except UnavailableError:
+            pass  # what came before the connection was lost is there all the same
+        return self._messages(replies)
 
     async def close(self) -> None:
         if self._link is not None:
             await self._link.close()
             self._link = None
 
-    def _batch(self, replies: list[Any]) -> Batch | None:
-        """Keep the messages; what else arrives are PONGs."""
-        payloads = [reply[-1] for reply in replies if reply[0] in (b"message", b"pmessage")]
+    def _messages(self, replies: list[Any]) -> Batch | None:
+        """Keep the messages; what else arrives are PONGs and errors."""
+        payloads = [reply[-1] for reply in replies if isinstance(reply, list) and reply[0] in MESSAGES]
         return Batch(source=self.name, payloads=payloads, arrivals=[time.time()] * len(payloads)) if payloads else None
+
+    def _raise_refusal(self, replies: list[Any]) -> None:
+        """Raise RefusedError if Redis answered a PING with an error, as it does to a user without the right."""
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise RefusedError(f"{self.name}: {reply}")

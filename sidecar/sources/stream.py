@@ -41,18 +41,18 @@ class StreamSource:
         link = self._link
         if link is None:
             raise UnavailableError("not connected")
-        if not self._replid:
-            self._replid = await link.replid()
         if self._drained:
             await asyncio.sleep(PACE_SECONDS)
             await link.call("XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", self._stream, after)
-        return await self._read(link, after)
+        if not self._replid:
+            self._replid = await link.replid()
+        return await self._read(link, after, self._replid)
 
     def ask_again(self) -> None:
         """Ask under which `master_replid` this connection reads before it reads on: the commit found another one."""
         self._replid = ""
 
-    def leftover(self) -> Batch | None:
+    async def leftover(self) -> Batch | None:
         return None  # the stream keeps it
 
     async def close(self) -> None:
@@ -60,8 +60,11 @@ class StreamSource:
             await self._link.close()
             self._link = None
 
-    async def _read(self, link: Link, after: str) -> Batch:
-        """Read entries and the stream's own counters in one step, so that they fit together."""
+    async def _read(self, link: Link, after: str, replid: str) -> Batch:
+        """Read entries and the stream's own counters in one step, so that they fit together.
+
+        `replid` is what was known before: `ask_again` may forget it meanwhile.
+        """
         *_, replies = await link.calls(
             [
                 ("MULTI",),
@@ -77,9 +80,9 @@ class StreamSource:
             raise RefusedError(f"reading stream {self._stream!r}: {found}")
         entries = found[0][1] if found else []
         self._drained = len(entries) < ENTRIES_A_READ
-        return self._batch(after, entries, info)
+        return self._batch(after, replid, entries, info)
 
-    def _batch(self, after: str, entries: list[Any], info: Any) -> Batch:
+    def _batch(self, after: str, replid: str, entries: list[Any], info: Any) -> Batch:
         facts = {} if isinstance(info, Exception) else dict(zip(info[::2], info[1::2], strict=True))
         payloads: list[bytes] = []
         arrivals: list[float] = []
@@ -91,7 +94,7 @@ class StreamSource:
         read = StreamRead(
             after=after,
             last=entries[-1][0].decode() if entries else after,
-            replid=self._replid,
+            replid=replid,
             entries=len(entries),
             added=facts.get(b"entries-added"),
             length=facts.get(b"length", 0),

@@ -1,4 +1,4 @@
-"""The public keys: names, values and expiry of what other tools read (docs/reference/redis-keys.md). Pure."""
+"""The keys and fields of one commit: names, values and expiry (docs/reference/redis-keys.md). Pure."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,10 @@ from msgspec import Struct
 from sidecar.core.aggregate import Flight
 from sidecar.core.events import STATUSES
 from sidecar.core.pending import REJECTED_KEPT, Pending, Sample
-from sidecar.core.state import HISTORY_SECONDS, State
+from sidecar.core.state import HISTORY_SECONDS, State, field
 
 EXPIRY_SECONDS = 3600
+RENEWAL_SECONDS = 1200  # a key that does not change is written again three times in its life
 SAMPLES_KEPT = 10_000
 HISTORY = ("throughput", "queue_length", "active_connections")
 
@@ -31,17 +32,26 @@ class Listing(Struct, frozen=True):
     kept: int
 
 
+def removed(flight: Flight) -> list[str]:
+    """Return the checkpoint fields that a commit removes."""
+    return [
+        *(field(section, key) for section, key in flight.removed),
+        *(name for name, value in flight.windows.items() if value is None),
+    ]
+
+
 def values(flight: Flight, committed: State, *, everything: bool, now: float) -> list[Value]:
     """Return the string keys a commit writes, all absolute.
 
-    Besides what changed these are the four order counts, so that they live as long as the sidecar does. With
-    `everything` also what did not change.
+    Besides what changed these are the four order counts and, every 20 minutes, the stock of all products, so that
+    they live as long as the sidecar does. With `everything` also what did not change.
     """
     merged = flight.merged
     orders = merged.total.tallies["orders"]
     found = [Value(f"order_status:{status}", orders[status], EXPIRY_SECONDS) for status in STATUSES]
     minutes = {**committed.minutes, **merged.minutes} if everything else merged.minutes
-    products = {**committed.products, **merged.products} if everything else merged.products
+    renew = everything or _renewal(committed.total.committed_at) != _renewal(now)
+    products = {**committed.products, **merged.products} if renew else merged.products
     for start, minute in minutes.items():
         before = None if everything else committed.minutes.get(start)
         tables = (minute.finished, minute.waiting, minute.connections)
@@ -54,6 +64,10 @@ def values(flight: Flight, committed: State, *, everything: bool, now: float) ->
         if part.stock is not None
     ]
     return found
+
+
+def _renewal(at: float | None) -> int | None:
+    return None if at is None else int(at // RENEWAL_SECONDS)
 
 
 def _seconds(name: str, table: Mapping[int, int], old: Mapping[int, int], now: float) -> list[Value]:
@@ -70,8 +84,8 @@ def listings(flight: Flight, *, keep_rejected: bool) -> list[Listing]:
     """Return the list keys a commit adds to: samples, and refused payloads."""
     both: tuple[Pending, Pending] = (flight.stream, flight.pubsub)
     found = [
-        Listing("order_latency", _samples([part.latency for part in both]), SAMPLES_KEPT),
-        Listing("processing_time", _samples([part.processing for part in both]), SAMPLES_KEPT),
+        Listing("order_latency", _samples(*(part.latency for part in both)), SAMPLES_KEPT),
+        Listing("processing_time", _samples(*(part.processing for part in both)), SAMPLES_KEPT),
     ]
     if keep_rejected:
         refused = [one for part in both for one in part.refused]
@@ -79,8 +93,10 @@ def listings(flight: Flight, *, keep_rejected: bool) -> list[Listing]:
     return [listing for listing in found if listing.entries]
 
 
-def _samples(samples: list[Sample]) -> list[bytes]:
-    return [_number(value) for sample in samples for value in sample.values]
+def _samples(one: Sample, other: Sample) -> list[bytes]:
+    both = one.copy()
+    both.merge(other)
+    return [_number(value) for value in both.values]
 
 
 def _number(value: float) -> bytes:

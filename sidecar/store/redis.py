@@ -11,10 +11,10 @@ from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError
 
 from sidecar.connection import Link, parse_info
 from sidecar.core.events import STATUSES
-from sidecar.core.ledger import START, Answer, Commit
+from sidecar.core.ledger import START, Answer, Commit, holder_of
 from sidecar.core.parts import Totals
 from sidecar.core.pending import Refused
-from sidecar.core.state import State, field
+from sidecar.core.state import State
 from sidecar.errors import CheckpointError, RefusedError
 from sidecar.redis_url import RedisTarget
 from sidecar.store import Taken, keys
@@ -124,13 +124,11 @@ class RedisStore:
     def _arguments(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> list[Any]:
         """Lay out the arguments of commit.lua."""
         flight = commit.flight
-        removed = [field(section, key) for section, key in flight.removed]
-        removed += [name for name, value in flight.windows.items() if value is None]
+        removed = keys.removed(flight)
         strings = keys.values(flight, committed, everything=commit.full, now=now)
         lists = keys.listings(flight, keep_rejected=self._keep_rejected)
         head = [commit.number, commit.expected, commit.generation, commit.replid, commit.token]
-        holder = commit.token.split(" ")[0]
-        head += [holder, self._lease_ms, int(commit.full), self._prefix]
+        head += [holder_of(commit.token), self._lease_ms, int(commit.full), self._prefix]
         head += [len(fields), len(removed), len(strings), len(lists)]
         positions = [item for p in commit.positions.values() for item in (p.id or START, msgspec.json.encode(p))]
         return [

@@ -1,10 +1,15 @@
 """Run commands: quickly within this process, or for real in one of their own."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,3 +104,64 @@ def running(*arguments: str, **environment: str) -> Iterator[Running]:
         for stream in (process.stdout, process.stderr):
             if stream:
                 stream.close()
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sidecar", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**ENVIRONMENT, "TERM": "xterm"},
+        )
+        os.close(theirs)
+        self._ours = ours
+        self._seen = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def seen(self) -> str:
+        """Everything that was written so far."""
+        return self._seen.decode(errors="replace")
+
+    def wait_for(self, text: str) -> None:
+        """Wait until a text was written."""
+        wait_until(lambda: text in self.seen, 15, f"{text!r} on the terminal")
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        os.write(self._ours, line.encode() + b"\n")
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(5)
+
+    def close(self) -> None:
+        """Kill the command if it still runs, and let go of the terminal."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join(5)
+        os.close(self._ours)
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # the end of a terminal is an error
+            while data := os.read(self._ours, 65536):
+                self._seen += data
+
+
+@contextmanager
+def on_terminal(*arguments: str) -> Iterator[Terminal]:
+    """Run a command on a terminal."""
+    terminal = Terminal(*arguments)
+    try:
+        yield terminal
+    finally:
+        terminal.close()

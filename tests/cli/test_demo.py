@@ -1,13 +1,19 @@
 """`sidecar demo` for real."""
 
+import contextlib
 import json
 import re
 import signal
 import socket
 import time
+from typing import Any
 
-from tests.cli.commands import invoke, running
+import msgspec
+
+from sidecar.cli.demo import status
+from tests.cli.commands import invoke, on_terminal, running
 from tests.cli.test_run import ANY_PORTS
+from tests.exposition.snapshots import snapshot
 from tests.waiting import wait_until
 
 
@@ -17,26 +23,35 @@ def address(lines: list[str], label: str) -> str:
     return found[0] if found else ""
 
 
+def report(url: str) -> dict[str, Any]:
+    """Return the report of the daemon; empty while it has none."""
+    result = invoke("report", "--json", "--url", url)
+    document: dict[str, Any] = json.loads(result.stdout) if result.exit_code == 0 else {}
+    return document
+
+
+def sold(url: str) -> int:
+    """Return the orders decided so far."""
+    document = report(url)
+    return int(document["orders"]["total"]) if document else 0
+
+
+def is_over(url: str) -> bool:
+    """Tell whether nothing is in flight and nothing came in the last second."""
+    orders = report(url)["orders"]
+    return bool(orders["in_flight"] == 0 and orders["per_second"]["now"] == 0)
+
+
 def test_it_sells_one_sale_after_the_other_and_ctrl_c_ends_everything_in_two_seconds() -> None:
     with running("demo", *ANY_PORTS, "--duration", "1", "--rate", "20") as demo:
         url = wait_until(lambda: address(demo.out, "Live page"), 10, "the address").rstrip("/")
         redis_url = address(demo.out, "Redis")
-
-        def stock() -> dict[str, dict[str, int]]:
-            result = invoke("report", "--json", "--url", url)
-            return json.loads(result.stdout)["inventory"] if result.exit_code == 0 else {}
-
-        def sold() -> int:
-            result = invoke("report", "--json", "--url", url)
-            return int(json.loads(result.stdout)["orders"]["total"]) if result.exit_code == 0 else 0
-
-        wait_until(lambda: sold() > 10, 10, "a sale")
-        assert stock()
-        first = wait_until(lambda: sold() if _is_over(url) else 0, 10, "the end of the sale")
-        wait_until(lambda: sold() > first, 15, "the next sale")
-        report = json.loads(invoke("report", "--json", "--url", url).stdout)
-        assert report["completeness"]["ratio"] == 1.0
-        assert report["completeness"]["invalid"] == 0
+        wait_until(lambda: sold(url) > 10 and is_over(url), 10, "the end of the first sale")
+        first = sold(url)
+        assert len(report(url)["inventory"]) == 8
+        wait_until(lambda: sold(url) > first, 15, "the next sale")
+        completeness = report(url)["completeness"]
+        assert (completeness["ratio"], completeness["invalid"]) == (1.0, 0)
         began = time.monotonic()
         assert demo.end(signal.SIGINT) == 0
         assert time.monotonic() - began < 2
@@ -44,21 +59,41 @@ def test_it_sells_one_sale_after_the_other_and_ctrl_c_ends_everything_in_two_sec
         assert not any("Traceback" in line for line in demo.err)
 
 
+def test_the_printed_lines_work_with_what_runs() -> None:
+    with running("demo", *ANY_PORTS, "--duration", "1") as demo:
+        url = wait_until(lambda: address(demo.out, "Live page"), 10, "the address").rstrip("/")
+        port = re.search(r"redis-cli -p (\d+) GET (\S+)", "".join(demo.out))
+        assert port
+        assert f"redis://127.0.0.1:{port[1]}/0" == address(demo.out, "Redis")
+        wait_until(lambda: sold(url) > 0, 10, "an order")
+        with socket.create_connection(("127.0.0.1", int(port[1])), timeout=2) as redis:
+            redis.sendall(f"GET {port[2]}\r\n".encode())
+            assert re.match(rb"\$\d+\r\n\d+\r\n", redis.recv(100))
+        assert f"sidecar top --url {url}\n" in "".join(demo.out)
+        assert demo.end() == 0
+
+
 def test_a_port_in_use_is_replaced_and_said() -> None:
     with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+        with contextlib.suppress(OSError):  # somebody else has it: as good
             taken.bind(("127.0.0.1", 9850))
             taken.listen()
-        except OSError:
-            pass  # somebody else has it: as good
         with running("demo") as demo:
             wait_until(lambda: address(demo.out, "Live page"), 10, "the address")
             assert any("Port 9850 is in use: taking" in line for line in demo.err)
             assert demo.end() == 0
 
 
-def _is_over(url: str) -> bool:
-    """Tell whether nothing is in flight and nothing came in the last second."""
-    orders = json.loads(invoke("report", "--json", "--url", url).stdout)["orders"]
-    return bool(orders["in_flight"] == 0 and orders["per_second"]["now"] == 0)
+def test_the_status_line_is_short_enough_for_a_terminal() -> None:
+    document = msgspec.to_builtins(snapshot().public())
+    assert status(document).startswith("3/s  9 orders  p99 ")
+    assert len(status(document)) < 80
+
+
+def test_on_a_terminal_a_status_line_is_rewritten_in_place() -> None:
+    with on_terminal("demo", *ANY_PORTS) as terminal:
+        terminal.wait_for("complete 100 %")
+        assert terminal.end() == 0
+        assert terminal.seen.rstrip().endswith("The demonstration is over.")
+        after_banner = terminal.seen.partition("Ctrl-C ends all of it.")[2].strip()
+        assert after_banner.count("\n") == 0

@@ -3,9 +3,12 @@
 import socket
 
 import pytest
+from click.testing import CliRunner
 
-from tests.cli.commands import invoke
+from sidecar.cli import main
+from tests.cli.commands import invoke, on_terminal
 from tests.redis_server import RedisServer
+from tests.waiting import wait_until
 
 EVENT = '{"status":"success","product_id":"sku-1"}'
 
@@ -88,3 +91,17 @@ def test_a_key_of_another_kind_is_one_line_on_stderr(redis_server: RedisServer) 
     result = invoke("publish", EVENT, "--transport", "stream", "--redis-url", redis_server.url)
     assert result.exit_code == 1
     assert "XADD" in result.stderr
+
+
+def test_lines_that_are_no_text_are_refused_like_others(redis_server: RedisServer) -> None:
+    result = CliRunner().invoke(main, ["publish", "-", "--redis-url", redis_server.url], input=b"\xff\xfe\n")
+    assert result.exit_code == 1
+    assert "line 1: not_json" in result.stderr
+
+
+def test_ctrl_c_ends_the_reading_and_says_what_was_sent(redis_server: RedisServer) -> None:
+    with on_terminal("publish", "-", "--transport", "stream", "--redis-url", redis_server.url) as terminal:
+        terminal.type(EVENT)
+        wait_until(lambda: redis_server.ask("XLEN flash_sale:events") == ":1\r\n", 10, "the entry")
+        assert terminal.end() == 0
+        terminal.wait_for("Added 1 message")

@@ -6,7 +6,7 @@ import signal
 
 from sidecar.cli.simulate import BATCH, batches
 from sidecar.simulation import Sale
-from tests.cli.commands import execute, invoke, running
+from tests.cli.commands import execute, invoke, on_terminal, running
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
@@ -51,3 +51,10 @@ def test_batches_hold_every_event_once_in_order_and_are_bounded() -> None:
     assert max(len(events) for _, events in found) <= BATCH
     ends = [end for end, _ in found]
     assert ends == sorted(ends)
+
+
+def test_on_a_terminal_a_bar_comes_and_goes(redis_server: RedisServer) -> None:
+    with on_terminal("simulate", "--duration", "2", "--redis-url", redis_server.url) as terminal:
+        terminal.wait_for(" orders, ")
+        terminal.wait_for("Published ")
+        assert terminal.process.wait(5) == 0

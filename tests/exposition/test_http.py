@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from sidecar.config import HttpConfig
-from sidecar.errors import ConfigError, UnavailableError
+from sidecar.errors import SidecarError, UnavailableError
 from sidecar.exposition import document
 from sidecar.exposition.http import HttpServer
 from sidecar.exposition.latest import HealthStatus, Latest
@@ -267,7 +267,7 @@ async def test_a_taken_port_names_the_setting() -> None:
     async with serving() as served:
         config = HttpConfig(listen=f"127.0.0.1:{served.server.address[1]}")
         second = HttpServer(config, latest=Latest(), monitor=MemoryMonitor(), exposition=exposition())
-        with pytest.raises(ConfigError, match=r"^http\.listen: 127\.0\.0\.1:\d+ is in use"):
+        with pytest.raises(SidecarError, match=r"^http\.listen: 127\.0\.0\.1:\d+ is in use"):
             await second.start()
         await second.stop()
 

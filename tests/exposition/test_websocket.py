@@ -18,7 +18,7 @@ from websockets.typing import Origin, Subprotocol
 
 from sidecar.config import Seconds, WsConfig
 from sidecar.core.snapshot import Queue, Role, Snapshot
-from sidecar.errors import ConfigError, UnavailableError
+from sidecar.errors import ConfigError, SidecarError, UnavailableError
 from sidecar.exposition import document, websocket
 from sidecar.exposition.latest import Health, Latest
 from sidecar.exposition.websocket import WebSocketServer
@@ -478,7 +478,7 @@ async def test_a_task_that_ends_is_logged(caplog: pytest.LogCaptureFixture) -> N
 async def test_a_port_in_use_names_the_setting() -> None:
     async with serving() as served:
         host, port = served.server.address
-        with pytest.raises(ConfigError, match=r"ws\.listen.*in use"):
+        with pytest.raises(SidecarError, match=r"ws\.listen.*in use"):
             async with serving(listen=f"{host}:{port}"):
                 pass
 

@@ -1,0 +1,102 @@
+"""A source without Redis: payloads are put in by an embedding program, or by a test."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from sidecar.core.batch import Batch, StreamRead
+from sidecar.core.ledger import START
+
+BATCH = 500
+
+
+class MemorySource:
+    """Payloads that can be read once, as those of pub/sub; name it `pubsub:<name>`."""
+
+    def __init__(self, name: str, *, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives Unix seconds: when a payload arrived."""
+        self.name = name
+        self._clock = clock
+        self._waiting: list[tuple[bytes, float]] = []
+        self._arrived = asyncio.Event()
+
+    def put(self, *payloads: bytes) -> None:
+        """Let payloads arrive now."""
+        self._waiting += [(payload, self._clock()) for payload in payloads]
+        self._arrived.set()
+
+    async def connect(self) -> None:
+        pass
+
+    async def read(self, after: str = "") -> Batch | None:
+        await self._arrived.wait()
+        return self._next(BATCH)
+
+    def ask_again(self) -> None:
+        pass
+
+    async def leftover(self) -> Batch | None:
+        return self._next(len(self._waiting))
+
+    async def close(self) -> None:
+        pass
+
+    def _next(self, count: int) -> Batch | None:
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        if not self._waiting:
+            self._arrived.clear()
+        if not taken:
+            return None
+        return Batch(source=self.name, payloads=[p for p, _ in taken], arrivals=[at for _, at in taken])
+
+
+class MemoryStream:
+    """Payloads that stay and can be read again from any position, as those of a stream; name it `stream:<name>`."""
+
+    def __init__(
+        self, name: str, last_ids: dict[str, str], *, clock: Callable[[], float] = time.time, replid: str = "memory"
+    ) -> None:
+        """`last_ids` is shared with the store beside it, and `replid` is its."""
+        self.name = name
+        self._last_ids = last_ids
+        self._clock = clock
+        self._replid = replid
+        self._entries: list[tuple[bytes, float]] = []
+        self._added = asyncio.Event()
+
+    def add(self, *payloads: bytes) -> None:
+        """Append entries; the id of the n-th is `n-0`."""
+        self._entries += [(payload, self._clock()) for payload in payloads]
+        self._last_ids[self.name.removeprefix("stream:")] = f"{len(self._entries)}-0"
+        self._added.set()
+
+    async def connect(self) -> None:
+        pass
+
+    async def read(self, after: str = START) -> Batch:
+        while (start := int(after.partition("-")[0])) >= len(self._entries):
+            self._added.clear()
+            await self._added.wait()
+        entries = self._entries[start : start + BATCH]
+        read = StreamRead(
+            after=after,
+            last=f"{start + len(entries)}-0",
+            replid=self._replid,
+            entries=len(entries),
+            added=len(self._entries),
+            length=len(self._entries),
+            complete=start + len(entries) == len(self._entries),
+            exists=True,
+        )
+        return Batch(
+            source=self.name, payloads=[p for p, _ in entries], arrivals=[at for _, at in entries], stream=read
+        )
+
+    def ask_again(self) -> None:
+        pass
+
+    async def leftover(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,119 @@
+"""The store without Redis: the checks and outcomes of the scripts, on a dict. Nothing survives the process."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from sidecar.core.ledger import POSITION, START, Answer, Commit, Outcome, holder_of
+from sidecar.core.state import State
+from sidecar.store import Taken, keys
+
+
+class MemoryStore:
+    """One prefix: `fields` is its checkpoint, `public` its keys without their expiry.
+
+    `replid` stands for the history that streams are read under, and may be set.
+    """
+
+    def __init__(
+        self,
+        *,
+        lease: float,
+        clock: Callable[[], float] = time.monotonic,
+        replid: str = "memory",
+        last_ids: Mapping[str, str] | None = None,
+    ) -> None:
+        """`lease` is in seconds of `clock`; `last_ids` is the newest id of each stream, kept by the streams."""
+        self.fields: dict[str, bytes] = {}
+        self.public: dict[str, int | list[bytes]] = {}
+        self.replid = replid
+        self._last_ids = last_ids if last_ids is not None else {}
+        self._lease = lease
+        self._clock = clock
+        self._holder = ""
+        self._lease_end = 0.0
+
+    async def take(self, holder: str, token: str, *, dead: str, create: bool) -> Taken:
+        held_by = self._holder if self._clock() < self._lease_end else ""
+        if held_by not in ("", holder, dead):
+            return Taken(None, held_by)
+        if "n" not in self.fields and not create:
+            return Taken(None)
+        number = int(self.fields.get("n", b"0")) + 1
+        self.fields |= {"gen": self.fields.get("gen", b""), "n": b"%d" % number, "own": token.encode()}
+        self._renew(holder)
+        return Taken(dict(self.fields))
+
+    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+        outcome, stream = self._check(commit)
+        if outcome == "OK":
+            self._write(commit, fields, committed, now)
+        return Answer(
+            outcome=outcome,
+            number=int(self.fields.get("n", b"0")),
+            token=self._text("own"),
+            generation=self._text("gen"),
+            replid=self.replid,
+            stream=stream,
+        )
+
+    async def load(self) -> dict[str, bytes]:
+        return dict(self.fields)
+
+    async def release(self, holder: str) -> None:
+        if holder == self._holder:
+            self._holder = ""
+
+    async def clear(self, generation: str) -> bytes:
+        if self._text("gen") != generation:
+            totals = self.fields.get("c:totals:", b"")
+            self.fields = {name: value for name, value in self.fields.items() if not name.startswith("c:")}
+            self.fields |= {"gen": generation.encode(), "cleared": totals}
+            self.public.clear()
+        return self.fields["cleared"]
+
+    def _check(self, commit: Commit) -> tuple[Outcome, str]:
+        """Return the outcome, and the stream it speaks of."""
+        if "n" not in self.fields:
+            if commit.number:
+                return "EMPTY", ""
+        elif (int(self.fields["n"]), self._text("own")) != (commit.number, commit.expected):
+            return "CONFLICT", ""
+        if "gen" in self.fields and self._text("gen") != commit.generation:
+            return "CLEARED", ""
+        if commit.replid not in ("", self.replid):
+            return "REREAD", ""
+        for stream, position in commit.positions.items():
+            if _order(self._last_ids.get(stream, START)) < _order(position.id):
+                return "ANEW", stream
+        return "OK", ""
+
+    def _write(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> None:
+        if commit.full:
+            self.fields = {}
+        self.fields |= {
+            POSITION + stream: msgspec.json.encode(position) for stream, position in commit.positions.items()
+        }
+        self.fields |= fields
+        for name in keys.removed(commit.flight):
+            self.fields.pop(name, None)
+        for value in keys.values(commit.flight, committed, everything=commit.full, now=now):
+            self.public[value.key] = value.value
+        for listing in keys.listings(commit.flight, keep_rejected=True):
+            known = self.public.get(listing.key, [])
+            assert isinstance(known, list)
+            self.public[listing.key] = [*reversed(listing.entries), *known][: listing.kept]
+        self.fields |= {"n": b"%d" % (commit.number + 1), "own": commit.token.encode()}
+        self.fields["gen"] = commit.generation.encode()
+        self._renew(holder_of(commit.token))
+
+    def _renew(self, holder: str) -> None:
+        self._holder, self._lease_end = holder, self._clock() + self._lease
+
+    def _text(self, name: str) -> str:
+        return self.fields.get(name, b"").decode()
+
+
+def _order(entry_id: str) -> tuple[int, ...]:
+    return tuple(map(int, entry_id.split("-")))

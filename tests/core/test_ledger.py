@@ -1,0 +1,455 @@
+"""The rules of the commit: what each outcome does to what is committed, in flight and pending."""
+
+import msgspec
+import pytest
+
+from sidecar.core.aggregate import Aggregator
+from sidecar.core.ledger import Ledger, Position, Verdict, era_of, holder_of
+from sidecar.core.sequence import MAX_PRODUCERS
+from sidecar.errors import CheckpointError
+from tests.ledgers import T0, answer, heard, landed, new_ledger, order, owner, read, settle, shown
+
+
+def missed(ledger: Ledger) -> int:
+    """Commit, and return how many entries of the stream are counted as missed."""
+    settle(ledger)
+    return ledger.aggregate.committed.total.tallies["missed"]["stream:s"]
+
+
+# Who counts
+
+
+def test_a_ledger_that_stands_by_counts_nothing() -> None:
+    ledger = new_ledger()
+    assert not ledger.active
+    assert ledger.apply(heard(order()), T0) == "refused"
+    assert ledger.apply(read(order()), T0) == "refused"
+    assert ledger.uncommitted() == 0
+
+
+def test_taking_over_an_empty_checkpoint_begins_to_count() -> None:
+    ledger = owner()
+    assert ledger.active
+    assert ledger.position("s") == "0-0"
+    commit = settle(ledger)
+    assert (commit.number, commit.generation, commit.full) == (1, "", False)
+    assert ledger.aggregate.committed.total.since == T0
+
+
+def test_taking_over_goes_on_where_the_state_was_left() -> None:
+    before = owner()
+    before.apply(read(order(), order()), T0)
+    commit = before.freeze(T0)
+    position = msgspec.json.encode(commit.positions["s"])
+    fields = {**before.fields(commit), "p:s": position, "p:gone": b"[]", "n": b"7", "own": b"b e r", "gen": b"g"}
+    ledger = new_ledger()
+    ledger.take_over(fields, T0 + 60)
+    assert (ledger.position("s"), ledger.generation, shown(ledger)) == ("2-0", "g", 2)
+    assert ledger.aggregate.committed.total.since == T0
+    commit = settle(ledger)
+    assert (commit.number, commit.expected, commit.generation) == (7, "b e r", "g")
+
+
+def test_tokens_name_their_holder_and_begin_an_era_of_their_own() -> None:
+    first, second = (new_ledger().next_token() for _ in range(2))
+    ledger = new_ledger()
+    tokens = {ledger.next_token() for _ in range(3)}
+    assert first == second
+    assert len(tokens) == 3
+    assert {holder_of(token) for token in tokens} == {"here:1:a"}
+    assert len({era_of(token) for token in tokens}) == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"n": b"many"},
+        {"own": b"\xff"},
+        {"p:s": b"[1]"},
+        {"p:s": b"{"},
+        {"p:s": b'["\xff"]'},
+        {"c:totals:": b"\xc1"},
+    ],
+)
+def test_a_damaged_checkpoint_is_named(damage: dict[str, bytes]) -> None:
+    with pytest.raises(CheckpointError):
+        owner(**damage)
+
+
+@pytest.mark.parametrize("lacking", ["n", "own", "gen"])
+def test_a_checkpoint_without_its_own_fields_is_damaged(lacking: str) -> None:
+    fields = {"n": b"1", "own": b"a b c", "gen": b""}
+    del fields[lacking]
+    with pytest.raises(CheckpointError, match=lacking):
+        new_ledger().take_over(fields, T0)
+
+
+# Flights
+
+
+def test_a_commit_without_an_answer_is_sent_again_as_it_was() -> None:
+    ledger = owner()
+    ledger.apply(heard(order()), T0)
+    commit = ledger.freeze(T0)
+    ledger.apply(heard(order()), T0)
+    assert ledger.freeze(T0 + 1) is commit
+    assert ledger.uncommitted() == 2
+    assert shown(ledger) == 0
+    assert ledger.resolve(commit, landed(commit), T0) == "ok"
+    assert (shown(ledger), ledger.uncommitted()) == (1, 1)
+
+
+def test_each_commit_expects_the_one_before() -> None:
+    ledger = owner()
+    first = settle(ledger)
+    second = settle(ledger)
+    assert (second.number, second.expected) == (first.number + 1, first.token)
+    assert second.token != first.token
+
+
+def test_an_era_begins_where_a_stream_contributed() -> None:
+    ledger = owner()
+    eras = []
+    for batch in (heard(order()), heard(order()), read(order()), heard(order())):
+        ledger.apply(batch, T0)
+        eras.append(era_of(settle(ledger).token))
+    assert eras[0] == eras[1] != eras[2] == eras[3]
+
+
+def test_the_replid_of_uncommitted_entries_goes_with_the_commit_until_all_are_committed() -> None:
+    ledger = owner()
+    assert ledger.freeze(T0).replid == ""
+    ledger.resolve(ledger.freeze(T0), landed(ledger.freeze(T0)), T0)
+    ledger.apply(read(order()), T0)
+    commit = ledger.freeze(T0)
+    assert commit.replid == "r1"
+    ledger.apply(read(order(), after="1-0"), T0)
+    ledger.resolve(commit, landed(commit), T0)
+    assert settle(ledger).replid == "r1"
+    assert settle(ledger).replid == ""
+
+
+def test_a_commit_writes_what_changed() -> None:
+    ledger = owner()
+    ledger.apply(heard(order(product_id="a", producer="p", seq=1)), T0)
+    settle(ledger)
+    ledger.apply(heard(order(product_id="b")), T0)
+    fields = ledger.fields(ledger.freeze(T0))
+    assert "c:products:b" in fields
+    assert not {"c:products:a", "w:pubsub:c\np"} & fields.keys()
+
+
+def test_a_full_commit_writes_everything_and_the_positions_of_streams_not_configured_now() -> None:
+    ledger = owner(**{"p:elsewhere": b'["5-0",5,0,5]'})
+    ledger.apply(heard(order(product_id="a", producer="p", seq=1)), T0)
+    settle(ledger)
+    ledger.resolve(ledger.freeze(T0), answer("EMPTY"), T0)
+    ledger.apply(heard(order(product_id="b")), T0)
+    commit = ledger.freeze(T0)
+    assert commit.full
+    assert commit.number == 0
+    fields = ledger.fields(commit)
+    assert {"c:products:a", "c:products:b", "w:pubsub:c\np", "p:elsewhere"} <= fields.keys()
+    ledger.resolve(commit, landed(commit), T0)
+    assert not ledger.freeze(T0).full
+
+
+def test_the_window_of_a_producer_that_left_is_not_written() -> None:
+    ledger = owner()
+    ledger.apply(heard(*(order(producer=f"p{i}", seq=1) for i in range(MAX_PRODUCERS))), T0)
+    settle(ledger)
+    ledger.apply(heard(order(producer="new", seq=1)), T0)
+    commit = ledger.freeze(T0)
+    assert commit.flight.windows["w:pubsub:c\np0"] is None
+    assert [name for name in ledger.fields(commit) if name.startswith("w:")] == ["w:pubsub:c\nnew"]
+
+
+# Outcomes: one order each is committed, in flight and pending, from a stream and from pub/sub.
+
+
+def busy() -> Ledger:
+    """Return a ledger with 2 orders committed, 2 in flight, 2 pending: one of each from the stream."""
+    ledger = owner()
+    for number in range(3):
+        ledger.apply(read(order(), after=f"{number}-0"), T0)
+        ledger.apply(heard(order()), T0)
+        if number == 0:
+            settle(ledger)
+        elif number == 1:
+            ledger.freeze(T0)
+    return ledger
+
+
+def outcome(ledger: Ledger, name: str) -> Verdict:
+    """Give an answer to the flight, by name."""
+    flight = ledger.freeze(T0)
+    era = era_of(flight.expected)
+    answers = {
+        "OK": landed(flight),
+        "own token": answer("CONFLICT", flight.number + 1, flight.token),
+        "another holder": answer("CONFLICT", 9, "there:2:b e r"),
+        "same era": answer("CONFLICT", 1, f"here:1:a {era} old"),
+        "same era, cleared": answer("CONFLICT", 1, f"here:1:a {era} old", generation="g"),
+        "other era": answer("CONFLICT", 1, "here:1:a older old"),
+        "EMPTY": answer("EMPTY"),
+        "EMPTY, cleared": answer("EMPTY", generation="g"),
+        "CLEARED": answer("CLEARED", generation="g"),
+        "REREAD": answer("REREAD", replid="r2"),
+        "ANEW": answer("ANEW", replid="r2", stream="s"),
+    }
+    return ledger.resolve(flight, answers[name], T0)
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict", "committed", "uncommitted", "position", "full", "generation"),
+    [
+        ("OK", "ok", 4, 2, "3-0", False, ""),
+        ("own token", "ok", 4, 2, "3-0", False, ""),
+        ("same era", "rolled_back", 2, 2, "1-0", True, ""),
+        ("same era, cleared", "rolled_back", 0, 2, "1-0", True, "g"),
+        ("EMPTY", "empty", 2, 4, "3-0", True, ""),
+        ("EMPTY, cleared", "empty", 0, 4, "3-0", True, "g"),
+        ("CLEARED", "cleared", 0, 4, "3-0", False, "g"),
+        ("REREAD", "reread", 2, 2, "1-0", False, ""),
+        ("ANEW", "anew", 2, 4, "0-0", False, ""),
+    ],
+)
+def test_what_an_outcome_leaves(
+    name: str, verdict: Verdict, committed: int, uncommitted: int, position: str, full: bool, generation: str
+) -> None:
+    ledger = busy()
+    assert outcome(ledger, name) == verdict
+    assert (shown(ledger), ledger.uncommitted(), ledger.position("s")) == (committed, uncommitted, position)
+    commit = settle(ledger)
+    assert (commit.full, commit.generation, ledger.generation) == (full, generation, generation)
+    assert (shown(ledger), ledger.uncommitted()) == (committed + uncommitted, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "token", "replid"),
+    [
+        ("OK", 3, "the flight's", "r1"),
+        ("own token", 3, "the flight's", "r1"),
+        ("same era", 1, "the one found", ""),
+        ("EMPTY", 0, "none", "r1"),
+        ("CLEARED", 2, "as before", "r1"),
+        ("REREAD", 2, "as before", ""),
+        ("ANEW", 2, "as before", "r2"),
+    ],
+)
+def test_what_the_next_commit_expects(name: str, number: int, token: str, replid: str) -> None:
+    ledger = busy()
+    flight = ledger.freeze(T0)
+    tokens = {
+        "the flight's": flight.token,
+        "the one found": f"here:1:a {era_of(flight.expected)} old",
+        "none": "",
+        "as before": flight.expected,
+    }
+    outcome(ledger, name)
+    commit = ledger.freeze(T0)
+    assert (commit.number, commit.expected, commit.replid) == (number, tokens[token], replid)
+    assert commit.token != flight.token
+
+
+def test_another_holder_means_to_drop_everything_and_stand_by() -> None:
+    ledger = busy()
+    assert outcome(ledger, "another holder") == "standby"
+    assert not ledger.active
+    assert (shown(ledger), ledger.uncommitted(), ledger.position("s")) == (0, 0, "0-0")
+
+
+def test_a_cleared_state_keeps_positions_and_sequence_windows() -> None:
+    ledger = owner()
+    ledger.apply(read(order(producer="p", epoch="e", seq=1)), T0)
+    settle(ledger)
+    assert outcome(ledger, "CLEARED") == "cleared"
+    ledger.apply(read(order(producer="p", epoch="e", seq=1), after="1-0"), T0)
+    settle(ledger)
+    assert (shown(ledger), ledger.position("s")) == (0, "2-0")
+    assert ledger.aggregate.committed.total.tallies["duplicates"][""] == 1
+
+
+@pytest.mark.parametrize("name", ["EMPTY, cleared", "same era, cleared"])
+def test_a_clear_that_is_known_empties_nothing_again(name: str) -> None:
+    ledger = owner()
+    outcome(ledger, "CLEARED")
+    ledger.apply(heard(order()), T0)
+    settle(ledger)
+    outcome(ledger, name)
+    assert shown(ledger) == 1
+    assert ledger.freeze(T0).generation == "g"
+
+
+# Rolled back to another era
+
+
+def rolled_back() -> tuple[Ledger, dict[str, bytes]]:
+    """Return a ledger that must reload, with what it finds: the state before its last commit of a stream."""
+    ledger = owner()
+    ledger.apply(read(order()), T0)
+    ledger.apply(heard(order()), T0)
+    commit = ledger.freeze(T0)
+    found = ledger.fields(commit)
+    position = msgspec.json.encode(commit.positions["s"])
+    found |= {"n": b"2", "own": commit.token.encode(), "gen": b"", "p:s": position}
+    ledger.resolve(commit, landed(commit), T0)
+    ledger.apply(read(order(), after="1-0"), T0)
+    settle(ledger)
+    ledger.apply(heard(order(), order()), T0)
+    ledger.apply(read(order(), after="2-0"), T0)
+    flight = ledger.freeze(T0)
+    assert shown(ledger) == 3
+    assert ledger.resolve(flight, answer("CONFLICT", 2, commit.token), T0) == "reload"
+    return ledger, found
+
+
+def test_a_reload_goes_back_to_what_is_found_and_keeps_what_pubsub_has_pending() -> None:
+    ledger, found = rolled_back()
+    assert ledger.reload(found)
+    assert (shown(ledger), ledger.uncommitted(), ledger.position("s")) == (2, 2, "1-0")
+    commit = settle(ledger)
+    assert (commit.number, commit.expected, commit.full, commit.replid) == (2, found["own"].decode(), False, "")
+    assert shown(ledger) == 4
+
+
+@pytest.mark.parametrize("found", [{}, {"gen": b"g"}, {"n": b"9", "own": b"there:2:b e r", "gen": b""}])
+def test_a_state_that_is_not_ours_is_not_loaded(found: dict[str, bytes]) -> None:
+    ledger, _ = rolled_back()
+    flight = ledger.freeze(T0)
+    assert not ledger.reload(found)
+    assert ledger.freeze(T0) is flight
+    assert shown(ledger) == 3
+
+
+def test_pubsub_that_was_committed_and_rolled_back_counts_as_missed() -> None:
+    ledger = owner()
+    ledger.apply(heard(order(), order()), T0)
+    ledger.apply(read(order()), T0)
+    settle(ledger)
+    assert outcome(ledger, "other era") == "reload"
+    assert ledger.reload({"n": b"1", "own": b"here:1:a older old", "gen": b""})
+    settle(ledger)
+    assert ledger.aggregate.committed.total.tallies["missed"] == {"pubsub:c": 2}
+
+
+def test_a_clear_within_what_is_reloaded_is_no_loss() -> None:
+    ledger = owner()
+    ledger.apply(heard(order(), order()), T0)
+    settle(ledger)
+    outcome(ledger, "other era")
+    assert ledger.reload({"n": b"1", "own": b"here:1:a older old", "gen": b"g"})
+    settle(ledger)
+    assert not ledger.aggregate.committed.total.tallies["missed"]
+
+
+# Batches of streams
+
+
+def test_a_batch_read_after_another_entry_is_refused() -> None:
+    ledger = owner()
+    ledger.apply(read(order()), T0)
+    assert ledger.apply(read(order()), T0) == "refused"
+    assert ledger.uncommitted() == 1
+
+
+def test_a_batch_read_under_another_replid_takes_what_is_pending_from_streams_along() -> None:
+    ledger = owner()
+    ledger.apply(heard(order()), T0)
+    ledger.apply(read(order()), T0)
+    assert ledger.apply(read(order(), after="1-0", replid="r2"), T0) == "refused"
+    assert (ledger.uncommitted(), ledger.position("s")) == (1, "0-0")
+    assert ledger.apply(read(order(), replid="r2"), T0) == "ok"
+
+
+def test_with_a_commit_in_flight_the_answer_decides() -> None:
+    ledger = owner()
+    ledger.apply(read(order()), T0)
+    flight = ledger.freeze(T0)
+    assert ledger.apply(read(order(), after="1-0", replid="r2"), T0) == "refused"
+    assert (ledger.uncommitted(), ledger.position("s")) == (1, "1-0")
+    assert ledger.freeze(T0) is flight
+    ledger.resolve(flight, landed(flight), T0)
+    assert ledger.apply(read(order(), after="1-0", replid="r2"), T0) == "ok"
+
+
+def test_streams_are_followed_one_by_one() -> None:
+    ledger = owner(streams=("s", "t"))
+    ledger.apply(read(order()), T0)
+    ledger.apply(read(order(), order(), stream="t"), T0)
+    assert (ledger.position("s"), ledger.position("t")) == ("1-0", "2-0")
+    assert {name: one.seen for name, one in settle(ledger).positions.items()} == {"s": 1, "t": 2}
+
+
+def test_a_stream_that_does_not_exist_yet_will_be_ours_from_its_first_entry() -> None:
+    ledger = owner()
+    absent = read(exists=False, added=None, length=0)
+    assert ledger.apply(absent, T0) == "ok"
+    assert settle(ledger).positions["s"] == Position(base=0)
+    assert ledger.apply(absent, T0) == "ok"
+    assert ledger.freeze(T0).replid == ""
+    ledger.apply(read(order(), last="12-0", added=3, length=1), T0)
+    settle(ledger)
+    assert missed(ledger) == 2
+
+
+@pytest.mark.parametrize(
+    ("reads", "position", "lost"),
+    [
+        # a first contact: what was trimmed before it is not ours
+        ([(2, 10, 2, True)], Position("2-0", 2, 8, 10), 0),
+        # entries are missed where more were added than came
+        ([(2, 10, 2, True), (1, 15, 3, True)], Position("3-0", 3, 12, 15), 4),
+        # unless some are still there
+        ([(2, 10, 9, False)], Position("2-0", 2, 1, 10), 0),
+        ([(2, 10, 9, False), (7, 10, 9, True)], Position("9-0", 9, 1, 10), 0),
+        ([(2, 10, 9, False), (6, 10, 8, True)], Position("8-0", 8, 2, 10), 1),
+        # nothing new, nothing lost
+        ([(2, 2, 2, True), (0, 2, 2, True)], Position("2-0", 2, 0, 2), 0),
+        # deleted before they came, though nothing came
+        ([(2, 2, 2, True), (0, 5, 2, True)], Position("2-0", 2, 3, 5), 3),
+        # more came than were added: somebody set the counter
+        ([(2, 2, 2, True), (3, 4, 5, True)], Position("5-0", 5, -1, 4), 0),
+        # Redis 6 does not tell
+        ([(2, None, 9, True), (3, None, 9, True)], Position("5-0", 5, -1, 0), 0),
+        # and what it did not tell is not held against Redis 7 later
+        ([(5, None, 5, True), (1, 3, 3, True)], Position("6-0", 6, -3, 3), 0),
+        ([(5, 5, 5, True), (1, None, 6, True), (0, 6, 6, True)], Position("6-0", 6, 0, 6), 0),
+    ],
+)
+def test_positions_tell_what_was_gone_before_it_was_read(
+    reads: list[tuple[int, int | None, int, bool]], position: Position, lost: int
+) -> None:
+    ledger = owner()
+    for entries, added, length, complete in reads:
+        orders = [order()] * entries
+        batch = read(*orders, after=ledger.position("s"), added=added, length=length, complete=complete)
+        assert ledger.apply(batch, T0) == "ok"
+    assert ledger.freeze(T0).positions["s"] == position
+    assert missed(ledger) == lost
+
+
+def test_a_stream_whose_counter_fell_was_made_anew() -> None:
+    ledger = owner()
+    ledger.apply(read(order(), order(), order()), T0)
+    assert ledger.apply(read(order(), after="3-0", added=1, length=1, replid="r1"), T0) == "anew"
+    assert (ledger.position("s"), ledger.uncommitted()) == ("0-0", 3)
+    assert ledger.apply(read(order()), T0) == "ok"
+    commit = settle(ledger)
+    assert (commit.replid, commit.positions["s"]) == ("r1", Position("1-0", 1, 0, 1))
+    assert (shown(ledger), missed(ledger)) == (4, 0)
+
+
+def test_entries_without_an_event_count_as_refused_and_move_the_position() -> None:
+    ledger = owner()
+    ledger.apply(read(order(), empty=2), T0)
+    assert ledger.position("s") == "3-0"
+    settle(ledger)
+    assert ledger.aggregate.committed.total.tallies["invalid"] == {"missing_field": 2}
+
+
+def test_the_aggregator_is_replaced_where_the_state_is_somebody_elses() -> None:
+    ledger = busy()
+    before: Aggregator = ledger.aggregate
+    outcome(ledger, "another holder")
+    assert ledger.aggregate is not before

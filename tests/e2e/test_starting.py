@@ -1,0 +1,162 @@
+"""Starting with something wrong, and living without Redis: one clear line, the right exit status, no traceback."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.conftest import StartRedis
+from tests.e2e.conftest import MakeDaemon
+from tests.e2e.daemon import ROOT, Daemon
+from tests.redis_server import QUIET, RedisServer, free_port
+from tests.waiting import wait_until
+
+CHANNEL = "flash_sale:events"
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """Run `sidecar run` to its end; return the exit status and the last line on stderr."""
+    ports = ("--http", "127.0.0.1:0", "--ws", "127.0.0.1:0")
+    done = subprocess.run(
+        [sys.executable, "-m", "sidecar", "run", *ports, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr.strip().splitlines()[-1]
+
+
+def test_a_wrong_password_ends_it_with_a_line_that_names_the_setting(start_redis: StartRedis) -> None:
+    server = start_redis(*QUIET, "--requirepass", "right")
+    status, line = run("--redis-url", f"redis://:wrong@127.0.0.1:{server.port}/0")
+    assert status == 1
+    assert "redis.password" in line
+    assert "wrong@" not in line
+
+
+def test_a_port_in_use_ends_it_with_a_line_that_names_the_setting(redis_server: RedisServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, line = run("--redis-url", redis_server.url, "--http", f"127.0.0.1:{port}")
+        assert (status, "http.listen" in line, str(port) in line) == (1, True, True)
+        status, line = run("--redis-url", redis_server.url, "--ws", f"127.0.0.1:{port}")
+        assert (status, "ws.listen" in line, str(port) in line) == (1, True, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("commit_intervall: 1s", ("commit_intervall", "commit_interval", ":1")),
+        ("ws: {max_clients: -5}", ("ws.max_clients", "-5")),
+        ("lease: soon", ("lease", "5s", ":1")),
+        ("redis: {url: 'http://x'}", ("redis.url", "redis://")),
+    ],
+)
+def test_a_wrong_configuration_ends_it_with_status_2(text: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yml"
+    file.write_text(text)
+    status, line = run("--config", str(file))
+    assert status == 2
+    assert all(word in line for word in words), line
+
+
+def test_redis_away_is_waited_for_at_the_start_and_later(start_redis: StartRedis, make_daemon: MakeDaemon) -> None:
+    server = start_redis()
+    server.stop()
+    daemon = make_daemon(server.url, settings="{commit_interval: 100ms}").start(ready=False)
+    wait_until(lambda: daemon.ask("/monitoring/health")[0] == 503, 20, "health to say down")
+    assert daemon.ask("/monitoring/health")[1]["components"]["redis"]["status"] == "down"
+    assert daemon.ask("/healthz")[0] == 200
+    assert daemon.ask("/readyz")[0] == 503
+    server.start()
+    daemon.wait_ready()
+    client = redis.Redis(port=server.port)
+    client.publish(CHANNEL, '{"status":"success"}')
+    wait_until(lambda: daemon.received() == 1, 5, "an event")
+
+    server.kill()
+    wait_until(lambda: daemon.ask("/monitoring/health")[1]["status"] == "down", 5, "health to say down")
+    assert daemon.ask("/monitoring/metrics")[0] == 200
+    server.start()
+    began = time.monotonic()
+    daemon.wait_ready()
+    wait_until(lambda: daemon.ask("/monitoring/health")[1]["status"] == "ok", 5, "health to say ok")
+    assert time.monotonic() - began < 5
+    client.publish(CHANNEL, '{"status":"success"}')
+    wait_until(lambda: daemon.received() == 2, 5, "an event more: what was in memory is written again")
+    lines = [json.loads(line) for line in daemon.log.read_text().splitlines()]
+    assert [line["event"] for line in lines].count("Redis is away") == 2
+    assert [line["event"] for line in lines].count("Redis is back") == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_commits_what_was_read_within_two_seconds(
+    number: int, redis_server: RedisServer, make_daemon: MakeDaemon
+) -> None:
+    daemon = make_daemon(redis_server.url, settings="{commit_interval: 60s, lease: 180s}")
+    client = redis.Redis(port=redis_server.port)
+    _seed(client, daemon)
+    client.publish(CHANNEL, '{"status":"success"}')
+    wait_until(lambda: _has_read(daemon), 5, "the event to be read")
+    began = time.monotonic()
+    assert daemon.stop(number) == 0
+    assert time.monotonic() - began < 2
+    assert client.get("flash_sale_metrics:order_status:success") == b"1"
+    assert client.get("flash_sale_metrics:lease") is None
+
+
+def _seed(client: "redis.Redis[bytes]", daemon: Daemon) -> None:
+    """Start a daemon that commits once a minute without its first long wait for an owner that never was."""
+    client.hset("flash_sale_metrics:checkpoint", mapping={"n": 1, "own": "nobody x y", "gen": ""})
+    daemon.start()
+
+
+def _has_read(daemon: Daemon) -> bool:
+    """Tell whether anything came from a source, committed or not."""
+    return "last_event_timestamp_seconds{" in daemon.text("/metrics")
+
+
+def test_a_stop_without_redis_says_how_many_events_are_lost(start_redis: StartRedis, make_daemon: MakeDaemon) -> None:
+    server = start_redis()
+    daemon = make_daemon(server.url, settings="{commit_interval: 60s, lease: 180s}")
+    client = redis.Redis(port=server.port)
+    _seed(client, daemon)
+    client.publish(CHANNEL, '[{"status":"success"},{"status":"success"},{"status":"success"}]')
+    wait_until(lambda: _has_read(daemon), 5, "the events to be read")
+    server.kill()
+    wait_until(lambda: "source lost" in daemon.log.read_text(), 5, "the loss to be seen")
+    began = time.monotonic()
+    assert daemon.stop() == 1
+    assert time.monotonic() - began < 3
+    assert "3 events" in daemon.log.read_text()
+
+
+def test_embedded_redis_runs_and_ends_with_the_daemon(tmp_path: Path) -> None:
+    http, ws = free_port(), free_port()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "sidecar", "run", "--embedded-redis"),
+            *("--http", f"127.0.0.1:{http}", "--ws", f"127.0.0.1:{ws}"),
+        ],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    line = json.loads(process.stderr.readline())
+    port = int(line["redis"].rsplit(":", 1)[1].split("/")[0])
+    client = redis.Redis(port=port)
+    wait_until(lambda: client.pubsub_numsub(CHANNEL)[0][1] == 1, 20, "a subscriber")
+    process.terminate()
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+    with pytest.raises(redis.ConnectionError):
+        client.ping()

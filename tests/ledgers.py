@@ -1,0 +1,95 @@
+"""Ledgers, batches and answers for tests of the commit."""
+
+from itertools import count
+from random import Random
+
+import msgspec
+
+from sidecar.core.aggregate import Aggregator
+from sidecar.core.batch import Batch, StreamRead
+from sidecar.core.ledger import Answer, Commit, Ledger, Outcome
+from sidecar.core.state import Rules
+
+T0 = 1_790_000_000.0
+RULES = Rules()
+
+
+def new_ledger(holder: str = "here:1:a", streams: tuple[str, ...] = ("s",), seed: int = 0) -> Ledger:
+    """Return a ledger that stands by; its words are numbered."""
+    numbers = count(1)
+    return Ledger(
+        holder=holder,
+        streams=streams,
+        word=lambda: f"{holder[-1]}{next(numbers)}",
+        fresh=lambda: Aggregator(RULES, Random(seed)),
+    )
+
+
+def owner(holder: str = "here:1:a", streams: tuple[str, ...] = ("s",), **fields: bytes) -> Ledger:
+    """Return a ledger that took over a checkpoint: an empty one, and `fields`."""
+    ledger = new_ledger(holder, streams)
+    ledger.take_over({"n": b"1", "own": ledger.next_token().encode(), "gen": b"", **fields}, T0)
+    return ledger
+
+
+def order(latency_ms: float = 1.0, **fields: object) -> bytes:
+    """Return the payload of a successful order."""
+    return msgspec.json.encode({"status": "success", "latency_ms": latency_ms, **fields})
+
+
+def heard(*payloads: bytes, channel: str = "c", at: float = T0) -> Batch:
+    """Return a batch of pub/sub messages."""
+    return Batch(source=f"pubsub:{channel}", payloads=list(payloads), arrivals=[at] * len(payloads))
+
+
+def read(
+    *payloads: bytes,
+    after: str = "0-0",
+    last: str | None = None,
+    stream: str = "s",
+    replid: str = "r1",
+    added: int | None = -1,
+    length: int | None = None,
+    complete: bool = True,
+    exists: bool = True,
+    empty: int = 0,
+) -> Batch:
+    """Return a batch of stream entries; ids count up from `after`, and by default all that was added is there."""
+    start = int(after.split("-")[0])
+    end = start + len(payloads) + empty
+    facts = StreamRead(
+        after=after,
+        last=last or f"{end}-0",
+        replid=replid,
+        entries=len(payloads) + empty,
+        added=end if added == -1 else added,
+        length=end if length is None else length,
+        complete=complete,
+        exists=exists,
+    )
+    arrivals = [T0] * len(payloads)
+    return Batch(source=f"stream:{stream}", payloads=list(payloads), arrivals=arrivals, empty=empty, stream=facts)
+
+
+def answer(
+    outcome: Outcome, number: int = 0, token: str = "", *, generation: str = "", replid: str = "r1", stream: str = ""
+) -> Answer:
+    """Return what the script says it found."""
+    return Answer(outcome=outcome, number=number, token=token, generation=generation, replid=replid, stream=stream)
+
+
+def landed(commit: Commit) -> Answer:
+    """Return the answer to a commit that was written."""
+    return answer("OK", commit.number + 1, commit.token, generation=commit.generation)
+
+
+def settle(ledger: Ledger, now: float = T0) -> Commit:
+    """Commit what is pending, with success, and return the commit."""
+    commit = ledger.freeze(now)
+    assert ledger.resolve(commit, landed(commit), now) == "ok"
+    return commit
+
+
+def shown(ledger: Ledger) -> int:
+    """Return the successful orders that are committed."""
+    return ledger.aggregate.committed.total.tallies["orders"]["success"]
