@@ -73,7 +73,9 @@ class Link:
             "protocol": 2,  # redis-py 8.1 hands out closed connections under RESP3 (redis-py#4252)
             "retry": Retry(NoBackoff(), 0),
             "parser_class": _Parser,
-            "socket_timeout": REPLY_SECONDS,
+            # The deadlines are those of Link: redis-py's use wait_for, which can swallow a cancellation
+            # (cpython#86296), also while it connects.
+            "socket_timeout": None,
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_read_size": READ_BYTES,
             "client_name": "flash-sale-sidecar" if auth else None,
@@ -94,9 +96,6 @@ class Link:
         except (*_LOST, exceptions.RedisError, ssl.SSLError) as exc:
             await _abandon(connection)
             raise _translated(exc, f"Redis at {name}") from exc
-        # From here on the deadlines are those of Link: redis-py's use wait_for, which can swallow a cancellation
-        # (cpython#86296).
-        connection.socket_timeout = None
         return cls(connection)
 
     async def call(self, *command: Any) -> Any:

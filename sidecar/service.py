@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from sidecar import __version__, holder
-from sidecar.config import Config, diff
+from sidecar.config import Config, diff, flatten, unflatten
 from sidecar.core.aggregate import Aggregator
 from sidecar.core.ledger import Ledger
+from sidecar.core.pending import Refused
 from sidecar.core.picture import Frame, merged, picture
 from sidecar.core.snapshot import Role, Snapshot
 from sidecar.core.state import Rules, State
@@ -111,7 +112,9 @@ class Service:
         """Apply what can change while running; return the settings applied, and those that need a restart."""
         changed = diff(self._config, config)
         applied = [name for name in changed if name in RELOADABLE]
-        self._rules = rules(config, buckets_ns=self._rules.buckets_ns)
+        new = flatten(config)
+        self._config = unflatten(flatten(self._config) | {name: new[name] for name in applied})
+        self._rules = rules(self._config)
         self._ledger.aggregate.adopt(self._rules)
         return applied, [name for name in changed if name not in RELOADABLE]
 
@@ -127,6 +130,9 @@ class Service:
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
         return await self._readers.history(metric, start, end)
+
+    async def rejected(self, limit: int) -> list[Refused]:
+        return await self._readers.rejected(limit)
 
     async def clear(self) -> dict[str, Any]:
         generation = holder.word()
@@ -196,13 +202,13 @@ class Service:
         return parse(self._config.redis.url).display
 
 
-def rules(config: Config, *, buckets_ns: tuple[int, ...] | None = None) -> Rules:
-    """Return what the configuration says about counting; `buckets_ns` stay as they are stored."""
+def rules(config: Config) -> Rules:
+    """Return what the configuration says about counting."""
     return Rules(
         products=config.products,
         refusals=frozenset(config.refusals),
         currency=config.currency,
-        buckets_ns=buckets_ns or tuple(round(bound * NS_PER_SECOND) for bound in config.metrics.buckets),
+        buckets_ns=tuple(round(bound * NS_PER_SECOND) for bound in config.metrics.buckets),
         max_products=config.metrics.max_products,
         new_series_hold=config.metrics.new_series_hold,
         commit_interval=config.commit_interval,

@@ -1,5 +1,6 @@
 """Ledgers, batches and answers for tests of the commit."""
 
+from collections.abc import Mapping
 from itertools import count
 from random import Random
 
@@ -7,8 +8,9 @@ import msgspec
 
 from sidecar.core.aggregate import Aggregator
 from sidecar.core.batch import Batch, StreamRead
-from sidecar.core.ledger import Answer, Commit, Ledger, Outcome
+from sidecar.core.ledger import Answer, Commit, Ledger, Outcome, Verdict
 from sidecar.core.state import Rules
+from sidecar.store import Store
 
 T0 = 1_790_000_000.0
 RULES = Rules()
@@ -25,10 +27,10 @@ def new_ledger(holder: str = "here:1:a", streams: tuple[str, ...] = ("s",), seed
     )
 
 
-def owner(holder: str = "here:1:a", streams: tuple[str, ...] = ("s",), **fields: bytes) -> Ledger:
+def owner(fields: Mapping[str, bytes] | None = None, *, streams: tuple[str, ...] = ("s",)) -> Ledger:
     """Return a ledger that took over a checkpoint: an empty one, and `fields`."""
-    ledger = new_ledger(holder, streams)
-    ledger.take_over({"n": b"1", "own": ledger.next_token().encode(), "gen": b"", **fields}, T0)
+    ledger = new_ledger(streams=streams)
+    ledger.take_over({"n": b"1", "own": ledger.next_token().encode(), "gen": b"", **(fields or {})}, T0)
     return ledger
 
 
@@ -88,6 +90,26 @@ def settle(ledger: Ledger, now: float = T0) -> Commit:
     commit = ledger.freeze(now)
     assert ledger.resolve(commit, landed(commit), now) == "ok"
     return commit
+
+
+async def commit(ledger: Ledger, store: Store, now: float = T0) -> Verdict:
+    """Send what is pending, or in flight, to a store, and let the ledger take the answer."""
+    flight = ledger.freeze(now)
+    answer = await send(ledger, store, flight, now)
+    return ledger.resolve(flight, answer, now)
+
+
+async def send(ledger: Ledger, store: Store, flight: Commit, now: float = T0) -> Answer:
+    """Send a flight and return the answer, which the ledger does not get to know."""
+    return await store.commit(flight, ledger.fields(flight), ledger.aggregate.committed, now)
+
+
+async def take(ledger: Ledger, store: Store, *, create: bool = True, dead: str = "", now: float = T0) -> bool:
+    """Try to become the owner."""
+    taken = await store.take(ledger.holder, ledger.next_token(), dead=dead, create=create)
+    if taken.fields is not None:
+        ledger.take_over(taken.fields, now)
+    return taken.fields is not None
 
 
 def shown(ledger: Ledger) -> int:

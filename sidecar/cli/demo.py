@@ -154,7 +154,7 @@ async def _show_status(url: str) -> None:
 
 
 def status(document: dict[str, Any]) -> str:
-    """Say in one line how the sale goes."""
+    """Say in one line how the sale goes; a narrow terminal cuts its end, so what matters most comes first."""
     orders, inventory = document["orders"], document["inventory"].values()
     left = sum(max(one["stock"], 0) for one in inventory)
     gone = sum(one["stock"] <= 0 for one in inventory)
@@ -163,7 +163,7 @@ def status(document: dict[str, Any]) -> str:
         f"{count(orders['total'])} orders",
         f"p99 {milliseconds(document['latency_ms']['10s']['p99'])}",
         f"faults {share(orders['fault_rate']['10s'])}",
-        f"{count(left)} left, {gone}/{len(inventory)} sold out",
         f"complete {share(document['completeness']['ratio'])}",
+        f"{count(left)} left, {gone}/{len(inventory)} sold out",
     ]
     return "  ".join(parts)

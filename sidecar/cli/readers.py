@@ -28,6 +28,10 @@ class Reader(Protocol):
         """Return the JSON of `GET /monitoring/benchmark`."""
         ...
 
+    def rejected(self, limit: int) -> list[Document]:
+        """Return the newest refused payloads: time, source, reason, detail, payload."""
+        ...
+
     def clear(self) -> Document:
         """Clear the metrics and return the value of `cleared`."""
         ...
@@ -58,6 +62,11 @@ class HttpReader:
     def report(self) -> Document:
         """Return the JSON of `GET /monitoring/benchmark`."""
         return self._ask("GET", "/monitoring/benchmark")
+
+    def rejected(self, limit: int) -> list[Document]:
+        """Return the newest refused payloads: time, source, reason, detail, payload."""
+        found: list[Document] = self._ask("GET", f"/monitoring/rejected?limit={limit}")["rejected"]
+        return found
 
     def clear(self) -> Document:
         """Clear the metrics and return the value of `cleared`."""
@@ -121,6 +130,14 @@ class RedisReader:
         from sidecar.exposition import document
 
         return document.report(asyncio.run(stored.read(self._config)))
+
+    def rejected(self, limit: int) -> list[Document]:
+        """Return the newest refused payloads: time, source, reason, detail, payload."""
+        import msgspec
+
+        from sidecar.cli import stored
+
+        return [msgspec.to_builtins(one) for one in asyncio.run(stored.rejected(self._config, limit))]
 
     def clear(self) -> Document:
         """Clear the metrics and return the value of `cleared`."""

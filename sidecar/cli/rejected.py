@@ -1,29 +1,24 @@
 """`sidecar rejected`: the events that were refused lately, and why."""
 
-import asyncio
 import json
 from typing import Any
 
 import click
 
-from sidecar.cli.options import Where, redis_options
+from sidecar.cli.options import Where, reader_options
+from sidecar.cli.readers import reader
 from sidecar.cli.terminal import moment, plain
 
 MOST = 100
 
 
 @click.command(short_help="Show the events that were refused lately, and why.")
-@redis_options
+@reader_options
 @click.option("--limit", type=click.IntRange(1, MOST), default=20, show_default=True, help="How many, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def rejected(where: Where, limit: int, as_json: bool) -> None:
     """Show the events that were refused lately, newest first: when, where, why, and their first bytes."""
-    import msgspec
-
-    from sidecar.cli import stored
-
-    refused = asyncio.run(stored.rejected(where.config(), limit))
-    found: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in refused]
+    found = reader(where, redis_first=True).rejected(limit)
     if as_json:
         for one in found:
             click.echo(json.dumps(one, ensure_ascii=False))

@@ -4,7 +4,7 @@
 that says where it stands and how to mend it.
 """
 
-from sidecar.config.flat import diff, flatten
+from sidecar.config.flat import diff, flatten, unflatten
 from sidecar.config.loading import Loaded, load
 from sidecar.config.structs import (
     LOG_LEVELS,
@@ -34,4 +34,5 @@ __all__ = [
     "diff",
     "flatten",
     "load",
+    "unflatten",
 ]

@@ -4,6 +4,7 @@ Pending is kept apart for streams, which can be read again, and pub/sub, which c
 events come; `windows` are their committed dumps, `unsaved` those that changed since.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Literal
@@ -66,8 +67,7 @@ class Aggregator:
 
     def apply(self, batch: Batch, now: float) -> None:
         """Count a batch."""
-        kind = kind_of(batch.source)
-        pending = self._pending[kind]
+        pending = self._pending[kind_of(batch.source)]
         decoded = decode(batch.payloads, [_arrival(arrival, now) for arrival in batch.arrivals])
         room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
         self.unknown_fields.update(sorted(decoded.unknown_fields - self.unknown_fields)[:room])
@@ -257,8 +257,7 @@ class Aggregator:
     def _minute(self, merged: State, second: int) -> Minute:
         start = second - second % 60
         if start not in merged.minutes:
-            known = self.committed.minutes.get(start)
-            merged.minutes[start] = known.copy() if known else Minute()
+            merged.minutes[start] = self.committed.minutes.get(start, Minute()).copy()
         return merged.minutes[start]
 
     def _peak(self, merged: State, deltas: Iterable[State]) -> None:
@@ -275,11 +274,13 @@ class Aggregator:
         self.born.update(dict.fromkeys(fresh, now))
 
     def _miss_what_rolled_back(self, before: State) -> None:
-        tallies = self._pending["pubsub"].state.total.tallies
-        found = self.committed.total.tallies["received"]
-        for source, received in before.total.tallies["received"].items():
-            if kind_of(source) == "pubsub" and received > found[source]:
-                tallies["missed"][source] += received - found[source]
+        """Count what pub/sub had told, as received or as missed, and is not in what was found."""
+        missed = self._pending["pubsub"].state.total.tallies["missed"]
+        known, found = before.total.tallies, self.committed.total.tallies
+        for source in known["received"].keys() | known["missed"].keys():
+            lost = _published(known, source) - _published(found, source)
+            if kind_of(source) == "pubsub" and lost > 0:
+                missed[source] += lost
 
     def _relearn(self) -> None:
         self._labels = Labels(self._rules)
@@ -296,6 +297,10 @@ def kind_of(source: str) -> Kind:
 def _arrival(arrival: float, now: float) -> float:
     """Return when an entry arrived, or now if its id is no time: ids can be chosen freely."""
     return arrival if EARLIEST <= arrival <= now + AHEAD_SECONDS else now
+
+
+def _published(tallies: Mapping[str, Counter[str]], source: str) -> int:
+    return tallies["received"][source] + tallies["missed"][source] - tallies["recovered"][source]
 
 
 def _window(source: str, producer: str) -> str:

@@ -36,9 +36,9 @@ def joined(*parts: BySecond) -> BySecond:
 
 
 def forget(seconds: BySecond, oldest: float) -> None:
-    """Drop the seconds before `oldest`."""
+    """Gather the seconds before `oldest` in second 0: no history shows them, but a reading there may be the newest."""
     for second in [second for second in seconds if second < oldest]:
-        del seconds[second]
+        keep_all(seconds, {0: seconds.pop(second)})
 
 
 def added_up(readings: Iterable[Reading], since: float = -inf) -> int | None:

@@ -45,7 +45,6 @@ TALLIES = (
     "invalid",
     "ignored",
     "overflow",
-    "sequenced",
     "duplicates",
     "late",
 )

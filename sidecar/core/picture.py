@@ -264,4 +264,7 @@ def merged(states: Iterable[State], rules: Rules) -> State:
         if (unnamed := state.connections.pop("", None)) is not None:
             state.connections[f"\n{number}"] = unnamed  # two backends without a producer name are still two
         total.merge(state)
+    for minute in total.minutes.values():
+        for second, finished in minute.finished.items():
+            total.total.reach(finished, second)
     return total

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from aiohttp import web
 
+from sidecar.core.pending import REJECTED_KEPT
 from sidecar.core.snapshot import Scope, Snapshot
 from sidecar.exposition import document
 from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
@@ -24,7 +25,7 @@ STANDBY = "this instance is a standby: it reads nothing, the active one serves t
 
 
 class Endpoints:
-    """The handlers. They never wait for Redis, except those of `history`, `clear` and the fleet."""
+    """The handlers. They never wait for Redis, except those of `history`, `rejected`, `clear` and the fleet."""
 
     def __init__(self, *, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str) -> None:
         self._latest = latest
@@ -47,6 +48,7 @@ class Endpoints:
             web.get("/readyz", self.ready),
             web.get("/-/ready", self.ready),
             web.get("/monitoring/history", self.history),
+            web.get("/monitoring/rejected", self.rejected),
             web.post(CLEAR, self.clear),
             web.get("/openapi.json", self.openapi),
         ]
@@ -103,6 +105,13 @@ class Endpoints:
         if metric is not None:
             return json_response(await self._drawn(metric, query, now))
         return json_response({name: await self._drawn(name, query, now) for name in METRICS})
+
+    async def rejected(self, request: web.Request) -> web.Response:
+        """Answer with the newest refused payloads."""
+        limit = request.query.get("limit", str(REJECTED_KEPT))
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= REJECTED_KEPT):
+            raise Problem(400, "bad_request", f"limit is a number from 1 to {REJECTED_KEPT}")
+        return json_response({"rejected": await self._monitor.rejected(int(limit))})
 
     async def clear(self, request: web.Request) -> web.Response:
         """Clear the metrics and answer with what they were."""

@@ -3,8 +3,9 @@
 import asyncio
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct, UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from sidecar.core.pending import Refused
 from sidecar.core.snapshot import Role, Snapshot
 
 HealthStatus = Literal["ok", "degraded", "standby", "down"]
@@ -53,8 +54,8 @@ class Latest:
 class Monitor(Protocol):
     """What the servers ask of the daemon beside the newest Snapshot. Implemented by `service`.
 
-    All methods may be called at any time between start and stop. `history`, `clear` and `fleet` talk to Redis
-    and raise `UnavailableError` when it does not answer; `health` and `ready` never wait.
+    All methods may be called at any time between start and stop. `health` and `ready` never wait; the others talk to
+    Redis and raise `UnavailableError` when it does not answer.
     """
 
     def health(self) -> Health:
@@ -67,6 +68,10 @@ class Monitor(Protocol):
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
         """Return the values of `throughput`, `queue_length` or `active_connections` by Unix second."""
+        ...
+
+    async def rejected(self, limit: int) -> list[Refused]:
+        """Return the newest refused payloads, newest first."""
         ...
 
     async def clear(self) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from sidecar.core.events import STATUSES
+from sidecar.core.pending import REJECTED_KEPT, Refused
 from sidecar.core.snapshot import Snapshot
 from sidecar.exposition.history import METRICS
 from sidecar.exposition.latest import Health
@@ -55,6 +57,7 @@ def _paths() -> Document:
         "/readyz": {"get": ready},
         "/-/ready": {"get": ready},
         "/monitoring/history": {"get": _get("The last hour by the second", _history(), _grid(), (503,))},
+        "/monitoring/rejected": {"get": _get("The newest refused payloads", _rejected(), [_limit()], (503,))},
         "/monitoring/metrics/clear": {"post": _clear()},
         "/openapi.json": {"get": _get("This API, described", _content("OpenAPI 3.1.", JSON, {"type": "object"}))},
     }
@@ -114,8 +117,18 @@ def _grid() -> list[Document]:
     ]
 
 
+def _rejected() -> Document:
+    return _content("Newest first.", JSON, _object(rejected={"type": "array", "items": _ref("Refused")}))
+
+
+def _limit() -> Document:
+    return _query("limit", {"type": "integer", "minimum": 1, "maximum": REJECTED_KEPT}, "How many; all by default.")
+
+
 def _clear() -> Document:
-    cleared = _object(cleared=_object(orders={"type": "object", "additionalProperties": {"type": "integer"}}))
+    counts = {status: {"type": "integer"} for status in STATUSES}
+    orders = _object(**counts, total={"type": "integer"}, by_status=_object(**counts))
+    cleared = _object(cleared=_object(orders=orders))
     operation = _get("Clear everything but stream positions and sequence windows", _content("Cleared.", JSON, cleared))
     for status in (403, 503):
         operation["responses"][str(status)] = {"$ref": "#/components/responses/Error"}
@@ -152,7 +165,7 @@ def _ref(name: str) -> Document:
 
 
 def _schemas() -> Document:
-    _, schemas = msgspec.json.schema_components([Snapshot, Health], ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components([Snapshot, Health, Refused], ref_template="#/components/schemas/{name}")
     # `series` is for the exposition alone.
     del schemas["Snapshot"]["properties"]["series"]
     for name in ("Series", "ClassicHistogram", "Exemplar"):

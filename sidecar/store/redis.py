@@ -174,13 +174,14 @@ class RedisStore:
 
 
 def cleared_report(totals: bytes) -> dict[str, Any]:
-    """Read what `clear` returned: orders by status and in total, as they were."""
+    """Read what `clear` returned: the orders as they were, each status beside `by_status` and `total`."""
     try:
         orders = Totals.load(msgspec.msgpack.decode(totals)).tallies["orders"] if totals else {}
     except (msgspec.DecodeError, TypeError, ValueError) as exc:
         raise CheckpointError(f"the totals that were cleared cannot be read: {exc}") from exc
     by_status = {status: orders.get(status, 0) for status in STATUSES}
-    return {"orders": {"total": by_status["success"] + by_status["failed"], "by_status": by_status}}
+    total = by_status["success"] + by_status["failed"]
+    return {"orders": {**by_status, "total": total, "by_status": by_status}}
 
 
 def _scripts(server: dict[str, str]) -> dict[str, tuple[str, str]]:

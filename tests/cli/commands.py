@@ -132,7 +132,10 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Wait until a text was written."""
-        wait_until(lambda: text in self.seen, 15, f"{text!r} on the terminal")
+        try:
+            wait_until(lambda: text in self.seen, 15, f"{text!r} on the terminal")
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}; it showed {self.seen[-1000:]!r}") from None
 
     def type(self, line: str) -> None:
         """Type a line."""

@@ -73,7 +73,7 @@ def test_tokens_name_their_holder_and_begin_an_era_of_their_own() -> None:
 )
 def test_a_damaged_checkpoint_is_named(damage: dict[str, bytes]) -> None:
     with pytest.raises(CheckpointError):
-        owner(**damage)
+        owner(damage)
 
 
 @pytest.mark.parametrize("lacking", ["n", "own", "gen"])
@@ -140,7 +140,7 @@ def test_a_commit_writes_what_changed() -> None:
 
 
 def test_a_full_commit_writes_everything_and_the_positions_of_streams_not_configured_now() -> None:
-    ledger = owner(**{"p:elsewhere": b'["5-0",5,0,5]'})
+    ledger = owner({"p:elsewhere": b'["5-0",5,0,5]'})
     ledger.apply(heard(order(product_id="a", producer="p", seq=1)), T0)
     settle(ledger)
     ledger.resolve(ledger.freeze(T0), answer("EMPTY"), T0)
@@ -259,6 +259,15 @@ def test_another_holder_means_to_drop_everything_and_stand_by() -> None:
     assert (shown(ledger), ledger.uncommitted(), ledger.position("s")) == (0, 0, "0-0")
 
 
+def test_who_takes_over_again_starts_from_what_is_found() -> None:
+    ledger = busy()
+    outcome(ledger, "EMPTY")
+    ledger.take_over({"n": b"9", "own": b"here:1:a e r", "gen": b""}, T0)
+    assert (shown(ledger), ledger.uncommitted(), ledger.position("s")) == (0, 0, "0-0")
+    commit = ledger.freeze(T0)
+    assert (commit.number, commit.full, commit.replid) == (9, False, "")
+
+
 def test_a_cleared_state_keeps_positions_and_sequence_windows() -> None:
     ledger = owner()
     ledger.apply(read(order(producer="p", epoch="e", seq=1)), T0)
@@ -279,6 +288,19 @@ def test_a_clear_that_is_known_empties_nothing_again(name: str) -> None:
     outcome(ledger, name)
     assert shown(ledger) == 1
     assert ledger.freeze(T0).generation == "g"
+
+
+def test_a_rollback_to_before_a_clear_that_is_known_takes_its_generation_along() -> None:
+    ledger = owner()
+    outcome(ledger, "CLEARED")
+    ledger.apply(heard(order()), T0)
+    settle(ledger)
+    assert outcome(ledger, "same era") == "rolled_back"
+    assert (settle(ledger).generation, shown(ledger)) == ("", 1)
+
+
+def test_the_era_that_was_taken_over_is_ours() -> None:
+    assert outcome(owner(), "same era") == "rolled_back"
 
 
 # Rolled back to another era
@@ -391,6 +413,13 @@ def test_a_stream_that_does_not_exist_yet_will_be_ours_from_its_first_entry() ->
     ledger.apply(read(order(), last="12-0", added=3, length=1), T0)
     settle(ledger)
     assert missed(ledger) == 2
+
+
+def test_a_stream_that_vanished_keeps_its_position_until_a_commit_finds_out() -> None:
+    ledger = owner()
+    ledger.apply(read(order()), T0)
+    assert ledger.apply(read(after="1-0", exists=False, added=None, length=0), T0) == "ok"
+    assert ledger.position("s") == "1-0"
 
 
 @pytest.mark.parametrize(

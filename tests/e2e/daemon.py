@@ -1,5 +1,6 @@
 """The daemon as a process of its own, and what a client asks of it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -126,7 +127,5 @@ class ForkServer:
 
 def kill(pid: int) -> None:
     """End a process as a crash does."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from typing import Any
 
 import redis
 
@@ -16,7 +15,7 @@ class Producer(threading.Thread):
 
     def __init__(self, server: RedisServer, *, maxlen: int | None = None) -> None:
         super().__init__(daemon=True)
-        self.client: redis.Redis[Any] = redis.Redis(port=server.port)
+        self.client: redis.Redis = redis.Redis(port=server.port)
         self._maxlen = maxlen
         self._done = threading.Event()
         self.written = 0

@@ -46,7 +46,7 @@ async def test_every_reader_shows_what_was_published(
     assert daemon.stop() == 0
 
 
-def publish(client: "redis.Redis[Any]", transport: str, events: list[dict[str, Any]]) -> None:
+def publish(client: redis.Redis, transport: str, events: list[dict[str, Any]]) -> None:
     """Publish single events and small batches, as backends do."""
     pipe = client.pipeline(transaction=False)
     i = 0
@@ -148,7 +148,7 @@ def _samples(daemon: Daemon) -> dict[Any, float]:
     }
 
 
-def check_keys(client: "redis.Redis[Any]", truth: Truth) -> None:
+def check_keys(client: redis.Redis, truth: Truth) -> None:
     for status in ("success", "failed", "pending", "cancelled"):
         assert int(client.get(f"{PREFIX}order_status:{status}") or 0) == truth.by_status[status]
     for second, count in truth.per_second.items():

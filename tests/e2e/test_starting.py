@@ -113,7 +113,7 @@ def test_a_stop_commits_what_was_read_within_two_seconds(
     assert client.get("flash_sale_metrics:lease") is None
 
 
-def _seed(client: "redis.Redis[bytes]", daemon: Daemon) -> None:
+def _seed(client: redis.Redis, daemon: Daemon) -> None:
     """Start a daemon that commits once a minute without its first long wait for an owner that never was."""
     client.hset("flash_sale_metrics:checkpoint", mapping={"n": 1, "own": "nobody x y", "gen": ""})
     daemon.start()

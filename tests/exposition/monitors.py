@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from sidecar.config import HttpConfig
+from sidecar.core.pending import Refused
 from sidecar.core.snapshot import Role, Snapshot
 from sidecar.exposition.http import HttpServer
 from sidecar.exposition.latest import Component, Health, HealthStatus, Latest
@@ -48,10 +49,15 @@ class MemoryMonitor:
         self.asked.append((metric, start, end))
         return {ts: value for ts, value in self.values.get(metric, {}).items() if start <= ts <= end}
 
+    async def rejected(self, limit: int) -> list[Refused]:
+        self._fail()
+        return [Refused(1_790_000_000.0, SOURCES[0], "not_json", "no JSON", "{")][:limit]
+
     async def clear(self) -> dict[str, Any]:
         self._fail()
         self.clears += 1
-        return {"orders": {"success": 7, "failed": 2, "pending": 9, "cancelled": 0}}
+        by_status = {"success": 7, "failed": 2, "pending": 9, "cancelled": 0}
+        return {"orders": {**by_status, "total": 9, "by_status": by_status}}
 
     async def fleet(self) -> Snapshot:
         self._fail()

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -137,6 +138,14 @@ async def test_readiness_follows_the_monitor_and_names_the_role(path: str) -> No
         served.monitor.is_ready = False
         async with served.client.get(path) as response:
             assert (response.status, (await response.json())["ready"]) == (503, False)
+
+
+async def test_rejected_gives_the_newest_refused_payloads() -> None:
+    async with serving() as served:
+        answer: Any = await get_json(served.client, "/monitoring/rejected")
+        assert [(one["reason"], one["payload"]) for one in answer["rejected"]] == [("not_json", "{")]
+        status, code, message = await refusal(served.client, "/monitoring/rejected?limit=101")
+        assert (status, code, message) == (400, "bad_request", "limit is a number from 1 to 100")
 
 
 async def test_history_gives_all_three_metrics_for_an_hour_by_the_second() -> None:

@@ -83,8 +83,8 @@ async def test_a_wrong_token_reads_nothing(served: Served) -> None:
 async def test_the_admin_token_clears_and_gets_what_was_cleared(served: Served) -> None:
     async with served.client.post(CLEAR, headers=ADMIN) as response:
         assert response.status == 200
-        orders = {"success": 7, "failed": 2, "pending": 9, "cancelled": 0}
-        assert await response.json() == {"cleared": {"orders": orders}}
+        by_status = {"success": 7, "failed": 2, "pending": 9, "cancelled": 0}
+        assert await response.json() == {"cleared": {"orders": {**by_status, "total": 9, "by_status": by_status}}}
     assert served.monitor.clears == 1
 
 

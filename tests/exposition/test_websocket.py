@@ -17,12 +17,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from sidecar.config import Seconds, WsConfig
-from sidecar.core.snapshot import Queue, Role, Snapshot
+from sidecar.core.snapshot import Queue, Snapshot
 from sidecar.errors import ConfigError, SidecarError, UnavailableError
 from sidecar.exposition import document, websocket
-from sidecar.exposition.latest import Health, Latest
+from sidecar.exposition.latest import Latest
 from sidecar.exposition.websocket import WebSocketServer
 from sidecar.telemetry import Telemetry
+from tests.exposition.monitors import MemoryMonitor
 from tests.exposition.snapshots import snapshot
 from tests.waiting import eventually
 
@@ -31,29 +32,18 @@ LIMIT = 5.0
 LARGE = {f"queue-{n}": Queue(waiting=n) for n in range(5000)}
 
 
-class InMemoryMonitor:
+class FleetMonitor(MemoryMonitor):
     """A daemon without Redis; `merged` is the fleet's Snapshot, an error is raised."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.merged: Snapshot | Exception = snapshot(scope="fleet", instances=["a", "b"])
         self.may_answer = asyncio.Event()
         self.may_answer.set()
-        self.asked = 0
-
-    def health(self) -> Health:
-        return Health("ok", "active", {})
-
-    def ready(self) -> tuple[bool, Role]:
-        return True, "active"
-
-    async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
-        return {}
-
-    async def clear(self) -> dict[str, Any]:
-        return {}
+        self.reads = 0
 
     async def fleet(self) -> Snapshot:
-        self.asked += 1
+        self.reads += 1
         await self.may_answer.wait()
         if isinstance(self.merged, Exception):
             raise self.merged
@@ -66,7 +56,7 @@ class Served:
     def __init__(self, read_token: str, allowed_hosts: tuple[str, ...], config: dict[str, Any]) -> None:
         self.registry = CollectorRegistry()
         self.latest = Latest()
-        self.monitor = InMemoryMonitor()
+        self.monitor = FleetMonitor()
         self.server = WebSocketServer(
             WsConfig(**{"listen": "127.0.0.1:0", **config}),
             latest=self.latest,
@@ -429,9 +419,9 @@ async def test_the_fleet_is_read_once_per_tick_for_all_who_ask() -> None:
             await ask(client, "subscribe-metrics", {"interval_ms": 100, "scope": "fleet"})
         for _ in range(2):
             assert (await receive(one))["data"]["instances"] == (await receive(two))["data"]["instances"] == ["a", "b"]
-        assert served.monitor.asked == 1
+        assert served.monitor.reads == 1
         served.latest.publish(snapshot())
-        await eventually(lambda: served.monitor.asked == 2)
+        await eventually(lambda: served.monitor.reads == 2)
 
 
 async def test_a_fleet_that_does_not_answer_delays_no_instance_subscriber() -> None:

@@ -1,0 +1,66 @@
+"""Short ways to say: these events came, they were committed, this is shown."""
+
+import json
+from random import Random
+from typing import Any
+
+from sidecar.core.aggregate import Aggregator, Flight
+from sidecar.core.batch import Batch
+from sidecar.core.parts import Product
+from sidecar.core.picture import Frame, picture
+from sidecar.core.snapshot import Snapshot
+from sidecar.core.state import Rules, State
+
+NOW = 1_790_000_000.0  # a whole second, and the first of an even minute's last 20 s
+RULES = Rules()
+PUBSUB, STREAM = "pubsub:events", "stream:events"
+
+
+def order(status: str = "success", **fields: Any) -> dict[str, Any]:
+    return {"status": status, **fields}
+
+
+def batch(*events: Any, source: str = PUBSUB, at: float = NOW, empty: int = 0) -> Batch:
+    """Return a batch of events (bytes as they are, the rest as JSON) that arrived together."""
+    payloads = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
+    return Batch(source=source, payloads=payloads, arrivals=[at] * len(payloads), empty=empty)
+
+
+def aggregator(rules: Rules = RULES) -> Aggregator:
+    return Aggregator(rules, Random(1))
+
+
+def commit(aggregate: Aggregator, now: float = NOW) -> Flight:
+    flight = aggregate.freeze(now)
+    aggregate.land(flight, now)
+    return flight
+
+
+def committed(*events: Any, rules: Rules = RULES, at: float = NOW, source: str = PUBSUB) -> Aggregator:
+    """Return an Aggregator that counted these events and nothing else."""
+    aggregate = aggregator(rules)
+    aggregate.apply(batch(*events, at=at, source=source), at)
+    commit(aggregate, at)
+    return aggregate
+
+
+def shown(aggregate: Aggregator, now: float = NOW, rules: Rules = RULES) -> Snapshot:
+    """Return the Snapshot of what is committed, with a commit interval of half a second."""
+    return picture(aggregate.committed, rules, frame(now, born=aggregate.born, exemplars=aggregate.exemplars))
+
+
+def frame(now: float = NOW, **changes: Any) -> Frame:
+    known: dict[str, Any] = {"instance": "i", "committed_at": now, "stale": False, "uptime_s": 1.0, "settled": 0.5}
+    return Frame(now=now, **(known | changes))
+
+
+def content(state: State) -> dict[tuple[str, Any], Any]:
+    """Return every part in a form that can be compared; weights of sales only to 9 digits, as they are floats."""
+    return {(name, key): _plain(part) for name, parts in state.sections() for key, part in parts.items()}
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, Product):
+        counts, depletion, *stock = part.dump()
+        return [counts, [float(f"{number:.9g}") for number in depletion], *stock]
+    return part.dump()

@@ -1,0 +1,507 @@
+"""The Aggregator: however counting is sliced, frozen, thawed and loaded, the numbers are the same."""
+
+import json
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.core.aggregate import UNKNOWN_FIELDS_KEPT, Aggregator, kind_of
+from sidecar.core.state import HISTORY_SECONDS, OTHER, Rules, State
+from tests.core.counted import (
+    NOW,
+    PUBSUB,
+    RULES,
+    STREAM,
+    aggregator,
+    batch,
+    commit,
+    committed,
+    content,
+    order,
+    shown,
+)
+
+
+def numbered(*numbers: int, producer: str = "p", **fields: Any) -> list[dict[str, Any]]:
+    return [order(producer=producer, epoch="e", seq=number, **fields) for number in numbers]
+
+
+def heartbeat(seq: int, **fields: Any) -> dict[str, Any]:
+    return {"type": "heartbeat", "producer": "p", "epoch": "e", "seq": seq, **fields}
+
+
+# However it is sliced
+
+times = st.floats(-400, 2).map(lambda after: NOW + round(after, 3))
+events = st.lists(
+    st.one_of(
+        st.builds(
+            lambda ts, status, product, ms: order(status, product_id=product, latency_ms=ms, amount=ms, ts=ts),
+            times,
+            st.sampled_from(["success", "failed", "pending", "cancelled"]),
+            st.sampled_from("abc"),
+            st.integers(0, 10**6),
+        ),
+        # Of two readings of one moment the last one counts, which is not the same in any order.
+        st.builds(lambda ts: {"type": "inventory", "product_id": "a", "stock": int(ts * 1000), "ts": ts}, times),
+        st.builds(lambda ts: {"type": "queue", "waiting": int(ts * 1000), "ts": ts}, times),
+        st.builds(lambda ts: {"type": "connections", "active": int(ts * 1000), "ts": ts}, times),
+        st.just(b"{"),
+        st.just({"type": "x"}),
+    ),
+    max_size=30,
+)
+Step = tuple[list[Any], str, str]  # events, their source, what comes after them
+steps = st.lists(
+    st.tuples(
+        events, st.sampled_from([PUBSUB, STREAM, "pubsub:b"]), st.sampled_from(["", "commit", "thaw", "restart"])
+    ),
+    max_size=6,
+)
+
+
+def run(aggregate: Aggregator, plan: list[Step]) -> Aggregator:
+    for found, source, then in plan:
+        aggregate.apply(batch(*found, source=source), NOW)
+        if then == "commit":
+            commit(aggregate)
+        elif then == "thaw":
+            aggregate.thaw(aggregate.freeze(NOW))
+        elif then == "restart":
+            commit(aggregate)
+            fields = aggregate.fields()
+            aggregate = aggregator()
+            aggregate.load(fields, same_generation=False)
+    commit(aggregate)
+    return aggregate
+
+
+def without_gauge_history(aggregate: Aggregator) -> dict[Any, Any]:
+    """Return what is committed; in the history a second shows what was known when it was written."""
+    return {
+        key: part[:1] if key[0] == "minutes" else part
+        for key, part in content(aggregate.committed).items()
+        if key[0] != "minutes" or part[0]
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps)
+def test_commits_thaws_and_restarts_change_no_number(plan: list[Step]) -> None:
+    plain: list[Step] = [(found, source, "") for found, source, _ in plan]
+    assert without_gauge_history(run(aggregator(), plan)) == without_gauge_history(run(aggregator(), plain))
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps, st.randoms(use_true_random=False))
+def test_batches_in_any_order_give_the_same_counts(plan: list[Step], rng: Random) -> None:
+    shuffled = list(plan)
+    rng.shuffle(shuffled)
+    assert without_gauge_history(run(aggregator(), shuffled)) == without_gauge_history(run(aggregator(), plan))
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps)
+def test_everything_committed_loads_from_its_fields(plan: list[Step]) -> None:
+    aggregate = run(aggregator(), plan)
+    loaded = aggregator()
+    loaded.load(aggregate.fields(), same_generation=False)
+    assert content(loaded.committed) == content(aggregate.committed)
+    assert loaded.fields() == aggregate.fields()
+
+
+def test_a_flight_writes_every_part_it_touches_and_no_other() -> None:
+    aggregate = committed(order(product_id="a"), order(product_id="b"))
+    aggregate.apply(batch(order(product_id="b")), NOW)
+    flight = aggregate.freeze(NOW)
+    assert set(flight.merged.products) == {"b"}
+    assert flight.merged.products["b"].success == 2, "absolute, not a difference"
+
+
+def test_what_is_not_landed_is_not_shown() -> None:
+    aggregate = aggregator()
+    aggregate.apply(batch(order(), order()), NOW)
+    assert aggregate.pending_events() == 2
+    flight = aggregate.freeze(NOW)
+    assert aggregate.pending_events() == 0
+    aggregate.apply(batch(order()), NOW)
+    assert shown(aggregate).orders.total == 0
+    aggregate.land(flight, NOW)
+    assert (shown(aggregate).orders.total, aggregate.pending_events()) == (2, 1)
+    assert shown(aggregate).committed_at == aggregate.committed.total.committed_at == NOW
+
+
+def test_a_thawed_flight_comes_before_what_came_after_it() -> None:
+    aggregate = aggregator()
+    aggregate.apply(batch(order(latency_ms=1), b"1", source=STREAM), NOW)
+    flight = aggregate.freeze(NOW)
+    aggregate.apply(batch(order(latency_ms=2), b"2", source=STREAM), NOW)
+    aggregate.thaw(flight)
+    again = aggregate.freeze(NOW)
+    assert again.stream.latency.values == [1, 2]
+    assert [refused.payload for refused in again.stream.refused] == ["1", "2"]
+
+
+def test_parts_that_expired_are_removed_but_not_one_that_is_written_again() -> None:
+    aggregate = committed({"type": "connections", "producer": "a", "active": 1}, order())
+    later = NOW + 61
+    flight = aggregate.freeze(later)
+    assert ("connections", "a") in flight.removed
+    assert ("slices1", int(NOW)) in flight.removed
+    aggregate.thaw(flight)
+    aggregate.apply(batch({"type": "connections", "producer": "a", "active": 2}, at=later), later)
+    flight = commit(aggregate, later)
+    assert ("connections", "a") not in flight.removed
+    assert ("slices1", int(NOW)) in flight.removed
+    assert shown(aggregate, later).connections.active == 2
+    assert list(State.load(aggregate.fields()).slices1) == []
+
+
+def test_a_commit_that_waits_for_days_keeps_no_more_than_can_be_shown() -> None:
+    aggregate = aggregator()
+    aggregate.freeze(NOW)
+    for minute in range(0, 3 * 24 * 60, 30):
+        now = NOW + minute * 60
+        events = [order(), {"type": "queue", "waiting": 1}, {"type": "connections", "active": 1}]
+        aggregate.apply(batch(*events, at=now), now)
+    flight = aggregate.freeze(NOW + 3 * 24 * 3600)
+    assert len(flight.pubsub.state.minutes) <= 3
+    assert len(flight.pubsub.queue_seconds) <= 4
+    assert len(flight.pubsub.state.slices10) <= 1
+    assert len(flight.pubsub.state.connections) == 1
+    assert flight.merged.total.tallies["orders"]["success"] == 144
+
+
+# The history of gauges
+
+
+def history(aggregate: Aggregator, name: str) -> dict[int, int]:
+    return {s: value for m in aggregate.committed.minutes.values() for s, value in getattr(m, name).items()}
+
+
+def queue(waiting: int, ts: float, name: str = "orders") -> dict[str, Any]:
+    return {"type": "queue", "queue": name, "waiting": waiting, "ts": ts}
+
+
+def test_every_second_shows_what_was_reported_in_it_and_this_one_what_is_known() -> None:
+    aggregate = aggregator()
+    aggregate.apply(batch(queue(5, NOW - 3), queue(7, NOW - 2), queue(1, NOW - 2, "b"), source=STREAM), NOW)
+    aggregate.apply(batch(queue(6, NOW - 2.5)), NOW)
+    commit(aggregate)
+    second = int(NOW)
+    assert history(aggregate, "waiting") == {second - 3: 6, second - 2: 8, second: 8}
+    commit(aggregate, NOW + 1.2)
+    assert history(aggregate, "waiting")[second + 1] == 8
+
+
+def test_connections_of_a_second_leave_out_the_silent() -> None:
+    aggregate = committed({"type": "connections", "producer": "a", "active": 5})
+    aggregate.apply(batch({"type": "connections", "producer": "b", "active": 2}, at=NOW + 30), NOW + 30)
+    for after in (30.0, 60.0, 60.5, 90.0, 91.5):
+        commit(aggregate, NOW + after)
+    second = int(NOW)
+    assert history(aggregate, "connections") == {second: 5, second + 30: 7, second + 60: 2, second + 90: 2}
+
+
+def test_a_gauge_beyond_the_history_is_in_no_second() -> None:
+    aggregate = committed(queue(5, NOW - HISTORY_SECONDS - 1))
+    assert history(aggregate, "waiting") == {int(NOW): 5}
+
+
+def test_without_gauges_there_is_no_history_of_them() -> None:
+    aggregate = committed(order())
+    assert history(aggregate, "waiting") == history(aggregate, "connections") == {}
+
+
+# Sequence numbers
+
+
+def test_a_duplicate_counts_nowhere_else() -> None:
+    aggregate = committed(*numbered(1, 2), *numbered(2, amount=5, latency_ms=5), {**numbered(1)[0], "ts": NOW - 50})
+    found = shown(aggregate)
+    assert (found.completeness.duplicates, found.completeness.received, found.completeness.late) == (2, 2, 0)
+    assert (found.orders.total, found.orders.revenue, found.latency_ms.total.count) == (2, {}, 0)
+
+
+def test_a_refused_event_uses_up_its_number_and_its_repeat_is_a_duplicate() -> None:
+    bad = {"status": "odd", "producer": "p", "epoch": "e", "seq": 2}
+    aggregate = committed(*numbered(1), bad, bad, *numbered(3))
+    commit(aggregate, NOW + 6)
+    found = shown(aggregate).completeness
+    assert (found.received, found.invalid, found.duplicates, found.missed) == (3, 1, 1, 0)
+
+
+def test_refused_events_are_judged_in_their_place() -> None:
+    """Without an epoch a 1 after a 2 would be a restart, and the numbers before it missed."""
+    for events in ([{"seq": 1}, order(seq=2), order(seq=3)], [[{"seq": 1}, order(seq=2), order(seq=3)]]):
+        aggregate = aggregator()
+        text = json.dumps(events).replace('{"s', '{"producer": "p", "s')
+        payloads = [json.dumps(one).encode() for one in json.loads(text)]
+        aggregate.apply(batch(*payloads), NOW)
+        aggregate.apply(batch(order(producer="p", seq=4)), NOW)
+        commit(aggregate, NOW + 6)
+        found = shown(aggregate).completeness
+        assert (found.received, found.invalid, found.missed) == (4, 1, 0)
+
+
+def test_a_hole_is_missed_5_s_after_a_higher_number_or_a_heartbeat_showed_it() -> None:
+    for shows in (numbered(1, 3), [*numbered(1), heartbeat(2)]):
+        aggregate = committed(*shows)
+        commit(aggregate, NOW + 4.9)
+        assert shown(aggregate).completeness.missed == 0
+        commit(aggregate, NOW + 5)
+        commit(aggregate, NOW + 50)
+        assert shown(aggregate).completeness.missed == 1
+
+
+def test_sources_and_producers_are_counted_apart() -> None:
+    aggregate = aggregator()
+    for source in (PUBSUB, STREAM):
+        aggregate.apply(batch(*numbered(1, 2), *numbered(1, producer="q"), source=source), NOW)
+    commit(aggregate)
+    received = {key: part.received for key, part in aggregate.committed.producers.items()}
+    assert received == {f"{s}\n{p}": n for s in (PUBSUB, STREAM) for p, n in (("p", 2), ("q", 1))}
+    assert shown(aggregate).completeness.duplicates == 0
+
+
+@pytest.mark.parametrize(("events", "verdict"), [([order(seq=1)] * 2, 0), ([order(producer="p")] * 2, 0)])
+def test_without_producer_or_number_there_are_no_duplicates(events: list[Any], verdict: int) -> None:
+    found = shown(committed(*events))
+    assert (found.completeness.duplicates, found.orders.total) == (verdict, 2)
+
+
+def test_a_heartbeat_without_a_number_says_nothing() -> None:
+    aggregate = committed({"type": "heartbeat", "producer": "p"})
+    assert aggregate.windows == {}
+
+
+@pytest.mark.parametrize("bad", [{"producer": "p", "status": "odd"}, {"seq": 3, "status": "odd"}])
+def test_a_refused_event_without_producer_or_number_counts_each_time(bad: dict[str, Any]) -> None:
+    assert shown(committed(bad, bad)).completeness.invalid == 2
+
+
+def test_a_numeric_epoch_is_the_same_as_its_text() -> None:
+    first = {"status": "odd", "producer": "p", "epoch": 7, "seq": 1}
+    aggregate = committed(first, order(producer="p", epoch="7", seq=1), order(producer="p", epoch=7, seq=1))
+    assert shown(aggregate).completeness.duplicates == 2
+
+
+def test_windows_survive_a_restart() -> None:
+    aggregate = committed(*numbered(1, 2, 4), source=STREAM)
+    again = aggregator()
+    again.load(aggregate.fields(), same_generation=False)
+    again.apply(batch(*numbered(2, 3, 5), source=STREAM), NOW + 1)
+    commit(again, NOW + 6)
+    found = shown(again).completeness
+    assert (found.received, found.duplicates, found.missed) == (5, 1, 0)
+
+
+def test_a_window_that_moved_on_during_a_commit_is_written_by_the_next() -> None:
+    aggregate = aggregator()
+    aggregate.apply(batch(*numbered(1)), NOW)
+    flight = aggregate.freeze(NOW)
+    aggregate.apply(batch(*numbered(2)), NOW)
+    second = aggregate.freeze(NOW)
+    aggregate.land(flight, NOW)
+    assert list(second.windows) == list(aggregate.freeze(NOW).windows) == [f"w:{PUBSUB}\np"]
+    assert aggregate.windows == flight.windows != second.windows
+    aggregate.land(second, NOW)
+    assert aggregate.windows == second.windows
+    assert aggregate.freeze(NOW).windows == {}
+
+
+def test_the_window_of_a_producer_that_left_is_removed() -> None:
+    aggregate = committed(*numbered(1, producer="first"))
+    aggregate.apply(batch(*[numbered(1, producer=f"p{n}")[0] for n in range(1000)], at=NOW + 1), NOW + 1)
+    flight = commit(aggregate, NOW + 1)
+    assert flight.windows[f"w:{PUBSUB}\nfirst"] is None
+    assert len(aggregate.windows) == 1000
+    aggregate = aggregator()
+    aggregate.apply(batch(*[numbered(1, producer=f"p{n}")[0] for n in range(1001)]), NOW)
+    commit(aggregate)
+    assert len(aggregate.windows) == 1000
+
+
+# What was read again, rolled back, cleared
+
+
+def test_dropping_streams_keeps_pubsub_and_lets_streams_be_read_again() -> None:
+    aggregate = committed(*numbered(1), source=STREAM)
+    for source in (STREAM, PUBSUB):
+        aggregate.apply(batch(*numbered(2), order(product_id=source), source=source), NOW)
+    aggregate.drop_streams()
+    assert aggregate.pending_events() == 2
+    aggregate.apply(batch(*numbered(2), source=STREAM), NOW)
+    commit(aggregate)
+    found = shown(aggregate)
+    assert (found.orders.total, found.completeness.duplicates) == (4, 0)
+    assert set(found.orders.by_product) == {PUBSUB}
+    assert set(aggregate.windows) == {f"w:{STREAM}\np", f"w:{PUBSUB}\np"}
+
+
+@pytest.mark.parametrize(("same_generation", "missed"), [(True, 2), (False, 0)])
+def test_what_pubsub_had_committed_beyond_a_rollback_is_missed(same_generation: bool, missed: int) -> None:
+    aggregate = committed(*numbered(1), source=PUBSUB)
+    older = aggregate.fields()
+    aggregate.apply(batch(*numbered(2, 3)), NOW)
+    aggregate.apply(batch(*numbered(1), source=STREAM), NOW)
+    commit(aggregate)
+    aggregate.apply(batch(*numbered(4)), NOW)
+    aggregate.load(older, same_generation=same_generation)
+    assert aggregate.pending_events() == 1, "what is pending from pub/sub stays"
+    flight = commit(aggregate, NOW + 6)
+    found = shown(aggregate)
+    assert (found.orders.total, found.completeness.missed) == (2, missed)
+    assert list(flight.windows) == [f"w:{PUBSUB}\np"], "the windows in memory are the newer ones"
+    aggregate.apply(batch(*numbered(4)), NOW + 6)
+    commit(aggregate, NOW + 6)
+    assert shown(aggregate).completeness.duplicates == 1
+
+
+def test_a_clear_empties_counts_and_keeps_windows() -> None:
+    aggregate = aggregator()
+    aggregate.begin(NOW - 9)
+    aggregate.apply(batch(*numbered(1, product_id="a", trace_id="t", latency_ms=1)), NOW)
+    flight = aggregate.freeze(NOW)
+    aggregate.thaw(flight)
+    aggregate.clear(NOW + 1)
+    assert shown(aggregate).since == NOW + 1
+    commit(aggregate, NOW + 2)
+    found = shown(aggregate)
+    assert (found.since, found.orders.total) == (NOW + 1, 1), "what was pending is committed again"
+    aggregate.clear(NOW + 3)
+    aggregate.apply(batch(*numbered(1, 2)), NOW + 3)
+    commit(aggregate, NOW + 4)
+    found = shown(aggregate, NOW + 4)
+    assert (found.since, found.committed_at, found.orders.total) == (NOW + 3, NOW + 4, 1)
+    assert (found.completeness.duplicates, found.orders.by_product) == (1, {})
+    assert aggregate.exemplars == {}
+
+
+def test_after_a_clear_the_old_commit_time_stands_until_the_next() -> None:
+    aggregate = committed(order())
+    aggregate.clear(NOW + 1)
+    assert aggregate.committed.total.committed_at == NOW
+    assert content(aggregate.committed) == {("totals", ""): aggregate.committed.total.dump()}
+
+
+def test_counting_begins_once() -> None:
+    aggregate = aggregator()
+    aggregate.begin(NOW - 5)
+    commit(aggregate, NOW)
+    commit(aggregate, NOW + 1)
+    assert shown(aggregate).since == NOW - 5
+
+
+# Labels
+
+
+def test_series_are_held_when_first_met_not_after_a_restart_and_again_after_a_clear() -> None:
+    aggregate = committed(order(product_id="a"))
+    assert aggregate.born == {("product", "a"): NOW}
+    aggregate.apply(batch(order(product_id="a"), order(product_id="b")), NOW + 4)
+    commit(aggregate, NOW + 4)
+    assert aggregate.born == {("product", "a"): NOW, ("product", "b"): NOW + 4}
+    commit(aggregate, NOW + 5)
+    assert aggregate.born == {("product", "b"): NOW + 4}
+    aggregate.load(aggregate.fields(), same_generation=True)
+    assert aggregate.born == {}
+    commit(aggregate, NOW + 6)
+    assert aggregate.born == {}
+    aggregate.clear(NOW + 7)
+    aggregate.apply(batch(order(product_id="a")), NOW + 7)
+    commit(aggregate, NOW + 7)
+    assert aggregate.born == {("product", "a"): NOW + 7}
+
+
+def test_configured_products_are_not_held() -> None:
+    assert committed(order(product_id="a"), rules=Rules(products=("a",))).born == {}
+
+
+def test_a_changed_configuration_gives_new_products_a_place_and_keeps_the_old() -> None:
+    aggregate = committed(order(product_id="a"), rules=Rules(max_products=1))
+    aggregate.adopt(Rules(max_products=1, products=("b",), refusals=frozenset({"r"})))
+    aggregate.apply(batch(*[order("failed", product_id=p, reason="r") for p in "abc"]), NOW)
+    commit(aggregate)
+    assert set(aggregate.committed.products) == {"a", "b", OTHER}
+    assert shown(aggregate).orders.refusals == 3
+
+
+def test_producers_that_stopped_reporting_connections_make_room() -> None:
+    rules = Rules(max_producers=2)
+    aggregate = aggregator(rules)
+    for generation in range(4):
+        now = NOW + 70 * generation
+        events = [{"type": "connections", "producer": f"{generation}-{n}", "active": 5} for n in range(2)]
+        aggregate.apply(batch(*events, at=now), now)
+        commit(aggregate, now)
+        commit(aggregate, now + 61)
+        assert shown(aggregate, now).connections.active in (10, None)
+    assert aggregate.committed.total.tallies["overflow"] == {}
+
+
+def test_names_of_unknown_fields_are_kept_to_a_bound() -> None:
+    aggregate = aggregator()
+    for n in range(UNKNOWN_FIELDS_KEPT + 5):
+        aggregate.apply(batch({"status": "success", f"f{n:03}": 1}), NOW)
+    assert len(aggregate.unknown_fields) == UNKNOWN_FIELDS_KEPT
+    assert "f000" in aggregate.unknown_fields
+
+
+def test_everything_keyed_by_foreign_names_is_bounded() -> None:
+    rules = Rules(max_products=5, max_reasons=5, max_currencies=5, max_queues=5, max_types=5, max_producers=5)
+    aggregate = aggregator(rules)
+    for n in range(60):
+        fields: dict[str, Any] = {"product_id": f"p{n}", "producer": f"r{n}", "epoch": "e", "seq": 1, "ts": NOW - 1}
+        currency = f"AA{chr(65 + n % 26)}"
+        found = [
+            order(**fields, amount=1, currency=currency, order_id=str(n), latency_ms=n),
+            order("failed", **{**fields, "seq": 2}, reason=f"x{n}"),
+            {"type": f"t{n}", "producer": f"r{n}"},
+            {"type": "queue", "queue": f"q{n}", "waiting": 1},
+            {"type": "connections", "producer": f"r{n}", "active": 1},
+            {"type": "inventory", "product_id": f"p{n}", "stock": 1},
+        ]
+        aggregate.apply(batch(*found), NOW)
+        commit(aggregate)
+    committed_state = aggregate.committed
+    assert len(committed_state.products) == len(committed_state.queues) == len(committed_state.connections) == 6
+    assert len(committed_state.producers) == 6
+    assert all(len(t) <= 6 for name, t in committed_state.total.tallies.items() if name != "overflow")
+    assert len(aggregate.clocks) == 5
+    assert len(aggregate.born) <= 6 * 4
+    assert len(aggregate.exemplars) <= 4 * (len(RULES.buckets_ns) + 1)
+
+
+def test_clocks_are_measured_and_those_of_the_silent_forgotten() -> None:
+    aggregate = committed(order(producer="p", ts=NOW - 3), order(producer="q"), heartbeat(1, ts=NOW + 4, producer="h"))
+    assert {name: clock.offset_seconds for name, clock in aggregate.clocks.items()} == {"p": 3, "h": -4}
+    aggregate.freeze(NOW + 120)
+    assert aggregate.clocks == {}
+
+
+def test_entries_without_the_field_are_refused_and_received() -> None:
+    aggregate = aggregator()
+    aggregate.apply(batch(order(), source=STREAM, empty=2), NOW)
+    flight = commit(aggregate)
+    found = shown(aggregate)
+    assert (found.completeness.received, found.completeness.invalid) == (3, 2)
+    assert {(one.reason, one.source, one.time) for one in flight.stream.refused} == {("missing_field", STREAM, NOW)}
+
+
+def test_refused_payloads_are_passed_on_readably() -> None:
+    aggregate = aggregator()
+    aggregate.apply(batch(b'{"status":"\xff"}'), NOW)
+    (refused,) = commit(aggregate).pubsub.refused
+    assert refused.payload == '{"status":"\\xff"}'
+    assert refused.reason == "not_json"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("stream:a", "stream"), ("pubsub:a", "pubsub"), ("pubsub:stream:*", "pubsub")]
+)
+def test_the_kind_of_a_source_is_in_its_name(name: str, kind: str) -> None:
+    assert kind_of(name) == kind

@@ -1,0 +1,77 @@
+"""Gauges by second: each second shows what was known at its end."""
+
+import pytest
+
+from sidecar.core.gauges import BySecond, added_up, by_second, forget, joined, keep
+from sidecar.core.parts import Reading
+
+
+def readings(**values: tuple[float, int]) -> dict[str, Reading]:
+    return {name: Reading(ts, [value]) for name, (ts, value) in values.items()}
+
+
+def reported(*values: tuple[str, float, int]) -> BySecond:
+    seconds: BySecond = {}
+    for name, ts, value in values:
+        keep(seconds.setdefault(int(ts), {}), name, Reading(ts, [value]))
+    return seconds
+
+
+@pytest.mark.parametrize(
+    ("known", "came", "now", "expected"),
+    [
+        ({}, [], 100.5, {}),
+        ({"a": (90.0, 5)}, [], 100.5, {100: 5}),  # what is known is carried on
+        ({}, [("a", 98.1, 1), ("a", 98.9, 2), ("a", 99.1, 3)], 99.5, {98: 2, 99: 3}),
+        ({}, [("a", 98.9, 2), ("a", 98.1, 1)], 98.95, {98: 2}),  # the newest, not the last
+        ({}, [("a", 98.0, 1), ("b", 99.0, 2)], 101.0, {98: 1, 99: 3, 101: 3}),  # queues add up
+        ({"a": (90.0, 5)}, [("b", 99.0, 2)], 99.5, {99: 7}),
+        ({"a": (98.9, 5)}, [("a", 98.1, 2)], 100.0, {98: 5, 100: 5}),  # an older one in the same second
+        ({"a": (99.9, 5)}, [("a", 98.1, 2)], 100.0, {98: 2, 100: 5}),  # an older one counts in its own second only
+        ({"a": (99.9, 5), "b": (99.9, 7)}, [("a", 98.1, 2)], 100.0, {98: 9, 100: 12}),
+        ({}, [("a", 101.5, 9)], 100.0, {101: 9}),  # a clock that is ahead
+        ({"a": (90.0, 5)}, [("a", 101.5, 9)], 100.0, {100: 5, 101: 9}),
+    ],
+)
+def test_sums_by_second(
+    known: dict[str, tuple[float, int]], came: list[tuple[str, float, int]], now: float, expected: dict[int, int]
+) -> None:
+    assert by_second(readings(**known), reported(*came), now) == expected
+
+
+def test_the_silent_do_not_count_and_where_nobody_speaks_there_is_no_value() -> None:
+    known = readings(a=(40.0, 5), b=(50.0, 7))
+    assert by_second(known, {}, 100.0, 60.0) == {100: 12}
+    assert by_second(known, {}, 100.1, 60.0) == {100: 7}
+    assert by_second(known, {}, 110.1, 60.0) == {}
+    assert by_second({}, reported(("a", 30.0, 5), ("b", 100.0, 7)), 100.1, 60.0) == {30: 5, 100: 7}
+
+
+@pytest.mark.parametrize(("since", "total"), [(0.0, 12), (40.0, 12), (40.1, 7), (50.1, None)])
+def test_what_is_older_is_not_added_up(since: float, total: int | None) -> None:
+    assert added_up(readings(a=(40.0, 5), b=(50.0, 7)).values(), since) == total
+
+
+def test_nothing_adds_up_to_nothing_known() -> None:
+    assert added_up([]) is None
+    assert added_up(readings(a=(1.0, 0)).values()) == 0
+
+
+def test_joining_keeps_the_newer_and_leaves_the_parts_alone() -> None:
+    one, other = reported(("a", 98.1, 1), ("b", 98.2, 2)), reported(("a", 98.5, 3), ("c", 99.0, 4))
+    both = joined(one, other)
+    assert {second: {name: r.value for name, r in found.items()} for second, found in both.items()} == {
+        98: {"a": 3, "b": 2},
+        99: {"c": 4},
+    }
+    assert one[98]["a"].value == 1
+
+
+def test_of_old_seconds_only_the_newest_readings_are_kept() -> None:
+    seconds = reported(("a", 97.1, 1), ("a", 98.1, 2), ("b", 97.5, 3), ("a", 99.1, 4))
+    for _ in range(2):
+        forget(seconds, 99.0)
+        assert {second: {name: r.value for name, r in found.items()} for second, found in seconds.items()} == {
+            0: {"a": 2, "b": 3},
+            99: {"a": 4},
+        }

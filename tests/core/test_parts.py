@@ -1,0 +1,174 @@
+"""The parts of a State: merging is replaying, and what is dumped loads to the same."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core.histogram import Classic, Histogram
+from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing, Totals
+
+T0 = 1_790_000_000
+
+Add = Callable[[Any, int], None]
+
+
+def timing() -> Timing:
+    return Timing(Histogram(), Classic((1_000, 10_000)))
+
+
+def add_to_totals(part: Totals, n: int) -> None:
+    part.tallies["orders"]["success"] += n
+    part.tallies["revenue_micros"]["EUR"] += n * 10**20
+    part.reach(n, T0 + n % 7)
+    part.since = min(part.since or T0 + n, T0 + n)
+    part.committed_at = max(part.committed_at or 0, T0 + n)
+
+
+def add_to_timing(part: Timing, n: int) -> None:
+    part.histogram.update([n])
+    part.classic.update([n])
+
+
+def add_to_slice(part: Slice, n: int) -> None:
+    part.finished += n
+    part.failed += n % 3
+    part.faults += n % 2
+    part.latency.update([n])
+    part.processing.update([n * 2])
+
+
+def add_to_minute(part: Minute, n: int) -> None:
+    part.finished[T0 + n % 60] += n
+    part.waiting[T0 + n % 60] = n % 60  # a gauge: who merges writes the same or later
+    part.connections[T0 + n % 50] = n % 50
+
+
+def add_to_product(part: Product, n: int) -> None:
+    part.success += n
+    part.failed += n % 3
+    part.pending += n % 5
+    part.cancelled += n % 7
+    part.units += n * 2
+    part.depletion.sell(n, T0)
+    part.restock(n, T0 + n)
+
+
+def add_to_reading(part: Reading, n: int) -> None:
+    part.merge(Reading(T0 + n, [n, None]))
+
+
+def add_to_attendance(part: Attendance, n: int) -> None:
+    part.received += n
+    part.missed -= n % 4
+    part.duplicates += n % 5
+
+
+PARTS = [
+    pytest.param(Totals, add_to_totals, id="totals"),
+    pytest.param(timing, add_to_timing, id="timing"),
+    pytest.param(Slice, add_to_slice, id="slice"),
+    pytest.param(Minute, add_to_minute, id="minute"),
+    pytest.param(Product, add_to_product, id="product"),
+    pytest.param(lambda: Reading(0.0, []), add_to_reading, id="reading"),
+    pytest.param(Attendance, add_to_attendance, id="attendance"),
+]
+numbers = st.lists(st.integers(1, 10**6), max_size=12)
+
+
+def filled(new: Callable[[], Any], add: Add, values: list[int]) -> Any:
+    part = new()
+    for value in values:
+        add(part, value)
+    return part
+
+
+@pytest.mark.parametrize(("new", "add"), PARTS)
+@given(values=numbers, rng=st.randoms(use_true_random=False), parts=st.integers(1, 4))
+def test_merging_in_any_order_equals_replaying(
+    new: Callable[[], Part], add: Add, values: list[int], rng: Random, parts: int
+) -> None:
+    shuffled = list(values)
+    rng.shuffle(shuffled)
+    merged = new()
+    for part in range(parts):
+        merged.merge(filled(new, add, shuffled[part::parts]))
+    assert merged.dump() == filled(new, add, values).dump()
+
+
+@pytest.mark.parametrize(("new", "add"), PARTS)
+@given(values=numbers)
+def test_a_dump_survives_msgpack_and_loads_to_the_same(new: Callable[[], Part], add: Add, values: list[int]) -> None:
+    part = filled(new, add, values)
+    dumped = part.dump()
+    assert type(part).load(msgspec.msgpack.decode(msgspec.msgpack.encode(dumped))).dump() == dumped
+
+
+@pytest.mark.parametrize(("new", "add"), PARTS)
+def test_a_copy_is_equal_and_independent(new: Callable[[], Part], add: Add) -> None:
+    part = filled(new, add, [5])
+    twin = part.copy()
+    assert twin.dump() == part.dump()
+    before = msgspec.json.encode(part.dump())
+    add(twin, 6)
+    assert msgspec.json.encode(part.dump()) == before != msgspec.json.encode(twin.dump())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "best"),
+    [
+        ([], (0, None)),
+        ([(3, T0), (2, T0 + 1)], (3, T0)),
+        ([(2, T0), (3, T0 + 1)], (3, T0 + 1)),
+        ([(3, T0 + 1), (3, T0)], (3, T0)),
+        ([(3, T0), (3, T0 + 1)], (3, T0)),
+    ],
+)
+def test_the_peak_is_the_first_of_the_best_seconds(seconds: list[tuple[int, int]], best: tuple[int, Any]) -> None:
+    totals = Totals()
+    for finished, second in seconds:
+        totals.reach(finished, second)
+    assert (totals.peak, totals.peak_at) == best
+
+
+def test_an_unknown_tally_of_a_later_version_is_passed_over() -> None:
+    data = Totals().dump()
+    data[0]["of tomorrow"] = {"x": "1"}
+    assert Totals.load(data).dump() == Totals().dump()
+
+
+def test_a_revenue_beyond_64_bits_is_kept_exactly() -> None:
+    totals = Totals()
+    totals.tallies["revenue_micros"]["VND"] = 2**64 + 1
+    loaded = Totals.load(msgspec.msgpack.decode(msgspec.msgpack.encode(totals.dump())))
+    assert loaded.tallies["revenue_micros"]["VND"] == 2**64 + 1
+
+
+@pytest.mark.parametrize(("ts", "stock"), [(T0 - 1, 10), (T0, 7), (T0 + 1, 7)])
+def test_a_stock_reading_counts_unless_a_newer_one_is_known(ts: float, stock: int) -> None:
+    product = Product()
+    product.restock(10, T0)
+    product.restock(7, ts)
+    assert product.stock == stock
+
+
+@pytest.mark.parametrize(("ts", "value"), [(T0 - 1, 10), (T0, 7), (T0 + 1, 7)])
+def test_the_newest_reading_counts(ts: float, value: int) -> None:
+    reading = Reading(T0, [10])
+    reading.merge(Reading(ts, [7]))
+    assert reading.value == value
+
+
+def test_a_reading_without_its_number_adds_nothing() -> None:
+    assert Reading(T0, [None, 3]).value == 0
+
+
+def test_a_minute_is_stored_in_a_few_bytes_a_second() -> None:
+    minute = Minute()
+    minute.finished.update({T0 + second: 100 for second in range(60)})
+    assert minute.dump()[0][:5] == [T0, 0, 100, 1, 100]
+    assert len(msgspec.msgpack.encode(minute.dump())) < 60 * 3

@@ -1,0 +1,173 @@
+"""The State: merged, replaced, expired and stored part by part."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core.histogram import Classic, Histogram
+from sidecar.core.parts import Attendance, Minute, Product, Reading, Slice, Timing
+from sidecar.core.state import RINGS, State, field
+from sidecar.errors import CheckpointError
+from tests.core.counted import content
+
+T0 = 1_790_000_000
+BOUNDS = (1_000_000, 10_000_000)
+
+changes = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(1, 100)),  # label, seconds from T0, count
+    max_size=12,
+)
+Changes = list[tuple[str, int, int]]
+
+
+def counting(events: Changes) -> State:
+    state = State()
+    for label, after, count in events:
+        second = T0 + after
+        state.total.tallies["faults"][label] += count
+        state.timings.setdefault(f"latency:{label}", Timing(Histogram(), Classic(BOUNDS))).histogram.update([count])
+        for ring in RINGS.values():
+            getattr(state, ring.section).setdefault(second - second % ring.width, Slice()).finished += count
+        state.minutes.setdefault(second - second % 60, Minute()).finished[second] += count
+        state.products.setdefault(label, Product()).success += count
+        reading = state.queues.setdefault(label, Reading(0.0, []))
+        reading.merge(Reading(second + count / 1000, [count]))
+        state.connections.setdefault(label, Reading(0.0, [])).merge(Reading(second + count / 1000, [count]))
+        state.producers.setdefault(f"pubsub:x\n{label}", Attendance()).received += count
+    return state
+
+
+@given(changes, changes, changes)
+def test_merging_in_any_order_equals_replaying(one: Changes, two: Changes, three: Changes) -> None:
+    merged = counting(three)
+    merged.merge(counting(one))
+    merged.merge(counting(two))
+    assert content(merged) == content(counting(one + two + three))
+
+
+@given(changes, changes, changes)
+def test_replacing_what_deltas_change_equals_merging_them(one: Changes, two: Changes, three: Changes) -> None:
+    state, deltas = counting(one), (counting(two), counting(three))
+    before = content(state)
+    newer = state.changed_by(*deltas)
+    assert content(state) == before, "it must still be possible that the commit fails"
+    touched = {(name, key) for delta in deltas for name, parts in delta.sections() for key in parts}
+    assert set(content(newer)) == touched
+    state.replace(newer)
+    assert content(state) == content(counting(one + two + three))
+
+
+@given(changes, changes)
+def test_deltas_are_independent_of_what_they_change(one: Changes, two: Changes) -> None:
+    delta = counting(two)
+    newer = counting(one).changed_by(delta)
+    newer.merge(counting(one))
+    assert content(delta) == content(counting(two))
+
+
+def test_without_deltas_there_are_still_the_totals() -> None:
+    state = counting([("a", 1, 2)])
+    assert content(state.changed_by()) == {("totals", ""): state.total.dump()}
+
+
+@given(changes)
+def test_fields_load_to_the_same(events: Changes) -> None:
+    state = counting(events)
+    assert content(State.load(state.fields())) == content(state)
+
+
+@given(st.text())
+def test_any_label_survives_as_a_field(label: str) -> None:
+    state = State()
+    state.products[label] = Product()
+    assert list(State.load(state.fields()).products) == [label]
+
+
+def test_a_part_has_one_field_by_its_name() -> None:
+    state = counting([("a:b", 1, 2)])
+    assert set(state.fields()) >= {"c:totals:", "c:products:a:b", f"c:slices1:{T0 + 1}", "c:timings:latency:a:b"}
+    assert field("products", "a:b") == "c:products:a:b"
+
+
+def test_other_fields_of_the_checkpoint_are_passed_over() -> None:
+    assert content(State.load({"n": b"7", "w:stream:x\np": b"?", "p:x": b"1-0"})) == content(State())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("c:totals:", b""),
+        ("c:totals:", b"\xc1"),
+        ("c:totals:", msgspec.msgpack.encode([])),
+        ("c:totals:", msgspec.msgpack.encode([{"orders": {"success": "many"}}, None, None, 0, None])),
+        ("c:totals:", msgspec.msgpack.encode([{"orders": 1}, None, None, 0, None])),
+        ("c:of-tomorrow:", msgspec.msgpack.encode([])),
+        ("c:broken", msgspec.msgpack.encode([])),
+        ("c:slices1:now", State().fields()["c:totals:"]),
+        ("c:timings:x", msgspec.msgpack.encode(7)),
+        ("c:timings:x", msgspec.msgpack.encode([[1], [[1], [1]]])),
+        ("c:minutes:60", msgspec.msgpack.encode([[1, 2], [], []])),
+        ("c:producers:x", msgspec.msgpack.encode([1, 2, 3, 4])),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(name: str, value: bytes) -> None:
+    with pytest.raises(CheckpointError):
+        State.load({name: value})
+
+
+def test_a_loaded_state_goes_on_with_the_buckets_of_now() -> None:
+    state = State()
+    same, other = Timing(Histogram(), Classic(BOUNDS)), Timing(Histogram(), Classic((5,)))
+    for timing in (same, other):
+        timing.histogram.update([7])
+        timing.classic.update([7])
+    state.timings.update(same=same, other=other)
+    state.fit(BOUNDS)
+    assert same.classic.counts == [1, 0, 0]
+    assert other.classic.bounds_ns == BOUNDS
+    assert other.classic.counts == [0, 0, 0]
+    assert other.histogram.count == 1, "only the classic buckets depend on the bounds"
+
+
+@pytest.mark.parametrize("commit_interval", [0.5, 60.0])
+@pytest.mark.parametrize("name", RINGS)
+def test_a_slice_expires_when_no_window_shows_it_any_more(name: str, commit_interval: float) -> None:
+    ring = RINGS[name]
+    state = State()
+    now = T0 + 0.25
+    section = getattr(state, ring.section)
+    section.update({start: Slice() for start in range(T0 - 600, T0 + 1, ring.width)})
+    gone = {key for section_name, key in state.expired(now, commit_interval) if section_name == ring.section}
+    shown_from = int(now - commit_interval) - ring.seconds
+    assert all(start < shown_from - ring.width for start in gone), "a commit later it is still shown"
+    kept = section.keys() - gone
+    assert len(kept) <= ring.slices + commit_interval / ring.width + 5
+    assert gone
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "age", "gone"),
+    [
+        ("minutes", T0, 3659, False),  # its last second is within the hour
+        ("minutes", T0, 3661, True),
+        ("connections", "a", 60, False),
+        ("connections", "a", 60.1, True),
+        ("queues", "a", 10**6, False),
+        ("products", "a", 10**6, False),
+        ("totals", "", 10**6, False),
+    ],
+)
+def test_only_what_belongs_to_a_time_expires(section: str, key: object, age: float, gone: bool) -> None:
+    state = State()
+    state.minutes[T0] = Minute()
+    state.connections["a"] = Reading(T0, [1])
+    state.queues["a"] = Reading(T0, [1])
+    state.products["a"] = Product()
+    assert ((section, key) in state.expired(T0 + age, 0.5)) == gone
+
+
+def test_removing_forgets_what_is_named_and_passes_over_what_is_not_there() -> None:
+    state = counting([("a", 1, 2), ("b", 1, 2)])
+    state.remove([("products", "a"), ("products", "z"), ("minutes", 7)])
+    assert list(state.products) == ["b"]

@@ -1,0 +1,418 @@
+"""What every Store promises: the store in Redis and the one in memory pass the same tests."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import msgspec
+import pytest
+import redis
+
+from sidecar.core.ledger import Answer, Commit, Ledger
+from sidecar.core.state import State
+from sidecar.redis_url import parse
+from sidecar.store import Store
+from sidecar.store.memory import MemoryStore
+from sidecar.store.redis import RedisStore
+from tests.conftest import StartRedis
+from tests.ledgers import T0, commit, heard, new_ledger, order, read, send, shown, take
+
+PREFIX = "shop:"
+LEASE = 60.0
+
+
+class Ground(Protocol):
+    """A store, and the ways in which the world around it changes."""
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+
+    @property
+    def replid(self) -> str:
+        """The history that streams are read under."""
+
+    def add(self, stream: str) -> None:
+        """Append an entry with the next id `n-0` to a stream."""
+
+    def end_lease(self) -> None:
+        """Let the lease run out."""
+
+    def lose_checkpoint(self) -> None:
+        """Delete the checkpoint."""
+
+    def change_history(self) -> None:
+        """Restart or replace the server: it has another replid."""
+
+    def public(self) -> dict[str, object]:
+        """Return the public keys without the prefix: integers and lists."""
+
+
+class RealGround:
+    """The store in a real Redis."""
+
+    def __init__(self, start_redis: StartRedis) -> None:
+        server = start_redis()
+        self.client: redis.Redis = redis.Redis(port=server.port)
+        self.store = RedisStore(parse(server.url), PREFIX, lease=LEASE, keep_rejected=True)
+        self._ids = 0
+
+    async def close(self) -> None:
+        await self.store.close()
+        self.client.close()
+
+    @property
+    def replid(self) -> str:
+        return str(self.client.info("replication")["master_replid"])
+
+    def add(self, stream: str) -> None:
+        self._ids += 1
+        self.client.xadd(stream, {"e": order()}, id=f"{self._ids}-0")
+
+    def end_lease(self) -> None:
+        self.client.delete(PREFIX + "lease")
+
+    def lose_checkpoint(self) -> None:
+        self.client.delete(PREFIX + "checkpoint")
+
+    def change_history(self) -> None:
+        self.client.replicaof("127.0.0.1", 1)
+        self.client.replicaof("NO", "ONE")
+
+    def public(self) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for name in self.client.scan_iter(PREFIX + "*"):
+            key = name.decode().removeprefix(PREFIX)
+            if key not in ("checkpoint", "lease"):
+                is_list = self.client.type(name) == b"list"
+                found[key] = self.client.lrange(name, 0, -1) if is_list else int(self.client.get(name) or b"")
+        return found
+
+
+class MemoryGround:
+    """The store in memory."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._last_ids: dict[str, str] = {}
+        self.store = MemoryStore(lease=LEASE, clock=lambda: self._now, last_ids=self._last_ids)
+
+    @property
+    def replid(self) -> str:
+        return self.store.replid
+
+    def add(self, stream: str) -> None:
+        self._last_ids[stream] = f"{int(self._last_ids.get(stream, '0-0').split('-')[0]) + 1}-0"
+
+    def end_lease(self) -> None:
+        self._now += LEASE
+
+    def lose_checkpoint(self) -> None:
+        self.store.fields.clear()
+
+    def change_history(self) -> None:
+        self.store.replid = "another"
+
+    def public(self) -> dict[str, object]:
+        return dict(self.store.public)
+
+
+@pytest.fixture(params=["redis", "memory"])
+async def ground(request: pytest.FixtureRequest) -> AsyncIterator[Ground]:
+    if request.param == "memory":
+        yield MemoryGround()
+        return
+    real = RealGround(request.getfixturevalue("start_redis"))
+    yield real
+    await real.close()
+
+
+async def started(ground: Ground) -> Ledger:
+    """Return the owner of a checkpoint in which one order of a stream and one of pub/sub are committed."""
+    ledger = new_ledger()
+    assert await take(ledger, ground.store)
+    ground.add("s")
+    ledger.apply(read(order(product_id="a"), replid=ground.replid), T0)
+    ledger.apply(heard(order(product_id="b", producer="p", seq=1)), T0)
+    assert await commit(ledger, ground.store) == "ok"
+    return ledger
+
+
+# Taking over
+
+
+async def test_nothing_is_created_unasked(ground: Ground) -> None:
+    taken = await ground.store.take("me", "me e r", dead="", create=False)
+    assert (taken.fields, taken.holder) == (None, "")
+    assert await ground.store.load() == {}
+
+
+async def test_a_checkpoint_is_created_with_number_one(ground: Ground) -> None:
+    taken = await ground.store.take("me", "me e r", dead="", create=True)
+    assert taken.fields == {"n": b"1", "own": b"me e r", "gen": b""} == await ground.store.load()
+
+
+async def test_a_lease_keeps_others_away_until_it_ends(ground: Ground) -> None:
+    await ground.store.take("me", "me e r", dead="", create=True)
+    refused = await ground.store.take("you", "you e r", dead="somebody", create=True)
+    assert (refused.fields, refused.holder) == (None, "me")
+    ground.end_lease()
+    taken = await ground.store.take("you", "you e r", dead="", create=False)
+    assert taken.fields is not None
+    assert (taken.fields["n"], taken.fields["own"]) == (b"2", b"you e r")
+    assert (await ground.store.take("me", "me e r2", dead="", create=False)).holder == "you"
+
+
+@pytest.mark.parametrize(("holder", "dead"), [("me", ""), ("you", "me")])
+async def test_a_lease_does_not_stop_its_holder_or_who_knows_it_dead(ground: Ground, holder: str, dead: str) -> None:
+    await ground.store.take("me", "me e r", dead="", create=True)
+    taken = await ground.store.take(holder, f"{holder} e r2", dead=dead, create=False)
+    assert taken.fields is not None
+    assert taken.fields["own"] == f"{holder} e r2".encode()
+
+
+@pytest.mark.parametrize(("holder", "free"), [("me", True), ("you", False)])
+async def test_a_lease_is_released_by_its_holder_alone(ground: Ground, holder: str, free: bool) -> None:
+    await ground.store.take("me", "me e r", dead="", create=True)
+    await ground.store.release(holder)
+    assert ((await ground.store.take("next", "next e r", dead="", create=False)).fields is not None) is free
+
+
+async def test_a_lost_checkpoint_is_not_created_anew_while_its_owner_lives(ground: Ground) -> None:
+    await started(ground)
+    ground.lose_checkpoint()
+    assert not await take(new_ledger("there:2:b"), ground.store, create=True)
+
+
+# Committing
+
+
+async def test_a_commit_writes_counts_positions_and_its_token(ground: Ground) -> None:
+    ledger = await started(ground)
+    ledger.apply(heard(order(product_id="c")), T0)
+    flight = ledger.freeze(T0)
+    found = await send(ledger, ground.store, flight)
+    assert found == Answer(outcome="OK", number=3, token=flight.token, generation="", replid=found.replid, stream="")
+    assert found.replid == ground.replid
+    fields = await ground.store.load()
+    assert (fields["n"], fields["own"], fields["gen"]) == (b"3", flight.token.encode(), b"")
+    assert fields["p:s"] == b'["1-0",1,0,1]'
+    assert State.load(fields).total.tallies["orders"] == {"success": 3}
+    assert {"c:products:a", "c:products:b", "c:products:c", "w:pubsub:c\np"} <= fields.keys()
+
+
+async def test_a_successor_goes_on_with_what_was_committed(ground: Ground) -> None:
+    await started(ground)
+    ground.end_lease()
+    successor = new_ledger("there:2:b")
+    assert await take(successor, ground.store)
+    assert (shown(successor), successor.position("s")) == (2, "1-0")
+    assert await commit(successor, ground.store) == "ok"
+
+
+async def test_a_commit_renews_the_lease(ground: Ground) -> None:
+    ledger = await started(ground)
+    ground.end_lease()
+    await commit(ledger, ground.store)
+    assert not await take(new_ledger("there:2:b"), ground.store)
+
+
+async def test_a_commit_that_is_sent_again_is_written_once(ground: Ground) -> None:
+    ledger = await started(ground)
+    ledger.apply(heard(order(), order()), T0)
+    flight = ledger.freeze(T0)
+    await send(ledger, ground.store, flight)
+    before = await ground.store.load()
+    again = await send(ledger, ground.store, flight)
+    assert (again.outcome, again.token, again.number) == ("CONFLICT", flight.token, 3)
+    assert ledger.resolve(flight, again, T0) == "ok"
+    assert await ground.store.load() == before
+    assert await commit(ledger, ground.store) == "ok"
+    assert State.load(await ground.store.load()).total.tallies["orders"] == {"success": 4}
+
+
+async def test_fields_that_nobody_needs_are_removed(ground: Ground) -> None:
+    ledger = await started(ground)
+    ledger.apply(heard(b'{"type":"connections","active":3,"producer":"p"}'), T0)
+    await commit(ledger, ground.store)
+    assert "c:connections:p" in await ground.store.load()
+    await commit(ledger, ground.store, T0 + 100)
+    assert "c:connections:p" not in await ground.store.load()
+
+
+async def test_a_full_commit_replaces_the_checkpoint(ground: Ground) -> None:
+    ledger = await started(ground)
+    expected = await ground.store.load()
+    ground.lose_checkpoint()
+    assert await commit(ledger, ground.store) == "empty"
+    flight = ledger.freeze(T0)
+    assert await commit(ledger, ground.store) == "ok"
+    fields = await ground.store.load()
+    assert (fields.pop("n"), fields.pop("own")) == (b"1", flight.token.encode())
+    assert fields == {name: value for name, value in expected.items() if name not in ("n", "own")}
+
+
+# Refusing: before anything is written
+
+
+async def conflicted(ground: Ground) -> tuple[Ledger, Commit]:
+    ledger = await started(ground)
+    ground.end_lease()
+    await take(new_ledger("there:2:b"), ground.store)
+    return ledger, ledger.freeze(T0)
+
+
+async def number_alone(ground: Ground) -> tuple[Ledger, Commit]:
+    ledger = await started(ground)
+    return ledger, msgspec.structs.replace(ledger.freeze(T0), number=7)
+
+
+async def token_alone(ground: Ground) -> tuple[Ledger, Commit]:
+    ledger = await started(ground)
+    return ledger, msgspec.structs.replace(ledger.freeze(T0), expected="here:1:a another token")
+
+
+async def found_where_none_was_expected(ground: Ground) -> tuple[Ledger, Commit]:
+    ledger = await started(ground)
+    return ledger, msgspec.structs.replace(ledger.freeze(T0), number=0, expected="")
+
+
+async def emptied(ground: Ground) -> tuple[Ledger, Commit]:
+    ledger = await started(ground)
+    ground.lose_checkpoint()
+    return ledger, ledger.freeze(T0)
+
+
+async def emptied_and_cleared(ground: Ground) -> tuple[Ledger, Commit]:
+    ledger = await started(ground)
+    ground.lose_checkpoint()
+    await ground.store.clear("g")
+    return ledger, ledger.freeze(T0)
+
+
+async def cleared(ground: Ground) -> tuple[Ledger, Commit]:
+    ledger = await started(ground)
+    await ground.store.clear("g")
+    return ledger, ledger.freeze(T0)
+
+
+async def replaced(ground: Ground) -> tuple[Ledger, Commit]:
+    ledger = await started(ground)
+    ground.add("s")
+    ledger.apply(read(order(), after="1-0", replid=ground.replid), T0)
+    ground.change_history()
+    return ledger, ledger.freeze(T0)
+
+
+async def made_anew(ground: Ground) -> tuple[Ledger, Commit]:
+    ledger = await started(ground)
+    ledger.apply(read(order(), after="1-0", replid=ground.replid), T0)  # 2-0 was never added
+    return ledger, ledger.freeze(T0)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (conflicted, Answer(outcome="CONFLICT", number=3, token="there:2:b b1 b2", generation="", replid="")),
+        (number_alone, Answer(outcome="CONFLICT", number=2, token="here:1:a a3 a4", generation="", replid="")),
+        (token_alone, Answer(outcome="CONFLICT", number=2, token="here:1:a a3 a4", generation="", replid="")),
+        (
+            found_where_none_was_expected,
+            Answer(outcome="CONFLICT", number=2, token="here:1:a a3 a4", generation="", replid=""),
+        ),
+        (emptied, Answer(outcome="EMPTY", number=0, token="", generation="", replid="")),
+        (emptied_and_cleared, Answer(outcome="EMPTY", number=0, token="", generation="g", replid="")),
+        (cleared, Answer(outcome="CLEARED", number=2, token="here:1:a a3 a4", generation="g", replid="")),
+        (replaced, Answer(outcome="REREAD", number=2, token="here:1:a a3 a4", generation="", replid="")),
+        (made_anew, Answer(outcome="ANEW", number=2, token="here:1:a a3 a4", generation="", replid="", stream="s")),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+async def test_a_refused_commit_tells_what_was_found_and_writes_nothing(
+    ground: Ground, change: object, expected: Answer
+) -> None:
+    ledger, flight = await change(ground)  # type: ignore[operator]
+    before = await ground.store.load(), ground.public()
+    found = await send(ledger, ground.store, flight)
+    assert found == msgspec.structs.replace(expected, replid=ground.replid)
+    assert (await ground.store.load(), ground.public()) == before
+
+
+async def test_history_matters_only_while_entries_of_streams_are_uncommitted(ground: Ground) -> None:
+    ledger = await started(ground)
+    ground.change_history()
+    ledger.apply(heard(order()), T0)
+    assert await commit(ledger, ground.store) == "ok"
+
+
+async def test_a_stream_that_never_existed_stops_nobody(ground: Ground) -> None:
+    ledger = new_ledger(streams=("s", "never"))
+    await take(ledger, ground.store)
+    absent = read(stream="never", exists=False, added=None, length=0, replid=ground.replid)
+    assert ledger.apply(absent, T0) == "ok"
+    assert await commit(ledger, ground.store) == "ok"
+    assert (await ground.store.load())["p:never"] == b'["0-0",0,0,0]'
+
+
+# Clearing
+
+
+async def test_a_clear_empties_counts_and_keeps_positions_and_windows(ground: Ground) -> None:
+    ledger = await started(ground)
+    before = await ground.store.load()
+    assert await ground.store.clear("g") == before["c:totals:"]
+    fields = await ground.store.load()
+    kept = {name for name in before if not name.startswith("c:")}
+    assert fields.keys() == kept | {"cleared"}
+    assert {name: fields[name] for name in kept - {"gen"}} == {name: before[name] for name in kept - {"gen"}}
+    assert fields["gen"] == b"g"
+    assert ground.public() == {}
+    assert await commit(ledger, ground.store) == "cleared"
+
+
+async def test_the_same_clear_again_returns_the_same_and_clears_nothing(ground: Ground) -> None:
+    ledger = await started(ground)
+    first = await ground.store.clear("g")
+    await commit(ledger, ground.store)
+    ledger.apply(heard(order()), T0)
+    await commit(ledger, ground.store)
+    assert await ground.store.clear("g") == first
+    assert State.load(await ground.store.load()).total.tallies["orders"] == {"success": 1}
+    assert ground.public()["order_status:success"] == 1
+
+
+async def test_a_full_commit_after_a_clear_keeps_its_generation(ground: Ground) -> None:
+    ledger = await started(ground)
+    await ground.store.clear("g")
+    ground.lose_checkpoint()
+    await commit(ledger, ground.store)
+    assert await commit(ledger, ground.store) == "ok"
+    assert shown(ledger) == 2  # the clear is lost with the checkpoint: nobody knows of it
+    assert (await ground.store.load())["gen"] == b""
+
+
+async def test_nothing_can_be_cleared_too(ground: Ground) -> None:
+    assert await ground.store.clear("g") == b""
+    assert not await take(new_ledger(), ground.store, create=False)
+    ledger = new_ledger()
+    assert await take(ledger, ground.store)
+    assert ledger.generation == "g"
+
+
+# Public keys
+
+
+async def test_the_public_keys_follow_the_commits(ground: Ground) -> None:
+    ledger = new_ledger()
+    await take(ledger, ground.store)
+    ledger.apply(heard(order(5, processing_ms=2.5), order(6), b"?"), T0)
+    await commit(ledger, ground.store)
+    ledger.apply(heard(order(7), b'{"type":"inventory","product_id":"a","stock":9}'), T0)
+    await commit(ledger, ground.store)
+    public = ground.public()
+    assert public["order_latency"] == [b"7", b"6", b"5"]
+    assert public["processing_time"] == [b"2.5"]
+    assert (public["order_status:success"], public["order_status:failed"]) == (3, 0)
+    assert (public["inventory:a"], public[f"throughput:{T0:.0f}"]) == (9, 3)
+    refused = public["rejected"]
+    assert isinstance(refused, list)
+    assert [msgspec.json.decode(entry)["reason"] for entry in refused] == ["not_json"]
