@@ -13,10 +13,11 @@ import structlog
 from msgspec import Struct
 
 from sidecar.config import Config
-from sidecar.core.aggregate import kind_of
+from sidecar.core.aggregate import Flight, kind_of
 from sidecar.core.ledger import Ledger, Verdict
 from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
 from sidecar.holder import Candidacy
+from sidecar.logs import RateLimit
 from sidecar.sources import Source
 from sidecar.store import Store
 from sidecar.telemetry import Telemetry
@@ -74,6 +75,7 @@ class Pipeline:
         self._lease = config.lease
         self._candidacy = Candidacy(patience=2 * config.commit_interval, lease=config.lease)
         self._met_redis = False
+        self._refusals = RateLimit()
         self._telemetry = telemetry
         self._publish = publish
         self._clock = clock
@@ -220,6 +222,7 @@ class Pipeline:
         self._telemetry.commits.labels(_OUTCOMES[verdict]).inc()
         if verdict == "ok":
             self._telemetry.last_commit.set(now)
+            self._tell_refused(commit.flight)
         else:
             self._log.warning("commit", outcome=verdict, detail=_EXPLAINED[verdict])
         if verdict == "anew":
@@ -228,6 +231,15 @@ class Pipeline:
             for source in self._sources:
                 source.ask_again()
         return verdict
+
+    def _tell_refused(self, flight: Flight) -> None:
+        """Log refused events, at most one of a reason in a while; `sidecar rejected` has the newest hundred."""
+        for part in (flight.stream, flight.pubsub):
+            for one in part.refused:
+                if (suppressed := self._refusals.allow(one.reason, one.time)) is not None:
+                    self._log.warning(
+                        "event refused", reason=one.reason, detail=one.detail, source=one.source, suppressed=suppressed
+                    )
 
     def _commit_failed(self, exc: SidecarError) -> None:
         self._telemetry.commits.labels("failed").inc()

@@ -45,6 +45,7 @@ def run(
         raise ConfigError("--embedded-redis starts a Redis of its own: leave out --redis-url")
     flags = {"redis.url": redis_url, "redis.prefix": prefix, "http.listen": http, "ws.listen": ws, "instance": instance}
     settings = Settings(flags, config_file)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before the handler stands must not end the process
     settings.load()  # what is wrong is said before anything starts
     run_to_end(_run(settings, embedded_redis))
 
