@@ -1,6 +1,7 @@
 """`sidecar demo`: everything at once on one machine, with nothing to set up: daemon, private Redis, a made-up sale."""
 
 import asyncio
+import os
 import shutil
 import socket
 import sys
@@ -28,18 +29,18 @@ CLEAR_LINE = "\r\x1b[K"
 BANNER = """
 A made-up sale of {duration:.0f} seconds, again and again, counted by the sidecar on a private Redis.
 
-  Live page    {http}/
+  HTTP         {http}/
   WebSocket    {ws}
   Redis        {redis}
 
 Try in another terminal:
 
-  sidecar top{url_flag}
+  {sidecar} top{url_flag}
   curl -s {http}/monitoring/metrics
   curl -s {http}/metrics | grep orders_total
   redis-cli -p {port} GET flash_sale_metrics:order_status:success
   redis-cli -p {port} PUBLISH flash_sale:events '{{"status":"success","product_id":"mine"}}'
-  python -m websockets {ws}    and type  {{"event":"subscribe-metrics"}}
+  {python} -m websockets {ws}    and type  {{"event":"subscribe-metrics"}}
 
 Ctrl-C ends all of it.
 """
@@ -135,9 +136,12 @@ async def _sell(config: "Config", rate: float, duration: float) -> None:
 def _greet(service: "Service", redis_url: str, port: int, duration: float) -> None:
     http = service.http_url.rstrip("/")
     url_flag = "" if http == f"http://{HTTP}" else f" --url {http}"
-    click.echo(
-        BANNER.format(duration=duration, http=http, ws=service.ws_url, redis=redis_url, port=port, url_flag=url_flag)
+    python = os.path.relpath(sys.executable) if sys.executable.startswith(os.getcwd() + os.sep) else sys.executable
+    text = BANNER.format(
+        **{"duration": duration, "http": http, "ws": service.ws_url, "redis": redis_url, "port": port},
+        **{"url_flag": url_flag, "python": python, "sidecar": f"{python} -m sidecar"},
     )
+    click.echo(text)
 
 
 async def _show_status(url: str) -> None:

@@ -44,7 +44,7 @@ def is_over(url: str) -> bool:
 
 def test_it_sells_one_sale_after_the_other_and_ctrl_c_ends_everything_in_two_seconds() -> None:
     with running("demo", *ANY_PORTS, "--duration", "1", "--rate", "20") as demo:
-        url = wait_until(lambda: address(demo.out, "Live page"), 10, "the address").rstrip("/")
+        url = wait_until(lambda: address(demo.out, "HTTP"), 10, "the address").rstrip("/")
         redis_url = address(demo.out, "Redis")
         wait_until(lambda: sold(url) > 10 and is_over(url), 10, "the end of the first sale")
         first = sold(url)
@@ -61,7 +61,7 @@ def test_it_sells_one_sale_after_the_other_and_ctrl_c_ends_everything_in_two_sec
 
 def test_the_printed_lines_work_with_what_runs() -> None:
     with running("demo", *ANY_PORTS, "--duration", "1") as demo:
-        url = wait_until(lambda: address(demo.out, "Live page"), 10, "the address").rstrip("/")
+        url = wait_until(lambda: address(demo.out, "HTTP"), 10, "the address").rstrip("/")
         port = re.search(r"redis-cli -p (\d+) GET (\S+)", "".join(demo.out))
         assert port
         assert f"redis://127.0.0.1:{port[1]}/0" == address(demo.out, "Redis")
@@ -69,7 +69,7 @@ def test_the_printed_lines_work_with_what_runs() -> None:
         with socket.create_connection(("127.0.0.1", int(port[1])), timeout=2) as redis:
             redis.sendall(f"GET {port[2]}\r\n".encode())
             assert re.match(rb"\$\d+\r\n\d+\r\n", redis.recv(100))
-        assert f"sidecar top --url {url}\n" in "".join(demo.out)
+        assert f"-m sidecar top --url {url}\n" in "".join(demo.out)
         assert demo.end() == 0
 
 
@@ -79,7 +79,7 @@ def test_a_port_in_use_is_replaced_and_said() -> None:
             taken.bind(("127.0.0.1", 9850))
             taken.listen()
         with running("demo") as demo:
-            wait_until(lambda: address(demo.out, "Live page"), 10, "the address")
+            wait_until(lambda: address(demo.out, "HTTP"), 10, "the address")
             assert any("Port 9850 is in use: taking" in line for line in demo.err)
             assert demo.end() == 0
 
