@@ -91,7 +91,7 @@ class Link:
                 connection = Connection(**options)
         name = where.get("path") or join_host_port(where["host"], where["port"])
         try:
-            async with asyncio.timeout(2 * REPLY_SECONDS):
+            async with asyncio.timeout(REPLY_SECONDS):
                 await connection.connect()
         except (*_LOST, exceptions.RedisError, ssl.SSLError) as exc:
             await _abandon(connection)

@@ -64,7 +64,10 @@ class Count:
         self._by_type.get(event.type, self._ignored)(event, ts)
 
     def finish(self, now: float) -> None:
-        """Fold the seconds into totals, history and windows; call once, after the last `add`."""
+        """Fold the seconds into totals, history and windows; call once, after the last `add`.
+
+        Windows that are over already are left to `Pending.forget`.
+        """
         for second, cell in self._seconds.items():
             self._fold(second, cell, now)
 
@@ -174,9 +177,7 @@ class Count:
         if second >= now - HISTORY_SECONDS:
             self._state.minutes.setdefault(second - second % 60, Minute()).finished[second] += cell.finished
         for ring in RINGS.values():
-            start = second - second % ring.width
-            if start >= ring.oldest(now, self._rules.commit_interval):
-                getattr(self._state, ring.section).setdefault(start, Slice()).merge(whole)
+            getattr(self._state, ring.section).setdefault(second - second % ring.width, Slice()).merge(whole)
 
     def _time(self, duration: str, values_by_status: dict[str, list[int]], whole: Histogram) -> None:
         for status, values in values_by_status.items():

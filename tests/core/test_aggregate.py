@@ -342,6 +342,23 @@ def test_dropping_streams_keeps_pubsub_and_lets_streams_be_read_again() -> None:
     assert set(aggregate.windows) == {f"w:{STREAM}\np", f"w:{PUBSUB}\np"}
 
 
+def test_what_is_dropped_gives_its_places_back() -> None:
+    aggregate = aggregator(Rules(max_products=1))
+    aggregate.apply(batch(order(product_id="a"), source=STREAM), NOW)
+    aggregate.drop_streams()
+    aggregate.apply(batch(order(product_id="b")), NOW)
+    assert set(aggregate.freeze(NOW).merged.products) == {"b"}
+
+
+def test_a_checkpoint_with_other_buckets_goes_on_with_ours() -> None:
+    aggregate = aggregator(Rules(buckets_ns=(2_000_000,)))
+    aggregate.load(committed(order(latency_ms=1)).fields(), same_generation=False)
+    aggregate.apply(batch(order(latency_ms=1), order(latency_ms=5)), NOW)
+    commit(aggregate)
+    timing = aggregate.committed.timings["latency:success"]
+    assert (timing.classic.counts, timing.histogram.count) == ([1, 1], 3)
+
+
 @pytest.mark.parametrize(("same_generation", "missed"), [(True, 2), (False, 0)])
 def test_what_pubsub_had_committed_beyond_a_rollback_is_missed(same_generation: bool, missed: int) -> None:
     aggregate = committed(*numbered(1), source=PUBSUB)

@@ -197,6 +197,10 @@ def test_an_order_becomes_the_exemplar_of_its_bucket(fields: dict[str, str], lab
     assert snapshot.series.latency["failed"].exemplars == {}
 
 
+def test_a_duration_equal_to_a_bound_is_the_exemplar_of_the_bucket_below_it() -> None:
+    assert list(committed(order(latency_ms=1, order_id="o")).exemplars) == [("latency", "success", 0)]
+
+
 def test_the_newest_snapshot_of_each_queue_counts() -> None:
     events = [
         {"type": "queue", "waiting": 5, "ts": NOW - 1},

@@ -55,6 +55,13 @@ def test_what_is_counted_keeps_its_place_whatever_the_limits_are_now(kind: str) 
     assert labels.admit(kind, "d") == OTHER
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_takes_no_place_when_it_is_loaded(kind: str) -> None:
+    labels = Labels(Rules(max_products=1, max_reasons=1, max_currencies=1, max_queues=1, max_types=1, max_producers=1))
+    labels.learn(everything(OTHER))
+    assert [labels.admit(kind, value) for value in "ab"] == ["a", OTHER]
+
+
 def test_refusals_are_reasons_too() -> None:
     labels = Labels(Rules(max_reasons=0))
     state = State()

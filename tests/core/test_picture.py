@@ -276,6 +276,9 @@ def test_a_fleet_adds_up_and_shows_the_newest_stock() -> None:
     assert snapshot.orders.by_product["p"].success == snapshot.orders.by_product["p"].failed == 1
     assert snapshot.inventory["p"].stock == 5
     assert (snapshot.latency_ms.total.count, snapshot.latency_ms.total.max) == (2, 7)
+    assert snapshot.series
+    assert sum(snapshot.series.latency["success"].counts) == 1
+    assert snapshot.series.latency["failed"].counts == (0,) * (len(RULES.buckets_ns) + 1), "counted with other bounds"
     assert snapshot.connections.active == 8, "two backends without a name are two"
     assert snapshot.orders.per_second.peak == 4
     assert snapshot.completeness.received == 9

@@ -128,11 +128,13 @@ def check_prometheus(daemon: Daemon, truth: Truth) -> None:
 
 def _settled(daemon: Daemon, truth: Truth) -> dict[Any, float]:
     """Return the samples once new series are no longer held at 0."""
-    name = next(iter(truth.products))
 
     def shown() -> dict[Any, float] | None:
         samples = _samples(daemon)
-        return samples if samples["flash_sale_units_sold_total", ("product_id", name)] else None
+        units = sum(value for (name, *_), value in samples.items() if name == "flash_sale_units_sold_total")
+        failures = sum(value for (name, *_), value in samples.items() if name == "flash_sale_order_failures_total")
+        sold = sum(product["units"] for product in truth.products.values())
+        return samples if (units, failures) == (sold, truth.by_status["failed"]) else None
 
     found = wait_until(shown, 15, "the new series to be shown")
     assert found is not None

@@ -1,0 +1,290 @@
+"""Pub/sub against a real Redis: nothing that arrived is lost, and a silent connection is told from a dead one."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import redis
+
+from sidecar.core.batch import Batch
+from sidecar.errors import AccessError, RefusedError, UnavailableError
+from sidecar.redis_url import parse
+from sidecar.sources import pubsub
+from sidecar.sources.pubsub import MESSAGES_A_BATCH, PubSubSource
+from tests.conftest import StartRedis
+from tests.redis_server import RedisServer
+
+OpenSource = Callable[..., PubSubSource]
+
+
+@pytest.fixture
+async def source_of() -> AsyncIterator[OpenSource]:
+    """Make sources on a server or URL; they end with the test."""
+    sources: list[PubSubSource] = []
+
+    def make(where: RedisServer | str, channel: str = "c") -> PubSubSource:
+        sources.append(PubSubSource(channel, parse(where if isinstance(where, str) else where.url)))
+        return sources[-1]
+
+    yield make
+    for source in sources:
+        await source.close()
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+    with redis.Redis(port=redis_server.port) as client:
+        yield client
+
+
+async def messages(source: PubSubSource, count: int) -> list[bytes]:
+    """Read so many messages."""
+    found: list[bytes] = []
+    async with asyncio.timeout(5):
+        while len(found) < count:
+            if (batch := await source.read()) is not None:
+                found += batch.payloads
+    return found
+
+
+async def test_a_channel_is_heard(redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    client.publish("another", "x")
+    client.publish("c", "one")
+    began = time.time()
+    batch = await source.read()
+    assert isinstance(batch, Batch)
+    assert (source.name, batch.source, batch.payloads, batch.stream) == ("pubsub:c", "pubsub:c", [b"one"], None)
+    assert began - 1 < batch.arrivals[0] <= time.time()
+
+
+async def test_a_pattern_hears_all_that_match(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server, "shop:*")
+    await source.connect()
+    client.publish("shop:a", "one")
+    client.publish("other", "no")
+    client.publish("shop:b", "two")
+    assert await messages(source, 2) == [b"one", b"two"]
+
+
+async def test_payloads_come_as_they_are(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    sent = [bytes(range(256)), b"", b"\r\n*1\r\n", "Größe".encode(), b"x" * 2_000_000]
+    for payload in sent:
+        client.publish("c", payload)
+    assert await messages(source, len(sent)) == sent
+
+
+async def test_many_messages_come_in_one_batch_of_bounded_size(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    with client.pipeline(transaction=False) as pipeline:
+        for number in range(3 * MESSAGES_A_BATCH):
+            pipeline.publish("c", number)
+        pipeline.execute()
+    sizes, found = [], []
+    while len(found) < 3 * MESSAGES_A_BATCH:
+        batch = await source.read()
+        assert batch is not None
+        sizes.append(len(batch.payloads))
+        found += batch.payloads
+    assert found == [b"%d" % number for number in range(3 * MESSAGES_A_BATCH)]
+    assert max(sizes) == MESSAGES_A_BATCH
+    assert len(sizes) < 30
+
+
+async def test_silence_is_asked_with_a_ping(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pubsub, "PING_SECONDS", 0.01)
+    source = source_of(redis_server)
+    await source.connect()
+    for _ in range(10):
+        assert await source.read() is None
+    assert client.info("commandstats")["cmdstat_ping"]["calls"] >= 5
+    client.publish("c", "still here")
+    assert await messages(source, 1) == [b"still here"]
+
+
+async def test_a_frozen_redis_is_noticed_within_four_seconds(redis_server: RedisServer, source_of: OpenSource) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    redis_server.freeze()
+    began = time.monotonic()
+    with pytest.raises(UnavailableError, match="PONG"):
+        await messages(source, 1)
+    assert time.monotonic() - began < 4
+
+
+async def test_a_killed_redis_is_noticed_at_once(redis_server: RedisServer, source_of: OpenSource) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    reading = asyncio.create_task(source.read())
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    redis_server.kill()
+    with pytest.raises(UnavailableError):
+        await reading
+    assert time.monotonic() - began < 1
+    with pytest.raises(UnavailableError):
+        await source.read()
+    with pytest.raises(UnavailableError):
+        await source.connect()
+
+
+async def test_it_subscribes_again_where_redis_is_back(redis_server: RedisServer, source_of: OpenSource) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    redis_server.kill()
+    with pytest.raises(UnavailableError):
+        await messages(source, 1)
+    redis_server.start()
+    await source.connect()
+    with redis.Redis(port=redis_server.port) as client:
+        assert client.publish("c", "back") == 1
+    assert await messages(source, 1) == [b"back"]
+
+
+async def test_what_came_before_redis_died_is_read_first(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    for number in range(100):
+        client.publish("c", number)
+    redis_server.kill()
+    assert await messages(source, 100) == [b"%d" % number for number in range(100)]
+    with pytest.raises(UnavailableError):
+        await source.read()
+
+
+async def test_without_a_connection_there_is_nothing_to_read(redis_server: RedisServer, source_of: OpenSource) -> None:
+    source = source_of(redis_server)
+    with pytest.raises(UnavailableError):
+        await source.read()
+    assert await source.leftover() is None
+    source.ask_again()
+
+
+@pytest.mark.parametrize("right", ["subscribe", "ping"])
+async def test_a_missing_right_is_an_error_and_no_crash(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource, monkeypatch: pytest.MonkeyPatch, right: str
+) -> None:
+    monkeypatch.setattr(pubsub, "PING_SECONDS", 0.01)
+    commands = ["+client|setname", "+subscribe", "+ping"]
+    commands.remove(f"+{right}")
+    client.acl_setuser("u", enabled=True, nopass=True, keys=["*"], channels=["*"], commands=commands)
+    source = source_of(f"redis://u:any@127.0.0.1:{redis_server.port}/0")
+    with pytest.raises(AccessError if right == "subscribe" else RefusedError, match="permission"):
+        await source.connect()
+        await messages(source, 1)
+
+
+async def test_a_message_beside_an_error_is_kept(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    assert source._link is not None
+    await source._link.send("GET", "not while subscribed")
+    client.publish("c", "one")
+    await source._link.send("GET", "not while subscribed")
+    assert await messages(source, 1) == [b"one"]
+
+
+# Stopping
+
+
+async def test_a_cancelled_read_loses_nothing(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    found: list[bytes] = []
+    for number in range(300):
+        client.publish("c", number)
+        task = asyncio.create_task(source.read())
+        for _ in range(number % 6):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            batch = await task
+            found += batch.payloads if batch else []
+    while len(found) < 300:
+        batch = await source.leftover()
+        found += batch.payloads if batch else []
+    assert found == [b"%d" % number for number in range(300)]
+
+
+async def test_what_has_arrived_and_was_not_read_is_left_over(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    with client.pipeline(transaction=False) as pipeline:
+        for number in range(3 * MESSAGES_A_BATCH):
+            pipeline.publish("c", number)
+        pipeline.execute()
+    batch = await source.read()
+    assert batch is not None
+    found = batch.payloads
+    reading = asyncio.create_task(source.read())
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    while (batch := await source.leftover()) is not None:
+        found += batch.payloads
+    assert found[: len(found)] == [b"%d" % number for number in range(len(found))]
+    assert len(found) > MESSAGES_A_BATCH
+
+
+async def test_what_arrived_in_a_turn_of_the_loop_in_which_the_read_was_cancelled_is_left_over(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    reading = asyncio.create_task(source.read())
+    await asyncio.sleep(0)
+    client.publish("c", "one")
+    assert source._link is not None
+    buffer = source._link._connection._reader._buffer
+    while not buffer:  # in the hands of asyncio, which has not woken the reader yet
+        await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    batch = await source.leftover()
+    assert batch is not None
+    assert batch.payloads == [b"one"]
+    assert await source.leftover() is None
+
+
+async def test_what_is_left_over_is_returned_though_redis_died(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    client.publish("c", "one")
+    redis_server.kill()
+    found: list[bytes] = []
+    async with asyncio.timeout(5):
+        while not found:
+            batch = await source.leftover()
+            found += batch.payloads if batch else []
+    assert found == [b"one"]
+
+
+async def test_a_password_is_asked_for(start_redis: StartRedis, source_of: OpenSource) -> None:
+    server = start_redis("--requirepass", "secret")
+    with pytest.raises(AccessError):
+        await source_of(server).connect()
+    await source_of(f"redis://:secret@127.0.0.1:{server.port}/0").connect()

@@ -1,0 +1,318 @@
+"""One connection: every way to Redis, every way to lose it, and no reply that goes astray."""
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from sidecar.connection import Link, parse_info
+from sidecar.errors import AccessError, RefusedError, UnavailableError
+from sidecar.redis_url import parse
+from tests.conftest import StartRedis
+from tests.redis_server import RedisServer, free_port
+from tests.waiting import eventually
+
+OpenLink = Callable[..., Awaitable[Link]]
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[OpenLink]:
+    """Open links to a server or URL; they end with the test."""
+    links: list[Link] = []
+
+    async def make(where: RedisServer | str, **options: str) -> Link:
+        links.append(await Link.open(parse(where if isinstance(where, str) else where.url), **options))
+        return links[-1]
+
+    yield make
+    for link in links:
+        await link.close()
+
+
+# Ways to Redis
+
+
+async def test_a_call_returns_bytes_numbers_lists_and_nothing(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    assert await link.call("SET", "k", b"\x00\xff") == b"OK"
+    assert await link.call("GET", "k") == b"\x00\xff"
+    assert await link.call("GET", "none") is None
+    assert await link.call("INCR", "n") == 1
+    assert await link.call("MGET", "k", "none") == [b"\x00\xff", None]
+
+
+async def test_a_unix_socket_is_reached(start_redis: StartRedis, connect: OpenLink, tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    start_redis("--unixsocket", str(path), "--requirepass", "secret")
+    link = await connect(f"unix://:secret@{path}?db=2")
+    await link.call("SET", "k", "v")
+    assert b"db=2" in await link.call("CLIENT", "INFO")
+
+
+async def test_a_password_lets_in(start_redis: StartRedis, connect: OpenLink) -> None:
+    server = start_redis("--requirepass", "p@ss/word")
+    link = await connect(f"redis://:p%40ss%2Fword@127.0.0.1:{server.port}/0")
+    assert await link.call("PING") == b"PONG"
+
+
+@pytest.mark.parametrize("credentials", ["", ":wrong@"])
+async def test_a_wrong_password_is_an_access_error_that_does_not_tell_it(
+    start_redis: StartRedis, connect: OpenLink, credentials: str
+) -> None:
+    server = start_redis("--requirepass", "secret")
+    with pytest.raises(AccessError) as refused:
+        await connect(f"redis://{credentials}127.0.0.1:{server.port}/0")
+    assert "wrong" not in str(refused.value).replace("WRONGPASS", "")
+
+
+@pytest.fixture
+def tls_server(start_redis: StartRedis, tmp_path: Path) -> tuple[int, Path]:
+    """Return port and CA of a server with a certificate for 127.0.0.1 of a CA made for this test."""
+    for command in (
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 1 -subj /CN=test-ca",
+        "openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost",
+        "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 1 "
+        "-extfile names.cnf",
+    ):
+        (tmp_path / "names.cnf").write_text("subjectAltName=IP:127.0.0.1")
+        subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    port = free_port()
+    files = ("--tls-cert-file", tmp_path / "server.pem", "--tls-key-file", tmp_path / "server.key")
+    more = ("--tls-ca-cert-file", tmp_path / "ca.pem", "--tls-auth-clients", "no", "--tls-port", port)
+    start_redis(*map(str, (*files, *more)))
+    return port, tmp_path / "ca.pem"
+
+
+@pytest.mark.needs("openssl")
+async def test_tls_with_a_ca_of_ones_own(tls_server: tuple[int, Path], connect: OpenLink) -> None:
+    port, ca_file = tls_server
+    link = await connect(f"rediss://127.0.0.1:{port}/0", ca_file=str(ca_file))
+    assert await link.call("PING") == b"PONG"
+
+
+@pytest.mark.needs("openssl")
+async def test_a_certificate_nobody_vouches_for_is_refused(tls_server: tuple[int, Path], connect: OpenLink) -> None:
+    port, _ = tls_server
+    with pytest.raises(UnavailableError, match="(?i)certificate"):
+        await connect(f"rediss://127.0.0.1:{port}/0")
+
+
+# Losing Redis
+
+
+async def test_nobody_there_is_unavailable(connect: OpenLink) -> None:
+    with pytest.raises(UnavailableError, match="127.0.0.1"):
+        await connect(f"redis://127.0.0.1:{free_port()}/0")
+
+
+async def test_a_server_that_says_nothing_is_given_up(redis_server: RedisServer, connect: OpenLink) -> None:
+    redis_server.freeze()
+    began = time.monotonic()
+    with pytest.raises(UnavailableError):
+        await connect(redis_server)
+    assert time.monotonic() - began < 4
+
+
+async def test_a_call_into_a_frozen_server_is_given_up(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    redis_server.freeze()
+    began = time.monotonic()
+    with pytest.raises(UnavailableError):
+        await link.call("PING")
+    assert time.monotonic() - began < 4
+    assert link.closed
+
+
+async def test_a_link_that_was_lost_stays_lost(redis_server: RedisServer, connect: OpenLink) -> None:
+    """Redis coming back does not revive it: what was learnt through it may be wrong by now."""
+    link = await connect(redis_server)
+    redis_server.kill()
+    with pytest.raises(UnavailableError):
+        await link.call("PING")
+    redis_server.start()
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="closed"):
+            await link.call("PING")
+        with pytest.raises(UnavailableError, match="closed"):
+            await link.send("PING")
+        with pytest.raises(UnavailableError):
+            await link.arrived(limit=10, seconds=1)
+    assert link.closed
+
+
+async def test_an_error_of_redis_is_no_reason_to_close(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    await link.call("SET", "k", "v")
+    with pytest.raises(RefusedError, match="WRONGTYPE"):
+        await link.call("LPUSH", "k", 1)
+    replies = await link.calls([("GET", "k"), ("LPUSH", "k", 1), ("GET", "k")])
+    assert (replies[0], replies[2]) == (b"v", b"v")
+    assert isinstance(replies[1], Exception)
+
+
+async def test_a_missing_right_is_an_access_error(redis_server: RedisServer, connect: OpenLink) -> None:
+    with redis.Redis(port=redis_server.port) as client:
+        client.acl_setuser("u", enabled=True, nopass=True, keys=["*"], commands=["+client|setname", "+get"])
+    link = await connect(f"redis://u:any@127.0.0.1:{redis_server.port}/0")
+    assert await link.call("GET", "k") is None
+    with pytest.raises(AccessError):
+        await link.call("SET", "k", "v")
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_cancelled_call_leaves_no_reply_for_the_next(
+    redis_server: RedisServer, connect: OpenLink, turns: int
+) -> None:
+    """Cancelled at each await in turn, it closes the link or has its answer."""
+    link = await connect(redis_server)
+    task = asyncio.create_task(link.call("ECHO", "mine"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    (found,) = await asyncio.gather(task, return_exceptions=True)
+    assert found == b"mine" or isinstance(found, asyncio.CancelledError)
+    if not link.closed:
+        assert await link.call("ECHO", "yours") == b"yours"
+    elif turns:
+        with pytest.raises(UnavailableError):
+            await link.call("ECHO", "yours")
+
+
+async def test_calls_of_several_tasks_do_not_mix(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    words = [f"{number}".encode() for number in range(200)]
+    assert await asyncio.gather(*(link.call("ECHO", word) for word in words)) == words
+
+
+# What arrives unasked
+
+
+async def test_what_has_arrived_comes_in_portions(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    await link.call("SUBSCRIBE", "c")
+    with redis.Redis(port=redis_server.port) as client:
+        for number in range(25):
+            client.publish("c", number)
+    found: list[bytes] = []
+    while len(found) < 25:
+        portion = await link.arrived(limit=10, seconds=2)
+        assert 1 <= len(portion) <= 10
+        found += [reply[-1] for reply in portion]
+    assert found == [b"%d" % number for number in range(25)]
+    assert await link.arrived(limit=10, seconds=0) == []
+
+
+async def test_silence_is_no_loss(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    assert await link.arrived(limit=10, seconds=0.01) == []
+    assert await link.call("PING") == b"PONG"
+
+
+async def test_a_dead_link_is_no_silence(redis_server: RedisServer, connect: OpenLink) -> None:
+    """The kernel's ETIMEDOUT is a TimeoutError as well, and is told apart from a deadline of ours."""
+    link = await connect(redis_server)
+    link._connection._reader.set_exception(TimeoutError("ETIMEDOUT"))
+    with pytest.raises(UnavailableError, match="ETIMEDOUT"):
+        await link.arrived(limit=10, seconds=5)
+    assert link.closed
+
+
+async def test_a_cancelled_wait_loses_nothing(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    await link.call("SUBSCRIBE", "c")
+    found: list[bytes] = []
+    with redis.Redis(port=redis_server.port) as client:
+        for number in range(200):
+            client.publish("c", number)
+            task = asyncio.create_task(link.arrived(limit=3, seconds=1))
+            for _ in range(number % 5):
+                await asyncio.sleep(0)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                found += [reply[-1] for reply in await task]
+    while len(found) < 200:
+        found += [reply[-1] for reply in await link.arrived(limit=100, seconds=2)]
+    assert found == [b"%d" % number for number in range(200)]
+
+
+async def test_a_killed_server_is_noticed_by_who_waits(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    waiting = asyncio.create_task(link.arrived(limit=1, seconds=30))
+    await asyncio.sleep(0)
+    redis_server.kill()
+    with pytest.raises(UnavailableError):
+        await waiting
+
+
+# Which Redis
+
+
+async def test_the_replid_is_that_of_the_master(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    with redis.Redis(port=redis_server.port) as client:
+        assert await link.replid() == client.info("replication")["master_replid"]
+        client.replicaof("127.0.0.1", 1)
+        with pytest.raises(UnavailableError, match="replica"):
+            await link.replid()
+
+
+@pytest.fixture
+async def sentinel_port(redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[int]:
+    """Start a Sentinel that watches the server as `sale`."""
+    port = free_port()
+    settings = tmp_path / "sentinel.conf"
+    settings.write_text(f"port {port}\nbind 127.0.0.1\nsentinel monitor sale 127.0.0.1 {redis_server.port} 1\n")
+    process = await asyncio.create_subprocess_exec(
+        "redis-server", str(settings), "--sentinel", stdout=asyncio.subprocess.DEVNULL
+    )
+
+    def answers() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    await eventually(answers, 5, "the Sentinel")
+    yield port
+    process.kill()
+    await process.wait()
+
+
+@pytest.mark.needs("redis-server")
+async def test_a_sentinel_is_asked_for_the_master(
+    redis_server: RedisServer, sentinel_port: int, connect: OpenLink
+) -> None:
+    nobody = free_port()
+    link = await connect(f"redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{sentinel_port}/sale")
+    await link.call("SET", "k", "v")
+    with redis.Redis(port=redis_server.port) as client:
+        assert client.get("k") == b"v"
+
+
+@pytest.mark.needs("redis-server")
+async def test_a_service_that_no_sentinel_knows_is_named(sentinel_port: int, connect: OpenLink) -> None:
+    with pytest.raises(UnavailableError, match="another"):
+        await connect(f"redis+sentinel://127.0.0.1:{sentinel_port}/another")
+
+
+async def test_a_cluster_is_asked_for_the_node_of_the_key(start_redis: StartRedis, connect: OpenLink) -> None:
+    server = start_redis("--cluster-enabled", "yes", "--save", "")
+    url = f"redis+cluster://127.0.0.1:{server.port}"
+    with pytest.raises(UnavailableError, match="slot"):
+        await connect(url, key="k")
+    with redis.Redis(port=server.port) as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        await eventually(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), 10, "the Cluster")
+    link = await connect(url, key="k")
+    assert await link.call("SET", "k", "v") == b"OK"
+
+
+def test_info_is_read_line_by_line() -> None:
+    assert parse_info(b"# Server\r\nredis_version:7.0.15\r\nfile:/a:b\r\n\r\n") == {
+        "redis_version": "7.0.15",
+        "file": "/a:b",
+    }

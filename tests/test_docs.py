@@ -1,0 +1,229 @@
+"""README and docs say what is there: names, links, examples and commands."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import click
+import msgspec
+import pytest
+
+from sidecar.cli import main
+from sidecar.config import Config, flatten
+from sidecar.config.yaml_file import read_file
+from sidecar.core.decode import decode
+from sidecar.core.events import FIELDS, Event, Reason
+from sidecar.core.snapshot import Snapshot
+from sidecar.core.values import STATUS_WORDS
+from sidecar.exposition.openapi import describe
+from tests.conftest import StartRedis
+from tests.e2e.daemon import Daemon
+from tests.programs import needs
+from tests.redis_server import RedisServer
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+EVENT = re.compile(r"""[`'](\{"(?:status|type|specversion)".*?\})[`']""")
+SOURCES = ("README.md", "docs/reference/events.md", "docs/how-to/integrate.md", "docs/reference/cli.md")
+# One of each type, so that every family of the exposition has a sample.
+SAMPLE = (
+    '[{"status":"success","product_id":"sku-1","latency_ms":4,"processing_ms":3,"amount":2,"currency":"EUR"},'
+    '{"status":"failed","reason":"sold_out"},{"type":"queue","waiting":1,"active":1},{"type":"other"},'
+    '{"type":"inventory","product_id":"sku-1","stock":5},{"type":"connections","active":1}]'
+)
+
+
+def page(path: str) -> str:
+    """Return a page's text."""
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def blocks(path: str, language: str) -> list[str]:
+    """Return the fenced blocks of a language."""
+    return [text for found, text in FENCE.findall(page(path)) if found == language]
+
+
+def anchors(text: str) -> set[str]:
+    """Return what links can point to: headings, as GitHub makes anchors of them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def examples(path: str) -> list[str]:
+    """Return every event shown on a page, in a block or within a line."""
+    lines = FENCE.sub("", page(path)) + "".join(text for language, text in FENCE.findall(page(path)) if not language)
+    return [*blocks(path, "json"), *EVENT.findall(lines)]
+
+
+def commands(path: str, program: str) -> list[str]:
+    """Return the lines of plain blocks that call a program."""
+    return [line for text in blocks(path, "") for line in text.splitlines() if line.startswith(f"{program} ")]
+
+
+def run(line: str, redis: RedisServer) -> str:
+    """Run a printed redis-cli line against this server and return what it printed."""
+    script = f'redis-cli() {{ command redis-cli -p {redis.port} "$@"; }}; {line}'
+    found = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=10, check=True)
+    return found.stdout.strip()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_internal_link_leads_somewhere(path: Path) -> None:
+    for target in LINK.findall(FENCE.sub("", path.read_text(encoding="utf-8"))):
+        if not target.startswith(("http://", "https://")):
+            name, _, anchor = target.partition("#")
+            there = (path.parent / name).resolve() if name else path
+            assert there.exists(), target
+            assert not anchor or anchor in anchors(there.read_text(encoding="utf-8")), target
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    linked = {(ROOT / "docs" / target.partition("#")[0]).resolve() for target in LINK.findall(page("docs/index.md"))}
+    assert {path for path in PAGES if path.is_relative_to(ROOT / "docs")} - {ROOT / "docs/index.md"} <= linked
+
+
+def test_the_configuration_page_names_every_setting() -> None:
+    text = page("docs/reference/configuration.md")
+    assert [name for name in flatten(Config()) if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_the_command_line_page_names_every_command_and_option(name: str) -> None:
+    sections = dict(re.findall(r"^## sidecar (\w+)\n(.*?)(?=^## |\Z)", page("docs/reference/cli.md"), re.DOTALL | re.M))
+    options = [one for one in main.commands[name].params if isinstance(one, click.Option)]
+    assert [one.opts[0] for one in options if f"`{one.opts[0]}" not in sections[name]] == []
+
+
+def test_the_http_page_names_every_route() -> None:
+    headings = re.findall(r"^## (.*)$", page("docs/reference/http.md"), re.MULTILINE)
+    shown = {route for heading in headings for route in heading.split(", ")}
+    routes = {f"{method.upper()} {path}" for path, item in describe()["paths"].items() for method in item}
+    assert routes <= shown
+
+
+def test_the_snapshot_on_the_http_page_is_one() -> None:
+    text = next(text for text in blocks("docs/reference/http.md", "") if '{"schema"' in text or '"schema":1' in text)
+    shown = text[text.index("{") :]
+    snapshot = msgspec.json.decode(shown, type=Snapshot)
+    assert msgspec.to_builtins(snapshot) == json.loads(shown)
+
+
+def test_the_events_page_names_every_type_field_word_and_reason() -> None:
+    text = page("docs/reference/events.md")
+    names = {*FIELDS, *Event.__struct_fields__, *get_args(Reason)}
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+    assert [word for word in STATUS_WORDS if not re.search(rf"\b{word}\b", text)] == []
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_every_event_shown_is_understood(path: str) -> None:
+    shown = examples(path)
+    assert shown
+    for text in shown:
+        decoded = decode([text.encode()], [time.time()])
+        assert decoded.events, text
+        assert decoded.rejections == [], text
+        assert decoded.unknown_fields == set(), text
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_configuration_shown_has_settings_that_exist(path: Path, tmp_path: Path) -> None:
+    for text in blocks(str(path.relative_to(ROOT)), "yaml"):
+        file = tmp_path / "shown.yml"
+        file.write_text(text)
+        if text.startswith("scrape_configs"):
+            subprocess.run([needs("promtool"), "check", "config", file], check=True, capture_output=True, timeout=20)
+        elif not text.startswith(" "):  # a part of the one before
+            assert read_file(str(file))
+
+
+@pytest.mark.needs("redis-cli", "bash")
+@pytest.mark.parametrize("path", ["README.md", "docs/reference/redis-keys.md"])
+def test_the_redis_cli_lines_run(path: str, redis_server: RedisServer) -> None:
+    lines = commands(path, "redis-cli")
+    assert lines
+    for line in lines:
+        assert "ERR" not in run(line, redis_server), line
+
+
+def test_the_python_lines_of_the_readme_publish_what_is_understood(redis_server: RedisServer) -> None:
+    snippet = blocks("README.md", "python")[0]
+    environment = {**os.environ, "REDIS_URL": redis_server.url}
+    subprocess.run([sys.executable, "-W", "error", "-c", snippet], env=environment, check=True, timeout=30)
+    replies = redis_server.ask("XRANGE flash_sale:events - +")
+    sent = re.findall(r"^(\{.*\})\r$", replies, re.MULTILINE)
+    decoded = decode([text.encode() for text in sent], [time.time()] * len(sent))
+    assert [(event.status, event.seq) for event in decoded.events] == [("pending", 1), ("success", 2)]
+    assert decoded.unknown_fields == set()
+
+
+@pytest.mark.needs("redis-cli", "bash")
+def test_the_redis_users_shown_suffice(redis_server: RedisServer, tmp_path: Path) -> None:
+    """The sidecar and the backend do all they do with the rights on the page, and are refused nothing."""
+    if "(error)" in (found := run("redis-cli ACL SETUSER probe '(~x)'", redis_server)) or found != "OK":
+        pytest.skip("this Redis has no selectors")
+    rules = [line for line in commands("docs/how-to/secure.md", "redis-cli") if "SETUSER" in line]
+    assert [run(line, redis_server) for line in rules] == ["OK", "OK"]
+    run("redis-cli ACL SETUSER sidecar '+client|setinfo'", redis_server)  # unknown before Redis 7.2
+    daemon = Daemon(
+        tmp_path, redis_server.url, settings="{redis: {username: sidecar, password: change-me}, fleet: shops}"
+    )
+    daemon.start()
+    try:
+        backend = "redis-cli --no-auth-warning --user shop --pass change-me-too"
+        run(f"{backend} XADD flash_sale:events MAXLEN '~' 1000 '*' e '{SAMPLE}'", redis_server)
+        run(f"{backend} PUBLISH flash_sale:events '{SAMPLE}'", redis_server)
+        wait_until(lambda: daemon.snapshot()["orders"]["total"] == 4, 10, "the events of both transports")
+        for path in ("/monitoring/history", "/monitoring/metrics?scope=fleet"):
+            assert daemon.ask(path)[0] == 200
+    finally:
+        daemon.stop()
+    assert run("redis-cli ACL LOG", redis_server) == ""
+
+
+class TestWithADaemon:
+    """What needs a running daemon; one serves all."""
+
+    @pytest.fixture
+    def daemon(self, start_redis: StartRedis, tmp_path: Path) -> Iterator[Daemon]:
+        redis = start_redis()
+        daemon = Daemon(tmp_path, redis.url, settings="metrics: {new_series_hold: 0}").start()
+        redis.ask(f"PUBLISH flash_sale:events {json.dumps(SAMPLE)}")
+        wait_until(lambda: daemon.snapshot()["orders"]["total"] == 2, 10, "the events")
+        yield daemon
+        daemon.stop()
+
+    def test_the_metrics_page_names_every_metric_and_no_other(self, daemon: Daemon) -> None:
+        exposed = set(re.findall(r"^(\w+)[{ ]", daemon.text("/metrics"), re.MULTILINE))
+        named = re.findall(r"`((?:flash_sale|process|python)_\w+)(?:\{[\w,]*\})?`", page("docs/reference/metrics.md"))
+        families = {re.sub("_(bucket|count|sum)$", "", name) for name in exposed}
+        prefixes = {"flash_sale_", "flash_sale_sidecar_"}
+        assert exposed <= set(named)
+        assert set(named) - prefixes <= exposed | families
+
+    def test_the_python_client_shown_prints_updates(self, daemon: Daemon) -> None:
+        snippet = blocks("docs/how-to/websocket.md", "python")[0].replace("9851", str(daemon.ws))
+        client = subprocess.Popen([sys.executable, "-u", "-c", snippet], stdout=subprocess.PIPE, text=True)
+        try:
+            assert client.stdout is not None
+            assert client.stdout.readline() == "2 orders, 0 per second\n"
+        finally:
+            client.kill()
+            client.communicate()
+
+    def test_every_path_shown_with_curl_answers(self, daemon: Daemon) -> None:
+        shown = {url for path in PAGES for url in re.findall(r"http://127\.0\.0\.1:9850(/[^\s'\"`;]*)", path.read_text())}
+        assert len(shown) > 5
+        for path in sorted(shown - {"/monitoring/metrics/clear"}):
+            with urllib.request.urlopen(f"http://127.0.0.1:{daemon.http}{path}", timeout=5) as answer:
+                assert answer.status == 200
