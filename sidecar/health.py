@@ -85,7 +85,7 @@ def health(pipeline: Pipeline, gauges: Gauges, snapshot: Snapshot | None, *, sta
             components[name] = Component("ok")
         else:
             components[name] = Component("degraded", state.detail or "connecting")
-    for producer, clock in ledger.aggregate.clocks.items():
+    for producer, clock in ledger.aggregate.register.clocks.items():
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
             detail = f"its clock is {-clock.offset_seconds:+.1f} s off ours; set the time of its machine"
             components[f"clock:{producer}"] = Component("degraded", detail)

@@ -348,7 +348,7 @@ _EXPLAINED: dict[Verdict, str] = {
 def backoff(failures: int) -> float:
     """Return a pause in seconds: exponential with full jitter, so that many sidecars do not come back at once."""
     least, most = BACKOFF_SECONDS
-    return random.uniform(least, min(least * 2**failures, most))
+    return random.uniform(least, min(least * 2 ** min(failures, 10), most))  # a float ends at 2 ** 1024
 
 
 async def until(stop: asyncio.Event, works: Iterable[Coroutine[Any, Any, None]]) -> None:

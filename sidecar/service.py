@@ -174,6 +174,8 @@ class Service:
             now = time.time()
             frame = self._frame(now, committed_at=self._committed_at(), stale=self._stale(now))
             self._latest.publish(picture(self._ledger.aggregate.committed, self._rules, frame))
+        else:
+            self._latest.withdraw()
 
     def _frame(self, now: float, *, committed_at: float | None, stale: bool) -> Frame:
         aggregate = self._ledger.aggregate

@@ -175,8 +175,8 @@ async def test_a_cancelled_call_leaves_no_reply_for_the_next(
     for _ in range(turns):
         await asyncio.sleep(0)
     task.cancel()
-    (found,) = await asyncio.gather(task, return_exceptions=True)
-    assert found == b"mine" or isinstance(found, asyncio.CancelledError)
+    with contextlib.suppress(asyncio.CancelledError):
+        assert await task == b"mine"
     if not link.closed:
         assert await link.call("ECHO", "yours") == b"yours"
     elif turns:

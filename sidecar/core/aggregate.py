@@ -1,7 +1,6 @@
 """The Aggregator: the only mutable thing. Batches go in, `committed` and `pending` come of it.
 
-Pending is kept apart for streams, which can be read again, and pub/sub, which cannot. Sequence windows live on as
-events come; `windows` are their committed dumps, `unsaved` those that changed since.
+Pending is kept apart for streams, which can be read again, and pub/sub, which cannot.
 """
 
 from collections import Counter
@@ -11,21 +10,19 @@ from typing import Literal
 
 from msgspec import Struct
 
+from sidecar.core.attendance import WINDOW, Register, RollCall
 from sidecar.core.batch import Batch
-from sidecar.core.clocks import Clocks
-from sidecar.core.counting import AHEAD_SECONDS, Count
+from sidecar.core.counting import AHEAD_SECONDS, Count, fold
 from sidecar.core.decode import decode
-from sidecar.core.events import EARLIEST, Decoded, Event, Rejection
+from sidecar.core.events import EARLIEST, Decoded, Rejection
 from sidecar.core.gauges import by_second, joined
 from sidecar.core.labels import Labels, first_met
-from sidecar.core.parts import Attendance, Minute
+from sidecar.core.parts import Minute
 from sidecar.core.pending import Pending, Refused
-from sidecar.core.sequence import Sequences
 from sidecar.core.snapshot import Exemplar
-from sidecar.core.state import CONNECTION_SECONDS, HISTORY_SECONDS, OTHER, Rules, State
+from sidecar.core.state import CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
 
 Kind = Literal["stream", "pubsub"]
-WINDOW = "w:"
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
 
 
@@ -46,13 +43,10 @@ class Aggregator:
         self._rules = rules
         self._random = random
         self.committed = State()
-        self.windows: dict[str, bytes] = {}
+        self.register = Register()
         self.born: dict[tuple[str, str], float] = {}
         self.exemplars: dict[tuple[str, str, int], Exemplar] = {}
-        self.clocks = Clocks()
         self.unknown_fields: set[str] = set()
-        self._unsaved: dict[str, bytes | None] = {}
-        self._sequences: dict[str, Sequences] = {}
         self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
         self._labels = Labels(rules)
 
@@ -68,16 +62,17 @@ class Aggregator:
     def apply(self, batch: Batch, now: float) -> None:
         """Count a batch."""
         pending = self._pending[kind_of(batch.source)]
-        decoded = decode(batch.payloads, [_arrival(arrival, now) for arrival in batch.arrivals])
+        decoded = decode(batch.payloads, _arrivals(batch.arrivals, now))
         room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
         self.unknown_fields.update(sorted(decoded.unknown_fields - self.unknown_fields)[:room])
-        received = self._count(batch.source, pending, decoded, now)
+        received = self._count(batch.source, pending, decoded, now) + batch.empty
         for _ in range(batch.empty):
             lacking = Rejection("missing_field", "e: the stream entry has no such field", b"", now)
-            received += self._refuse(batch.source, pending, lacking, now)
+            self._refuse(batch.source, pending, lacking)
         if received:
             pending.state.total.tallies["received"][batch.source] += received
-        pending.forget(now, self._rules.commit_interval)
+        if pending.is_full:
+            fold(pending, self._labels, self._rules, now)
 
     def miss(self, source: str, entries: int) -> None:
         """Count stream entries that were gone before they were read."""
@@ -93,9 +88,12 @@ class Aggregator:
 
     def freeze(self, now: float) -> Flight:
         """Take everything pending; what comes next is pending anew."""
-        self._advance(now)
-        self.clocks.forget(now)
+        for source in self.register.sources:
+            self.register.advance(source, self._pending[kind_of(source)], self._labels, now)
+        self.register.clocks.forget(now)
         stream, pubsub = self._pending["stream"], self._pending["pubsub"]
+        for pending in (stream, pubsub):
+            fold(pending, self._labels, self._rules, now)
         self._pending = {"stream": Pending(self._random), "pubsub": Pending(self._random)}
         merged = self.committed.changed_by(stream.state, pubsub.state)
         self._gauge_history(merged, stream, pubsub, now)
@@ -103,7 +101,7 @@ class Aggregator:
         merged.total.committed_at = now
         expired = self.committed.expired(now, self._rules.commit_interval)
         removed = [(name, key) for name, key in expired if key not in getattr(merged, name)]
-        return Flight(stream, pubsub, merged, dict(self._unsaved), removed)
+        return Flight(stream, pubsub, merged, dict(self.register.unsaved), removed)
 
     def land(self, flight: Flight, now: float) -> None:
         """Make the flight part of what is committed; it must not be used afterwards."""
@@ -112,13 +110,7 @@ class Aggregator:
         self.committed.remove(flight.removed)
         pending = (pending.state.connections for pending in self._pending.values())
         self._labels.retain("connection", set(self.committed.connections).union(*pending))
-        for name, value in flight.windows.items():
-            if value is None:
-                self.windows.pop(name, None)
-            else:
-                self.windows[name] = value
-            if name in self._unsaved and self._unsaved[name] == value:
-                del self._unsaved[name]
+        self.register.land(flight.windows)
 
     def thaw(self, flight: Flight) -> None:
         """Make the flight pending again, before what came after it."""
@@ -130,9 +122,9 @@ class Aggregator:
     def drop_streams(self) -> None:
         """Forget what is pending from streams; it will be read again."""
         self._pending["stream"] = Pending(self._random)
-        for source in [s for s in self._sequences if kind_of(s) == "stream"]:
-            del self._sequences[source]
-        self._unsaved = {name: value for name, value in self._unsaved.items() if kind_of(name[2:]) == "pubsub"}
+        for source in self.register.sources:
+            if kind_of(source) == "stream":
+                self.register.drop(source)
         self._relearn()
 
     def load(self, fields: Mapping[str, bytes], *, same_generation: bool) -> None:
@@ -140,12 +132,12 @@ class Aggregator:
         before = self.committed
         self.committed = State.load(fields)
         self.committed.fit(self._rules.buckets_ns)
-        self.windows = {name: value for name, value in fields.items() if name.startswith(WINDOW)}
+        self.register.windows = {name: value for name, value in fields.items() if name.startswith(WINDOW)}
         if same_generation:
             self._miss_what_rolled_back(before)
-        for source, sequences in self._sequences.items():
+        for source in self.register.sources:
             if kind_of(source) == "pubsub":
-                self._unsaved.update({_window(source, p): dump for p, dump in sequences.dump().items()})
+                self.register.save(source)
         self.born.clear()
         self.drop_streams()
 
@@ -161,87 +153,28 @@ class Aggregator:
 
     def fields(self) -> dict[str, bytes]:
         """Return everything committed as checkpoint fields."""
-        return {**self.committed.fields(), **self.windows}
+        return {**self.committed.fields(), **self.register.windows}
 
     def _count(self, source: str, pending: Pending, decoded: Decoded, now: float) -> int:
         """Count events and rejections in the order they came; return how many were received."""
+        call = RollCall(self.register, source, pending, self._labels, now)
         count = Count(pending, labels=self._labels, rules=self._rules, exemplars=self.exemplars)
         received = start = 0
         for refused, place in zip([*decoded.rejections, None], [*decoded.places, len(decoded.events)], strict=True):
-            for event, arrival in zip(decoded.events[start:place], decoded.arrivals[start:place], strict=True):
-                if event.producer is not None and not self._attend(source, pending, event, arrival, now):
-                    continue
-                if event.type != "heartbeat":
-                    received += 1
-                    count.add(event, arrival)
-            if refused is not None:
-                received += self._refuse(source, pending, refused, now)
+            events, arrivals = call.attend(decoded.events[start:place], decoded.arrivals[start:place])
+            count.add(events, arrivals)
+            received += len(events)
+            if refused is not None and call.refuse(refused):
+                self._refuse(source, pending, refused)
+                received += 1
             start = place
-        count.finish(now)
+        count.finish()
         return received
 
-    def _attend(self, source: str, pending: Pending, event: Event, arrival: float, now: float) -> bool:
-        """Let the event's sequence number be seen; tell whether the event counts."""
-        assert event.producer is not None
-        if event.ts is not None:
-            self.clocks.measure(event.producer, arrival - event.ts, arrival, limit=self._rules.max_producers)
-        if event.seq is None:
-            return True
-        epoch = None if event.epoch is None else str(event.epoch)
-        if event.type == "heartbeat":
-            self._sequence(source).heartbeat(event.producer, epoch, event.seq, now)
-            return True
-        return self._see(source, pending, event.producer, epoch, event.seq, event.ts, now)
-
-    def _see(
-        self, source: str, pending: Pending, producer: str, epoch: str | None, seq: int, ts: float | None, now: float
-    ) -> bool:
-        verdict = self._sequence(source).see(producer, epoch, seq, ts, now)
-        tallies = pending.state.total.tallies
-        attendance = self._attendance(pending, source, producer)
-        if verdict == "duplicate":
-            tallies["duplicates"][""] += 1
-            attendance.duplicates += 1
-            return False
-        if verdict == "recovered":
-            tallies["recovered"][source] += 1
-            attendance.missed -= 1
-        attendance.received += 1
-        return True
-
-    def _sequence(self, source: str) -> Sequences:
-        sequences = self._sequences.get(source)
-        if sequences is None:
-            start = f"{WINDOW}{source}\n"
-            stored = {name[len(start) :]: value for name, value in self.windows.items() if name.startswith(start)}
-            sequences = self._sequences[source] = Sequences.load(stored)
-        return sequences
-
-    def _attendance(self, pending: Pending, source: str, producer: str) -> Attendance:
-        label = self._labels.admit("producer", producer)
-        if label is OTHER:
-            pending.state.total.tallies["overflow"]["producer"] += 1
-        return pending.state.producers.setdefault(f"{source}\n{label}", Attendance())
-
-    def _refuse(self, source: str, pending: Pending, refused: Rejection, now: float) -> int:
-        """Count a refused event, once; return 0 for a duplicate."""
-        if refused.producer is not None and refused.seq:  # numbers begin at 1
-            epoch = None if refused.epoch is None else str(refused.epoch)
-            if not self._see(source, pending, refused.producer, epoch, refused.seq, None, now):
-                return 0
+    def _refuse(self, source: str, pending: Pending, refused: Rejection) -> None:
         pending.state.total.tallies["invalid"][refused.reason] += 1
         text = refused.payload.decode("utf-8", "backslashreplace")
         pending.refused.append(Refused(refused.arrival, source, refused.reason, refused.detail, text))
-        return 1
-
-    def _advance(self, now: float) -> None:
-        """Count the holes that are missed by now, and note which windows changed."""
-        for source, sequences in self._sequences.items():
-            pending = self._pending[kind_of(source)]
-            for producer, missed in sequences.advance(now).items():
-                pending.state.total.tallies["missed"][source] += missed
-                self._attendance(pending, source, producer).missed += missed
-            self._unsaved.update({_window(source, p): dump for p, dump in sequences.changed().items()})
 
     def _gauge_history(self, merged: State, stream: Pending, pubsub: Pending, now: float) -> None:
         """Write the gauges into the seconds they were reported in, and into this one."""
@@ -294,14 +227,13 @@ def kind_of(source: str) -> Kind:
     return "stream" if source.startswith("stream:") else "pubsub"
 
 
-def _arrival(arrival: float, now: float) -> float:
-    """Return when an entry arrived, or now if its id is no time: ids can be chosen freely."""
-    return arrival if EARLIEST <= arrival <= now + AHEAD_SECONDS else now
+def _arrivals(arrivals: list[float], now: float) -> list[float]:
+    """Return when entries arrived, now for those whose id is no time: ids can be chosen freely."""
+    latest = now + AHEAD_SECONDS
+    if arrivals and min(arrivals) >= EARLIEST and max(arrivals) <= latest:
+        return arrivals
+    return [arrival if EARLIEST <= arrival <= latest else now for arrival in arrivals]
 
 
 def _published(tallies: Mapping[str, Counter[str]], source: str) -> int:
     return tallies["received"][source] + tallies["missed"][source] - tallies["recovered"][source]
-
-
-def _window(source: str, producer: str) -> str:
-    return f"{WINDOW}{source}\n{producer}"

@@ -3,39 +3,34 @@
 Event time decides where an event counts; an event from the future counts when it arrived.
 """
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from decimal import Decimal
 
-from sidecar.core.events import Event
+from sidecar.core.events import FINISHED, Event, Status
 from sidecar.core.gauges import keep
-from sidecar.core.histogram import Classic, Histogram
+from sidecar.core.histogram import Histogram
 from sidecar.core.labels import Labels
-from sidecar.core.parts import Minute, Product, Reading, Slice, Timing
-from sidecar.core.pending import Pending
+from sidecar.core.parts import Minute, Product, Reading, Slice
+from sidecar.core.pending import Pending, Sample, Second
 from sidecar.core.snapshot import Exemplar
-from sidecar.core.state import HISTORY_SECONDS, OTHER, RINGS, Rules
+from sidecar.core.state import HISTORY_SECONDS, OTHER, RINGS, Rules, State
 
 AHEAD_SECONDS = 2.0  # clocks of a well-kept fleet agree within this
 LATE_SECONDS = 5.0
 MICROS = 10**6
 NS_PER_MS = 10**6
 NS_PER_SECOND = 10**9
+EXEMPLARS_A_BATCH = 5  # of one status and second: enough to keep exemplars fresh, few enough to cost nothing
 EXEMPLAR_CHARACTERS = 110  # OpenMetrics allows 128 for names and values together
 
 
-class _Second:
-    """What finished in one second of event time, before it is folded into every part that shows it."""
-
-    __slots__ = ("failed", "faults", "finished", "latency", "processing")
-
-    def __init__(self) -> None:
-        self.finished = self.failed = self.faults = 0
-        self.latency: dict[str, list[int]] = {}
-        self.processing: dict[str, list[int]] = {}
-
-
 class Count:
-    """Count the events of one batch into `pending`; `finish` folds what belongs to seconds and windows."""
+    """Count the events of one batch into `pending`: `add` sorts them, `finish` counts orders of a kind together.
+
+    What many events share is worked out once for all of them: that makes an event cost a microsecond.
+    """
 
     def __init__(
         self, pending: Pending, *, labels: Labels, rules: Rules, exemplars: dict[tuple[str, str, int], Exemplar]
@@ -46,107 +41,125 @@ class Count:
         self._labels = labels
         self._rules = rules
         self._exemplars = exemplars
-        self._seconds: dict[int, _Second] = {}
+        self._orders: defaultdict[Status, list[Event]] = defaultdict(list)
         self._by_type: dict[str, Callable[[Event, float], None]] = {
-            "order": self._order,
             "queue": self._queue,
             "inventory": self._inventory,
             "connections": self._connections,
         }
 
-    def add(self, event: Event, arrival: float) -> None:
-        """Count one event that is neither a heartbeat nor a duplicate."""
-        ts = event.ts
-        if ts is None or ts > arrival + AHEAD_SECONDS:
-            ts = arrival
-        elif arrival - ts > LATE_SECONDS:
-            self._tallies["late"][""] += 1
-        self._by_type.get(event.type, self._ignored)(event, ts)
+    def add(self, events: list[Event], arrivals: list[float]) -> None:
+        """Take events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` came."""
+        self._settle_times(events, arrivals)
+        orders = self._orders
+        for event in events:
+            if event.type == "order":
+                orders[event.status].append(event)  # type: ignore[index]  # an order has a status
+            else:
+                self._by_type.get(event.type, self._ignored)(event, moment(event))
 
-    def finish(self, now: float) -> None:
-        """Fold the seconds into totals, history and windows; call once, after the last `add`.
+    def finish(self) -> None:
+        """Count the orders; call once, after the last `add`."""
+        for status, orders in self._orders.items():
+            self._tallies["orders"][status] += len(orders)
+            for second, part in _by_second(orders).items():
+                self._count_orders(status, second, part)
 
-        Windows that are over already are left to `Pending.forget`.
-        """
-        for second, cell in self._seconds.items():
-            self._fold(second, cell, now)
-
-    def _admit(self, kind: str, value: str) -> str:
-        label = self._labels.admit(kind, value)
-        if label is OTHER:
-            self._tallies["overflow"][kind] += 1
-        return label
-
-    def _order(self, event: Event, ts: float) -> None:
-        status = event.status
-        assert status is not None
-        self._tallies["orders"][status] += 1
-        for product_id, quantity in _lines(event):
-            product = self._product(product_id)
-            setattr(product, status, getattr(product, status) + 1)
-            if status == "success":
-                product.units += quantity
-                product.depletion.sell(quantity, ts)
+    def _count_orders(self, status: Status, second: int, orders: list[Event]) -> None:
+        """Count orders of one status that belong to one second."""
+        cell = self._pending.seconds.setdefault(second, Second())
+        self._products(status, orders, cell)
         if status == "success":
-            self._revenue(event)
-        if status in ("success", "failed"):
-            self._finished(event, status, ts)
+            self._revenue(orders)
+        if status in FINISHED:
+            self._finished(status, orders, cell)
+            for order in orders[:: len(orders) // EXEMPLARS_A_BATCH + 1]:
+                self._exemplify(order, status, moment(order))
 
-    def _product(self, product_id: str) -> Product:
-        label = self._admit("product", product_id)
-        product = self._state.products.get(label)
-        if product is None:
-            product = self._state.products[label] = Product()
-        return product
+    def _settle_times(self, events: list[Event], arrivals: list[float]) -> None:
+        """Give events without a time, or with one from the future, that of their arrival; count the late ones."""
+        times = [event.ts for event in events]
+        if None in times or (times and max(filter(None, times)) > min(arrivals) + AHEAD_SECONDS):
+            for event, arrival in zip(events, arrivals, strict=True):
+                if event.ts is None or event.ts > arrival + AHEAD_SECONDS:
+                    event.ts = arrival
+        elif times and min(filter(None, times)) >= max(arrivals) - LATE_SECONDS:
+            return
+        late = sum(arrival - moment(event) > LATE_SECONDS for event, arrival in zip(events, arrivals, strict=True))
+        if late:
+            self._tallies["late"][""] += late
 
-    def _revenue(self, event: Event) -> None:
-        if event.items is None:
-            amount = event.amount
-        else:
-            amounts = [item.amount for item in event.items if item.amount is not None]
-            amount = sum(amounts, Decimal(0)) if amounts else None
-        if amount is not None:
-            currency = self._admit("currency", event.currency or self._rules.currency)
-            self._tallies["revenue_micros"][currency] += int((amount * MICROS).to_integral_value())
+    def _admit(self, kind: str, value: str, times: int = 1) -> str:
+        return admit(self._pending, self._labels, kind, value, times)
 
-    def _finished(self, event: Event, status: str, ts: float) -> None:
-        second = int(ts)
-        cell = self._seconds.get(second)
-        if cell is None:
-            cell = self._seconds[second] = _Second()
-        cell.finished += 1
+    def _products(self, status: Status, orders: list[Event], cell: Second) -> None:
+        """Count each product once an order, and the units that were sold."""
+        single = [order for order in orders if order.items is None]
+        counts = cell.products[status]
+        counts.update([order.product_id for order in single])
+        for order in orders:
+            if order.items is not None:
+                counts.update({item.product_id for item in order.items})
+        if status == "success":
+            for order in single:
+                cell.units[order.product_id] += order.quantity
+            for order in orders:
+                for item in order.items or ():
+                    cell.units[item.product_id] += item.quantity
+
+    def _revenue(self, orders: list[Event]) -> None:
+        for order in orders:
+            amounts = [order.amount] if order.items is None else [item.amount for item in order.items]
+            known = [amount for amount in amounts if amount is not None]
+            if known:
+                currency = self._admit("currency", order.currency or self._rules.currency)
+                micros = sum(known, Decimal(0)) * MICROS
+                self._tallies["revenue_micros"][currency] += int(micros.to_integral_value())
+
+    def _finished(self, status: Status, orders: list[Event], cell: Second) -> None:
+        cell.finished += len(orders)
         if status == "failed":
-            cell.failed += 1
-            cell.faults += self._failed(event)
-        if event.latency_ms is not None:
-            self._pending.latency.add(event.latency_ms)
-            ns = round(event.latency_ms * NS_PER_MS)
-            cell.latency.setdefault(status, []).append(ns)
-            self._exemplify("latency", event, status, ns, ts)
-        if event.processing_ms is not None:
-            self._pending.processing.add(event.processing_ms)
-            ns = round(event.processing_ms * NS_PER_MS)
-            cell.processing.setdefault(status, []).append(ns)
-            self._exemplify("processing", event, status, ns, ts)
+            cell.failed += len(orders)
+            cell.faults += self._failed(orders)
+        latencies = [order.latency_ms for order in orders if order.latency_ms is not None]
+        self._timed("latency", status, latencies, cell.latency, self._pending.latency)
+        times = [order.processing_ms for order in orders if order.processing_ms is not None]
+        self._timed("processing", status, times, cell.processing, self._pending.processing)
 
-    def _failed(self, event: Event) -> int:
-        """Count the reason; return 1 for a fault, 0 for a refusal."""
-        reason = event.reason or "unknown"
-        fault = reason not in self._rules.refusals
-        self._tallies["faults" if fault else "refusals"][self._admit("reason", reason)] += 1
-        return int(fault)
+    def _timed(
+        self, duration: str, status: Status, values_ms: list[float], cell: dict[str, Histogram], sample: Sample
+    ) -> None:
+        if not values_ms:
+            return
+        sample.add(values_ms)
+        values_ns = [round(value * NS_PER_MS) for value in values_ms]
+        if status not in cell:
+            cell[status] = Histogram()
+        cell[status].update(values_ns)
+        self._state.timing(duration, status, self._rules.buckets_ns).classic.update(values_ns)
 
-    def _exemplify(self, duration: str, event: Event, status: str, ns: int, ts: float) -> None:
+    def _failed(self, orders: list[Event]) -> int:
+        """Count the reasons; return how many are faults."""
+        faults = 0
+        for reason, count in Counter([order.reason for order in orders]).items():
+            reason = reason or "unknown"
+            fault = reason not in self._rules.refusals
+            self._tallies["faults" if fault else "refusals"][self._admit("reason", reason, count)] += count
+            faults += count * fault
+        return faults
+
+    def _exemplify(self, order: Event, status: Status, ts: float) -> None:
         labels = {}
         for name in ("trace_id", "order_id"):
-            value = getattr(event, name)
+            value = getattr(order, name)
             if value and len(value) <= EXEMPLAR_CHARACTERS:
                 labels = {name: value}
                 break
-        if labels:
-            bounds = self._rules.buckets_ns
-            bucket = next((i for i, bound in enumerate(bounds) if ns <= bound), len(bounds))
-            self._exemplars[duration, status, bucket] = Exemplar(labels, ns / NS_PER_SECOND, ts)
+        for duration, value_ms in (("latency", order.latency_ms), ("processing", order.processing_ms)):
+            if labels and value_ms is not None:
+                ns = round(value_ms * NS_PER_MS)
+                bucket = bisect_left(self._rules.buckets_ns, ns)
+                self._exemplars[duration, status, bucket] = Exemplar(labels, ns / NS_PER_SECOND, ts)
 
     def _queue(self, event: Event, ts: float) -> None:
         reading = Reading(ts, [event.waiting, event.active, event.delayed, event.failed, event.completed])
@@ -169,34 +182,69 @@ class Count:
     def _ignored(self, event: Event, ts: float) -> None:
         self._tallies["ignored"][self._admit("type", event.type)] += 1
 
-    def _fold(self, second: int, cell: _Second, now: float) -> None:
-        whole = Slice()
-        whole.finished, whole.failed, whole.faults = cell.finished, cell.failed, cell.faults
-        self._time("latency", cell.latency, whole.latency)
-        self._time("processing", cell.processing, whole.processing)
-        if second >= now - HISTORY_SECONDS:
-            self._state.minutes.setdefault(second - second % 60, Minute()).finished[second] += cell.finished
-        for ring in RINGS.values():
-            getattr(self._state, ring.section).setdefault(second - second % ring.width, Slice()).merge(whole)
 
-    def _time(self, duration: str, values_by_status: dict[str, list[int]], whole: Histogram) -> None:
-        for status, values in values_by_status.items():
-            histogram = Histogram()
-            histogram.update(values)
-            key = f"{duration}:{status}"
-            timing = self._state.timings.get(key)
-            if timing is None:
-                timing = self._state.timings[key] = Timing(Histogram(), Classic(self._rules.buckets_ns))
-            timing.histogram.merge(histogram)
-            timing.classic.update(values)
-            whole.merge(histogram)
+def moment(event: Event) -> float:
+    """Return when an event counts; its time is settled."""
+    assert event.ts is not None
+    return event.ts
 
 
-def _lines(event: Event) -> Iterable[tuple[str, int]]:
-    """Return the products of an order with their quantities, each product once."""
-    if event.items is None:
-        return () if event.product_id is None else ((event.product_id, event.quantity),)
-    units: dict[str, int] = {}
-    for item in event.items:
-        units[item.product_id] = units.get(item.product_id, 0) + item.quantity
-    return units.items()
+def _by_second(orders: list[Event]) -> dict[int, list[Event]]:
+    """Sort orders by the second they belong to; mostly that is one."""
+    times = [moment(order) for order in orders]
+    first = int(min(times))
+    if int(max(times)) == first:
+        return {first: orders}
+    seconds: defaultdict[int, list[Event]] = defaultdict(list)
+    for order, ts in zip(orders, times, strict=True):
+        seconds[int(ts)].append(order)
+    return seconds
+
+
+def fold(pending: Pending, labels: Labels, rules: Rules, now: float) -> None:
+    """Add the gathered seconds to the products, totals, windows and history; drop what will never be shown."""
+    for second, cell in pending.seconds.items():
+        _fold_products(pending, labels, second, cell)
+        if cell.finished:
+            _fold_finished(pending.state, second, cell, now)
+    pending.seconds.clear()
+    pending.forget(now, rules.commit_interval)
+
+
+def admit(pending: Pending, labels: Labels, kind: str, value: str, times: int = 1) -> str:
+    """Return the label for a value, and count `times` uses of it that are beyond the limit."""
+    label = labels.admit(kind, value)
+    if label is OTHER:
+        pending.state.total.tallies["overflow"][kind] += times
+    return label
+
+
+def _fold_products(pending: Pending, labels: Labels, second: int, cell: Second) -> None:
+    products = pending.state.products
+    for status, counts in cell.products.items():
+        for product_id, count in counts.items():
+            if product_id is not None:
+                product = products.setdefault(admit(pending, labels, "product", product_id, count), Product())
+                setattr(product, status, getattr(product, status) + count)
+    for product_id, units in cell.units.items():
+        if product_id is not None:
+            product = products[labels.admit("product", product_id)]
+            product.units += units
+            # In the middle of its second: the rate must not depend on how events were batched.
+            product.depletion.sell(units, second + 0.5)
+
+
+def _fold_finished(state: State, second: int, cell: Second, now: float) -> None:
+    whole = Slice()
+    whole.finished, whole.failed, whole.faults = cell.finished, cell.failed, cell.faults
+    for duration, by_status, histogram in (
+        ("latency", cell.latency, whole.latency),
+        ("processing", cell.processing, whole.processing),
+    ):
+        for status, part in by_status.items():
+            state.timings[f"{duration}:{status}"].histogram.merge(part)
+            histogram.merge(part)
+    if second >= now - HISTORY_SECONDS:
+        state.minutes.setdefault(second - second % 60, Minute()).finished[second] += cell.finished
+    for ring in RINGS.values():
+        getattr(state, ring.section).setdefault(second - second % ring.width, Slice()).merge(whole)

@@ -23,6 +23,11 @@ class Labels:
             "connection": rules.max_producers,
         }
 
+    @property
+    def max_producers(self) -> int:
+        """How many producers are told apart."""
+        return self._limits["producer"]
+
     def admit(self, kind: str, value: str) -> str:
         """Return `value` if it has or gets a place, else `__other__`."""
         known = self._known[kind]

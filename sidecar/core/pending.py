@@ -1,15 +1,19 @@
 """What was counted and is not committed yet: a State, and the samples and refusals that are only passed on."""
 
-from collections import deque
+from collections import Counter, defaultdict, deque
+from math import log, log1p
 from random import Random
 
 from msgspec import Struct
 
 from sidecar.core.gauges import BySecond, forget, keep_all
+from sidecar.core.histogram import Histogram
 from sidecar.core.state import HISTORY_SECONDS, State
 
 SAMPLES_PER_COMMIT = 100
 REJECTED_KEPT = 100
+PRODUCTS_GATHERED = 10_000
+SECONDS_GATHERED = 64  # live events are of two or three seconds; a backlog is read in order
 
 
 class Sample:
@@ -22,16 +26,25 @@ class Sample:
         self.seen = 0
         self.values: list[float] = []
 
-    def add(self, value: float) -> None:
-        """See one more value (algorithm R)."""
-        self.seen += 1
-        if len(self.values) < SAMPLES_PER_COMMIT:
-            self.values.append(value)
-        else:
-            place = int(self._random.random() * self.seen)
-            if place < SAMPLES_PER_COMMIT:
-                del self.values[place]  # the newest stays last
-                self.values.append(value)
+    def add(self, values: list[float]) -> None:
+        """See more values, in steps from one that is drawn to the next (algorithm L)."""
+        room = SAMPLES_PER_COMMIT - len(self.values)
+        self.values += values[:room]
+        seen, self.seen = self.seen + len(values[:room]), self.seen + len(values)
+        if self.seen <= SAMPLES_PER_COMMIT:
+            return
+        # Were every value to get a random key and those with the 100 smallest to stay, this is the largest of these.
+        key = self._random.betavariate(SAMPLES_PER_COMMIT, seen - SAMPLES_PER_COMMIT + 1)
+        at = room - 1 + self._step(key)
+        while at < len(values):
+            del self.values[self._random.randrange(SAMPLES_PER_COMMIT)]  # the newest stays last
+            self.values.append(values[at])
+            key *= self._random.random() ** (1 / SAMPLES_PER_COMMIT)
+            at += self._step(key)
+
+    def _step(self, key: float) -> int:
+        """Draw how far it is to the next value whose key is smaller."""
+        return int(log(1 - self._random.random()) / log1p(-key)) + 1 if key < 1 else 1
 
     def merge(self, other: "Sample") -> None:
         """Draw from both in proportion to what each has seen; what `other` saw came later."""
@@ -64,21 +77,51 @@ class Refused(Struct, frozen=True):
     payload: str
 
 
-class Pending:
-    """Everything one kind of source contributed since the last freeze."""
+class Second:
+    """The orders of one second of event time: products, units and histograms by status."""
 
-    __slots__ = ("connection_seconds", "latency", "processing", "queue_seconds", "refused", "state")
+    __slots__ = ("failed", "faults", "finished", "latency", "processing", "products", "units")
+
+    def __init__(self) -> None:
+        self.finished = self.failed = self.faults = 0
+        self.products: defaultdict[str, Counter[str | None]] = defaultdict(Counter)  # None: without a product
+        self.units: Counter[str | None] = Counter()
+        self.latency: dict[str, Histogram] = {}
+        self.processing: dict[str, Histogram] = {}
+
+
+class Pending:
+    """Everything one kind of source contributed since the last freeze.
+
+    The orders of a second gather in `seconds`; they are folded (counting.py) into the products, totals, windows and
+    history they belong to once for many batches.
+    """
+
+    __slots__ = ("connection_seconds", "latency", "processing", "queue_seconds", "refused", "seconds", "state")
 
     def __init__(self, random: Random) -> None:
         self.state = State()
+        self.seconds: dict[int, Second] = {}
         self.latency = Sample(random)
         self.processing = Sample(random)
         self.refused: deque[Refused] = deque(maxlen=REJECTED_KEPT)
         self.queue_seconds: BySecond = {}
         self.connection_seconds: BySecond = {}
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to fold: what gathers under foreign names must not grow however late a commit comes."""
+        seconds = self.seconds.values()
+        gauges = max(len(self.queue_seconds), len(self.connection_seconds))
+        return (
+            len(seconds) > SECONDS_GATHERED
+            or gauges > 2 * HISTORY_SECONDS
+            or any(len(counts) > PRODUCTS_GATHERED for cell in seconds for counts in cell.products.values())
+        )
+
     def merge(self, later: "Pending") -> None:
-        """Add what came later."""
+        """Add what came later to what is folded."""
+        self.seconds = later.seconds
         self.state.merge(later.state)
         self.latency.merge(later.latency)
         self.processing.merge(later.processing)
@@ -87,7 +130,7 @@ class Pending:
         keep_all(self.connection_seconds, later.connection_seconds)
 
     def forget(self, now: float, commit_interval: float) -> None:
-        """Drop what will never be shown, so that memory stays bounded however long no commit succeeds."""
+        """Drop what will never be shown."""
         self.state.remove(self.state.expired(now, commit_interval))
         forget(self.queue_seconds, now - HISTORY_SECONDS)
         forget(self.connection_seconds, now - HISTORY_SECONDS)

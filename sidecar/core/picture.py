@@ -67,7 +67,7 @@ def picture(state: State, rules: Rules, frame: Frame) -> Snapshot:
         committed_at=frame.committed_at,
         stale=frame.stale,
         uptime_s=round(frame.uptime_s, 3),
-        orders=_orders(state, rules, windows, last_second),
+        orders=_orders(state, rules, windows, last_second, frame.now),
         latency_ms=_timings(state, "latency", {name: part.latency for name, part in windows.items()}),
         processing_ms=_timings(state, "processing", {name: part.processing for name, part in windows.items()}),
         queues={name: Queue(*reading.values) for name, reading in sorted(state.queues.items())},
@@ -94,7 +94,7 @@ def _window(state: State, name: str, last_second: int) -> Slice:
     return window
 
 
-def _orders(state: State, rules: Rules, windows: dict[str, Slice], last_second: int) -> Orders:
+def _orders(state: State, rules: Rules, windows: dict[str, Slice], last_second: int, now: float) -> Orders:
     tallies = state.total.tallies
     by_status: dict[str, int] = {status: tallies["orders"][status] for status in STATUSES}
     total = by_status["success"] + by_status["failed"]
@@ -110,7 +110,7 @@ def _orders(state: State, rules: Rules, windows: dict[str, Slice], last_second: 
         faults=faults,
         error_rate=_rates({n: (w.failed, w.finished) for n, w in windows.items()}, by_status["failed"], total),
         fault_rate=_rates({n: (w.faults, w.finished) for n, w in windows.items()}, faults, total),
-        per_second=_per_second(state, total, last_second),
+        per_second=_per_second(state, total, last_second, now),
         by_product=_by_product(state, rules),
         revenue={currency: _decimal(micros) for currency, micros in sorted(tallies["revenue_micros"].items())},
     )
@@ -123,9 +123,9 @@ def _rates(windows: dict[str, tuple[int, int]], part: int, whole: int) -> Window
     )
 
 
-def _per_second(state: State, total: int, last_second: int) -> PerSecond:
+def _per_second(state: State, total: int, last_second: int, now: float) -> PerSecond:
     since = state.total.since
-    elapsed = last_second + 1 - since if since is not None else 0.0
+    elapsed = now - since if since is not None else 0.0
     return PerSecond(
         now=_finished(state, last_second, 1),
         last_10s=_finished(state, last_second, 10) / 10,

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from sidecar.core.histogram import Classic, Histogram
 from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing, Totals
 from sidecar.errors import CheckpointError
 
@@ -95,6 +96,13 @@ class State:
     def total(self) -> Totals:
         """The plain counts."""
         return self.totals[""]
+
+    def timing(self, duration: str, status: str, buckets_ns: tuple[int, ...]) -> Timing:
+        """Return the samples of `latency` or `processing` with a status, made when first needed."""
+        key = f"{duration}:{status}"
+        if key not in self.timings:
+            self.timings[key] = Timing(Histogram(), Classic(buckets_ns))
+        return self.timings[key]
 
     def merge(self, other: "State") -> None:
         """Add what `other` counted."""

@@ -44,6 +44,10 @@ class Latest:
         self._published.set()
         self._published = asyncio.Event()
 
+    def withdraw(self) -> None:
+        """Show nothing any more: this sidecar counts no longer."""
+        self._snapshot = None
+
     async def newer(self) -> Snapshot:
         """Wait for the next publication and return it."""
         await self._published.wait()

@@ -1,6 +1,7 @@
 """A source without Redis: payloads are put in by an embedding program, or by a test."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ from sidecar.core.batch import Batch, StreamRead
 from sidecar.core.ledger import START
 
 BATCH = 500
+QUIET_SECONDS = 0.1  # after so long without an entry the position may have changed
 
 
 class MemorySource:
@@ -74,18 +76,21 @@ class MemoryStream:
         pass
 
     async def read(self, after: str = START) -> Batch:
-        while (start := int(after.partition("-")[0])) >= len(self._entries):
+        start = int(after.partition("-")[0])
+        if start >= len(self._entries):
             self._added.clear()
-            await self._added.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(QUIET_SECONDS):
+                    await self._added.wait()
         entries = self._entries[start : start + BATCH]
         read = StreamRead(
             after=after,
-            last=f"{start + len(entries)}-0",
+            last=f"{start + len(entries)}-0" if entries else after,
             replid=self._replid,
             entries=len(entries),
             added=len(self._entries),
             length=len(self._entries),
-            complete=start + len(entries) == len(self._entries),
+            complete=start + len(entries) >= len(self._entries),
             exists=True,
         )
         return Batch(
@@ -95,7 +100,7 @@ class MemoryStream:
     def ask_again(self) -> None:
         pass
 
-    async def leftover(self) -> None:
+    async def leftover(self) -> Batch | None:
         return None
 
     async def close(self) -> None:

@@ -65,7 +65,7 @@ class StreamSource:
 
         `replid` is what was known before: `ask_again` may forget it meanwhile.
         """
-        *_, replies = await link.calls(
+        *queued, replies = await link.calls(
             [
                 ("MULTI",),
                 ("XREAD", "COUNT", ENTRIES_A_READ, "STREAMS", self._stream, after),
@@ -73,8 +73,9 @@ class StreamSource:
                 ("EXEC",),
             ]
         )
-        if isinstance(replies, Exception):
-            raise RefusedError(f"reading stream {self._stream!r}: {replies}")
+        if isinstance(replies, Exception):  # EXEC's own error does not tell the cause
+            cause = next((reply for reply in queued if isinstance(reply, Exception)), replies)
+            raise RefusedError(f"reading stream {self._stream!r}: {cause}")
         found, info = replies
         if isinstance(found, Exception):
             raise RefusedError(f"reading stream {self._stream!r}: {found}")

@@ -48,7 +48,7 @@ def test_no_payloads_are_no_events() -> None:
 
 
 def test_every_payload_needs_an_arrival() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="needs an arrival"):
         decode([GOOD], [])
 
 

@@ -100,9 +100,9 @@ def test_the_total_rate_is_over_the_time_since_counting_began() -> None:
     aggregate.begin(NOW - 20)
     aggregate.apply(batch(*[order()] * 42), NOW)
     commit(aggregate)
-    assert shown(aggregate, NOW + 1.5).orders.per_second.total == 42 / 21
+    assert shown(aggregate, NOW + 1.5).orders.per_second.total == 42 / 21.5
     assert shown(aggregate, NOW + 1.5).since == NOW - 20
-    assert shown(aggregate, NOW - 19).orders.per_second.total is None, "after less than a second nothing is known"
+    assert shown(aggregate, NOW - 19.5).orders.per_second.total is None, "after less than a second nothing is known"
 
 
 def test_peak_is_the_best_second_ever_counted() -> None:

@@ -92,7 +92,8 @@ async def test_many_messages_come_in_one_batch_of_bounded_size(
         for number in range(3 * MESSAGES_A_BATCH):
             pipeline.publish("c", number)
         pipeline.execute()
-    sizes, found = [], []
+    sizes: list[int] = []
+    found: list[bytes] = []
     while len(found) < 3 * MESSAGES_A_BATCH:
         batch = await source.read()
         assert batch is not None
@@ -185,9 +186,13 @@ async def test_a_missing_right_is_an_error_and_no_crash(
     commands.remove(f"+{right}")
     client.acl_setuser("u", enabled=True, nopass=True, keys=["*"], channels=["*"], commands=commands)
     source = source_of(f"redis://u:any@127.0.0.1:{redis_server.port}/0")
-    with pytest.raises(AccessError if right == "subscribe" else RefusedError, match="permission"):
+    if right == "subscribe":
+        with pytest.raises(AccessError):
+            await source.connect()
+    else:
         await source.connect()
-        await messages(source, 1)
+        with pytest.raises(RefusedError, match="permission"):
+            await messages(source, 1)
 
 
 async def test_a_message_beside_an_error_is_kept(
@@ -238,14 +243,9 @@ async def test_what_has_arrived_and_was_not_read_is_left_over(
     batch = await source.read()
     assert batch is not None
     found = batch.payloads
-    reading = asyncio.create_task(source.read())
-    await asyncio.sleep(0)
-    reading.cancel()
-    await asyncio.gather(reading, return_exceptions=True)
     while (batch := await source.leftover()) is not None:
         found += batch.payloads
-    assert found[: len(found)] == [b"%d" % number for number in range(len(found))]
-    assert len(found) > MESSAGES_A_BATCH
+    assert found == [b"%d" % number for number in range(3 * MESSAGES_A_BATCH)]
 
 
 async def test_what_arrived_in_a_turn_of_the_loop_in_which_the_read_was_cancelled_is_left_over(

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
@@ -322,6 +323,47 @@ async def test_a_full_redis_refuses(redis_server: RedisServer, client: "redis.Re
         lambda: client.config_set("maxmemory", 0),
     )
     assert "OOM" in reason or "memory" in reason
+
+
+@pytest.mark.parametrize("request_name", ["full commit", "clear"])
+async def test_a_full_redis_refuses_before_anything_is_deleted(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore, request_name: str
+) -> None:
+    """Deleting needs no memory: without care it would happen, and the writes after it would not."""
+    store = open_store(redis_server)
+    ledger = await counted(store, *EVENTS)
+    flight = msgspec.structs.replace(ledger.freeze(T0), full=True)
+    before = await store.load(), names(client)
+    client.config_set("maxmemory", 1)
+    with pytest.raises(RefusedError):
+        await (store.clear("g") if request_name == "clear" else send(ledger, store, flight))
+    client.config_set("maxmemory", 0)
+    assert (await store.load(), names(client)) == before
+
+
+@pytest.mark.parametrize(
+    ("newest", "position", "outcome"),
+    [
+        ("5-2", "5-2", "OK"),
+        ("5-1", "5-2", "ANEW"),
+        ("5-10", "5-9", "OK"),
+        ("5-9", "5-10", "ANEW"),
+        ("9-5", "10-0", "ANEW"),
+        ("10-0", "9-5", "OK"),
+        ("1790000000000-18446744073709551614", "1790000000000-18446744073709551615", "ANEW"),
+        ("9007199254740992-0", "9007199254740993-0", "ANEW"),  # beyond what a Lua number tells apart
+    ],
+)
+async def test_a_position_beyond_the_newest_id_means_another_stream(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore, newest: str, position: str, outcome: str
+) -> None:
+    store = open_store(redis_server)
+    ledger = new_ledger()
+    await take(ledger, store)
+    client.xadd("s", {"e": order()}, id=newest)
+    replid = client.info("replication")["master_replid"]
+    ledger.apply(read(order(), last=position, replid=replid), T0)
+    assert (await send(ledger, store, ledger.freeze(T0))).outcome == outcome
 
 
 async def test_a_redis_without_enough_replicas_refuses(

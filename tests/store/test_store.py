@@ -251,6 +251,14 @@ async def test_a_full_commit_replaces_the_checkpoint(ground: Ground) -> None:
     assert fields == {name: value for name, value in expected.items() if name not in ("n", "own")}
 
 
+async def test_a_full_commit_leaves_nothing_that_it_does_not_write(ground: Ground) -> None:
+    ledger = await started(ground)
+    flight = msgspec.structs.replace(ledger.freeze(T0), full=True)
+    fields = {"c:totals:": b"\x90"}
+    assert (await ground.store.commit(flight, fields, ledger.aggregate.committed, T0)).outcome == "OK"
+    assert (await ground.store.load()).keys() == {"n", "own", "gen", "p:s", "c:totals:"}
+
+
 # Refusing: before anything is written
 
 

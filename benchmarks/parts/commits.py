@@ -1,0 +1,63 @@
+"""What a commit writes: growth of the append-only file at 50,000 events a second over pub/sub, which is not in it."""
+
+
+import time
+from collections.abc import Callable
+
+from benchmarks.lab import Lab, Sidecar, lab
+from benchmarks.processes import published, yardstick
+from benchmarks.results import Report, Row, Sample
+
+RATE = 50_000
+SECONDS = 4
+WARM_SECONDS = 2.0
+ROUNDS = 3
+ORDERS = 2_000
+DURABLE = ("--save", "", "--appendonly", "yes", "--auto-aof-rewrite-percentage", "0")
+COMMITS = "flash_sale_sidecar_commits_total"
+KB, MB, HOUR = 1e3, 1e6, 3600
+
+
+def run(say: Callable[[str], None], full: bool) -> Report:
+    """Measure with 300 and with 1,000 products."""
+    report = Report("Commits: bytes written")
+    with lab(*DURABLE, "--client-output-buffer-limit", "pubsub 0 0 0") as place, place.sidecar() as sidecar:
+        few = _grown(place, sidecar, 300, say)
+        many = _grown(place, sidecar, 1000, say)
+        other = _per_order(place)
+    report.rows = [
+        Row("a commit, 300 products changed", Sample([size for size, _ in few], "KB"), 20, "<= 20 KB"),
+        Row("a commit, 1,000 products changed", Sample([size for size, _ in many], "KB"), 60, "<= 60 KB"),
+        Row(
+            "append-only file, 300 products",
+            Sample([rate for _, rate in few], "MB/h"),
+            150,
+            "<= 150 MB/h",
+            yardstick_is=f"5 commands per order: {other * RATE * HOUR / MB:,.0f} MB/h",
+        ),
+    ]
+    return report
+
+
+def _grown(place: Lab, sidecar: Sidecar, products: int, say: Callable[[str], None]) -> list[tuple[float, float]]:
+    """Return KB a commit and MB an hour of each round."""
+    publisher = place.start_publishing(ROUNDS * (SECONDS + 1) * RATE + int(WARM_SECONDS) * RATE, rate=RATE, products=products)
+    time.sleep(WARM_SECONDS)
+    found = []
+    for _ in range(ROUNDS):
+        began, size, commits = time.monotonic(), place.aof_bytes(), sidecar.own_metric(COMMITS, '{outcome="ok"}')
+        time.sleep(SECONDS)
+        grown = place.aof_bytes() - size
+        done = sidecar.own_metric(COMMITS, '{outcome="ok"}') - commits
+        found.append((grown / done / KB, grown / (time.monotonic() - began) * HOUR / MB))
+        say(f"{products} products: {found[-1][0]:.1f} KB a commit")
+    published(publisher)
+    return found
+
+
+def _per_order(place: Lab) -> float:
+    """Return the bytes that five commands per order add to the file."""
+    size = place.aof_bytes()
+    with yardstick("per_order", place.port, ORDERS) as service:
+        service.line()
+    return (place.aof_bytes() - size) / ORDERS

@@ -1,0 +1,59 @@
+"""CPU per event: pub/sub and stream against their floors, bad input, the loop everybody writes, FastStream."""
+
+import contextlib
+from collections.abc import Callable
+
+from benchmarks import svg
+from benchmarks.results import Report, Row, Sample
+from benchmarks.subjects import Measure, faststream_python, rounds, sidecar_subject, yardstick_subject
+
+ROUNDS = 3
+# As many as take about a second of CPU, since CPU time is counted in steps of 10 ms.
+EVENTS, SLOW_EVENTS, SLOWEST_EVENTS = 400_000, 50_000, 8_000
+CORE_US = 1e6
+
+
+def run(say: Callable[[str], None], full: bool) -> Report:
+    """Measure in interleaved rounds."""
+    report = Report("Ingest: CPU per event")
+    with contextlib.ExitStack() as stack:
+        subjects = _subjects(stack, EVENTS * (5 if full else 1))
+        if python := faststream_python():
+            subject = yardstick_subject("faststream_app", SLOWEST_EVENTS, python=python)
+            subjects["FastStream"] = stack.enter_context(subject)
+        else:
+            report.note("FastStream was not measured: it is not installed (`make bench` installs it into .venv-bench).")
+        found = rounds(subjects, ROUNDS, say)
+    report.rows = _rows(found)
+    report.plots.append(svg.bars("events_per_second.svg", "Events a second, one core", _per_second(found), "events/s"))
+    return report
+
+
+def _subjects(stack: contextlib.ExitStack, events: int) -> dict[str, Measure]:
+    enter = stack.enter_context
+    return {
+        "pub/sub": enter(sidecar_subject(events)),
+        "floor of pub/sub": enter(yardstick_subject("floor", events, "pubsub")),
+        "stream": enter(sidecar_subject(events, transport="stream")),
+        "floor of XREAD": enter(yardstick_subject("floor", events, "stream", transport="stream")),
+        "pub/sub, 0.1 % invalid": enter(sidecar_subject(events, invalid=0.001)),
+        "the loop everybody writes": enter(yardstick_subject("usual_loop", SLOW_EVENTS)),
+    }
+
+
+def _rows(found: dict[str, Sample]) -> list[Row]:
+    pubsub, floor = found["pub/sub"], found["floor of pub/sub"]
+    rows = [
+        Row("pub/sub, everything on", pubsub, 1.8, "<= 1.8 x, aim 1.5", floor, "the floor"),
+        Row("stream, everything on", found["stream"], 2.0, "<= 2 x", found["floor of XREAD"], "the floor of XREAD"),
+        Row("0.1 % invalid events", found["pub/sub, 0.1 % invalid"], 1.2, "<= 1.2 x", pubsub, "none invalid"),
+    ]
+    usual = found["the loop everybody writes"]
+    rows.append(Row("against the usual loop", pubsub, 6, ">= 6 x less", usual, "the usual loop", at_least=True))
+    if (faststream := found.get("FastStream")) is not None:
+        rows.append(Row("against FastStream", pubsub, 50, ">= 50 x less", faststream, "FastStream", at_least=True))
+    return rows
+
+
+def _per_second(found: dict[str, Sample]) -> dict[str, float]:
+    return {name: CORE_US / sample.median for name, sample in found.items()}

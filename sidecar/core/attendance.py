@@ -1,0 +1,164 @@
+"""Who sent what number: the sequence windows of all sources, and what they say of a batch.
+
+Windows live on as events come; `windows` are their committed dumps, `unsaved` those that changed since. They are the
+fields `w:<source>\\n<producer>` of the checkpoint.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from sidecar.core.clocks import Clocks
+from sidecar.core.events import Event, Rejection
+from sidecar.core.labels import Labels
+from sidecar.core.parts import Attendance
+from sidecar.core.pending import Pending
+from sidecar.core.sequence import Sequences
+from sidecar.core.state import OTHER
+
+WINDOW = "w:"
+
+
+class Register:
+    """The windows of every source."""
+
+    def __init__(self) -> None:
+        self.windows: dict[str, bytes] = {}
+        self.unsaved: dict[str, bytes | None] = {}
+        self.clocks = Clocks()
+        self._sequences: dict[str, Sequences] = {}
+
+    def sequences(self, source: str) -> Sequences:
+        """Return the windows of a source, as committed when first asked for."""
+        if source not in self._sequences:
+            start = f"{WINDOW}{source}\n"
+            stored = {name[len(start) :]: value for name, value in self.windows.items() if name.startswith(start)}
+            self._sequences[source] = Sequences.load(stored)
+        return self._sequences[source]
+
+    def advance(self, source: str, pending: Pending, labels: Labels, now: float) -> None:
+        """Count the holes of a source that are missed by now, and note which windows changed."""
+        sequences = self.sequences(source)
+        call = RollCall(self, source, pending, labels, now)
+        for producer, missed in sequences.advance(now).items():
+            pending.state.total.tallies["missed"][source] += missed
+            call.attendance(producer).missed += missed
+        self.unsaved.update(_named(source, sequences.changed()))
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources that have sent numbers, or were asked for."""
+        return list(self._sequences)
+
+    def land(self, windows: Mapping[str, bytes | None]) -> None:
+        """Take over windows that were committed; one that changed since stays unsaved."""
+        for name, value in windows.items():
+            if value is None:
+                self.windows.pop(name, None)
+            else:
+                self.windows[name] = value
+            if name in self.unsaved and self.unsaved[name] == value:
+                del self.unsaved[name]
+
+    def drop(self, source: str) -> None:
+        """Go back to what is committed: the source will be read again from there."""
+        self._sequences.pop(source, None)
+        start = f"{WINDOW}{source}\n"
+        self.unsaved = {name: value for name, value in self.unsaved.items() if not name.startswith(start)}
+
+    def save(self, source: str) -> None:
+        """Have every window of a source committed again: what is stored is older."""
+        self.unsaved.update(_named(source, self.sequences(source).dump()))
+
+
+class RollCall:
+    """The numbers of one batch."""
+
+    def __init__(self, register: Register, source: str, pending: Pending, labels: Labels, now: float) -> None:
+        self._register = register
+        self._sequences = register.sequences(source)
+        self._source = source
+        self._state = pending.state
+        self._labels = labels
+        self._now = now
+
+    def attend(self, events: list[Event], arrivals: list[float]) -> tuple[list[Event], list[float]]:
+        """Return the events that count, that is, neither heartbeats nor duplicates, with their arrivals."""
+        by_producer: defaultdict[str | None, list[Event]] = defaultdict(list)
+        for event in events:
+            by_producer[event.producer].append(event)
+        absent: set[int] = set()  # ids: events are mutable, and as values they may be equal
+        for producer, mine in by_producer.items():
+            if producer is not None:
+                self._measure_clock(producer, mine, arrivals[-1])
+                if not self._goes_on(producer, mine):
+                    absent.update(id(event) for event in mine if not self._counts(producer, event))
+            elif "heartbeat" in [event.type for event in mine]:
+                absent.update(id(event) for event in mine if event.type == "heartbeat")
+        if not absent:
+            return events, arrivals
+        present = [at for at, event in enumerate(events) if id(event) not in absent]
+        return [events[at] for at in present], [arrivals[at] for at in present]
+
+    def refuse(self, refused: Rejection) -> bool:
+        """See the number of a refused event, where it could be read; False if it is a duplicate."""
+        if refused.producer is None or not refused.seq:  # numbers begin at 1
+            return True
+        return self._see(refused.producer, _epoch(refused.epoch), refused.seq, None)
+
+    def attendance(self, producer: str) -> Attendance:
+        """Return where the numbers of a producer are counted."""
+        label = self._labels.admit("producer", producer)
+        if label is OTHER:
+            self._state.total.tallies["overflow"]["producer"] += 1
+        return self._state.producers.setdefault(f"{self._source}\n{label}", Attendance())
+
+    def _goes_on(self, producer: str, events: list[Event]) -> bool:
+        """Take events whose numbers just go on all at once; False, with nothing done, for any others."""
+        numbers = [event.seq for event in events]
+        first, epoch = numbers[0], events[0].epoch
+        if first is None or numbers != list(range(first, first + len(numbers))):
+            return False
+        if "heartbeat" in [event.type for event in events] or len({event.epoch for event in events}) > 1:
+            return False
+        newest = max(filter(None, [event.ts for event in events]), default=None)
+        if not self._sequences.go_on(producer, _epoch(epoch), first, first + len(numbers) - 1, newest, self._now):
+            return False
+        self.attendance(producer).received += len(numbers)
+        return True
+
+    def _counts(self, producer: str, event: Event) -> bool:
+        """See one event by itself; tell whether it counts."""
+        if event.type == "heartbeat":
+            if event.seq is not None:
+                self._sequences.heartbeat(producer, _epoch(event.epoch), event.seq, self._now)
+            return False
+        return event.seq is None or self._see(producer, _epoch(event.epoch), event.seq, event.ts)
+
+    def _see(self, producer: str, epoch: str | None, seq: int, ts: float | None) -> bool:
+        verdict = self._sequences.see(producer, epoch, seq, ts, self._now)
+        tallies = self._state.total.tallies
+        attendance = self.attendance(producer)
+        if verdict == "duplicate":
+            tallies["duplicates"][""] += 1
+            attendance.duplicates += 1
+            return False
+        if verdict == "recovered":
+            tallies["recovered"][self._source] += 1
+            attendance.missed -= 1
+        attendance.received += 1
+        return True
+
+    def _measure_clock(self, producer: str, events: list[Event], arrival: float) -> None:
+        """Compare the newest time of a batch with when it came: one measure is as good as hundreds."""
+        newest = next((event.ts for event in reversed(events) if event.ts is not None), None)
+        if newest is not None:
+            self._register.clocks.measure(producer, arrival - newest, arrival, limit=self._labels.max_producers)
+
+
+def _epoch(epoch: str | int | None) -> str | None:
+    """Return the name of an epoch: 5 and "5" are the same."""
+    return None if epoch is None else str(epoch)
+
+
+def _named(source: str, dumps: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+    return {f"{WINDOW}{source}\n{producer}": dump for producer, dump in dumps.items()}

@@ -1,0 +1,334 @@
+"""Streams against a real Redis: what is read, under which circumstances, and that nothing is left behind."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import redis
+
+from sidecar.core.batch import Batch, StreamRead
+from sidecar.errors import RefusedError, UnavailableError
+from sidecar.redis_url import parse
+from sidecar.sources import stream
+from sidecar.sources.stream import ENTRIES_A_READ, StreamSource
+from tests.conftest import StartRedis
+from tests.ledgers import T0, order, owner, settle
+from tests.redis_server import RedisServer
+from tests.store.test_redis import redis_6
+
+OpenSource = Callable[..., StreamSource]
+
+
+@pytest.fixture
+async def source_of() -> AsyncIterator[OpenSource]:
+    """Make sources on a server or URL; they end with the test."""
+    sources: list[StreamSource] = []
+
+    def make(where: RedisServer | str, name: str = "s") -> StreamSource:
+        sources.append(StreamSource(name, parse(where if isinstance(where, str) else where.url)))
+        return sources[-1]
+
+    yield make
+    for source in sources:
+        await source.close()
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+    with redis.Redis(port=redis_server.port) as client:
+        yield client
+
+
+async def batch_of(source: StreamSource, after: str = "0-0") -> tuple[Batch, StreamRead]:
+    """Read once."""
+    batch = await source.read(after)
+    assert batch is not None
+    assert batch.stream is not None
+    return batch, batch.stream
+
+
+async def test_entries_come_with_their_times_and_the_circumstances(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    client.xadd("s", {"e": b"\x00\xff\r\n"}, id="1790000000123-0")
+    client.xadd("s", {"other": "x", "e": "two"}, id="1790000000123-5")
+    source = source_of(redis_server)
+    await source.connect()
+    batch, read = await batch_of(source)
+    assert (source.name, batch.source) == ("stream:s", "stream:s")
+    assert batch.payloads == [b"\x00\xff\r\n", b"two"]
+    assert batch.arrivals == [1790000000.123] * 2
+    assert read == StreamRead(
+        after="0-0",
+        last="1790000000123-5",
+        replid=client.info("replication")["master_replid"],
+        entries=2,
+        added=2,
+        length=2,
+        complete=True,
+        exists=True,
+    )
+
+
+async def test_reading_goes_on_after_the_entry_named(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    for number in range(1, 6):
+        client.xadd("s", {"e": number}, id=f"{number}-0")
+    source = source_of(redis_server)
+    await source.connect()
+    assert (await batch_of(source, "3-0"))[0].payloads == [b"4", b"5"]
+    assert (await batch_of(source, "0-0"))[0].payloads == [b"1", b"2", b"3", b"4", b"5"]
+
+
+async def test_a_long_stream_is_read_in_portions_that_say_whether_more_is_there(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    total = 2 * ENTRIES_A_READ + 1
+    with client.pipeline(transaction=False) as pipeline:
+        for number in range(1, total + 1):
+            pipeline.xadd("s", {"e": number}, id=f"{number}-0")
+        pipeline.execute()
+    source = source_of(redis_server)
+    await source.connect()
+    after = "0-0"
+    portions: list[tuple[int, bool]] = []
+    while not portions or not portions[-1][1]:
+        batch, read = await batch_of(source, after)
+        after = read.last
+        portions.append((len(batch.payloads), read.complete))
+    assert portions == [(ENTRIES_A_READ, False), (ENTRIES_A_READ, False), (1, True)]
+
+
+async def test_a_stream_that_is_not_there_is_said_to_be_so(redis_server: RedisServer, source_of: OpenSource) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    batch, read = await batch_of(source)
+    assert (batch.payloads, read.exists, read.added, read.length, read.last) == ([], False, None, 0, "0-0")
+
+
+async def test_entries_without_the_field_are_counted(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    client.xadd("s", {"data": "x"}, id="1-0")
+    client.xadd("s", {"e": "y"}, id="2-0")
+    client.xadd("s", {"E": "x", "ee": "e"}, id="3-0")
+    source = source_of(redis_server)
+    await source.connect()
+    batch, read = await batch_of(source)
+    assert (batch.payloads, batch.arrivals, batch.empty, read.entries) == ([b"y"], [0.002], 2, 3)
+
+
+async def test_who_waits_is_woken_by_an_entry(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    await source.read("0-0")
+    reading = asyncio.create_task(source.read("0-0"))
+    while not client.info("clients")["blocked_clients"]:
+        await asyncio.sleep(0)
+    began = time.monotonic()
+    client.xadd("s", {"e": "x"})
+    batch = await reading
+    assert batch is not None
+    assert batch.payloads == [b"x"]
+    assert time.monotonic() - began < 0.5
+
+
+async def test_who_waits_in_vain_says_so_within_a_second(redis_server: RedisServer, source_of: OpenSource) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    await source.read("0-0")
+    began = time.monotonic()
+    assert (await batch_of(source))[0].payloads == []
+    assert 0.9 < time.monotonic() - began < 1.5
+
+
+async def test_what_was_trimmed_before_it_was_read_counts_as_missed(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    ledger = owner()
+    client.xadd("s", {"e": order()})
+    ledger.apply((await batch_of(source))[0], T0)
+    for _ in range(10):
+        client.xadd("s", {"e": order()}, maxlen=3, approximate=False)
+    client.xadd("s", {"e": order()}, id="99999999999999-0")
+    client.xdel("s", "99999999999999-0")
+    ledger.apply((await batch_of(source, ledger.position("s")))[0], T0)
+    settle(ledger)
+    tallies = ledger.aggregate.committed.total.tallies
+    assert (tallies["orders"]["success"], tallies["missed"]["stream:s"]) == (4, 8)
+
+
+async def test_nothing_is_left_behind_in_redis(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    client.xadd("s", {"e": "x"})
+    client.xgroup_create("s", "the backend's own", id="0")
+    before = client.xinfo_stream("s", full=True)
+    source = source_of(redis_server)
+    await source.connect()
+    await source.read("0-0")
+    await source.close()
+    assert client.xinfo_stream("s", full=True) == before
+    assert client.keys() == [b"s"]
+
+
+async def test_redis_6_does_not_tell_how_many_were_added(start_redis: StartRedis, source_of: OpenSource) -> None:
+    server = start_redis(program=redis_6())
+    source = source_of(server)
+    await source.connect()
+    with redis.Redis(port=server.port) as client:
+        client.xadd("s", {"e": "x"})
+    batch, read = await batch_of(source)
+    assert (batch.payloads, read.added, read.length, read.exists) == ([b"x"], None, 1, True)
+
+
+# Under which replid
+
+
+def promote(client: "redis.Redis") -> str:
+    """Give the server another replid, as a failover does, and return it."""
+    client.replicaof("127.0.0.1", 1)
+    client.replicaof("NO", "ONE")
+    return str(client.info("replication")["master_replid"])
+
+
+async def test_the_replid_is_asked_when_it_connects_and_when_told_to(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    client.xadd("s", {"e": "x"})
+    before = client.info("replication")["master_replid"]
+    source = source_of(redis_server)
+    await source.connect()
+    await source.read("0-0")
+    after = promote(client)
+    assert (await batch_of(source))[1].replid == before
+    source.ask_again()
+    assert (await batch_of(source))[1].replid == after
+
+
+async def test_told_while_it_waits_it_asks_before_it_reads(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    """A batch never comes without the replid it was read under, or a commit could not be checked against it."""
+    source = source_of(redis_server)
+    await source.connect()
+    await source.read("0-0")
+    reading = asyncio.create_task(batch_of(source))
+    while not client.info("clients")["blocked_clients"]:
+        await asyncio.sleep(0)
+    source.ask_again()
+    client.xadd("s", {"e": "x"})
+    _, read = await reading
+    assert read.replid == client.info("replication")["master_replid"]
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_told_at_any_moment_it_names_a_replid(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource, turns: int
+) -> None:
+    client.xadd("s", {"e": "x"})
+    source = source_of(redis_server)
+    await source.connect()
+    reading = asyncio.create_task(batch_of(source))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    source.ask_again()
+    assert (await reading)[1].replid == client.info("replication")["master_replid"]
+
+
+# Losing Redis
+
+
+async def test_a_replica_is_not_read(redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource) -> None:
+    client.replicaof("127.0.0.1", 1)
+    with pytest.raises(UnavailableError, match="replica"):
+        await source_of(redis_server).connect()
+
+
+async def test_without_a_connection_there_is_nothing_to_read(redis_server: RedisServer, source_of: OpenSource) -> None:
+    source = source_of(redis_server)
+    with pytest.raises(UnavailableError):
+        await source.read("0-0")
+    assert await source.leftover() is None
+
+
+async def test_a_killed_redis_is_noticed_and_found_again(redis_server: RedisServer, source_of: OpenSource) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    redis_server.kill()
+    with pytest.raises(UnavailableError):
+        await source.read("0-0")
+    with pytest.raises(UnavailableError):
+        await source.connect()
+    redis_server.start()
+    await source.connect()
+    assert (await batch_of(source))[0].payloads == []
+
+
+async def test_a_frozen_redis_is_noticed_within_four_seconds(redis_server: RedisServer, source_of: OpenSource) -> None:
+    source = source_of(redis_server)
+    await source.connect()
+    redis_server.freeze()
+    began = time.monotonic()
+    with pytest.raises(UnavailableError):
+        await source.read("0-0")
+    assert time.monotonic() - began < 4
+
+
+async def test_a_key_that_is_no_stream_is_refused(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    client.set("s", "a string")
+    source = source_of(redis_server)
+    await source.connect()
+    with pytest.raises(RefusedError, match="WRONGTYPE"):
+        await source.read("0-0")
+
+
+async def test_a_missing_right_is_named(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    commands = ["+client|setname", "+info", "+multi", "+exec", "+xread"]
+    client.acl_setuser("u", enabled=True, nopass=True, keys=["*"], commands=commands)
+    source = source_of(f"redis://u:any@127.0.0.1:{redis_server.port}/0")
+    await source.connect()
+    with pytest.raises(RefusedError, match="xinfo"):
+        await source.read("0-0")
+
+
+async def test_a_read_that_was_cancelled_can_be_made_again(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    """Cancelled at each await in turn, nothing is lost: the stream keeps it."""
+    client.xadd("s", {"e": "x"})
+    source = source_of(redis_server)
+    for turns in range(15):
+        await source.connect()
+        reading = asyncio.create_task(source.read("0-0"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await source.connect()
+        assert (await batch_of(source))[0].payloads == [b"x"]
+
+
+async def test_a_read_after_an_empty_one_is_paced(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However fast single entries come, Redis is not asked without a pause."""
+    monkeypatch.setattr(stream, "PACE_SECONDS", 0.05)
+    source = source_of(redis_server)
+    await source.connect()
+    after = "0-0"
+    began = time.monotonic()
+    for _ in range(5):
+        client.xadd("s", {"e": "x"})
+        after = (await batch_of(source, after))[1].last
+    assert time.monotonic() - began >= 4 * 0.05

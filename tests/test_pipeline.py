@@ -1,0 +1,516 @@
+"""The pipeline with everything in memory: who counts, what failures leave, and how it stops."""
+
+import asyncio
+import contextlib
+import subprocess
+import time
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from sidecar.config import Config
+from sidecar.config.structs import Seconds
+from sidecar.core.batch import Batch
+from sidecar.core.ledger import Answer, Commit
+from sidecar.core.state import State
+from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
+from sidecar.holder import machine
+from sidecar.pipeline import BACKOFF_SECONDS, Pipeline, backoff
+from sidecar.sources import Source
+from sidecar.sources.memory import MemorySource, MemoryStream
+from sidecar.store import Taken
+from sidecar.store.memory import MemoryStore
+from sidecar.telemetry import Telemetry
+from tests.ledgers import T0, commit, heard, new_ledger, order, shown, take
+from tests.waiting import eventually
+
+INTERVAL, LEASE = 0.01, 60.0
+
+
+class Clock:
+    """Time that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = T0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Store(MemoryStore):
+    """A store that can be made to fail: before it writes, after it wrote, or by not answering."""
+
+    failure: SidecarError | None = None
+    failures = 1_000_000
+    lose_answers = False
+    silent = False
+
+    async def take(self, holder: str, token: str, *, dead: str, create: bool) -> Taken:
+        await self._maybe_fail()
+        return await super().take(holder, token, dead=dead, create=create)
+
+    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+        await self._maybe_fail()
+        answer = await super().commit(commit, fields, committed, now)
+        if self.lose_answers:
+            self.lose_answers = False
+            raise UnavailableError("the answer was lost")
+        return answer
+
+    async def _maybe_fail(self) -> None:
+        if self.silent:
+            await asyncio.Event().wait()
+        if self.failure is not None and self.failures > 0:
+            self.failures -= 1
+            raise self.failure
+
+
+class Channel(MemorySource):
+    """A pub/sub channel whose connection can be lost."""
+
+    failure: Exception | None = None
+    connections = 0
+    asked_again = 0
+
+    async def connect(self) -> None:
+        self.connections += 1
+        if self.failure is not None:
+            raise self.failure
+
+    async def read(self, after: str = "") -> Batch | None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(INTERVAL):
+                return await super().read(after)
+        if self.failure is not None:
+            raise self.failure
+        return None
+
+    def ask_again(self) -> None:
+        self.asked_again += 1
+
+
+class Daemon:
+    """A pipeline over one channel and one stream, and everything around it."""
+
+    def __init__(self, holder: str = "here:1:a") -> None:
+        self.clock = Clock()
+        last_ids: dict[str, str] = {}
+        self.last_ids = last_ids
+        self.store = Store(lease=LEASE, clock=self.clock, last_ids=last_ids)
+        self.channel = Channel("pubsub:c", clock=self.clock)
+        self.stream = MemoryStream("stream:s", last_ids, clock=self.clock)
+        self.stop = asyncio.Event()
+        self.published = 0
+        self.registry = CollectorRegistry()
+        sources: tuple[Source, ...] = (self.channel, self.stream)
+        self.pipeline = Pipeline(
+            new_ledger(holder),
+            self.store,
+            sources,
+            config=Config(commit_interval=Seconds(INTERVAL), lease=Seconds(LEASE)),
+            telemetry=Telemetry(self.registry, version="1", sources=tuple(source.name for source in sources)),
+            publish=self._publish,
+            clock=self.clock,
+        )
+        self.ledger = self.pipeline.ledger
+        self.task: asyncio.Task[None] | None = None
+
+    def _publish(self) -> None:
+        self.published += 1
+
+    def start(self) -> None:
+        """Run in the background."""
+        self.task = asyncio.create_task(self.pipeline.run(self.stop))
+
+    async def active(self) -> None:
+        """Start on empty ground, and wait until it counts."""
+        self.start()
+        await self.waited()
+        self.clock.now += 1
+        await eventually(self.pipeline.ready.is_set)
+
+    async def waited(self) -> None:
+        """Wait until it has tried to take over once more."""
+        before = self.published
+        await eventually(lambda: self.published > before)
+
+    async def end(self) -> float:
+        """Stop it; return how long that took, in seconds."""
+        assert self.task is not None
+        began = time.monotonic()
+        self.stop.set()
+        async with asyncio.timeout(5):
+            await self.task
+        return time.monotonic() - began
+
+    def counted(self) -> int:
+        """Return the orders in the store."""
+        return State.load(self.store.fields).total.tallies["orders"]["success"]
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        """Return a metric of its own."""
+        return self.registry.get_sample_value(f"flash_sale_sidecar_{name}", labels)
+
+
+@pytest.fixture
+async def daemon() -> AsyncIterator[Daemon]:
+    made = Daemon()
+    yield made
+    if made.task is not None:
+        made.task.cancel()
+        await asyncio.gather(made.task, return_exceptions=True)
+
+
+# Who counts
+
+
+async def test_on_empty_ground_it_waits_two_intervals_and_begins(daemon: Daemon) -> None:
+    daemon.start()
+    await daemon.waited()
+    daemon.clock.now += 1.5 * INTERVAL
+    await daemon.waited()
+    await daemon.waited()
+    assert not daemon.store.fields
+    daemon.clock.now += INTERVAL
+    await eventually(lambda: daemon.ledger.active)
+    await eventually(lambda: State.load(daemon.store.fields).total.since == daemon.clock.now)
+
+
+async def test_events_of_all_sources_are_counted_and_committed(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.put(order(), order())
+    daemon.stream.add(order())
+    await eventually(lambda: daemon.counted() == 3)
+    assert daemon.sample("commits_total", outcome="failed") == 0
+    assert daemon.sample("redis_up") == 1
+    assert daemon.sample("source_connected", source="stream:s") == 1
+
+
+async def test_a_standby_reads_nothing_until_the_lease_ends(daemon: Daemon) -> None:
+    other = new_ledger("there:2:b")
+    await take(other, daemon.store)
+    other.apply(heard(order()), T0)
+    await commit(other, daemon.store)
+    daemon.channel.put(order())
+    daemon.start()
+    await daemon.waited()
+    await daemon.waited()
+    assert (daemon.channel.connections, daemon.pipeline.holder_met) == (0, "there:2:b")
+    assert not daemon.pipeline.ready.is_set()
+    daemon.clock.now += LEASE
+    await eventually(lambda: daemon.counted() == 2)
+    assert daemon.pipeline.holder_met == ""
+
+
+async def test_a_dead_holder_of_this_machine_is_succeeded_at_once(daemon: Daemon) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    await take(new_ledger(f"{machine()}:{ended.pid}:b"), daemon.store)
+    daemon.pipeline._interval = Seconds(100)  # no second look would come within this test
+    daemon.start()
+    await eventually(lambda: daemon.ledger.active)
+
+
+async def test_a_state_that_was_taken_over_is_left_alone_until_it_is_free(daemon: Daemon) -> None:
+    await daemon.active()
+    await eventually(lambda: daemon.store.fields.get("n") != b"1")
+    daemon.clock.now += LEASE
+    other = new_ledger("there:2:b")
+    assert await take(other, daemon.store)
+    await eventually(lambda: not daemon.ledger.active)
+    await eventually(lambda: daemon.pipeline.holder_met == "there:2:b")
+    assert not daemon.pipeline.ready.is_set()
+    assert daemon.sample("source_connected", source="pubsub:c") == 0
+    assert daemon.sample("commits_total", outcome="conflict") == 1
+    assert await commit(other, daemon.store) == "ok"
+    await daemon.store.release(other.holder)
+    await eventually(lambda: daemon.ledger.active)
+
+
+async def test_a_lost_checkpoint_is_left_to_its_owner_for_a_lease(daemon: Daemon) -> None:
+    other = new_ledger("there:2:b")
+    await take(other, daemon.store)
+    daemon.start()
+    await daemon.waited()
+    daemon.store.fields.clear()
+    await daemon.store.release(other.holder)
+    await daemon.waited()
+    daemon.clock.now += LEASE / 2
+    await daemon.waited()
+    await daemon.waited()
+    assert not daemon.ledger.active
+    daemon.clock.now += LEASE / 2
+    await eventually(lambda: daemon.ledger.active)
+
+
+@pytest.mark.parametrize("met", [False, True])
+async def test_a_refused_user_ends_the_start_and_nothing_later(daemon: Daemon, met: bool) -> None:
+    if met:
+        await take(new_ledger("there:2:b"), daemon.store)
+        daemon.start()
+        await daemon.waited()
+    daemon.store.failure = AccessError("no such user")
+    if not met:
+        daemon.start()
+        assert daemon.task is not None
+        with pytest.raises(AccessError):
+            await daemon.task
+        return
+    await eventually(lambda: daemon.pipeline.redis_error == "no such user")
+    daemon.store.failure = None
+    await eventually(lambda: daemon.pipeline.redis_error == "")
+
+
+async def test_a_redis_that_is_away_at_the_start_is_waited_for(daemon: Daemon) -> None:
+    daemon.store.failure = UnavailableError("nobody there")
+    daemon.start()
+    await eventually(lambda: daemon.pipeline.redis_error == "nobody there")
+    assert daemon.sample("redis_up") == 0
+    daemon.store.failure = None
+    await daemon.waited()
+    daemon.clock.now += 1
+    await eventually(lambda: daemon.ledger.active)
+
+
+# Commits that fail
+
+
+async def test_what_could_not_be_committed_is_kept(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.store.failure = UnavailableError("gone")
+    daemon.channel.put(order())
+    daemon.stream.add(order())
+    await eventually(lambda: daemon.ledger.uncommitted() == 2)
+    await eventually(lambda: (daemon.sample("commits_total", outcome="failed") or 0) > 2)
+    assert (daemon.pipeline.commit_error, daemon.pipeline.redis_error) == ("gone", "gone")
+    assert shown(daemon.ledger) == 0
+    daemon.store.failure = None
+    await eventually(lambda: daemon.counted() == 2)
+    assert (daemon.pipeline.commit_error, daemon.pipeline.redis_error) == ("", "")
+
+
+async def test_a_redis_that_refuses_is_not_away(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.store.failure = RefusedError("OOM")
+    daemon.channel.put(order())
+    await eventually(lambda: daemon.pipeline.commit_error == "OOM")
+    assert (daemon.pipeline.redis_error, daemon.sample("redis_up")) == ("", 1)
+    daemon.store.failure = None
+    await eventually(lambda: daemon.counted() == 1)
+
+
+async def test_a_commit_whose_answer_was_lost_counts_once(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.put(order())
+    daemon.store.lose_answers = True
+    await eventually(lambda: not daemon.store.lose_answers)
+    daemon.channel.put(order())
+    await eventually(lambda: daemon.counted() == 2)
+    assert daemon.sample("commits_total", outcome="failed") == 1
+
+
+async def test_snapshots_are_published_while_commits_fail(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.store.failure = UnavailableError("gone")
+    before = daemon.published
+    await eventually(lambda: daemon.published > before + 3)
+
+
+async def test_a_lost_checkpoint_is_written_again(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.put(order())
+    await eventually(lambda: daemon.counted() == 1)
+    daemon.store.fields.clear()
+    await eventually(lambda: daemon.counted() == 1)
+    assert daemon.sample("commits_total", outcome="reread") == 1
+
+
+async def test_a_clear_is_followed(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.put(order())
+    await eventually(lambda: daemon.counted() == 1)
+    await daemon.store.clear("g")
+    await eventually(lambda: daemon.ledger.generation == "g")
+    assert (shown(daemon.ledger), daemon.sample("commits_total", outcome="cleared")) == (0, 1)
+
+
+async def test_after_a_rollback_the_stream_is_counted_again_from_there(daemon: Daemon) -> None:
+    await daemon.active()
+    older: dict[str, bytes] = {}
+    for number in (1, 2):
+        daemon.stream.add(order())
+        await eventually(lambda number=number: daemon.counted() == number)  # type: ignore[misc]
+        older = older or dict(daemon.store.fields)
+    asked = daemon.channel.asked_again
+    daemon.store.fields = older
+    await eventually(lambda: (daemon.sample("commits_total", outcome="rolled_back") or 0) == 1)
+    await eventually(lambda: daemon.counted() == 2)
+    assert daemon.channel.asked_again > asked
+
+
+async def test_entries_read_under_another_history_are_read_again(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.store.replid = daemon.stream._replid = "another"
+    daemon.stream.add(order())
+    await eventually(lambda: daemon.counted() == 1)
+    daemon.store.replid = "a third"
+    daemon.stream.add(order())
+    await eventually(lambda: (daemon.sample("commits_total", outcome="reread") or 0) > 0)
+    assert daemon.counted() == 1
+    assert daemon.channel.asked_again > 0
+    daemon.stream._replid = "a third"
+    daemon.stream.add(order())
+    await eventually(lambda: daemon.counted() == 3)
+
+
+async def test_a_stream_made_anew_is_counted_as_a_reset(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.stream.add(order())
+    await eventually(lambda: daemon.counted() == 1)
+    daemon.last_ids.clear()
+    daemon.stream._entries.clear()
+    await eventually(lambda: daemon.sample("source_resets_total", source="stream:s") == 1)
+    daemon.stream.add(order())
+    await eventually(lambda: daemon.counted() == 2)
+
+
+# Sources that fail
+
+
+async def test_a_source_that_is_lost_is_connected_again_and_its_blindness_counted(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.failure = UnavailableError("cut")
+    await eventually(lambda: daemon.pipeline.sources["pubsub:c"].status == "down")
+    assert daemon.pipeline.sources["pubsub:c"].detail == "cut"
+    assert daemon.sample("source_connected", source="pubsub:c") == 0
+    daemon.clock.now += 7
+    daemon.channel.failure = None
+    await eventually(lambda: daemon.pipeline.sources["pubsub:c"].status == "connected")
+    await eventually(lambda: State.load(daemon.store.fields).total.tallies["blind_ms"] == {"pubsub:c": 7000})
+    assert daemon.sample("source_connected", source="pubsub:c") == 1
+    daemon.channel.put(order())
+    await eventually(lambda: daemon.counted() == 1)
+
+
+async def test_a_source_that_never_connects_stops_no_other(daemon: Daemon) -> None:
+    daemon.channel.failure = AccessError("no right")
+    daemon.start()
+    await daemon.waited()
+    daemon.clock.now += 1
+    daemon.stream.add(order())
+    await eventually(lambda: daemon.counted() == 1)
+    assert not daemon.pipeline.ready.is_set()
+    assert daemon.pipeline.sources["pubsub:c"].detail == "no right"
+
+
+async def test_a_defect_in_a_source_ends_the_run(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.failure = ZeroDivisionError("a defect")
+    assert daemon.task is not None
+    with pytest.raises(ZeroDivisionError):
+        await daemon.task
+
+
+@pytest.mark.parametrize(("failures", "longest"), [(1, 0.1), (3, 0.4), (6, 2.0), (5000, 2.0)])
+def test_pauses_grow_with_failures_up_to_a_bound(failures: int, longest: float) -> None:
+    pauses = [backoff(failures) for _ in range(200)]
+    assert BACKOFF_SECONDS[0] <= min(pauses) <= max(pauses) <= longest
+    assert max(pauses) > longest / 2
+
+
+# Stopping
+
+
+async def test_a_stop_commits_what_was_read_and_releases_the_state(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.put(order(), order())
+    daemon.stream.add(order())
+    await eventually(lambda: daemon.ledger.uncommitted() + daemon.counted() == 3)
+    await daemon.end()
+    assert daemon.counted() == 3
+    assert await take(new_ledger("there:2:b"), daemon.store)
+
+
+async def test_a_stop_commits_what_arrived_and_was_not_read(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.put(*[order()] * 2000)
+    await daemon.end()
+    assert daemon.counted() == 2000
+
+
+async def test_a_stop_while_standing_by_is_quick(daemon: Daemon) -> None:
+    await take(new_ledger("there:2:b"), daemon.store)
+    daemon.pipeline._interval = Seconds(100)
+    daemon.start()
+    await daemon.waited()
+    assert await daemon.end() < 0.5
+
+
+async def test_a_stop_while_redis_does_not_answer_is_quick(daemon: Daemon) -> None:
+    daemon.store.silent = True
+    daemon.start()
+    await asyncio.sleep(0)
+    assert await daemon.end() < 0.5
+
+
+async def test_a_stop_without_redis_tells_how_many_events_are_lost(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.store.failure = UnavailableError("gone")
+    daemon.channel.put(order(), order())
+    daemon.stream.add(order())
+    await eventually(lambda: daemon.ledger.uncommitted() == 3)
+    began = time.monotonic()
+    with pytest.raises(SidecarError, match=r"3 events .*\(gone\)"):
+        await daemon.end()
+    assert time.monotonic() - began < 2
+
+
+async def test_a_stop_in_the_middle_of_a_commit_takes_two_seconds_at_most(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.put(order())
+    daemon.store.silent = True
+    await eventually(lambda: daemon.ledger.uncommitted() == 1)
+    began = time.monotonic()
+    with pytest.raises(SidecarError, match="1 events .*no answer in time"):
+        await daemon.end()
+    assert time.monotonic() - began < 2
+
+
+async def test_a_stop_tries_again_after_a_failure(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.put(order())
+    daemon.store.failure = UnavailableError("the connection was dead")
+    await eventually(lambda: daemon.ledger.uncommitted() == 1)
+    daemon.store.failures = 2
+    await daemon.end()
+    assert daemon.counted() == 1
+    assert await take(new_ledger("there:2:b"), daemon.store)
+
+
+async def test_a_stop_without_redis_and_without_events_is_no_error(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.store.failure = UnavailableError("gone")
+    assert await daemon.end() < 0.5
+
+
+@pytest.mark.parametrize("turns", range(0, 60, 3))
+async def test_stopped_at_any_moment_nothing_read_is_lost(daemon: Daemon, turns: int) -> None:
+    await daemon.active()
+    total = 0
+    for _ in range(turns):
+        daemon.channel.put(order())
+        total += 1
+        await asyncio.sleep(0)
+    await daemon.end()
+    assert daemon.counted() == total
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_cancelled_it_leaves_no_task_behind(daemon: Daemon) -> None:
+    await daemon.active()
+    assert daemon.task is not None
+    daemon.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await daemon.task
+    assert len(asyncio.all_tasks()) == 1
