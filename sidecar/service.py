@@ -1,6 +1,7 @@
 """The daemon, built from a configuration: the only place that names a real clock or constructs an adapter."""
 
 import asyncio
+import gc
 import random
 import time
 from collections.abc import Callable
@@ -32,6 +33,8 @@ from sidecar.store.redis import RedisStore, cleared_report
 from sidecar.telemetry import Telemetry
 
 NS_PER_SECOND = 10**9
+# Objects until a collection, and collections until a deeper one: by default a few batches cause one of each.
+COLLECT = (50_000, 20, 50)
 CLEAR_SECONDS = 5.0  # a clear is answered after the next commit, or this much later
 # What a reload applies; everything else is built into connections, listeners or stored buckets.
 RELOADABLE = frozenset(
@@ -91,6 +94,10 @@ class Service:
         Raises SidecarError with one line for a person: a port in use, a refused user, events that could not be
         committed at the end.
         """
+        # What is there now stays for ever; batches of events come and go without cycles.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECT)
         gauges = asyncio.create_task(self._gauges.run())
         try:
             await self._http.start()

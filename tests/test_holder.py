@@ -2,7 +2,6 @@
 
 import builtins
 import os
-import subprocess
 from typing import Any
 
 import pytest
@@ -11,13 +10,7 @@ from sidecar import holder
 from sidecar.holder import Candidacy, is_dead
 
 T0 = 1_790_000_000.0
-
-
-def dead_pid() -> int:
-    """Return the id of a process that has ended."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
+NO_PID = 2**30  # beyond what the kernel gives out
 
 
 @pytest.mark.parametrize(
@@ -61,7 +54,7 @@ def test_who_was_the_owner_waits_a_lease_for_its_successor() -> None:
 
 def test_a_dead_holder_is_known_until_another_one_is_met() -> None:
     candidacy = Candidacy(patience=1.0, lease=5.0)
-    dead = f"{holder.machine()}:{dead_pid()}:x"
+    dead = f"{holder.machine()}:{NO_PID}:x"
     candidacy.refused(dead, T0)
     assert candidacy.dead == dead
     candidacy.refused("elsewhere:1:x", T0)
@@ -81,15 +74,16 @@ def test_a_name_tells_machine_and_process_and_is_new_each_time() -> None:
 @pytest.mark.parametrize(
     ("name", "dead"),
     [
-        (f"{holder.machine()}:{dead_pid()}:x", True),
+        (f"{holder.machine()}:{NO_PID}:x", True),
         (f"{holder.machine()}:{os.getpid()}:x", False),
         (f"{holder.machine()}:1:x", False),  # another user's, perhaps: it lives
         (f"{holder.machine()}:pid:x", False),
         (holder.machine(), False),
-        (f"elsewhere:{dead_pid()}:x", False),
-        (f"unknown:{dead_pid()}:x", False),
+        (f"elsewhere:{NO_PID}:x", False),
+        (f"unknown:{NO_PID}:x", False),
         ("", False),
     ],
+    ids=["gone", "ours", "init", "no pid", "machine alone", "elsewhere", "unnamed", "nobody"],
 )
 def test_only_a_process_of_this_machine_that_is_gone_is_dead(name: str, dead: bool) -> None:
     assert is_dead(name) is dead
@@ -109,4 +103,4 @@ def test_a_machine_that_cannot_be_named_takes_nobody_for_dead(monkeypatch: pytes
 
     monkeypatch.setattr(builtins, "open", refuse)
     assert holder.machine() == "unknown"
-    assert not is_dead(f"unknown:{2**30}:x")
+    assert not is_dead(f"unknown:{NO_PID}:x")

@@ -39,7 +39,7 @@ def run(say: Callable[[str], None], full: bool) -> Report:
         time.sleep(1.0)
         found: dict[str, list[float]] = {}
         for turn in range(ROUNDS):
-            for name, late in asyncio.run(_round(sidecar, place.port)).items():
+            for name, late in asyncio.run(_round(sidecar, place.port, turn * 1000)).items():
                 found.setdefault(name, []).append(late)
                 say(f"round {turn + 1} of {ROUNDS}, {name}: p99 {late:.0f} ms")
         publisher.stop()
@@ -50,8 +50,8 @@ def run(say: Callable[[str], None], full: bool) -> Report:
     return report
 
 
-async def _round(sidecar: Sidecar, port: int) -> dict[str, float]:
-    """Probe for a while; return the 99th percentile of each way to look, in milliseconds."""
+async def _round(sidecar: Sidecar, port: int, first: int) -> dict[str, float]:
+    """Probe for a while, with numbers above `first`; return the 99th percentile of each way to look, in milliseconds."""
     base = f"http://127.0.0.1:{sidecar.daemon.http}"
     seen: dict[str, Seen] = {"JSON": [], "/metrics": [], "WebSocket": []}
     async with aiohttp.ClientSession() as session, Redis(port=port) as client:
@@ -60,7 +60,7 @@ async def _round(sidecar: Sidecar, port: int) -> dict[str, float]:
             asyncio.create_task(_poll(session, f"{base}/metrics", IN_METRICS, seen["/metrics"])),
             asyncio.create_task(_listen(sidecar.daemon.ws, seen["WebSocket"])),
         ]
-        sent = await _probe(client.publish)
+        sent = await _probe(client.publish, first + 1)
         await asyncio.sleep(1.0)
         for task in looking:
             task.cancel()
@@ -68,10 +68,9 @@ async def _round(sidecar: Sidecar, port: int) -> dict[str, float]:
     return {name: _p99_ms(sent, found) for name, found in seen.items()}
 
 
-async def _probe(publish: Callable[[str, str], Awaitable[int]]) -> Seen:
+async def _probe(publish: Callable[[str, str], Awaitable[int]], first: int) -> Seen:
     sent: Seen = []
     end = time.monotonic() + SECONDS
-    first = int(time.time() * 1000)  # above those of the round before
     while time.monotonic() < end:
         number = first + len(sent)
         sent.append((time.monotonic(), number))
