@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+BENCH := .venv-bench
 
-.PHONY: help demo run test test-long style types coverage lock clean
+.PHONY: help demo run test test-long style types coverage bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,13 +31,16 @@ coverage: $(READY) ## Check that the tests of the core reach all of it, every li
 	@$(BIN)/coverage run --source sidecar.core -m pytest -q tests/core
 	@$(BIN)/coverage report --fail-under 100
 
+bench: $(READY) $(BENCH)/ready ## Measure against the goals (10 minutes; ONLY=ingest for one part, FULL=1 for all of it)
+	@BENCH_PYTHON=$(BENCH)/bin/python $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(FULL),--full)
+
 lock: ## Lock the dependencies anew (needs uv)
 	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra dev -o requirements-dev.lock setup.cfg
 
 clean: ## Remove everything that was made here
-	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
-	find sidecar tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .venv .venv-bench benchmarks/.node .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	find benchmarks sidecar tests -name __pycache__ -prune -exec rm -rf {} +
 
 LOCK := --universal --python-version 3.11 --generate-hashes --strip-extras --no-annotate \
 	--custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
@@ -51,4 +55,13 @@ $(READY): requirements-dev.lock setup.cfg pyproject.toml
 	@$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check --require-hashes \
 		-r requirements-dev.lock
 	@$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# FastStream, for comparison, and not beside the daemon: what it needs must not change what the daemon runs on.
+# Without it (offline, say) the benchmark runs all the same and says what it left out.
+$(BENCH)/ready: setup.cfg
+	@echo "Installing what the benchmark compares with into $(BENCH), once ..."
+	@$(PYTHON) -m venv --clear --without-pip $(BENCH)
+	@$(PYTHON) -m pip --python $(BENCH)/bin/python install -q --disable-pip-version-check -e '.[bench]' \
+		|| echo "FastStream could not be installed; the benchmark leaves it out" >&2
 	@touch $@

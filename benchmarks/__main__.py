@@ -1,6 +1,7 @@
 """Run the benchmark: all parts, or one of them; a table on the terminal, and in RESULTS.md."""
 
 import argparse
+import sys
 import time
 from importlib import import_module
 
@@ -9,8 +10,10 @@ from rich.console import Console
 from benchmarks import machine
 from benchmarks.results import Report, keep, show
 
-PARTS = ("ingest", "rates", "redis", "commits", "freshness", "scrape", "websocket")
+PARTS: tuple[str, ...] = ("ingest", "rates", "redis", "commits", "freshness", "scrape", "websocket")
 PARTS += ("memory", "products", "startup", "overload", "scaleout")
+
+WIDTH = 150  # of the tables in a log
 
 
 def main() -> None:
@@ -19,7 +22,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="one part (make bench ONLY=ingest)")
     parser.add_argument("--full", action="store_true", help="50 million events, a minute of overload: half an hour")
     given = parser.parse_args()
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     ran_on = machine.describe()
     console.print(ran_on, style="dim")
     reports: list[Report] = []

@@ -4,6 +4,7 @@ import functools
 import statistics
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 from benchmarks.lab import Lab, Sidecar, lab
 from benchmarks.processes import published
@@ -50,5 +51,5 @@ def _commits(sidecar: Sidecar, before: int) -> Callable[[], list[tuple[float, in
 
 def _rate(commits: list[tuple[float, int]], events_per_order: float) -> float:
     """Return the median rate between commits; the first and the last interval were not busy throughout."""
-    steps = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(commits, commits[1:], strict=False)]
+    steps = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(commits)]
     return max(statistics.median(steps[1:-1] or steps) * events_per_order, LEAST)

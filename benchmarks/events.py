@@ -34,13 +34,14 @@ class Chunk(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What to publish: `invalid` is a share of all events, `transport` is pubsub or stream."""
+    """What to publish: `transport` is pubsub or stream, `invalid` a share of all events, `plain` is orders alone."""
 
     transport: str = "pubsub"
     channel: str = CHANNEL
     products: int = 300
     invalid: float = 0.0
     maxlen: int = 2_000_000
+    plain: bool = False
 
 
 def chunks(producer: str, wanted: Wanted) -> list[Chunk]:
@@ -55,7 +56,7 @@ def _chunk(producer: str, wanted: Wanted, rng: random.Random, number: int, every
     for place in range(CHUNK):
         if every and (number * CHUNK + place) % every == 7:
             payload, broken = _BROKEN[number % len(_BROKEN)], broken + 1
-        elif place % (CHUNK // OTHERS) == 3:
+        elif place % (CHUNK // OTHERS) == 3 and not wanted.plain:
             payload = _json(producer, _other(rng, place, wanted.products))
         else:
             orders += 1

@@ -47,7 +47,7 @@ class Sidecar:
 
     def orders(self) -> int:
         """Return the orders it has committed, from the keys it keeps in Redis: that costs the daemon nothing."""
-        return sum(int(value or 0) for value in self._client.mget(self._keys))  # type: ignore[union-attr]
+        return sum(int(value or 0) for value in self._client.mget(self._keys))
 
     def wait_for(self, orders: int) -> None:
         """Wait until so many orders are committed."""
@@ -128,6 +128,8 @@ def lab(*options: str) -> Iterator[Lab]:
         server = RedisServer(find_server(), Path(folder) / "redis", *(options or PATIENT)).start()
         try:
             wait_until(server.is_ready, 10, "Redis")
-            yield Lab(Path(folder), server)
+            place = Lab(Path(folder), server)
+            with place.client:
+                yield place
         finally:
             server.kill()

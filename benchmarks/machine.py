@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import platform
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -18,8 +17,9 @@ def describe() -> str:
     date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    load = os.getloadavg()[0]
     return (
-        f"{date}; {os.cpu_count()} cores of {_processor()}, {memory:.0f} GB, load {os.getloadavg()[0]:.1f} at the start; "
+        f"{date}; {os.cpu_count()} cores of {_processor()}, {memory:.0f} GB, load {load:.1f} at the start; "
         f"{platform.system()} {platform.release()}; Python {platform.python_version()}, {_redis()}, {versions}."
     )
 
@@ -36,8 +36,3 @@ def _redis() -> str:
     said = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
     version = next((word.partition("=")[2] for word in said.split() if word.startswith("v=")), "of unknown version")
     return f"Redis {version}"
-
-
-def lacking(program: str) -> str:
-    """Return why a program cannot be used, or nothing."""
-    return "" if shutil.which(program) else f"{program} is not installed"

@@ -33,6 +33,7 @@ class Program:
 
     def __init__(self, *command: str, env: dict[str, str] | None = None) -> None:
         """Start it, in the repository, with its errors on ours."""
+        self._name = " ".join(command)
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -52,7 +53,7 @@ class Program:
         assert self._process.stdout is not None
         if line := self._process.stdout.readline():
             return line.strip()
-        raise RuntimeError(f"{self._process.args} ended with {self._process.wait()}")
+        raise RuntimeError(f"{self._name} ended with {self._process.wait()}")
 
     def running(self) -> bool:
         """Tell whether it has not ended."""

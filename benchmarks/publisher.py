@@ -79,9 +79,10 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=300)
     parser.add_argument("--invalid", type=float, default=0.0)
     parser.add_argument("--maxlen", type=int, default=2_000_000)
+    parser.add_argument("--plain", type=int, default=0, help="1: orders alone, no other types")
     parser.add_argument("--name", default="shop", help="prefix of the producers' names; new ones start new sequences")
     given = parser.parse_args()
-    wanted = Wanted(given.transport, given.channel, given.products, given.invalid, given.maxlen)
+    wanted = Wanted(given.transport, given.channel, given.products, given.invalid, given.maxlen, bool(given.plain))
     producers = [Producer(given.port, f"{given.name}-{number}", wanted) for number in range(PRODUCERS)]
     seconds = publish(producers, given.count, given.rate)
     for producer in producers:

@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 
 from benchmarks.lab import Lab, Sidecar, lab
 from benchmarks.processes import Program, program, yardstick
@@ -20,7 +21,7 @@ def sidecar_cost(place: Lab, sidecar: Sidecar, count: int, **options: object) ->
     before, cpu = sidecar.orders(), sidecar.cpu()
     told = place.publish(count, **options)
     sidecar.wait_for(before + told["orders"])
-    return (sidecar.cpu() - cpu) / told["events"] * MICRO
+    return (sidecar.cpu() - cpu) / float(told["events"]) * MICRO
 
 
 def yardstick_cost(place: Lab, subject: Program, count: int, **options: object) -> float:
@@ -28,7 +29,7 @@ def yardstick_cost(place: Lab, subject: Program, count: int, **options: object) 
     cpu = subject.cpu()
     told = place.publish(count, **options)
     subject.line()
-    return (subject.cpu() - cpu) / told["events"] * MICRO
+    return (subject.cpu() - cpu) / float(told["events"]) * MICRO
 
 
 @contextlib.contextmanager
@@ -74,7 +75,8 @@ def rounds(
 
 
 def faststream_python() -> str:
-    """Return a Python that has FastStream; empty if there is none."""
-    if given := os.environ.get("BENCH_PYTHON"):
-        return given
-    return sys.executable if find_spec("faststream") else ""
+    """Return a Python that has FastStream (`make bench` names it in BENCH_PYTHON); empty if there is none."""
+    python = shutil.which(os.environ.get("BENCH_PYTHON", sys.executable))
+    if python and subprocess.run([python, "-c", "import faststream"], capture_output=True, check=False).returncode == 0:
+        return python
+    return ""

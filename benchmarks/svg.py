@@ -1,4 +1,4 @@
-"""Plots as SVG, written by hand: a line chart and a bar chart are a hundred lines, a plotting library forty megabytes."""
+"""Plots as SVG, by hand: a line chart and a bar chart are a hundred lines, a plotting library forty megabytes."""
 
 import math
 from pathlib import Path

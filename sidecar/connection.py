@@ -29,7 +29,7 @@ KEEPALIVE = {
     socket.TCP_KEEPCNT: 3,
     socket.TCP_USER_TIMEOUT: 5000,
 }
-READ_BYTES = 1 << 16
+READ_BYTES = 1 << 18  # whatever asyncio has buffered, in one piece
 _ACCESS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
 _LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
 

@@ -46,12 +46,13 @@ def run(say: Callable[[str], None], full: bool) -> Report:
     for name, values in found.items():
         limit = COMMIT_MS + ALLOWED_MS + (INTERVAL_MS if name == "WebSocket" else 0)
         report.rows.append(Row(f"p99 to visible, {name}", Sample(values, "ms"), limit, f"<= {limit} ms"))
-    report.note(f"At {number(rate)} events a second; polled every {POLL_SECONDS * 1000:.0f} ms, updates every {INTERVAL_MS}.")
+    polled = f"polled every {POLL_SECONDS * 1000:.0f} ms, updates every {INTERVAL_MS} ms"
+    report.note(f"At {number(rate)} events a second; {polled}.")
     return report
 
 
 async def _round(sidecar: Sidecar, port: int, first: int) -> dict[str, float]:
-    """Probe for a while, with numbers above `first`; return the 99th percentile of each way to look, in milliseconds."""
+    """Probe for a while with numbers above `first`; return the 99th percentile of each way to look, in ms."""
     base = f"http://127.0.0.1:{sidecar.daemon.http}"
     seen: dict[str, Seen] = {"JSON": [], "/metrics": [], "WebSocket": []}
     async with aiohttp.ClientSession() as session, Redis(port=port) as client:

@@ -9,7 +9,7 @@ from benchmarks.subjects import Measure, faststream_python, rounds, sidecar_subj
 
 ROUNDS = 3
 # As many as take about a second of CPU, since CPU time is counted in steps of 10 ms.
-EVENTS, SLOW_EVENTS, SLOWEST_EVENTS = 400_000, 50_000, 8_000
+EVENTS, SLOW_EVENTS, SLOWEST_EVENTS = 500_000, 50_000, 8_000
 CORE_US = 1e6
 
 

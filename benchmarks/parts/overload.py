@@ -1,4 +1,4 @@
-"""Beyond the limit: 1.2 times the rate the daemon holds, over pub/sub and over the stream, with Redis's own defaults."""
+"""Beyond the limit: 1.2 times the rate the daemon holds, over pub/sub and stream, with Redis's own defaults."""
 
 import time
 from collections.abc import Callable
@@ -48,15 +48,12 @@ def _overload(report: Report, transport: str, rate: int, events: int, say: Calla
     ]
     if transport == "stream":
         report.rows.append(Row("stream: missed", Sample([complete["missed"]], "events"), 0, "0"))
-    reached = told["events"] / told["seconds"]
+    said = ", ".join(sorted(healths))
     report.note(
-        f"{transport}: {number(reached)} of {number(rate)} events a second reached, {told['events']:,} in all; "
-        f"received {complete['received']:,}, missed {complete['missed']:,}; health said {', '.join(sorted(healths))}, and "
-        f"{status} {settled:.0f} s after the end; lag of the stream at most {lag:.1f} s."
+        f"{transport}: {number(told['events'] / told['seconds'])} of {number(rate)} events a second reached, "
+        f"{told['events']:,} in all; received {complete['received']:,}, missed {complete['missed']:,}; "
+        f"health said {said}, and {status} {settled:.0f} s after the end; lag of the stream at most {lag:.1f} s."
     )
-
-
-
 
 
 def _watched(sidecar: Sidecar, publisher: Program, source: str) -> tuple[float, set[str], float]:

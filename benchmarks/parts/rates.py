@@ -22,7 +22,7 @@ def run(say: Callable[[str], None], full: bool) -> Report:
     ours: list[tuple[float, float]] = []
     floor: list[tuple[float, float]] = []
     with lab() as place, watched_sidecar(place) as sidecar, lab() as other:
-        for rate in [rate for rate in RATES if rate < AT_MOST * held] + [int(AT_MOST * held)]:
+        for rate in (*(rate for rate in RATES if rate < AT_MOST * held), int(AT_MOST * held)):
             count = rate * SECONDS // 100 * 100
             ours.append((rate, sidecar_cost(place, sidecar, count, rate=rate)))
             with yardstick("floor", "pubsub", other.port, count) as subject:
@@ -32,6 +32,7 @@ def run(say: Callable[[str], None], full: bool) -> Report:
     series = {"sidecar": ours, "floor": floor}
     report.plots.append(svg.lines(name, title, series, x="events a second", y="us of CPU per event"))
     report.note(f"It holds {number(held)} events a second here, beside publisher and Redis.")
-    for (rate, cost), (_, least) in zip(ours, floor, strict=True):
-        report.note(f"{rate:,} events/s: {cost:.2f} us an event ({rate * cost / 1e4:.0f} % of a core), floor {least:.2f}.")
+    for (at, cost), (_, least) in zip(ours, floor, strict=True):
+        share = at * cost / 1e4
+        report.note(f"{at:,.0f} events/s: {cost:.2f} us an event, {share:.0f} % of a core; floor {least:.2f} us.")
     return report

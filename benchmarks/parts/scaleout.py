@@ -29,7 +29,8 @@ def run(say: Callable[[str], None], full: bool) -> Report:
                 say(f"round {turn} of {ROUNDS}, {count}: {number(measured[0])} events/s, {measured[1]:.2f} us each")
                 found[count] += [measured] * bool(turn)
     for count, rounds in found.items():
-        rates, costs = (Sample([one[place] for one in rounds], unit) for place, unit in ((0, "events/s"), (1, "us CPU/event")))
+        rates = Sample([rate for rate, _ in rounds], "events/s")
+        costs = Sample([cost for _, cost in rounds], "us CPU/event")
         report.note(f"{count} sidecar{'s' * (count > 1)}: {rates} together, {costs}.")
     gain = statistics.median(r for r, _ in found[2]) / statistics.median(r for r, _ in found[1])
     report.note(f"Two take {gain:.2f} times as much as one.")

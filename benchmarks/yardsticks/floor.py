@@ -65,7 +65,7 @@ async def read_stream(connection: Any, count: int) -> None:
 
 async def main(transport: str, port: int, count: int) -> None:
     """Connect and read for ever."""
-    connection = Connection(port=port, protocol=2, socket_timeout=None)
+    connection: Any = Connection(port=port, protocol=2, socket_timeout=None)
     await connection.connect()
     await (read_pubsub if transport == "pubsub" else read_stream)(connection, count)
 

@@ -1,4 +1,4 @@
-"""A null subscriber: a bare socket that subscribes and throws away what comes. It shows what delivery alone costs Redis."""
+"""A null subscriber: a bare socket that subscribes and throws away what comes: what delivery alone costs Redis."""
 
 import socket
 import sys

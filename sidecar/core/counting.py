@@ -5,7 +5,6 @@ Event time decides where an event counts; an event from the future counts when i
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from decimal import Decimal
 
 from sidecar.core.events import FINISHED, Event, Status
@@ -42,11 +41,6 @@ class Count:
         self._rules = rules
         self._exemplars = exemplars
         self._orders: defaultdict[Status, list[Event]] = defaultdict(list)
-        self._by_type: dict[str, Callable[[Event, float], None]] = {
-            "queue": self._queue,
-            "inventory": self._inventory,
-            "connections": self._connections,
-        }
 
     def add(self, events: list[Event], arrivals: list[float]) -> None:
         """Take events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` came."""
@@ -56,7 +50,19 @@ class Count:
             if event.type == "order":
                 orders[event.status].append(event)  # type: ignore[index]  # an order has a status
             else:
-                self._by_type.get(event.type, self._ignored)(event, moment(event))
+                self._count_other(event, moment(event))
+
+    def _count_other(self, event: Event, ts: float) -> None:
+        """Count an event that is no order."""
+        match event.type:
+            case "queue":
+                self._queue(event, ts)
+            case "inventory":
+                self._inventory(event, ts)
+            case "connections":
+                self._connections(event, ts)
+            case _:
+                self._tallies["ignored"][self._admit("type", event.type)] += 1
 
     def finish(self) -> None:
         """Count the orders; call once, after the last `add`."""
@@ -178,9 +184,6 @@ class Count:
         reading = Reading(ts, [event.active])
         keep(self._state.connections, label, reading)
         keep(self._pending.connection_seconds.setdefault(int(ts), {}), label, reading)
-
-    def _ignored(self, event: Event, ts: float) -> None:
-        self._tallies["ignored"][self._admit("type", event.type)] += 1
 
 
 def moment(event: Event) -> float:

@@ -48,6 +48,8 @@ class Sample:
 
     def merge(self, other: "Sample") -> None:
         """Draw from both in proportion to what each has seen; what `other` saw came later."""
+        if not other.seen:
+            return
         mine, theirs = len(self.values), len(other.values)
         seen = self.seen + other.seen
         if seen > SAMPLES_PER_COMMIT:

@@ -1,0 +1,83 @@
+"""The benchmark itself, in its smallest form: it must not rot between two releases. No figure of time is asserted."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks import svg
+from benchmarks.lab import Lab, lab
+from benchmarks.processes import yardstick
+from benchmarks.results import Report, Row, Sample, keep
+from benchmarks.subjects import yardstick_cost
+
+EVENTS = 3_000
+
+
+@pytest.mark.parametrize("transport", ["pubsub", "stream"])
+def test_the_daemon_accepts_every_event_of_the_publisher(transport: str) -> None:
+    with lab() as place, place.sidecar() as sidecar:
+        told = place.publish(EVENTS, transport=transport)
+        sidecar.wait_for(told["orders"])
+        completeness = sidecar.daemon.snapshot()["completeness"]
+        assert (told["events"], told["orders"]) == (EVENTS, EVENTS * 95 // 100)
+        assert (completeness["received"], completeness["invalid"], completeness["missed"]) == (EVENTS, 0, 0)
+        assert sidecar.cpu() > 0
+
+
+def test_one_event_in_a_thousand_is_invalid_where_that_is_wanted() -> None:
+    with lab() as place, place.sidecar() as sidecar:
+        told = place.publish(EVENTS, invalid=0.001)
+        sidecar.wait_for(told["orders"])
+        completeness = sidecar.daemon.snapshot()["completeness"]
+        assert (completeness["received"], completeness["invalid"], completeness["missed"]) == (EVENTS, 3, 0)
+
+
+@pytest.mark.parametrize("transport", ["pubsub", "stream"])
+def test_the_floor_takes_every_event(transport: str) -> None:
+    with lab() as place, yardstick("floor", transport, place.port, EVENTS) as floor:
+        assert yardstick_cost(place, floor, EVENTS, transport=transport) >= 0
+
+
+def test_the_usual_loop_takes_every_event() -> None:
+    with lab() as place, yardstick("usual_loop", place.port, EVENTS) as loop:
+        assert yardstick_cost(place, loop, EVENTS) > 0
+
+
+def test_the_per_order_design_writes_its_keys() -> None:
+    with lab() as place, yardstick("per_order", place.port, 100) as service:
+        assert service.line() == "done"
+        assert _keys(place) >= 100 + 2
+
+
+def _keys(place: Lab) -> int:
+    found = place.client.dbsize()
+    assert isinstance(found, int)
+    return found
+
+
+def test_a_goal_is_met_or_short_by_the_ratio_of_the_medians() -> None:
+    ours, yardstick_ = Sample([2.0, 9.0, 1.0], "us"), Sample([1.0], "us")
+    assert Row("cost", ours, 2.0, "<= 2 x", yardstick_).met
+    assert not Row("cost", ours, 1.9, "<= 1.9 x", yardstick_).met
+    assert not Row("cost", ours, 6, ">= 6 x less", yardstick_, at_least=True).met
+    assert Row("cost", ours, 6, ">= 6 x less", Sample([12.0], "us"), at_least=True).met
+    assert Row("cost", ours, 2.0, "<= 2 us").met
+
+
+def test_a_part_run_again_replaces_its_own_result_only(tmp_path: Path) -> None:
+    file = tmp_path / "RESULTS.md"
+    keep([Report("One", notes=["first"]), Report("Two", notes=["second"])], "a machine", file)
+    keep([Report("One", notes=["third"])], "a machine", file)
+    text = file.read_text()
+    assert "first" not in text
+    assert text.index("third") < text.index("second")
+
+
+def test_a_plot_is_well_formed_svg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(svg, "PLOTS", tmp_path)
+    for name in (
+        svg.lines("line.svg", "a < b", {"one": [(0, 0), (3, 7)]}, x="x", y="y"),
+        svg.bars("bar.svg", "bars", {"one": 1.0, "two": 2.0}, "events/s"),
+    ):
+        assert ElementTree.parse(tmp_path / name).getroot().tag.endswith("svg")
