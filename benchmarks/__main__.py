@@ -36,7 +36,7 @@ def main() -> None:
 
 def run(part: str, full: bool, console: Console) -> Report:
     """Run one part; one that cannot be measured here says so and is no reason to stop."""
-    began = time.monotonic()
+    module, began = import_module(f"benchmarks.parts.{part}"), time.monotonic()
     with console.status(f"{part} ...") as status:
 
         def say(text: str) -> None:
@@ -45,9 +45,9 @@ def run(part: str, full: bool, console: Console) -> Report:
                 print(f"{part} {time.monotonic() - began:4.0f} s: {text}", flush=True)
 
         try:
-            report: Report = import_module(f"benchmarks.parts.{part}").run(say, full)
+            report: Report = module.run(say, full)
         except (RuntimeError, OSError, AssertionError) as exc:
-            report = Report(part.capitalize())
+            report = Report(module.TITLE)
             report.note(f"Not measured: {exc}")
     report.note(f"This part took {time.monotonic() - began:.0f} s.")
     return report

@@ -10,6 +10,7 @@ from benchmarks.lab import Lab, Sidecar, lab
 from benchmarks.processes import published, yardstick
 from benchmarks.results import Report, Row, Sample
 
+TITLE = "Commits: bytes written"
 RATE = 50_000
 SECONDS = 2
 WARM_SECONDS = 2
@@ -22,7 +23,7 @@ KB, MB, HOUR = 1e3, 1e6, 3600
 
 def run(say: Callable[[str], None], full: bool) -> Report:
     """Measure with 300 and with 1,000 products."""
-    report = Report("Commits: bytes written")
+    report = Report(TITLE)
     with lab(*DURABLE, "--client-output-buffer-limit", "pubsub 0 0 0") as place, place.sidecar() as sidecar:
         few, many = _grown(place, sidecar, 300, say), _grown(place, sidecar, 1000, say)
         plain, plain_many = _grown(place, sidecar, 300, say, plain=1), _grown(place, sidecar, 1000, say, plain=1)

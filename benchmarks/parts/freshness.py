@@ -19,6 +19,7 @@ from benchmarks.lab import Sidecar, lab
 from benchmarks.results import Report, Row, Sample, number
 from benchmarks.subjects import watched_sidecar
 
+TITLE = "Freshness: published to visible"
 ROUNDS, SECONDS = 3, 6.0
 PROBE_SECONDS = 0.04
 POLL_SECONDS = 0.02  # adds as much to what is measured
@@ -31,7 +32,7 @@ Seen = list[tuple[float, int]]
 
 def run(say: Callable[[str], None], full: bool) -> Report:
     """Measure over JSON, `/metrics` and WebSocket at the same time."""
-    report = Report("Freshness: published to visible")
+    report = Report(TITLE)
     say("the rate it can hold ...")
     rate = held_rate("pubsub") / 2
     with lab() as place, watched_sidecar(place) as sidecar:

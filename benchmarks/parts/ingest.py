@@ -7,6 +7,7 @@ from benchmarks import svg
 from benchmarks.results import Report, Row, Sample
 from benchmarks.subjects import Measure, faststream_python, rounds, sidecar_subject, yardstick_subject
 
+TITLE = "Ingest: CPU per event"
 ROUNDS = 3
 # As many as take about a second of CPU, since CPU time is counted in steps of 10 ms.
 EVENTS, SLOW_EVENTS, SLOWEST_EVENTS = 500_000, 50_000, 8_000
@@ -15,7 +16,7 @@ CORE_US = 1e6
 
 def run(say: Callable[[str], None], full: bool) -> Report:
     """Measure in interleaved rounds."""
-    report = Report("Ingest: CPU per event")
+    report = Report(TITLE)
     with contextlib.ExitStack() as stack:
         subjects = _subjects(stack, EVENTS * (5 if full else 1))
         if python := faststream_python():

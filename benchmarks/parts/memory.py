@@ -9,7 +9,8 @@ from benchmarks.processes import memory_mb
 from benchmarks.results import Report, Row, Sample
 from benchmarks.subjects import watched_sidecar
 
-FEW, MANY, FULL_MANY = 1_000_000, 5_000_000, 50_000_000
+TITLE = "Memory: resident, 1,000 products"
+FEW, MANY, FULL_MANY = 1_000_000, 3_000_000, 50_000_000
 PRODUCTS = 1000
 STEPS = 4
 PART_OF_HELD = 0.8
@@ -18,7 +19,7 @@ LOOKS = 5
 
 def run(say: Callable[[str], None], full: bool) -> Report:
     """Count a million events, look, count many more, look again."""
-    report = Report("Memory: resident, 1,000 products")
+    report = Report(TITLE)
     many = FULL_MANY if full else MANY
     say("the rate it can hold ...")
     rate = int(PART_OF_HELD * held_rate("pubsub"))

@@ -10,16 +10,17 @@ from benchmarks.lab import Sidecar, lab
 from benchmarks.processes import memory_mb
 from benchmarks.results import Report
 
+TITLE = "Products: memory and scrape time"
 PRODUCTS = (10, 100, 300, 1000, 2000)
-EVENTS = 100_000
+EVENTS = 50_000
 RATE = 40_000
-SCRAPES = 7
+SCRAPES = 5
 APART_SECONDS = 0.6  # more than a commit interval: each one is rendered anew
 
 
 def run(say: Callable[[str], None], full: bool) -> Report:
     """Add products to one daemon, step by step."""
-    report = Report("Products: memory and scrape time")
+    report = Report(TITLE)
     memory, scrape = [], []
     with lab() as place, place.sidecar(metrics={"max_products": PRODUCTS[-1]}) as sidecar:
         for products in PRODUCTS:

@@ -9,6 +9,7 @@ from benchmarks.processes import yardstick
 from benchmarks.results import Report, number
 from benchmarks.subjects import sidecar_cost, watched_sidecar, yardstick_cost
 
+TITLE = "Rates: CPU per event against rate"
 SECONDS = 3
 RATES = (10_000, 20_000, 50_000, 100_000, 200_000, 400_000)
 AT_MOST = 0.9  # of what it can hold
@@ -16,7 +17,7 @@ AT_MOST = 0.9  # of what it can hold
 
 def run(say: Callable[[str], None], full: bool) -> Report:
     """Measure the sidecar and the floor at each rate it can hold."""
-    report = Report("Rates: CPU per event against rate")
+    report = Report(TITLE)
     say("the rate it can hold ...")
     held = held_rate("pubsub")
     ours: list[tuple[float, float]] = []

@@ -12,6 +12,7 @@ from benchmarks.processes import published
 from benchmarks.results import Report, Sample, number
 from benchmarks.subjects import MICRO
 
+TITLE = "Scale-out: one and two sidecars"
 EVENTS = 300_000  # of each sidecar
 ROUNDS = 3
 CORES = 4  # two sidecars, Redis, publishers
@@ -19,7 +20,7 @@ CORES = 4  # two sidecars, Redis, publishers
 
 def run(say: Callable[[str], None], full: bool) -> Report:
     """Measure one and two in interleaved rounds."""
-    report = Report("Scale-out: one and two sidecars")
+    report = Report(TITLE)
     found: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
     with lab() as place, contextlib.ExitStack() as stack:
         sidecars = [stack.enter_context(_shard(place, number)) for number in range(2)]

@@ -11,6 +11,7 @@ from benchmarks.lab import Sidecar, lab
 from benchmarks.processes import program
 from benchmarks.results import Report, Row, Sample, number
 
+TITLE = "Scrape: ten thousand series"
 PRODUCTS = 1700  # with six series each
 SERIES = 10_000
 SCRAPES, FULL_SCRAPES = 30, 200
@@ -21,7 +22,7 @@ LAG = "flash_sale_sidecar_loop_lag_seconds"
 
 def run(say: Callable[[str], None], full: bool) -> Report:
     """Scrape under load."""
-    report = Report("Scrape: ten thousand series")
+    report = Report(TITLE)
     say("the rate it can hold ...")
     rate, scrapes = held_rate("pubsub") / 2, FULL_SCRAPES if full else SCRAPES
     with lab() as place, place.sidecar(metrics={"max_products": PRODUCTS}) as sidecar:

@@ -11,6 +11,7 @@ from benchmarks.lab import lab
 from benchmarks.processes import ROOT
 from benchmarks.results import Report, Row, Sample
 
+TITLE = "Start-up"
 TIMES = 5
 POLL_SECONDS = 0.01
 DEADLINE_SECONDS = 20.0
@@ -20,7 +21,7 @@ SIDECAR = (sys.executable, "-m", "sidecar")
 
 def run(say: Callable[[str], None], full: bool) -> Report:
     """Measure both, beside an interpreter that does nothing."""
-    report = Report("Start-up")
+    report = Report(TITLE)
     help_took = Sample([_timed(*SIDECAR, "--help") for _ in range(TIMES)], "s")
     nothing = Sample([_timed(sys.executable, "-c", "pass") for _ in range(TIMES)], "s")
     say(f"--help {help_took}")

@@ -12,8 +12,9 @@ from benchmarks.processes import cpu_seconds, memory_mb, program
 from benchmarks.results import Report, Row, Sample
 from benchmarks.subjects import MICRO
 
+TITLE = "WebSocket: clients at 1 Hz"
 FEWER, CLIENTS = (500, 1000, 2500), 5000
-SECONDS, IDLE_SECONDS = 6, 3.0
+SECONDS, IDLE_SECONDS = 5, 3.0
 ROUNDS, FULL_ROUNDS = 2, 5
 EVENTS = 50_000
 SPARE_FILES = 200
@@ -23,7 +24,7 @@ COMMAND = (sys.executable, "-m", "benchmarks.clients")
 
 def run(say: Callable[[str], None], full: bool) -> Report:
     """Measure fewer clients once, and all of them in rounds with the bare server."""
-    report = Report("WebSocket: clients at 1 Hz")
+    report = Report(TITLE)
     clients = min(CLIENTS, _files() - SPARE_FILES)
     if clients < CLIENTS:
         report.note(f"Only {clients} clients: the limit of open files cannot be raised beyond {_files()}.")
