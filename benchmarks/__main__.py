@@ -22,6 +22,8 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="one part (make bench ONLY=ingest)")
     parser.add_argument("--full", action="store_true", help="50 million events, a minute of overload: half an hour")
     given = parser.parse_args()
+    if sys.platform != "linux":
+        raise SystemExit("The benchmark reads what processes cost from /proc: it runs on Linux only.")
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     ran_on = machine.describe()
     console.print(ran_on, style="dim")

@@ -3,15 +3,16 @@
 import functools
 import statistics
 import time
-from collections.abc import Callable
 from itertools import pairwise
 
+from benchmarks.events import CHUNK, OTHERS
 from benchmarks.lab import Lab, Sidecar, lab
 from benchmarks.processes import published
 from benchmarks.subjects import watched_sidecar
 
 EVENTS = 800_000
 LEAST = 20_000
+PATIENCE_SECONDS = 300.0
 POLL_SECONDS = 0.02
 
 
@@ -24,32 +25,22 @@ def held_rate(transport: str) -> float:
 
 
 def drain(place: Lab, sidecar: Sidecar, events: int, transport: str) -> float:
-    """Publish as fast as Redis takes it, and return the rate between the first and the last commit of it."""
-    before = sidecar.orders()
+    """Publish as fast as Redis takes it, and return the rate of the commits while they are busy."""
+    seen = [(time.monotonic(), sidecar.orders())]
+    expected = seen[0][1] + events // CHUNK * (CHUNK - OTHERS)
     publisher = place.start_publishing(events, transport=transport)
-    began = time.monotonic()
-    commits = _commits(sidecar, before)
-    told = published(publisher)
-    while commits()[-1][1] < before + told["orders"]:
+    while seen[-1][1] < expected:
         time.sleep(POLL_SECONDS)
-        if time.monotonic() - began > 300:
-            raise RuntimeError(f"{events} events were not counted within 5 minutes")
-    return _rate(commits(), told["events"] / told["orders"])
+        now, orders = time.monotonic(), sidecar.orders()
+        if orders != seen[-1][1]:
+            seen.append((now, orders))
+        if now - seen[0][0] > PATIENCE_SECONDS:
+            raise RuntimeError(f"{events} events were not counted within {PATIENCE_SECONDS:.0f} s")
+    published(publisher)
+    return max(_rate(seen) * CHUNK / (CHUNK - OTHERS), LEAST)
 
 
-def _commits(sidecar: Sidecar, before: int) -> Callable[[], list[tuple[float, int]]]:
-    """Return a function that looks for the next commit and returns all seen: when, and how many orders."""
-    seen = [(time.monotonic(), before)]
-
-    def look() -> list[tuple[float, int]]:
-        if (orders := sidecar.orders()) != seen[-1][1]:
-            seen.append((time.monotonic(), orders))
-        return seen
-
-    return look
-
-
-def _rate(commits: list[tuple[float, int]], events_per_order: float) -> float:
+def _rate(commits: list[tuple[float, int]]) -> float:
     """Return the median rate between commits; the first and the last interval were not busy throughout."""
-    steps = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(commits)]
-    return max(statistics.median(steps[1:-1] or steps) * events_per_order, LEAST)
+    steps = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(commits)]
+    return statistics.median(steps[1:-1] or steps)

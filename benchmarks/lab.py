@@ -24,6 +24,7 @@ from tests.waiting import wait_until
 PATIENT = ("--save", "", "--appendonly", "no", "--client-output-buffer-limit", "pubsub 0 0 0")
 BY_DEFAULT = ("--save", "", "--appendonly", "no")
 DRAIN_SECONDS = 240.0
+POLL_SECONDS = 0.05  # no more often: the cores are needed for what is measured
 _names = itertools.count(1)
 
 
@@ -51,19 +52,15 @@ class Sidecar:
 
     def wait_for(self, orders: int) -> None:
         """Wait until so many orders are committed."""
-        self.wait(lambda: self.orders() >= orders, f"{orders} orders")
-
-    def wait(self, done: Any, what: str) -> None:
-        """Wait for something, looking only twenty times a second: the cores are needed for the measurement."""
         end = time.monotonic() + DRAIN_SECONDS
-        while not done():
+        while self.orders() < orders:
             if time.monotonic() > end or self.daemon.process is None or self.daemon.process.poll() is not None:
-                raise RuntimeError(f"{what} did not come; its log: {self.daemon.log.read_text()[-1000:]}")
-            time.sleep(0.05)
+                raise RuntimeError(f"{orders} orders did not come; its log: {self.daemon.log.read_text()[-1000:]}")
+            time.sleep(POLL_SECONDS)
 
     def own_metric(self, name: str, labels: str = "") -> float:
-        """Return one value of `/metrics`, 0 where it is not there."""
-        url = f"http://127.0.0.1:{self.daemon.http}/metrics"
+        """Return one value of `/metrics`, 0 where it is not there; only that family is rendered for it."""
+        url = f"http://127.0.0.1:{self.daemon.http}/metrics?name[]={name}"
         with urllib.request.urlopen(url, timeout=30) as answer:
             found = re.search(rf"^{name}{re.escape(labels)} (\S+)$", answer.read().decode(), re.MULTILINE)
         return float(found[1]) if found else 0.0

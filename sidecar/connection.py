@@ -93,9 +93,11 @@ class Link:
         try:
             async with asyncio.timeout(REPLY_SECONDS):
                 await connection.connect()
-        except (*_LOST, exceptions.RedisError, ssl.SSLError) as exc:
+        except BaseException as exc:
             await _abandon(connection)
-            raise _translated(exc, f"Redis at {name}") from exc
+            if isinstance(exc, (*_LOST, exceptions.RedisError, ssl.SSLError)):
+                raise _translated(exc, f"Redis at {name}") from exc
+            raise
         return cls(connection)
 
     async def call(self, *command: Any) -> Any:

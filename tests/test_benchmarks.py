@@ -13,6 +13,8 @@ from benchmarks.subjects import yardstick_cost
 
 EVENTS = 3_000
 
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the benchmark reads /proc: Linux only")
+
 
 @pytest.mark.parametrize("transport", ["pubsub", "stream"])
 def test_the_daemon_accepts_every_event_of_the_publisher(transport: str) -> None:

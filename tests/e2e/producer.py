@@ -4,6 +4,8 @@ import json
 import threading
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.redis_server import RedisServer
 
@@ -15,7 +17,8 @@ class Producer(threading.Thread):
 
     def __init__(self, server: RedisServer, *, maxlen: int | None = None) -> None:
         super().__init__(daemon=True)
-        self.client: redis.Redis = redis.Redis(port=server.port)
+        # What is sent again after a lost answer would be written twice; a busy machine may take its time.
+        self.client = redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0), socket_timeout=60)
         self._maxlen = maxlen
         self._done = threading.Event()
         self.written = 0
