@@ -80,7 +80,7 @@ def health(pipeline: Pipeline, gauges: Gauges, snapshot: Snapshot | None, *, sta
     if not ledger.active:
         return _standby(pipeline)
     components = {"redis": _redis(pipeline, gauges), "commit": _commit(pipeline, stale)}
-    for name, state in pipeline.sources.items():
+    for name, state in pipeline.ingest.states.items():
         if state.status == "connected":
             components[name] = Component("ok")
         else:
@@ -92,7 +92,7 @@ def health(pipeline: Pipeline, gauges: Gauges, snapshot: Snapshot | None, *, sta
     if ledger.aggregate.unknown_fields:
         names = ", ".join(sorted(ledger.aggregate.unknown_fields))
         components["events"] = Component("ok", f"fields nobody reads: {names}; a misspelling?")
-    connected = any(state.status == "connected" for state in pipeline.sources.values())
+    connected = any(state.status == "connected" for state in pipeline.ingest.states.values())
     if components["redis"].status == "down" or stale or not connected:
         return Health("down", "active", components)
     good = all(component.status == "ok" for component in components.values())

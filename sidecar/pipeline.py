@@ -5,25 +5,23 @@ applies, and one loop commits every interval. Everything between two awaits is a
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Literal
+from typing import Any
 
 import structlog
-from msgspec import Struct
 
 from sidecar.config import Config
-from sidecar.core.aggregate import Flight, kind_of
+from sidecar.core.aggregate import Flight
 from sidecar.core.ledger import Ledger, Verdict
 from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
 from sidecar.holder import Candidacy
+from sidecar.ingest import BACKOFF_SECONDS, Ingest
 from sidecar.logs import RateLimit
 from sidecar.sources import Source
 from sidecar.store import Store
 from sidecar.telemetry import Telemetry
 
 COMMIT_TRIES = 5  # outcomes that ask for another commit at once; more would starve the loop
-BACKOFF_SECONDS = (0.05, 2.0)
 STOP_SECONDS = 1.5  # for the last commit: a stop takes 2 s at most
 # How each verdict is counted in commits_total.
 _OUTCOMES: dict[Verdict, str] = {
@@ -36,16 +34,6 @@ _OUTCOMES: dict[Verdict, str] = {
     "reread": "reread",
     "anew": "reread",
 }
-
-SourceStatus = Literal["connecting", "connected", "down"]
-
-
-class SourceState(Struct):
-    """What is known of a source; times are Unix seconds. `blind_since` is when its connection was lost."""
-
-    status: SourceStatus = "connecting"
-    detail: str = ""
-    blind_since: float | None = None
 
 
 class Pipeline:
@@ -67,10 +55,8 @@ class Pipeline:
         self.redis_error = ""
         self.commit_error = ""
         self.holder_met = ""
-        self.ready = asyncio.Event()
-        self.sources = {source.name: SourceState() for source in sources}
+        self.ingest = Ingest(ledger, sources, interval=config.commit_interval, telemetry=telemetry, clock=clock)
         self._store = store
-        self._sources = sources
         self._interval = config.commit_interval
         self._lease = config.lease
         self._candidacy = Candidacy(patience=2 * config.commit_interval, lease=config.lease)
@@ -136,14 +122,11 @@ class Pipeline:
 
     async def _own(self, stop: asyncio.Event) -> None:
         """Read and commit until `stop`, or until the state turns out to be somebody else's."""
-        last_commit = self.ledger.aggregate.committed.total.committed_at
-        for name in self.sources:
-            self.sources[name] = SourceState(blind_since=last_commit if kind_of(name) == "pubsub" else None)
+        self.ingest.begin()
         try:
-            await until(stop, [self._keep_ticking(), *(self._ingest(source) for source in self._sources)])
+            await until(stop, [self._keep_ticking(), *map(self.ingest.run, self.ingest.sources)])
         finally:
-            await self._stop_reading()
-            self.ready.clear()
+            await self.ingest.stop()
         if self.ledger.active:
             await self._finish()
 
@@ -155,13 +138,6 @@ class Pipeline:
             await self.tick()
             if self.ledger.active:
                 await asyncio.sleep(max(self._interval - (time() - began), 0))
-
-    async def _stop_reading(self) -> None:
-        for source in self._sources:
-            if (batch := await source.leftover()) is not None:
-                self.ledger.apply(batch, self._clock())
-            await source.close()
-            self._telemetry.source_connected.labels(source.name).set(0)
 
     async def _finish(self) -> None:
         """Commit what was read, and end the lease; try again as long as there is time."""
@@ -187,11 +163,7 @@ class Pipeline:
 
     async def tick(self) -> None:
         """Commit what is pending, and publish what is committed."""
-        now = self._clock()
-        for name, state in self.sources.items():
-            if state.blind_since is not None and self.ledger.active:
-                self.ledger.aggregate.blind(name, max(now - state.blind_since, 0))
-                state.blind_since = now
+        self.ingest.count_blind(self._clock())
         await self._commit()
         self._publish()
 
@@ -226,10 +198,9 @@ class Pipeline:
         else:
             self._log.warning("commit", outcome=verdict, detail=_EXPLAINED[verdict])
         if verdict == "anew":
-            self._reset(f"stream:{answer.stream}")
+            self.ingest.reset(f"stream:{answer.stream}")
         if verdict in ("reread", "reload", "rolled_back"):
-            for source in self._sources:
-                source.ask_again()
+            self.ingest.ask_again()
         return verdict
 
     def _tell_refused(self, flight: Flight) -> None:
@@ -246,71 +217,6 @@ class Pipeline:
         if not self.commit_error:
             self._log.error("commit failed", detail=f"{exc}; what is pending is kept and sent again")
         self.commit_error = str(exc)
-
-    # Reading
-
-    async def _ingest(self, source: Source) -> None:
-        """Connect, read, apply; after a failure the same again, for ever."""
-        failures = 0
-        while True:
-            try:
-                await source.connect()
-                self._connected(source.name)
-                failures = 0
-                while True:
-                    await self._read(source)
-            except (UnavailableError, AccessError) as exc:
-                self._disconnected(source.name, exc)
-                await source.close()
-                failures += 1
-                await asyncio.sleep(backoff(failures))
-
-    async def _read(self, source: Source) -> None:
-        name = source.name
-        after = self.ledger.position(name.removeprefix("stream:")) if kind_of(name) == "stream" else ""
-        batch = await source.read(after)
-        if batch is None:
-            return
-        now = self._clock()
-        outcome = self.ledger.apply(batch, now)
-        if outcome == "anew":
-            self._reset(name)
-        elif outcome == "refused":
-            source.ask_again()
-            await asyncio.sleep(self._interval / 10)  # the next commit settles what the position is
-        elif batch.arrivals:
-            self._telemetry.source_last_event.labels(name).set(batch.arrivals[-1])
-            behind = batch.stream is not None and not batch.stream.complete
-            self._telemetry.source_lag_seconds.labels(name).set(max(now - batch.arrivals[-1], 0) if behind else 0)
-        elif batch.stream is not None and batch.stream.complete:
-            self._telemetry.source_lag_seconds.labels(name).set(0)
-        await asyncio.sleep(0)  # a reader with data already buffered would never let the loop turn
-
-    def _connected(self, name: str) -> None:
-        state = self.sources[name]
-        now = self._clock()
-        if state.blind_since is not None:
-            self.ledger.aggregate.blind(name, max(now - state.blind_since, 0))
-        if state.status == "down":
-            self._log.info("source is back", source=name)
-        self.sources[name] = SourceState("connected")
-        self._telemetry.source_connected.labels(name).set(1)
-        if all(other.status == "connected" for other in self.sources.values()):
-            self.ready.set()
-
-    def _disconnected(self, name: str, exc: SidecarError) -> None:
-        state = self.sources[name]
-        blind = state.blind_since
-        if state.status == "connected" and kind_of(name) == "pubsub":
-            blind = self._clock()
-        if state.status != "down":
-            self._log.warning("source lost", source=name, detail=f"{exc}; trying again")
-        self.sources[name] = SourceState("down", str(exc), blind)
-        self._telemetry.source_connected.labels(name).set(0)
-
-    def _reset(self, name: str) -> None:
-        self._telemetry.source_resets.labels(name).inc()
-        self._log.warning("stream was made anew", source=name, detail="reading it from its first entry")
 
     # Redis comes and goes
 
@@ -343,12 +249,6 @@ _EXPLAINED: dict[Verdict, str] = {
     "reread": "Redis restarted or was replaced; reading again what was not committed",
     "anew": "a stream was deleted and made anew",
 }
-
-
-def backoff(failures: int) -> float:
-    """Return a pause in seconds: exponential with full jitter, so that many sidecars do not come back at once."""
-    least, most = BACKOFF_SECONDS
-    return random.uniform(least, min(least * 2 ** min(failures, 10), most))  # a float ends at 2 ** 1024
 
 
 async def until(stop: asyncio.Event, works: Iterable[Coroutine[Any, Any, None]]) -> None:

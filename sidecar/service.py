@@ -132,7 +132,7 @@ class Service:
 
     def ready(self) -> tuple[bool, Role]:
         if self._ledger.active:
-            return self._pipeline.ready.is_set() and self._latest.snapshot is not None, "active"
+            return self._pipeline.ingest.connected and self._latest.snapshot is not None, "active"
         return bool(self._pipeline.holder_met), "standby" if self._pipeline.holder_met else "active"
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:

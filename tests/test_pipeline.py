@@ -16,7 +16,8 @@ from sidecar.core.ledger import Answer, Commit
 from sidecar.core.state import State
 from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
 from sidecar.holder import machine
-from sidecar.pipeline import BACKOFF_SECONDS, Pipeline, backoff
+from sidecar.ingest import BACKOFF_SECONDS, backoff
+from sidecar.pipeline import Pipeline
 from sidecar.sources import Source
 from sidecar.sources.memory import MemorySource, MemoryStream
 from sidecar.store import Taken
@@ -128,7 +129,7 @@ class Daemon:
         self.start()
         await self.waited()
         self.clock.now += 1
-        await eventually(self.pipeline.ready.is_set)
+        await eventually(lambda: self.pipeline.ingest.connected)
 
     async def waited(self) -> None:
         """Wait until it has tried to take over once more."""
@@ -197,7 +198,7 @@ async def test_a_standby_reads_nothing_until_the_lease_ends(daemon: Daemon) -> N
     await daemon.waited()
     await daemon.waited()
     assert (daemon.channel.connections, daemon.pipeline.holder_met) == (0, "there:2:b")
-    assert not daemon.pipeline.ready.is_set()
+    assert not daemon.pipeline.ingest.connected
     daemon.clock.now += LEASE
     await eventually(lambda: daemon.counted() == 2)
     assert daemon.pipeline.holder_met == ""
@@ -220,7 +221,7 @@ async def test_a_state_that_was_taken_over_is_left_alone_until_it_is_free(daemon
     assert await take(other, daemon.store)
     await eventually(lambda: not daemon.ledger.active)
     await eventually(lambda: daemon.pipeline.holder_met == "there:2:b")
-    assert not daemon.pipeline.ready.is_set()
+    assert not daemon.pipeline.ingest.connected
     assert daemon.sample("source_connected", source="pubsub:c") == 0
     assert daemon.sample("commits_total", outcome="conflict") == 1
     assert await commit(other, daemon.store) == "ok"
@@ -381,12 +382,12 @@ async def test_a_stream_made_anew_is_counted_as_a_reset(daemon: Daemon) -> None:
 async def test_a_source_that_is_lost_is_connected_again_and_its_blindness_counted(daemon: Daemon) -> None:
     await daemon.active()
     daemon.channel.failure = UnavailableError("cut")
-    await eventually(lambda: daemon.pipeline.sources["pubsub:c"].status == "down")
-    assert daemon.pipeline.sources["pubsub:c"].detail == "cut"
+    await eventually(lambda: daemon.pipeline.ingest.states["pubsub:c"].status == "down")
+    assert daemon.pipeline.ingest.states["pubsub:c"].detail == "cut"
     assert daemon.sample("source_connected", source="pubsub:c") == 0
     daemon.clock.now += 7
     daemon.channel.failure = None
-    await eventually(lambda: daemon.pipeline.sources["pubsub:c"].status == "connected")
+    await eventually(lambda: daemon.pipeline.ingest.states["pubsub:c"].status == "connected")
     await eventually(lambda: State.load(daemon.store.fields).total.tallies["blind_ms"] == {"pubsub:c": 7000})
     assert daemon.sample("source_connected", source="pubsub:c") == 1
     daemon.channel.put(order())
@@ -400,8 +401,8 @@ async def test_a_source_that_never_connects_stops_no_other(daemon: Daemon) -> No
     daemon.clock.now += 1
     daemon.stream.add(order())
     await eventually(lambda: daemon.counted() == 1)
-    assert not daemon.pipeline.ready.is_set()
-    assert daemon.pipeline.sources["pubsub:c"].detail == "no right"
+    assert not daemon.pipeline.ingest.connected
+    assert daemon.pipeline.ingest.states["pubsub:c"].detail == "no right"
 
 
 async def test_a_defect_in_a_source_ends_the_run(daemon: Daemon) -> None:

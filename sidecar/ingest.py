@@ -1,0 +1,149 @@
+"""Source -> ledger: one task a source, which connects, reads and applies, for ever.
+
+A pub/sub source that is not connected is blind: what is published meanwhile is gone, and the time is counted.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+from msgspec import Struct
+
+from sidecar.core.aggregate import kind_of
+from sidecar.core.ledger import Ledger
+from sidecar.errors import AccessError, SidecarError, UnavailableError
+from sidecar.sources import Source
+from sidecar.telemetry import Telemetry
+
+BACKOFF_SECONDS = (0.05, 2.0)
+
+SourceStatus = Literal["connecting", "connected", "down"]
+
+
+class SourceState(Struct):
+    """What is known of a source; times are Unix seconds. `blind_since` is when its connection was lost."""
+
+    status: SourceStatus = "connecting"
+    detail: str = ""
+    blind_since: float | None = None
+
+
+class Ingest:
+    """The sources of one pipeline, and what is known of each."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        sources: tuple[Source, ...],
+        *,
+        interval: float,
+        telemetry: Telemetry,
+        clock: Callable[[], float],
+    ) -> None:
+        """`interval` is that of commits, in seconds; `clock` gives Unix seconds."""
+        self.sources = sources
+        self.states = {source.name: SourceState() for source in sources}
+        self._ledger = ledger
+        self._interval = interval
+        self._telemetry = telemetry
+        self._clock = clock
+        self._log = structlog.get_logger("sidecar")
+
+    @property
+    def connected(self) -> bool:
+        """Whether every source is."""
+        return all(state.status == "connected" for state in self.states.values())
+
+    def begin(self) -> None:
+        """Begin with a state that was last committed some time ago: pub/sub has been blind since."""
+        last_commit = self._ledger.aggregate.committed.total.committed_at
+        for name in self.states:
+            self.states[name] = SourceState(blind_since=last_commit if kind_of(name) == "pubsub" else None)
+
+    async def run(self, source: Source) -> None:
+        """Connect, read, apply; after a failure the same again, for ever."""
+        failures = 0
+        while True:
+            try:
+                await source.connect()
+                self._connected(source.name)
+                failures = 0
+                while True:
+                    await self._read(source)
+            except (UnavailableError, AccessError) as exc:
+                self._disconnected(source.name, exc)
+                await source.close()
+                failures += 1
+                await asyncio.sleep(backoff(failures))
+
+    async def stop(self) -> None:
+        """Apply what has arrived and was not read, and let go of every connection; no `run` is under way."""
+        for source in self.sources:
+            if (batch := await source.leftover()) is not None:
+                self._ledger.apply(batch, self._clock())
+            await source.close()
+            self.states[source.name] = SourceState()
+            self._telemetry.source_connected.labels(source.name).set(0)
+
+    def ask_again(self) -> None:
+        """Have every source ask again what is known of Redis."""
+        for source in self.sources:
+            source.ask_again()
+
+    def count_blind(self, now: float) -> None:
+        """Count the time for which sources have been blind since the last call."""
+        for name, state in self.states.items():
+            if state.blind_since is not None and self._ledger.active:
+                self._ledger.aggregate.blind(name, max(now - state.blind_since, 0))
+                state.blind_since = now
+
+    def reset(self, name: str) -> None:
+        """Tell that a stream was made anew."""
+        self._telemetry.source_resets.labels(name).inc()
+        self._log.warning("stream was made anew", source=name, detail="reading it from its first entry")
+
+    async def _read(self, source: Source) -> None:
+        name = source.name
+        after = self._ledger.position(name.removeprefix("stream:")) if kind_of(name) == "stream" else ""
+        batch = await source.read(after)
+        if batch is None:
+            return
+        now = self._clock()
+        outcome = self._ledger.apply(batch, now)
+        if outcome == "anew":
+            self.reset(name)
+        elif outcome == "refused":
+            source.ask_again()
+            await asyncio.sleep(self._interval / 10)  # the next commit settles what the position is
+        elif batch.arrivals:
+            self._telemetry.source_last_event.labels(name).set(batch.arrivals[-1])
+            behind = batch.stream is not None and not batch.stream.complete
+            self._telemetry.source_lag_seconds.labels(name).set(max(now - batch.arrivals[-1], 0) if behind else 0)
+        elif batch.stream is not None and batch.stream.complete:
+            self._telemetry.source_lag_seconds.labels(name).set(0)
+        await asyncio.sleep(0)  # a reader with data already buffered would never let the loop turn
+
+    def _connected(self, name: str) -> None:
+        self.count_blind(self._clock())
+        if self.states[name].status == "down":
+            self._log.info("source is back", source=name)
+        self.states[name] = SourceState("connected")
+        self._telemetry.source_connected.labels(name).set(1)
+
+    def _disconnected(self, name: str, exc: SidecarError) -> None:
+        state = self.states[name]
+        blind = state.blind_since
+        if state.status == "connected" and kind_of(name) == "pubsub":
+            blind = self._clock()
+        if state.status != "down":
+            self._log.warning("source lost", source=name, detail=f"{exc}; trying again")
+        self.states[name] = SourceState("down", str(exc), blind)
+        self._telemetry.source_connected.labels(name).set(0)
+
+
+def backoff(failures: int) -> float:
+    """Return a pause in seconds: exponential with full jitter, so that many sidecars do not come back at once."""
+    least, most = BACKOFF_SECONDS
+    return random.uniform(least, min(least * 2 ** min(failures, 10), most))  # a float ends at 2 ** 1024
