@@ -11,8 +11,12 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                                                     \\-> Redis: keys and checkpoint, in one atomic script
 
     errors.py       one tree of exceptions
-    core/           pure: bytes and `now` in, values out. events, decode, histogram, sequence, state (what is counted),
-                    aggregate, ledger (what is committed, pending and in flight), snapshot
+    core/           pure: bytes and `now` in, values out
+                      events, decode, tolerant   payloads -> events; attendance, sequence: which of them are new
+                      counting, pending          events -> counts, a batch at a time
+                      parts, state, histogram    what is counted, mergeable and storable part by part
+                      aggregate, commit, ledger  what is pending, in flight and committed, and whose it is
+                      picture, snapshot          committed counts -> the numbers that are shown
     redis_url.py    the URL of a Redis, read
     config/         frozen structs with their defaults; load (flags, environment, file), checks
     connection.py   the only door to Redis
@@ -22,7 +26,8 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
     store/          Aggregator -> Redis: keys, commit, load, clear; a private Redis to embed
     exposition/     Snapshot -> readers: Prometheus, HTTP, WebSocket, page
     simulation/     a made-up sale
-    pipeline.py     source -> decode -> apply; tick -> commit -> publish
+    ingest.py       source -> ledger: connect, read, apply
+    pipeline.py     standing by and owning; tick -> commit -> publish
     health.py       the state of every part, in words
     service.py      builds it all from the configuration, runs it, stops it; the only place that names a real clock
     cli/            the commands; the only place that knows about signals

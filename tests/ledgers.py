@@ -8,7 +8,8 @@ import msgspec
 
 from sidecar.core.aggregate import Aggregator
 from sidecar.core.batch import Batch, StreamRead
-from sidecar.core.ledger import Answer, Commit, Ledger, Outcome, Verdict
+from sidecar.core.commit import Answer, Commit, Outcome
+from sidecar.core.ledger import Ledger, Verdict
 from sidecar.core.state import Rules
 from sidecar.store import Store
 

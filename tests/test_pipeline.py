@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from sidecar.config import Config
 from sidecar.config.structs import Seconds
 from sidecar.core.batch import Batch
-from sidecar.core.ledger import Answer, Commit
+from sidecar.core.commit import Answer, Commit
 from sidecar.core.state import State
 from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
 from sidecar.holder import machine

@@ -19,54 +19,13 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
 
-from sidecar.core.aggregate import Aggregator, Flight
+from sidecar.core.aggregate import Aggregator
 from sidecar.core.batch import Batch, StreamRead
+from sidecar.core.commit import POSITION, Answer, Commit, Position, era_of, holder_of
 from sidecar.errors import CheckpointError
 
-START = "0-0"
-POSITION = "p:"
-
-Outcome = Literal["OK", "CONFLICT", "EMPTY", "CLEARED", "REREAD", "ANEW"]
 Verdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "cleared", "reread", "anew"]
-
-
-class Position(Struct, frozen=True, array_like=True):
-    """How far a stream was read.
-
-    `seen` entries of it were read; `base` were added before the first of ours or are counted as missed (-1: not known
-    yet); `added` is the newest `entries-added`.
-    """
-
-    id: str = START
-    seen: int = 0
-    base: int = -1
-    added: int = 0
-
-
-class Commit(Struct, frozen=True, kw_only=True):
-    """One flight with everything the script checks it against. Sent again as it is when no answer came."""
-
-    number: int
-    expected: str
-    generation: str
-    replid: str
-    token: str
-    full: bool
-    positions: dict[str, Position]
-    flight: Flight
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """What the script found: the outcome, and the number, token, generation and replid it met."""
-
-    outcome: Outcome
-    number: int
-    token: str
-    generation: str
-    replid: str
-    stream: str = ""
 
 
 class Ledger:
@@ -284,16 +243,6 @@ class Ledger:
         self._thaw()
         self.aggregate.drop_streams()
         self._read, self._replid = dict(self._positions), ""
-
-
-def holder_of(token: str) -> str:
-    """Return the process that wrote the token."""
-    return token.split(" ")[0]
-
-
-def era_of(token: str) -> str:
-    """Return the token's era."""
-    return token.split(" ")[1]
 
 
 def _text(fields: Mapping[str, bytes], name: str) -> str:

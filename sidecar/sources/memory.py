@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from sidecar.core.batch import Batch, StreamRead
-from sidecar.core.ledger import START
+from sidecar.core.commit import START
 
 BATCH = 500
 QUIET_SECONDS = 0.1  # after so long without an entry the position may have changed

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from sidecar.core.ledger import Answer, Commit
+from sidecar.core.commit import Answer, Commit
 from sidecar.core.state import State
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from sidecar.core.ledger import POSITION, START, Answer, Commit, Outcome, holder_of
+from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of
 from sidecar.core.state import State
 from sidecar.store import Taken, keys
 

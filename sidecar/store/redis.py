@@ -10,8 +10,8 @@ import msgspec
 from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError
 
 from sidecar.connection import Link, parse_info
+from sidecar.core.commit import START, Answer, Commit, holder_of
 from sidecar.core.events import STATUSES
-from sidecar.core.ledger import START, Answer, Commit, holder_of
 from sidecar.core.parts import Totals
 from sidecar.core.pending import Refused
 from sidecar.core.state import State

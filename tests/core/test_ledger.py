@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from sidecar.core.aggregate import Aggregator
-from sidecar.core.ledger import Ledger, Position, Verdict, era_of, holder_of
+from sidecar.core.commit import Position, era_of, holder_of
+from sidecar.core.ledger import Ledger, Verdict
 from sidecar.core.sequence import MAX_PRODUCERS
 from sidecar.errors import CheckpointError
 from tests.ledgers import T0, answer, heard, landed, new_ledger, order, owner, read, settle, shown

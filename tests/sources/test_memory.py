@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sidecar.core.ledger import START
+from sidecar.core.commit import START
 from sidecar.sources.memory import BATCH, MemorySource, MemoryStream
 from tests.ledgers import T0, order, owner, settle, shown
 

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 import redis
 
-from sidecar.core.ledger import Answer, Commit, Ledger
+from sidecar.core.commit import Answer, Commit
+from sidecar.core.ledger import Ledger
 from sidecar.core.state import State
 from sidecar.redis_url import parse
 from sidecar.store import Store
