@@ -6,7 +6,7 @@ import resource
 import time
 
 from sidecar.config import Config
-from sidecar.core.snapshot import Snapshot, System
+from sidecar.core.snapshot import Role, Snapshot, System
 from sidecar.errors import SidecarError
 from sidecar.exposition.latest import Component, Health
 from sidecar.pipeline import Pipeline
@@ -101,7 +101,8 @@ def health(pipeline: Pipeline, gauges: Gauges, snapshot: Snapshot | None, *, sta
 
 def _standby(pipeline: Pipeline) -> Health:
     if pipeline.redis_error:
-        return Health("down", "standby", {"redis": Component("down", pipeline.redis_error)})
+        role: Role = "standby" if pipeline.holder_met else "active"
+        return Health("down", role, {"redis": Component("down", pipeline.redis_error)})
     if not pipeline.holder_met:
         return Health("down", "active", {"redis": Component("ok"), "commit": Component("down", "starting")})
     detail = f"{pipeline.holder_met} counts; waiting for its lease to end"

@@ -164,7 +164,14 @@ class Pipeline:
     async def tick(self) -> None:
         """Commit what is pending, and publish what is committed."""
         self.ingest.count_blind(self._clock())
-        await self._commit()
+        committing = asyncio.create_task(self._commit())
+        try:
+            while not (await asyncio.wait([committing], timeout=self._interval))[0]:
+                self._publish()  # a Redis that hangs must not hide how old the numbers are
+            committing.result()
+        finally:
+            committing.cancel()
+            await asyncio.gather(committing, return_exceptions=True)
         self._publish()
 
     async def _commit(self) -> None:

@@ -160,7 +160,7 @@ class Service:
         if not self._config.fleet:
             if newest is None:
                 raise UnavailableError("nothing is counted here yet")
-            return newest
+            return replace(newest, scope="fleet", instances=[self._config.instance])
         if self._fleet is None or self._fleet[0] is not newest:
             self._fleet = (newest, await self._merge_fleet())
         return self._fleet[1]

@@ -1,5 +1,7 @@
 """Metrics of this process itself: live, not committed, not continued over a restart."""
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 OUTCOMES = ("ok", "conflict", "cleared", "reread", "rolled_back", "failed")
@@ -33,6 +35,7 @@ class Telemetry:
         )
         self.commits = counter("commits", "Commits by outcome.", "outcome")
         self.last_commit = gauge("last_commit_timestamp_seconds", "When the last commit was written.")
+        self.last_commit.set(math.nan)  # unknown, so that no alert on its age fires on a standby
         self.redis_up = gauge("redis_up", "1 while Redis answers.")
         self.websocket_clients = gauge("websocket_clients", "Open WebSocket connections.")
         self.websocket_updates = counter(

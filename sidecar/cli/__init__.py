@@ -11,6 +11,7 @@ Commands import what is heavy (aiohttp, redis, rich) when they run, so that `--h
 """
 
 import errno
+import io
 import sys
 from typing import Any
 
@@ -48,6 +49,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Click itself handles its own errors, Ctrl-C and a closed pipe."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that knows no `·` shows `?`
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

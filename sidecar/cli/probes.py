@@ -135,7 +135,7 @@ async def _entries(link: Link, config: Config, name: str) -> list[Finding]:
     findings = [Finding("ok", f"stream {name}: {await link.call('XLEN', name)} entries"), *about_sample(name, decoded)]
     if without:
         text = f"stream {name}: {without} of the newest {len(entries)} entries have no field e"
-        findings.append(Finding("problem", text, "put the JSON into the field e: XADD NAME * e '{...}'"))
+        findings.append(Finding("warning", text, "put the JSON into the field e: XADD NAME * e '{...}'"))
     return findings
 
 

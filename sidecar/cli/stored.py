@@ -12,7 +12,7 @@ from sidecar.cli.redis_access import connected, mended
 from sidecar.config import Config
 from sidecar.core.pending import Refused
 from sidecar.core.snapshot import Snapshot
-from sidecar.errors import RefusedError, UnavailableError
+from sidecar.errors import RefusedError, SidecarError, UnavailableError
 from sidecar.store.redis import RedisStore, cleared_report
 
 # How long an owner may take for its next commit before `clear` answers anyway; its lease would end about then.
@@ -30,6 +30,10 @@ async def clear(config: Config) -> dict[str, Any]:
     """Clear the metrics, wait for the owner's next commit if there is one, and return the report."""
     generation = secrets.token_hex(8)
     async with _store(config) as store:
+        if not await store.exists():
+            raise SidecarError(
+                f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix (--prefix)"
+            )
         try:
             totals = await store.clear(generation)
         except RefusedError:

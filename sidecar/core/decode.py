@@ -29,6 +29,7 @@ from sidecar.core.events import (
     MAX_BATCH_EVENTS,
     MAX_PAYLOAD_BYTES,
     MAX_REJECTED_BYTES,
+    QUEUE_FIELDS,
     REQUIRED,
     Decoded,
     Event,
@@ -169,6 +170,8 @@ def _is_sound(event: _Strict, arrival: float) -> bool:
 
 
 def _is_sound_other(event: _Strict) -> bool:
+    if event.type == "queue":
+        return any(getattr(event, name) is not None for name in QUEUE_FIELDS)
     required = REQUIRED.get(event.type)
     if required is None:
         return event.type.lower() not in FIELDS

@@ -74,6 +74,7 @@ class Event(Struct, gc=False, kw_only=True):
 
 
 HEADER_FIELDS = ("type", "ts", "producer", "epoch", "seq")
+QUEUE_FIELDS = ("waiting", "active", "delayed", "failed", "completed")  # at least one of them
 FIELDS: dict[str, tuple[str, ...]] = {
     "order": (
         *HEADER_FIELDS,
@@ -89,15 +90,13 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "currency",
         "trace_id",
     ),
-    "queue": (*HEADER_FIELDS, "queue", "waiting", "active", "delayed", "failed", "completed"),
+    "queue": (*HEADER_FIELDS, "queue", *QUEUE_FIELDS),
     "inventory": (*HEADER_FIELDS, "product_id", "stock"),
     "connections": (*HEADER_FIELDS, "active"),
     "heartbeat": HEADER_FIELDS,
 }
-# A queue snapshot without its length would say nothing of `queue_length`.
 REQUIRED: dict[str, tuple[str, ...]] = {
     "order": ("status",),
-    "queue": ("waiting",),
     "inventory": ("product_id", "stock"),
     "connections": ("active",),
     "heartbeat": (),

@@ -16,6 +16,7 @@ from sidecar.core.events import (
     MAX_AMOUNT,
     MAX_BATCH_EVENTS,
     MAX_ID_BYTES,
+    QUEUE_FIELDS,
     REQUIRED,
     Event,
 )
@@ -112,6 +113,8 @@ def _of_type(kind: str | None, own: Schema) -> Schema:
         "properties": _properties(FIELDS.get(kind or "", HEADER_FIELDS)[1:], own, required),
         "required": list(required),
     }
+    if kind == "queue":
+        then["anyOf"] = [{"required": [name]} for name in QUEUE_FIELDS]
     if kind != "heartbeat":
         then["properties"]["seq"]["anyOf"][0]["minimum"] = 1
     this_type = {"const": kind} if kind else {"not": {"enum": list(FIELDS)}}

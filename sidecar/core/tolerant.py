@@ -16,6 +16,7 @@ from sidecar.core.events import (
     HEADER_FIELDS,
     MAX_AHEAD_SECONDS,
     MAX_COUNT,
+    QUEUE_FIELDS,
     REQUIRED,
     Event,
     Item,
@@ -54,6 +55,8 @@ def read(fields: Fields, arrival: float) -> Event:
     if "items" in given:  # the order's own quantity and amount are not used, so they cannot be wrong
         given.pop("quantity", None)
         given.pop("amount", None)
+    if kind == "queue" and not any(name in given for name in QUEUE_FIELDS):
+        raise Refused("missing_field", "waiting", VALUES["waiting"][1], None)
     for name in REQUIRED.get(kind, ()):
         if name not in given:
             raise Refused("missing_field", name, VALUES[name][1], None)

@@ -7,7 +7,7 @@ written `1.0`; a boolean is never a number.
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -31,6 +31,7 @@ STATUS_WORDS: dict[str, Status] = {
     **dict.fromkeys(("pending", "created", "accepted", "queued", "reserved"), "pending"),
     **dict.fromkeys(("cancelled", "canceled", "refunded", "expired"), "cancelled"),
 }
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as in JSON, with a sign
 _WORDS_WITHOUT_REASON = ("failed", "error")
 _LARGEST = 10**MAX_ID_BYTES  # no number of an event has more digits than an id
 
@@ -65,12 +66,9 @@ def reason_of(status: Any) -> str | None:
 
 def _number(value: Any, low: int, high: int) -> int | Decimal:
     if isinstance(value, str):
-        try:
-            value = Decimal(value)
-        except InvalidOperation:
-            raise Unfit("wrong_type") from None
-        if not value.is_finite():
+        if not _NUMBER.fullmatch(value):
             raise Unfit("wrong_type")
+        value = Decimal(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise Unfit("wrong_type")
     if not low <= value <= high:

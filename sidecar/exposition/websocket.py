@@ -70,6 +70,7 @@ class WebSocketServer:
         self._host, self._port = parse_listen(config.listen, "ws.listen")
         self._latest = latest
         self._gauge = telemetry.websocket_clients
+        self._monitor = monitor
         self._read_token = read_token
         self._allowed_hosts = allowed_hosts
         self._broadcasts: dict[Scope, Broadcast] = {
@@ -195,6 +196,8 @@ class WebSocketServer:
 
     def _report(self, id: Any) -> bytes:
         if self._latest.snapshot is None:
+            if self._monitor.ready()[1] == "standby":
+                return error("standby", "this instance is a standby; the active one has the numbers", id)
             return error("not_ready", "there are no metrics yet; try again in a moment", id)
         return frame("benchmark-report", document.report(self._latest.snapshot), id)
 

@@ -61,7 +61,10 @@ for i = at, at + strings - 1, 3 do redis.call('SET', ARGV[9] .. ARGV[i], ARGV[i 
 at = at + strings
 for _ = 1, lists do
   local key, entries = ARGV[9] .. ARGV[at], tonumber(ARGV[at + 3])
-  redis.call('LPUSH', key, unpack(ARGV, at + 4, at + 3 + entries))
+  if type(redis.pcall('LPUSH', key, unpack(ARGV, at + 4, at + 3 + entries))) == 'table' then
+    redis.call('DEL', key)  -- a key of another type, made by hand, was in the way
+    redis.call('LPUSH', key, unpack(ARGV, at + 4, at + 3 + entries))
+  end
   redis.call('LTRIM', key, 0, ARGV[at + 1] - 1)
   redis.call('EXPIRE', key, ARGV[at + 2])
   at = at + 4 + entries

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from sidecar.core.aggregate import Flight
 from sidecar.core.events import STATUSES
+from sidecar.core.parts import Product
 from sidecar.core.pending import REJECTED_KEPT, Pending, Sample
 from sidecar.core.state import HISTORY_SECONDS, State, field
 
@@ -61,9 +62,14 @@ def values(flight: Flight, committed: State, *, everything: bool, now: float) ->
     found += [
         Value(f"inventory:{product}", part.stock, EXPIRY_SECONDS)
         for product, part in products.items()
-        if part.stock is not None
+        if part.stock is not None and (renew or _is_new(part, committed.products.get(product)))
     ]
     return found
+
+
+def _is_new(part: Product, known: Product | None) -> bool:
+    """Tell whether stock was reported since: an order alone changes no inventory key."""
+    return known is None or (part.stock, part.stock_ts) != (known.stock, known.stock_ts)
 
 
 def _renewal(at: float | None) -> int | None:

@@ -90,6 +90,10 @@ class RedisStore:
         values = await self._call("MGET", *(self._key(f"{metric}:{second}") for second in seconds))
         return {second: int(value) for second, value in zip(seconds, values, strict=True) if value is not None}
 
+    async def exists(self) -> bool:
+        """Tell whether a sidecar keeps, or is about to keep, its state under the prefix."""
+        return bool(await self._call("EXISTS", *self._own_keys()))
+
     async def rejected(self, limit: int) -> list[Refused]:
         """Return the newest refused payloads, newest first."""
         entries = await self._call("LRANGE", self._key("rejected"), 0, limit - 1)

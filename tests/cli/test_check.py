@@ -61,7 +61,7 @@ def test_a_key_that_is_no_stream_is_found(redis_server: RedisServer) -> None:
 
 def test_a_missing_field_e_is_found(redis_server: RedisServer) -> None:
     redis_server.ask("XADD flash_sale:events * data {}")
-    assert any("have no field e" in line for line in lines(redis_server, "problem"))
+    assert any("have no field e" in line for line in lines(redis_server, "warning"))
 
 
 def test_refused_events_and_unknown_fields_are_found(redis_server: RedisServer) -> None:

@@ -98,7 +98,7 @@ def test_an_ordinary_event_is_read_by_the_strict_stage(monkeypatch: pytest.Monke
         b'{"status":"success","items":[{"product_id":"a","amount":"-1"}]}',
         b'{"status":"success","items":[{"product_id":"a","amount":2}],"amount":-1}',
         b'{"items":[{"product_id":"a"}]}',
-        b'{"type":"queue","active":3}',
+        b'{"type":"queue","queue":"a"}',
         b'{"status":"success","ts":99999999999}',
         b'{"status":"success","ts":200000000000}',
         b'{"status":"success","ts":"9999-12-31T23:59:59-23:59"}',

@@ -44,7 +44,7 @@ INVALID: list[Any] = [
     {"status": "success", "items": [{"quantity": 2}]},
     {"status": "success", "items": [{"product_id": None}]},
     {"status": "success", "order_id": "x" * 129},
-    {"type": "queue", "active": 3},
+    {"type": "queue", "queue": "a"},
     {"type": "inventory", "stock": 3},
     {"type": "inventory", "product_id": "sku-1", "stock": 10**13},
     {"type": "connections"},

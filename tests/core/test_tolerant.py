@@ -96,6 +96,7 @@ def test_time_is_read_in_any_unit(ts: Any, expected: float, spelling: str) -> No
     ("event", "expected"),
     [
         ({"type": "Queue", "waiting": "3", "failed": 1.0}, {"type": "queue", "waiting": 3, "failed": 1}),
+        ({"type": "queue", "active": 2}, {"type": "queue", "active": 2}),
         ({"type": "INVENTORY", "productId": 1, "stock": "-3"}, {"type": "inventory", "product_id": "1", "stock": -3}),
         ({"type": "connections", "active": "120"}, {"type": "connections", "active": 120}),
         ({"type": "Heartbeat", "seq": 0, "status": 3}, {"type": "heartbeat", "seq": 0}),
@@ -136,7 +137,7 @@ def test_cloud_events_are_unwrapped(envelope: dict[str, Any], expected: dict[str
         ({"status": ""}, "missing_field", "status: "),
         ({"status": "shipped"}, "unknown_status", "status: expected one of success, failed, pending, cancelled, "),
         ({"status": 3}, "wrong_type", "status: expected one of success, failed, pending, cancelled, got 3"),
-        ({"type": "queue", "active": 1}, "missing_field", "waiting: "),
+        ({"type": "queue", "queue": "a"}, "missing_field", "waiting: "),
         ({"type": "inventory", "stock": 1}, "missing_field", "product_id: "),
         ({"type": "inventory", "product_id": "a"}, "missing_field", "stock: "),
         ({"type": "connections"}, "missing_field", "active: expected an integer from 0 to 1000000000000, got nothing"),
