@@ -38,3 +38,10 @@ def test_a_yes_clears(sold: RedisServer) -> None:
     result = invoke("clear", "--redis-url", sold.url, text="y\n")
     assert result.exit_code == 0
     assert sold.ask(f"EXISTS {PREFIX}order_status:success") == ":0\r\n"
+
+
+def test_a_wrong_prefix_is_said_and_nothing_is_written(sold: RedisServer) -> None:
+    result = invoke("clear", "--yes", "--redis-url", sold.url, "--prefix", "wrong:")
+    assert result.exit_code == 1
+    assert "nothing is stored under 'wrong:'" in result.output
+    assert sold.ask("EXISTS wrong:checkpoint") == ":0\r\n"

@@ -132,5 +132,6 @@ def test_a_paused_daemon_comes_back_as_standby(redis_server: RedisServer, make_d
     second.wait_ready("active")
     first.process.send_signal(signal.SIGCONT)
     first.wait_ready("standby")
+    assert first.ask("/monitoring/metrics")[1]["error"]["code"] == "standby"
     producer.finish()
     check_exact(second, producer, seed=0)

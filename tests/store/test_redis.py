@@ -118,6 +118,14 @@ async def test_lists_hold_the_newest_first_and_are_trimmed(
     assert client.ttl(PREFIX + "order_latency") > 3590
 
 
+async def test_a_list_key_of_another_type_is_replaced(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
+) -> None:
+    client.set(PREFIX + "order_latency", "made by hand")
+    await counted(open_store(redis_server), order(3))
+    assert client.lrange(PREFIX + "order_latency", 0, -1) == [b"3"]
+
+
 async def test_a_key_that_was_deleted_is_right_again_when_it_is_next_written(
     redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
 ) -> None:
