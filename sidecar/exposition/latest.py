@@ -50,9 +50,10 @@ class Latest:
 
     async def newer(self) -> Snapshot:
         """Wait for the next publication and return it."""
-        await self._published.wait()
-        assert self._snapshot is not None
-        return self._snapshot
+        while True:
+            await self._published.wait()
+            if self._snapshot is not None:
+                return self._snapshot
 
 
 class Monitor(Protocol):
