@@ -22,6 +22,7 @@ from sidecar.exposition.negotiation import Format
 # prometheus-client adds a `_created` gauge to each of its counters and histograms: as many series again,
 # in names that the contract does not have. Committed counters continue over restarts and have no such moment.
 CREATED = "_created"
+REUSE_SECONDS = 1.0  # the process's own metrics must not be older, however rarely a commit makes a new Snapshot
 
 _GENERATE: dict[Format, Callable[[Collector], bytes]] = {
     Format.TEXT: generate_latest,
@@ -30,9 +31,10 @@ _GENERATE: dict[Format, Callable[[Collector], bytes]] = {
 
 
 class Rendered(Struct, frozen=True):
-    """One exposition of one Snapshot, as bytes and gzipped."""
+    """One exposition of one Snapshot, as bytes and gzipped; `at` is the loop's time when it was begun."""
 
     snapshot: Snapshot | None
+    at: float
     plain: bytes
     gzipped: bytes
 
@@ -62,20 +64,23 @@ class Exposition:
         `newest` returns the Snapshot to show, `None` where there is nothing of the business to show.
         """
         async with self._rendering[format]:
-            snapshot = newest()
+            snapshot, now = newest(), asyncio.get_running_loop().time()
             if names:
-                return await asyncio.to_thread(self._render, snapshot, format, frozenset(names))
+                return await asyncio.to_thread(self._render, snapshot, format, now, frozenset(names))
             known = self._rendered.get(format)
             # Without a Snapshot nothing says when the live metrics have changed.
-            if known is None or snapshot is None or known.snapshot is not snapshot:
-                known = await asyncio.to_thread(self._render, snapshot, format, frozenset())
+            fresh = known is not None and known.snapshot is snapshot and now - known.at < REUSE_SECONDS
+            if known is None or snapshot is None or not fresh:
+                known = await asyncio.to_thread(self._render, snapshot, format, now)
                 self._rendered[format] = known
             return known
 
-    def _render(self, snapshot: Snapshot | None, format: Format, names: frozenset[str]) -> Rendered:
+    def _render(
+        self, snapshot: Snapshot | None, format: Format, now: float, names: frozenset[str] = frozenset()
+    ) -> Rendered:
         families = _Families(self._collect(snapshot, names))
         text: bytes = _GENERATE[format](families)
-        return Rendered(snapshot, text, gzip.compress(text, mtime=0))
+        return Rendered(snapshot, now, text, gzip.compress(text, mtime=0))
 
     def _collect(self, snapshot: Snapshot | None, names: frozenset[str]) -> Iterator[Metric]:
         if snapshot is not None and snapshot.series is not UNSET:
