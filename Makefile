@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 BENCH := .venv-bench
 
-.PHONY: help demo run test test-long style types coverage bench lock clean
+.PHONY: help demo run test test-long style types coverage bench lock clean docs
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench: $(READY) $(BENCH)/ready ## Measure against the goals (10 minutes; ONLY=in
 lock: ## Lock the dependencies anew (needs uv)
 	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra dev -o requirements-dev.lock setup.cfg
+
+docs: $(READY) ## Check the documentation: links, names, examples that run
+	@$(BIN)/pytest -q tests/test_docs.py
 
 clean: ## Remove everything that was made here
 	rm -rf .venv .venv-bench benchmarks/.node .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -85,15 +85,11 @@ class Histogram:
         twin.merge(self)
         return twin
 
-    def quantile_ns(self, permille: int) -> float | None:
-        """Estimate the sample of rank ceil(permille * count / 1000) in nanoseconds, within 1.1 %; `None` if empty.
+    def quantiles_ns(self, permilles: Sequence[int]) -> list[float | None]:
+        """Estimate the samples of rank ceil(permille * count / 1000) in nanoseconds, within 1.1 %; `None` if empty.
 
         Below 1 µs it reads 0.
         """
-        return self.quantiles_ns((permille,))[0]
-
-    def quantiles_ns(self, permilles: Sequence[int]) -> list[float | None]:
-        """Estimate several quantiles at the price of one; see `quantile_ns`."""
         if not self.count:
             return [None] * len(permilles)
         indices = sorted(self.buckets)

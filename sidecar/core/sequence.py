@@ -196,11 +196,6 @@ class Sequences:
                 self._waiting.discard(producer)
         return dict(missed)
 
-    def next_deadline(self) -> float | None:
-        """Return when the next hole is missed, in Unix seconds; `None` if no hole waits."""
-        holes = (hole for producer in self._waiting for hole in self._producers[producer].waiting())
-        return min((hole.due for hole in holes if hole.due is not None), default=None)
-
     def changed(self) -> dict[str, bytes | None]:
         """Return dumps of the producers that changed since the last call; `None`: it left."""
         changed, self._changed = self._changed, set()

@@ -62,7 +62,7 @@ def test_a_longer_duration_is_never_in_a_lower_bucket(a: int, b: int) -> None:
 @given(st.lists(durations, min_size=1, max_size=200), st.integers(1, 1000))
 def test_a_quantile_is_within_one_point_one_percent_of_the_exact_order_statistic(values: list[int], q: int) -> None:
     exact = sorted(values)[-(-q * len(values) // 1000) - 1]
-    estimate = histogram(values).quantile_ns(q)
+    estimate = histogram(values).quantiles_ns([q])[0]
     assert estimate is not None
     if exact < 1_000:
         assert estimate == 0
@@ -75,14 +75,14 @@ def test_a_quantile_is_within_one_point_one_percent_of_the_exact_order_statistic
     ("permille", "expected"), [(1, 1.0), (500, 1.0), (501, 100.0), (750, 100.0), (751, 10_000.0), (1000, 10_000.0)]
 )
 def test_the_rank_is_rounded_up(permille: int, expected: float) -> None:
-    estimate = histogram([MS, MS, 100 * MS, 10_000 * MS]).quantile_ns(permille)
+    estimate = histogram([MS, MS, 100 * MS, 10_000 * MS]).quantiles_ns([permille])[0]
     assert estimate == pytest.approx(expected * MS, rel=0.011)
 
 
 def test_an_empty_histogram_is_false_and_knows_no_quantile() -> None:
     h = histogram([])
     assert not h
-    assert h.quantile_ns(500) is None
+    assert h.quantiles_ns([500]) == [None]
     assert summary(h) == Summary()
 
 
@@ -91,7 +91,7 @@ def test_a_million_equal_samples_read_as_that_sample() -> None:
     for _ in range(20):
         h.merge(h.copy())
     assert (h.count, h.sum_ns) == (2**20, 12_345_678 * 2**20)
-    assert [h.quantile_ns(q) for q in (500, 999)] == [12_345_678, 12_345_678]
+    assert h.quantiles_ns([500, 999]) == [12_345_678, 12_345_678]
 
 
 def test_a_summary_is_in_milliseconds_with_exact_average_and_extremes() -> None:

@@ -59,10 +59,8 @@ def test_numbers_are_judged(epoch: str | None, numbers: tuple[int, ...], verdict
 
 def test_a_hole_is_missed_once_and_5_s_after_it_was_shown() -> None:
     sequences = after("e", 1, 4)
-    assert sequences.next_deadline() == T0 + 5
     assert sequences.advance(T0 + 4.999) == {}
     assert sequences.advance(T0 + 5) == {"p": 2}
-    assert sequences.next_deadline() is None
     assert sequences.advance(T0 + 100) == {}
 
 
@@ -70,13 +68,11 @@ def test_every_hole_has_its_own_time() -> None:
     sequences = after("e", 1, 3)
     judged(sequences, "e", 7, now=T0 + 2)
     assert sequences.advance(T0 + 5) == {"p": 1}
-    assert sequences.next_deadline() == T0 + 7
     assert sequences.advance(T0 + 7) == {"p": 3}
 
 
 def test_a_hole_that_was_filled_in_time_is_not_missed() -> None:
     sequences = after("e", 1, 3, 2)
-    assert sequences.next_deadline() is None
     assert sequences.advance(T0 + 5) == {}
 
 
@@ -210,7 +206,6 @@ def test_a_heartbeat_with_a_lower_number_says_nothing(epoch: str | None) -> None
     sequences = after(epoch, 1, 2, 3)
     sequences.heartbeat("p", epoch, 1, T0)
     assert judged(sequences, epoch, 3, 4) == ["duplicate", "new"]
-    assert sequences.next_deadline() is None
 
 
 @pytest.mark.parametrize("seq", [0, 5])
@@ -235,7 +230,6 @@ def test_a_heartbeat_of_a_new_epoch_opens_it_at_1() -> None:
     sequences.heartbeat("p", "b", 2, T0)
     assert sequences.advance(T0 + 5) == {"p": 2}
     assert judged(sequences, "b", 3) == ["new"]
-    assert sequences.next_deadline() is None
 
 
 def test_producers_do_not_meet() -> None:
@@ -374,7 +368,7 @@ def replay(sequences: Sequences, script: list[tuple[str, str | None, int, float 
             sequences.heartbeat(producer, epoch, seq, now)
         else:
             shown.append(sequences.see(producer, epoch, seq, ts, now))
-        shown += [sequences.advance(now), sequences.next_deadline()]
+        shown.append(sequences.advance(now))
     return [*shown, sequences.dump()]
 
 
