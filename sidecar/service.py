@@ -80,8 +80,7 @@ class Service:
             latest=self._latest,
             monitor=self,
             telemetry=telemetry,
-            read_token=config.http.read_token,
-            allowed_hosts=config.http.allowed_hosts,
+            http=config.http,
         )
         self._http = HttpServer(
             config.http, latest=self._latest, monitor=self, exposition=exposition, ws_url=f"ws://{config.ws.listen}/"

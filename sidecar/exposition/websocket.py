@@ -6,7 +6,7 @@ What a message means is decided in `subscriptions`; the updates are sent by `bro
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
-from sidecar.config import WsConfig
+from sidecar.config import HttpConfig, WsConfig
 from sidecar.core.snapshot import Scope
 from sidecar.exposition import document
 from sidecar.exposition.access import host_allowed, token_matches
@@ -62,17 +62,16 @@ class WebSocketServer:
         latest: Latest,
         monitor: Monitor,
         telemetry: Telemetry,
-        read_token: str,
-        allowed_hosts: Sequence[str],
+        http: HttpConfig,
     ) -> None:
-        """Prepare; nothing is bound before `start`. An empty `read_token` lets everybody read."""
+        """Prepare; nothing is bound before `start`. Tokens and hosts are those of HTTP; both tokens let read."""
         self._config = config
         self._host, self._port = parse_listen(config.listen, "ws.listen")
         self._latest = latest
         self._gauge = telemetry.websocket_clients
         self._monitor = monitor
-        self._read_token = read_token
-        self._allowed_hosts = allowed_hosts
+        self._tokens = (http.read_token, http.admin_token) if http.read_token else ()
+        self._allowed_hosts = http.allowed_hosts
         self._broadcasts: dict[Scope, Broadcast] = {
             "instance": Broadcast(partial(newest, latest), telemetry),
             "fleet": Broadcast(Fleet(latest, monitor).newest, telemetry),
@@ -151,7 +150,10 @@ class WebSocketServer:
         assert connection.request is not None
         authorization = only(connection.request.headers, "Authorization")
         carried = (authorization, f"Bearer {bearer(connection.subprotocol)}")
-        return not self._read_token or any(token_matches(self._read_token, one) for one in carried)
+        return not self._tokens or any(self._knows(one) for one in carried)
+
+    def _knows(self, authorization: str | None) -> bool:
+        return any(token_matches(token, authorization) for token in self._tokens if token)
 
     async def _serve(self, connection: ServerConnection) -> None:
         """Obey one client until it goes."""
@@ -202,7 +204,7 @@ class WebSocketServer:
         return frame("benchmark-report", document.report(self._latest.snapshot), id)
 
     def _authenticate(self, client: Client, id: Any, token: str) -> bytes:
-        if self._read_token and not token_matches(self._read_token, f"Bearer {token}"):
+        if self._tokens and not self._knows(f"Bearer {token}"):
             return error("unauthorized", "the token is not the one configured as http.read_token", id)
         client.authorized = True
         return frame("authenticated", {}, id)

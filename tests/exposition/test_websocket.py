@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from sidecar.config import Seconds, WsConfig
+from sidecar.config import HttpConfig, Seconds, Secret, WsConfig
 from sidecar.core.snapshot import Queue, Snapshot
 from sidecar.errors import ConfigError, SidecarError, UnavailableError
 from sidecar.exposition import document, websocket
@@ -62,8 +62,7 @@ class Served:
             latest=self.latest,
             monitor=self.monitor,
             telemetry=Telemetry(self.registry, version="0", sources=()),
-            read_token=read_token,
-            allowed_hosts=allowed_hosts,
+            http=HttpConfig(read_token=Secret(read_token), admin_token=Secret("admin"), allowed_hosts=allowed_hosts),
         )
 
     def connect(self, *, narrow: bool = False, **options: Any) -> connect:
@@ -370,6 +369,7 @@ async def test_clients_beyond_the_cap_get_503_and_a_place_is_free_again() -> Non
     "options",
     [
         {"additional_headers": {"Authorization": "Bearer sésame/1"}},
+        {"additional_headers": {"Authorization": "Bearer admin"}},
         {"subprotocols": [Subprotocol("bearer." + urlsafe_b64encode("sésame/1".encode()).decode().rstrip("="))]},
     ],
 )
