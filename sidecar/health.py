@@ -6,7 +6,7 @@ import resource
 import time
 
 from sidecar.config import Config
-from sidecar.core.snapshot import Role, Snapshot, System
+from sidecar.core.snapshot import Role, System
 from sidecar.errors import SidecarError
 from sidecar.exposition.latest import Component, Health
 from sidecar.pipeline import Pipeline
@@ -74,7 +74,7 @@ def _resident_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def health(pipeline: Pipeline, gauges: Gauges, snapshot: Snapshot | None, *, stale: bool) -> Health:
+def health(pipeline: Pipeline, gauges: Gauges, *, stale: bool) -> Health:
     """Return the state of every part. `down`: Redis gone, no source connected, or stale numbers."""
     ledger = pipeline.ledger
     if not ledger.active:

@@ -50,7 +50,7 @@ class Pipeline:
         publish: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
-        """`publish` is called after every tick; `clock` gives Unix seconds."""
+        """`publish` is called with every tick, also while its commit hangs; `clock` gives Unix seconds."""
         self.ledger = ledger
         self.redis_error = ""
         self.commit_error = ""

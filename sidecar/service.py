@@ -127,7 +127,7 @@ class Service:
     # Monitor
 
     def health(self) -> Health:
-        return health(self._pipeline, self._gauges, self._latest.snapshot, stale=self._stale(time.time()))
+        return health(self._pipeline, self._gauges, stale=self._stale(time.time()))
 
     def ready(self) -> tuple[bool, Role]:
         if self._ledger.active:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from sidecar.errors import ConfigError
 from tests.programs import missing, needs
@@ -38,6 +39,13 @@ def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
 def redis_server(start_redis: StartRedis) -> RedisServer:
     """An empty Redis of this test alone."""
     return start_redis()
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A client of that Redis."""
+    with redis.Redis(port=redis_server.port) as connected:
+        yield connected
 
 
 def _server() -> str:

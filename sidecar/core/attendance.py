@@ -16,6 +16,8 @@ from sidecar.core.sequence import Sequences
 from sidecar.core.state import OTHER
 
 WINDOW = "w:"
+# A batch of a backlog spans minutes: against when its last entry came, no clock can be measured.
+TOGETHER_SECONDS = 0.1
 
 
 class Register:
@@ -87,9 +89,11 @@ class RollCall:
         for event in events:
             by_producer[event.producer].append(event)
         absent: set[int] = set()  # ids: events are mutable, and as values they may be equal
+        arrived_together = bool(arrivals) and arrivals[-1] - arrivals[0] < TOGETHER_SECONDS
         for producer, mine in by_producer.items():
             if producer is not None:
-                self._measure_clock(producer, mine, arrivals[-1])
+                if arrived_together:
+                    self._measure_clock(producer, mine, arrivals[-1])
                 if not self._goes_on(producer, mine):
                     absent.update(id(event) for event in mine if not self._counts(producer, event))
             elif "heartbeat" in [event.type for event in mine]:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.aggregate import UNKNOWN_FIELDS_KEPT, Aggregator, kind_of
+from sidecar.core.batch import Batch
 from sidecar.core.state import HISTORY_SECONDS, OTHER, Rules, State
 from tests.core.counted import (
     NOW,
@@ -498,6 +499,14 @@ def test_clocks_are_measured_and_those_of_the_silent_forgotten() -> None:
     assert {name: clock.offset_seconds for name, clock in aggregate.register.clocks.items()} == {"p": 3, "h": -4}
     aggregate.freeze(NOW + 120)
     assert aggregate.register.clocks == {}
+
+
+def test_a_backlog_read_in_one_batch_does_not_make_good_clocks_wrong() -> None:
+    """Each event came when it happened; the last of the batch came ten minutes after the first."""
+    early, late = (json.dumps(order(producer=name, ts=ts)).encode() for name, ts in (("a", NOW - 600), ("b", NOW)))
+    aggregate = aggregator()
+    aggregate.apply(Batch(source=STREAM, payloads=[early, late], arrivals=[NOW - 600, NOW]), NOW)
+    assert all(abs(clock.offset_seconds) < 1 for clock in aggregate.register.clocks.values())
 
 
 def test_entries_without_the_field_are_refused_and_received() -> None:

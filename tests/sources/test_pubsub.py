@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import redis
@@ -31,12 +31,6 @@ async def source_of() -> AsyncIterator[OpenSource]:
     yield make
     for source in sources:
         await source.close()
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
-    with redis.Redis(port=redis_server.port) as client:
-        yield client
 
 
 async def messages(source: PubSubSource, count: int) -> list[bytes]:

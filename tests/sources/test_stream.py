@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import redis
@@ -32,12 +32,6 @@ async def source_of() -> AsyncIterator[OpenSource]:
     yield make
     for source in sources:
         await source.close()
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
-    with redis.Redis(port=redis_server.port) as client:
-        yield client
 
 
 async def batch_of(source: StreamSource, after: str = "0-0") -> tuple[Batch, StreamRead]:

@@ -4,7 +4,7 @@ import asyncio
 import importlib.util
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,6 @@ async def open_store() -> AsyncIterator[OpenStore]:
     yield make
     for store in stores:
         await store.close()
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
-    with redis.Redis(port=redis_server.port) as client:
-        yield client
 
 
 def names(client: "redis.Redis") -> set[str]:
