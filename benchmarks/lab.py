@@ -21,7 +21,7 @@ from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
 # A subscriber that is slower than the publisher must not be cut off while its cost is measured.
-PATIENT = ("--save", "", "--appendonly", "no", "--client-output-buffer-limit", "pubsub 0 0 0")
+PATIENT = ("--save", "", "--appendonly", "no", "--client-output-buffer-limit", "pubsub", "0", "0", "0")
 BY_DEFAULT = ("--save", "", "--appendonly", "no")
 DRAIN_SECONDS = 240.0
 POLL_SECONDS = 0.05  # no more often: the cores are needed for what is measured

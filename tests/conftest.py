@@ -1,6 +1,8 @@
 """Fixtures for every test: real servers, started on demand and always stopped."""
 
+import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,13 @@ StartRedis = Callable[..., RedisServer]
 
 @pytest.fixture(autouse=True)
 def _needed_programs(request: pytest.FixtureRequest) -> None:
-    """Honour `@pytest.mark.needs("prometheus")`."""
+    """Honour `@pytest.mark.needs("prometheus")` and `@pytest.mark.needs_redis(7)`."""
     for marker in request.node.iter_markers("needs"):
         for program in marker.args:
             needs(program)
+    for marker in request.node.iter_markers("needs_redis"):
+        if _version(_server()) < marker.args[0]:
+            missing(f"Redis {marker.args[0]} or newer is not installed")
 
 
 @pytest.fixture
@@ -46,6 +51,13 @@ def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     """A client of that Redis."""
     with redis.Redis(port=redis_server.port) as connected:
         yield connected
+
+
+@cache
+def _version(program: str) -> int:
+    """Return the major version of a server."""
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return int(told.partition(" v=")[2].partition(".")[0])
 
 
 def _server() -> str:

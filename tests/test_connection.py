@@ -90,6 +90,7 @@ def tls_server(start_redis: StartRedis, tmp_path: Path) -> tuple[int, Path]:
 
 
 @pytest.mark.needs("openssl")
+@pytest.mark.needs("redis-server")  # the embedded one has no TLS
 async def test_tls_with_a_ca_of_ones_own(tls_server: tuple[int, Path], connect: OpenLink) -> None:
     port, ca_file = tls_server
     link = await connect(f"rediss://127.0.0.1:{port}/0", ca_file=str(ca_file))
@@ -97,6 +98,7 @@ async def test_tls_with_a_ca_of_ones_own(tls_server: tuple[int, Path], connect: 
 
 
 @pytest.mark.needs("openssl")
+@pytest.mark.needs("redis-server")
 async def test_a_certificate_nobody_vouches_for_is_refused(tls_server: tuple[int, Path], connect: OpenLink) -> None:
     port, _ = tls_server
     with pytest.raises(UnavailableError, match="(?i)certificate"):
@@ -305,7 +307,7 @@ async def test_a_cluster_is_asked_for_the_node_of_the_key(start_redis: StartRedi
     with pytest.raises(UnavailableError, match="slot"):
         await connect(url, key="k")
     with redis.Redis(port=server.port) as client:
-        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
         await eventually(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), 10, "the Cluster")
     link = await connect(url, key="k")
     assert await link.call("SET", "k", "v") == b"OK"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -195,10 +196,12 @@ async def test_a_message_beside_an_error_is_kept(
     source = source_of(redis_server)
     await source.connect()
     assert source._link is not None
-    await source._link.send("GET", "not while subscribed")
-    client.publish("c", "one")
-    await source._link.send("GET", "not while subscribed")
-    assert await messages(source, 1) == [b"one"]
+    with socket.create_connection(("127.0.0.1", redis_server.port)) as publisher:
+        redis_server.freeze()  # so that both are answered in one turn, and the answers arrive together
+        await source._link.send("GET", "not while subscribed")
+        publisher.sendall(b"PUBLISH c one\r\n")
+        redis_server.thaw()
+        assert await messages(source, 1) == [b"one"]
 
 
 # Stopping

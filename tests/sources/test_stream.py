@@ -42,6 +42,7 @@ async def batch_of(source: StreamSource, after: str = "0-0") -> tuple[Batch, Str
     return batch, batch.stream
 
 
+@pytest.mark.needs_redis(7)
 async def test_entries_come_with_their_times_and_the_circumstances(
     redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
 ) -> None:
@@ -140,6 +141,7 @@ async def test_who_waits_in_vain_says_so_within_a_second(redis_server: RedisServ
     assert 0.9 < time.monotonic() - began < 1.5
 
 
+@pytest.mark.needs_redis(7)
 async def test_what_was_trimmed_before_it_was_read_counts_as_missed(
     redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
 ) -> None:
