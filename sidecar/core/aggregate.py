@@ -12,14 +12,13 @@ from msgspec import Struct
 
 from sidecar.core.attendance import WINDOW, Register, RollCall
 from sidecar.core.batch import Batch
-from sidecar.core.counting import AHEAD_SECONDS, Count, fold
+from sidecar.core.counting import AHEAD_SECONDS, Count, Exemplars, fold
 from sidecar.core.decode import decode
 from sidecar.core.events import EARLIEST, Decoded, Rejection
 from sidecar.core.gauges import by_second, joined
 from sidecar.core.labels import Labels, first_met
 from sidecar.core.parts import Minute
 from sidecar.core.pending import Pending, Refused
-from sidecar.core.snapshot import Exemplar
 from sidecar.core.state import CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
 
 Kind = Literal["stream", "pubsub"]
@@ -45,7 +44,7 @@ class Aggregator:
         self.committed = State()
         self.register = Register()
         self.born: dict[tuple[str, str], float] = {}
-        self.exemplars: dict[tuple[str, str, int], Exemplar] = {}
+        self.exemplars: Exemplars = {}
         self.unknown_fields: set[str] = set()
         self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
         self._labels = Labels(rules)
@@ -72,7 +71,7 @@ class Aggregator:
         if received:
             pending.state.total.tallies["received"][batch.source] += received
         if pending.is_full:
-            fold(pending, self._labels, self._rules, now)
+            fold(pending, self._labels, self._rules, self.exemplars, now)
 
     def miss(self, source: str, entries: int) -> None:
         """Count stream entries that were gone before they were read."""
@@ -93,7 +92,7 @@ class Aggregator:
         self.register.clocks.forget(now)
         stream, pubsub = self._pending["stream"], self._pending["pubsub"]
         for pending in (stream, pubsub):
-            fold(pending, self._labels, self._rules, now)
+            fold(pending, self._labels, self._rules, self.exemplars, now)
         self._pending = {"stream": Pending(self._random), "pubsub": Pending(self._random)}
         merged = self.committed.changed_by(stream.state, pubsub.state)
         self._gauge_history(merged, stream, pubsub, now)
@@ -158,7 +157,7 @@ class Aggregator:
     def _count(self, source: str, pending: Pending, decoded: Decoded, now: float) -> int:
         """Count events and rejections in the order they came; return how many were received."""
         call = RollCall(self.register, source, pending, self._labels, now)
-        count = Count(pending, labels=self._labels, rules=self._rules, exemplars=self.exemplars)
+        count = Count(pending, labels=self._labels, rules=self._rules)
         received = start = 0
         for refused, place in zip([*decoded.rejections, None], [*decoded.places, len(decoded.events)], strict=True):
             events, arrivals = call.attend(decoded.events[start:place], decoded.arrivals[start:place])
@@ -168,7 +167,6 @@ class Aggregator:
                 self._refuse(source, pending, refused)
                 received += 1
             start = place
-        count.finish()
         return received
 
     def _refuse(self, source: str, pending: Pending, refused: Rejection) -> None:

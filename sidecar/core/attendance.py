@@ -85,18 +85,16 @@ class RollCall:
 
     def attend(self, events: list[Event], arrivals: list[float]) -> tuple[list[Event], list[float]]:
         """Return the events that count, that is, neither heartbeats nor duplicates, with their arrivals."""
-        by_producer: defaultdict[str | None, list[Event]] = defaultdict(list)
-        for event in events:
-            by_producer[event.producer].append(event)
-        absent: set[int] = set()  # ids: events are mutable, and as values they may be equal
+        beats = "heartbeat" in [event.type for event in events]
         arrived_together = bool(arrivals) and arrivals[-1] - arrivals[0] < TOGETHER_SECONDS
-        for producer, mine in by_producer.items():
+        absent: set[int] = set()  # ids: events are mutable, and as values they may be equal
+        for producer, mine in _by_producer(events).items():
             if producer is not None:
                 if arrived_together:
                     self._measure_clock(producer, mine, arrivals[-1])
-                if not self._goes_on(producer, mine):
+                if beats or not self._goes_on(producer, mine):
                     absent.update(id(event) for event in mine if not self._counts(producer, event))
-            elif "heartbeat" in [event.type for event in mine]:
+            elif beats:
                 absent.update(id(event) for event in mine if event.type == "heartbeat")
         if not absent:
             return events, arrivals
@@ -122,9 +120,9 @@ class RollCall:
         first, epoch = numbers[0], events[0].epoch
         if first is None or numbers != list(range(first, first + len(numbers))):
             return False
-        if "heartbeat" in [event.type for event in events] or len({event.epoch for event in events}) > 1:
+        if [event.epoch for event in events].count(epoch) < len(events):
             return False
-        newest = max(filter(None, [event.ts for event in events]), default=None)
+        newest = max([event.ts or 0.0 for event in events])
         if not self._sequences.go_on(producer, _epoch(epoch), first, first + len(numbers) - 1, newest, self._now):
             return False
         self.attendance(producer).received += len(numbers)
@@ -157,6 +155,13 @@ class RollCall:
         newest = next((event.ts for event in reversed(events) if event.ts is not None), None)
         if newest is not None:
             self._register.clocks.measure(producer, arrival - newest, arrival, limit=self._labels.max_producers)
+
+
+def _by_producer(events: list[Event]) -> Mapping[str | None, list[Event]]:
+    sorted_out: defaultdict[str | None, list[Event]] = defaultdict(list)
+    for event in events:
+        sorted_out[event.producer].append(event)
+    return sorted_out
 
 
 def _epoch(epoch: str | int | None) -> str | None:

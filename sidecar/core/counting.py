@@ -6,51 +6,54 @@ Event time decides where an event counts; an event from the future counts when i
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from decimal import Decimal
+from typing import Any
 
 from sidecar.core.events import FINISHED, Event, Status
 from sidecar.core.gauges import keep
-from sidecar.core.histogram import Histogram
+from sidecar.core.histogram import NS_PER_MS, NS_PER_SECOND, Histogram, nanoseconds
 from sidecar.core.labels import Labels
 from sidecar.core.parts import Minute, Product, Reading, Slice
-from sidecar.core.pending import Pending, Sample, Second
+from sidecar.core.pending import TIMES_GATHERED, Pending, Second
 from sidecar.core.snapshot import Exemplar
 from sidecar.core.state import HISTORY_SECONDS, OTHER, RINGS, Rules, State
 
 AHEAD_SECONDS = 2.0  # clocks of a well-kept fleet agree within this
 LATE_SECONDS = 5.0
 MICROS = 10**6
-NS_PER_MS = 10**6
-NS_PER_SECOND = 10**9
-EXEMPLARS_A_BATCH = 5  # of one status and second: enough to keep exemplars fresh, few enough to cost nothing
+EXAMPLES_A_BATCH = 5  # of one status and second: enough to keep exemplars fresh, few enough to cost nothing
 EXEMPLAR_CHARACTERS = 110  # OpenMetrics allows 128 for names and values together
+
+Exemplars = dict[tuple[str, str, int], Exemplar]  # by duration, status and bucket
 
 
 class Count:
-    """Count the events of one batch into `pending`: `add` sorts them, `finish` counts orders of a kind together.
+    """Count events into `pending`.
 
-    What many events share is worked out once for all of them: that makes an event cost a microsecond.
+    What many events share is worked out once for all of them, and `fold` works out once for many batches what those
+    share: that makes an event cost half a microsecond.
     """
 
-    def __init__(
-        self, pending: Pending, *, labels: Labels, rules: Rules, exemplars: dict[tuple[str, str, int], Exemplar]
-    ) -> None:
+    def __init__(self, pending: Pending, *, labels: Labels, rules: Rules) -> None:
         self._pending = pending
         self._state = pending.state
         self._tallies = pending.state.total.tallies
         self._labels = labels
         self._rules = rules
-        self._exemplars = exemplars
-        self._orders: defaultdict[Status, list[Event]] = defaultdict(list)
 
     def add(self, events: list[Event], arrivals: list[float]) -> None:
-        """Take events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` came."""
-        self._settle_times(events, arrivals)
-        orders = self._orders
-        for event in events:
-            if event.type == "order":
-                orders[event.status].append(event)  # type: ignore[index]  # an order has a status
-            else:
-                self._count_other(event, moment(event))
+        """Count events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` came."""
+        if not events:
+            return
+        times = self._settle_times(events, arrivals)
+        orders = [event for event in events if event.type == "order"]
+        if len(orders) < len(events):
+            for event in events:
+                if event.type != "order":
+                    self._count_other(event, moment(event))
+        for second, part in _by_second(orders, times).items():
+            if second not in self._pending.seconds:
+                self._pending.seconds[second] = Second()
+            self._count_orders(self._pending.seconds[second], part)
 
     def _count_other(self, event: Event, ts: float) -> None:
         """Count an event that is no order."""
@@ -64,85 +67,59 @@ class Count:
             case _:
                 self._tallies["ignored"][self._admit("type", event.type)] += 1
 
-    def finish(self) -> None:
-        """Count the orders; call once, after the last `add`."""
-        for status, orders in self._orders.items():
-            self._tallies["orders"][status] += len(orders)
-            for second, part in _by_second(orders).items():
-                self._count_orders(status, second, part)
+    def _count_orders(self, cell: Second, orders: list[Event]) -> None:
+        """Count orders of one second."""
+        if several := [order for order in orders if order.items is not None]:
+            _sell(cell, [order for order in orders if order.items is None])
+            _sell_several(cell, several)
+        else:
+            _sell(cell, orders)
+        for status in FINISHED:
+            if finished := [order for order in orders if order.status == status]:
+                self._finished(cell, status, finished)
 
-    def _count_orders(self, status: Status, second: int, orders: list[Event]) -> None:
-        """Count orders of one status that belong to one second."""
-        cell = self._pending.seconds.setdefault(second, Second())
-        self._products(status, orders, cell)
-        if status == "success":
-            self._revenue(orders)
-        if status in FINISHED:
-            self._finished(status, orders, cell)
-            for order in orders[:: len(orders) // EXEMPLARS_A_BATCH + 1]:
-                self._exemplify(order, status, moment(order))
-
-    def _settle_times(self, events: list[Event], arrivals: list[float]) -> None:
+    def _settle_times(self, events: list[Event], arrivals: list[float]) -> list[float]:
         """Give events without a time, or with one from the future, that of their arrival; count the late ones."""
-        times = [event.ts for event in events]
-        if None in times or (times and max(filter(None, times)) > min(arrivals) + AHEAD_SECONDS):
+        times: list[Any] = [event.ts for event in events]
+        if None in times or max(times) > min(arrivals) + AHEAD_SECONDS:
             for event, arrival in zip(events, arrivals, strict=True):
                 if event.ts is None or event.ts > arrival + AHEAD_SECONDS:
                     event.ts = arrival
-        elif times and min(filter(None, times)) >= max(arrivals) - LATE_SECONDS:
-            return
-        late = sum(arrival - moment(event) > LATE_SECONDS for event, arrival in zip(events, arrivals, strict=True))
-        if late:
-            self._tallies["late"][""] += late
+            times = [event.ts for event in events]
+        if min(times) < max(arrivals) - LATE_SECONDS:
+            late = sum(arrival - ts > LATE_SECONDS for ts, arrival in zip(times, arrivals, strict=True))
+            if late:
+                self._tallies["late"][""] += late
+        return times
 
     def _admit(self, kind: str, value: str, times: int = 1) -> str:
         return admit(self._pending, self._labels, kind, value, times)
 
-    def _products(self, status: Status, orders: list[Event], cell: Second) -> None:
-        """Count each product once an order, and the units that were sold."""
-        single = [order for order in orders if order.items is None]
-        counts = cell.products[status]
-        counts.update([order.product_id for order in single])
-        for order in orders:
-            if order.items is not None:
-                counts.update({item.product_id for item in order.items})
+    def _finished(self, cell: Second, status: Status, orders: list[Event]) -> None:
+        cell.whole.finished += len(orders)
+        cell.examples.extend(orders[:: len(orders) // EXAMPLES_A_BATCH + 1])
         if status == "success":
-            for order in single:
-                cell.units[order.product_id] += order.quantity
-            for order in orders:
-                for item in order.items or ():
-                    cell.units[item.product_id] += item.quantity
+            self._revenue(orders)
+        else:
+            cell.whole.failed += len(orders)
+            cell.whole.faults += self._failed(orders)
+        self._timed(cell, "latency", status, [o.latency_ms for o in orders if o.latency_ms is not None])
+        self._timed(cell, "processing", status, [o.processing_ms for o in orders if o.processing_ms is not None])
+
+    def _timed(self, cell: Second, duration: str, status: Status, values_ms: list[float]) -> None:
+        gathered = cell.times[duration, status]
+        gathered += values_ms
+        if len(gathered) > TIMES_GATHERED:
+            _count_times(self._pending, cell, self._rules)
 
     def _revenue(self, orders: list[Event]) -> None:
-        for order in orders:
+        for order in [order for order in orders if order.amount is not None or order.items is not None]:
             amounts = [order.amount] if order.items is None else [item.amount for item in order.items]
             known = [amount for amount in amounts if amount is not None]
             if known:
                 currency = self._admit("currency", order.currency or self._rules.currency)
                 micros = sum(known, Decimal(0)) * MICROS
                 self._tallies["revenue_micros"][currency] += int(micros.to_integral_value())
-
-    def _finished(self, status: Status, orders: list[Event], cell: Second) -> None:
-        cell.finished += len(orders)
-        if status == "failed":
-            cell.failed += len(orders)
-            cell.faults += self._failed(orders)
-        latencies = [order.latency_ms for order in orders if order.latency_ms is not None]
-        self._timed("latency", status, latencies, cell.latency, self._pending.latency)
-        times = [order.processing_ms for order in orders if order.processing_ms is not None]
-        self._timed("processing", status, times, cell.processing, self._pending.processing)
-
-    def _timed(
-        self, duration: str, status: Status, values_ms: list[float], cell: dict[str, Histogram], sample: Sample
-    ) -> None:
-        if not values_ms:
-            return
-        sample.add(values_ms)
-        values_ns = [round(value * NS_PER_MS) for value in values_ms]
-        if status not in cell:
-            cell[status] = Histogram()
-        cell[status].update(values_ns)
-        self._state.timing(duration, status, self._rules.buckets_ns).classic.update(values_ns)
 
     def _failed(self, orders: list[Event]) -> int:
         """Count the reasons; return how many are faults."""
@@ -153,19 +130,6 @@ class Count:
             self._tallies["faults" if fault else "refusals"][self._admit("reason", reason, count)] += count
             faults += count * fault
         return faults
-
-    def _exemplify(self, order: Event, status: Status, ts: float) -> None:
-        labels = {}
-        for name in ("trace_id", "order_id"):
-            value = getattr(order, name)
-            if value and len(value) <= EXEMPLAR_CHARACTERS:
-                labels = {name: value}
-                break
-        for duration, value_ms in (("latency", order.latency_ms), ("processing", order.processing_ms)):
-            if labels and value_ms is not None:
-                ns = round(value_ms * NS_PER_MS)
-                bucket = bisect_left(self._rules.buckets_ns, ns)
-                self._exemplars[duration, status, bucket] = Exemplar(labels, ns / NS_PER_SECOND, ts)
 
     def _queue(self, event: Event, ts: float) -> None:
         reading = Reading(ts, [event.waiting, event.active, event.delayed, event.failed, event.completed])
@@ -192,24 +156,44 @@ def moment(event: Event) -> float:
     return event.ts
 
 
-def _by_second(orders: list[Event]) -> dict[int, list[Event]]:
-    """Sort orders by the second they belong to; mostly that is one."""
-    times = [moment(order) for order in orders]
+def _by_second(orders: list[Event], times: list[float]) -> dict[int, list[Event]]:
+    """Sort orders by the second they belong to; mostly that is one. `times` are those of all events beside them."""
     first = int(min(times))
     if int(max(times)) == first:
-        return {first: orders}
+        return {first: orders} if orders else {}
     seconds: defaultdict[int, list[Event]] = defaultdict(list)
-    for order, ts in zip(orders, times, strict=True):
-        seconds[int(ts)].append(order)
+    for order in orders:
+        seconds[int(moment(order))].append(order)
     return seconds
 
 
-def fold(pending: Pending, labels: Labels, rules: Rules, now: float) -> None:
+def _sell(cell: Second, orders: list[Event]) -> None:
+    """Count orders of one product each, or of none."""
+    statuses: list[Any] = [order.status for order in orders]  # an order has a status
+    products, quantities = [order.product_id for order in orders], [order.quantity for order in orders]
+    cell.sales.update(zip(statuses, products, quantities, strict=True))
+
+
+def _sell_several(cell: Second, orders: list[Event]) -> None:
+    """Count each product once an order, with all its units."""
+    for order in orders:
+        status: Any = order.status
+        units: Counter[str] = Counter()
+        for item in order.items or ():
+            units[item.product_id] += item.quantity
+        cell.several[status] += 1
+        cell.lines.update((status, product_id, quantity) for product_id, quantity in units.items())
+
+
+def fold(pending: Pending, labels: Labels, rules: Rules, exemplars: Exemplars, now: float) -> None:
     """Add the gathered seconds to the products, totals, windows and history; drop what will never be shown."""
     for second, cell in pending.seconds.items():
-        _fold_products(pending, labels, second, cell)
-        if cell.finished:
-            _fold_finished(pending.state, second, cell, now)
+        _fold_sales(pending, labels, second, cell)
+        if cell.whole.finished:
+            _count_times(pending, cell, rules)
+            _fold_finished(pending.state, second, cell.whole, now)
+            for order in cell.examples:
+                _exemplify(order, rules, exemplars)
     pending.seconds.clear()
     pending.forget(now, rules.commit_interval)
 
@@ -222,32 +206,59 @@ def admit(pending: Pending, labels: Labels, kind: str, value: str, times: int = 
     return label
 
 
-def _fold_products(pending: Pending, labels: Labels, second: int, cell: Second) -> None:
-    products = pending.state.products
-    for status, counts in cell.products.items():
-        for product_id, count in counts.items():
-            if product_id is not None:
-                product = products.setdefault(admit(pending, labels, "product", product_id, count), Product())
-                setattr(product, status, getattr(product, status) + count)
-    for product_id, units in cell.units.items():
+def _fold_sales(pending: Pending, labels: Labels, second: int, cell: Second) -> None:
+    products, counts = pending.state.products, pending.state.total.tallies["orders"]
+    counts.update(cell.several)
+    for (status, _, _), orders in cell.sales.items():
+        counts[status] += orders
+    sold: Counter[str] = Counter()
+    for (status, product_id, quantity), orders in (*cell.sales.items(), *cell.lines.items()):
         if product_id is not None:
-            product = products[labels.admit("product", product_id)]
-            product.units += units
-            # In the middle of its second: the rate must not depend on how events were batched.
-            product.depletion.sell(units, second + 0.5)
+            label = admit(pending, labels, "product", product_id, orders)
+            product = products.setdefault(label, Product())
+            setattr(product, status, getattr(product, status) + orders)
+            if status == "success":
+                sold[label] += orders * quantity
+    for label, units in sold.items():
+        products[label].units += units
+        # In the middle of its second: the rate must not depend on how events were batched.
+        products[label].depletion.sell(units, second + 0.5)
 
 
-def _fold_finished(state: State, second: int, cell: Second, now: float) -> None:
-    whole = Slice()
-    whole.finished, whole.failed, whole.faults = cell.finished, cell.failed, cell.faults
-    for duration, by_status, histogram in (
-        ("latency", cell.latency, whole.latency),
-        ("processing", cell.processing, whole.processing),
-    ):
-        for status, part in by_status.items():
-            state.timings[f"{duration}:{status}"].histogram.merge(part)
-            histogram.merge(part)
+def _count_times(pending: Pending, cell: Second, rules: Rules) -> None:
+    """Count the durations that were gathered."""
+    for (duration, status), values_ms in cell.times.items():
+        values = nanoseconds(values_ms)
+        part = Histogram()
+        part.update(values)
+        timing = pending.state.timing(duration, status, rules.buckets_ns)
+        timing.histogram.merge(part)
+        timing.classic.update(values)
+        getattr(cell.whole, duration).merge(part)
+        getattr(pending, duration).add(values_ms)
+    cell.times.clear()
+
+
+def _fold_finished(state: State, second: int, whole: Slice, now: float) -> None:
     if second >= now - HISTORY_SECONDS:
-        state.minutes.setdefault(second - second % 60, Minute()).finished[second] += cell.finished
+        state.minutes.setdefault(second - second % 60, Minute()).finished[second] += whole.finished
     for ring in RINGS.values():
         getattr(state, ring.section).setdefault(second - second % ring.width, Slice()).merge(whole)
+
+
+def _exemplify(order: Event, rules: Rules, exemplars: Exemplars) -> None:
+    """Make the order the exemplar of the buckets its durations fall into."""
+    labels = _exemplar_labels(order)
+    for duration, value_ms in (("latency", order.latency_ms), ("processing", order.processing_ms)):
+        if labels and order.status and value_ms is not None:
+            ns = round(value_ms * NS_PER_MS)
+            bucket = bisect_left(rules.buckets_ns, ns)
+            exemplars[duration, order.status, bucket] = Exemplar(labels, ns / NS_PER_SECOND, moment(order))
+
+
+def _exemplar_labels(order: Event) -> dict[str, str]:
+    for name in ("trace_id", "order_id"):
+        value = getattr(order, name)
+        if value and len(value) <= EXEMPLAR_CHARACTERS:
+            return {name: value}
+    return {}

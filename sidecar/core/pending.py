@@ -6,13 +6,16 @@ from random import Random
 
 from msgspec import Struct
 
+from sidecar.core.events import Event, Status
 from sidecar.core.gauges import BySecond, forget, keep_all
-from sidecar.core.histogram import Histogram
+from sidecar.core.parts import Slice
 from sidecar.core.state import HISTORY_SECONDS, State
 
 SAMPLES_PER_COMMIT = 100
 REJECTED_KEPT = 100
-PRODUCTS_GATHERED = 10_000
+SALES_GATHERED = 10_000
+TIMES_GATHERED = 5_000  # of one kind: many cost the least each; beyond some thousands there is nothing to gain
+EXAMPLES_KEPT = 100
 SECONDS_GATHERED = 64  # live events are of two or three seconds; a backlog is read in order
 
 
@@ -80,16 +83,23 @@ class Refused(Struct, frozen=True):
 
 
 class Second:
-    """The orders of one second of event time: products, units and histograms by status."""
+    """The orders of one second of event time.
 
-    __slots__ = ("failed", "faults", "finished", "latency", "processing", "products", "units")
+    `sales` counts orders of one product by (status, product, quantity), where the product is `None` for an order
+    without one; `several` those of several products by status, and `lines` what they are made of, as `sales` does.
+    `times` gathers milliseconds by (duration, status) until they are counted into `whole` together. `examples` are
+    some of the newest finished orders.
+    """
+
+    __slots__ = ("examples", "lines", "sales", "several", "times", "whole")
 
     def __init__(self) -> None:
-        self.finished = self.failed = self.faults = 0
-        self.products: defaultdict[str, Counter[str | None]] = defaultdict(Counter)  # None: without a product
-        self.units: Counter[str | None] = Counter()
-        self.latency: dict[str, Histogram] = {}
-        self.processing: dict[str, Histogram] = {}
+        self.whole = Slice()
+        self.sales: Counter[tuple[Status, str | None, int]] = Counter()
+        self.several: Counter[str] = Counter()
+        self.lines: Counter[tuple[Status, str | None, int]] = Counter()
+        self.times: defaultdict[tuple[str, Status], list[float]] = defaultdict(list)
+        self.examples: deque[Event] = deque(maxlen=EXAMPLES_KEPT)
 
 
 class Pending:
@@ -118,7 +128,7 @@ class Pending:
         return (
             len(seconds) > SECONDS_GATHERED
             or gauges > 2 * HISTORY_SECONDS
-            or any(len(counts) > PRODUCTS_GATHERED for cell in seconds for counts in cell.products.values())
+            or any(len(cell.sales) + len(cell.lines) > SALES_GATHERED for cell in seconds)
         )
 
     def merge(self, later: "Pending") -> None:

@@ -152,19 +152,17 @@ class Sequences:
             return "new"
         return self._judge(producer, known, epoch, seq, newer, now)
 
-    def go_on(
-        self, producer: str, epoch: str | None, first: int, last: int, newest_ts: float | None, now: float
-    ) -> bool:
+    def go_on(self, producer: str, epoch: str | None, first: int, last: int, newest_ts: float, now: float) -> bool:
         """See the numbers `first` to `last` at once if they follow the highest; False, with nothing done, if not.
 
-        `newest_ts` is their newest explicit time, if any; both times are Unix seconds.
+        `newest_ts` is their newest explicit time, 0 if there is none; both times are Unix seconds.
         """
         known = self._producers.get(producer)
         if known is None or first != known.windows[-1].high + 1 or epoch not in (None, known.windows[-1].epoch):
             return False
         self._producers.move_to_end(producer)
         self._changed.add(producer)
-        known.seen, known.newest_ts = now, max(known.newest_ts, newest_ts or 0.0)
+        known.seen, known.newest_ts = now, max(known.newest_ts, newest_ts)
         known.windows[-1].high = last
         return True
 

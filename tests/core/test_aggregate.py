@@ -290,6 +290,12 @@ def test_a_numeric_epoch_is_the_same_as_its_text() -> None:
     assert shown(aggregate).completeness.duplicates == 2
 
 
+def test_numbers_that_go_on_under_another_epoch_are_those_of_another_process() -> None:
+    aggregate = committed(*numbered(1, 2), order(producer="p", epoch="later", seq=3))
+    commit(aggregate, NOW + 6)
+    assert shown(aggregate).completeness.missed == 2
+
+
 def test_windows_survive_a_restart() -> None:
     aggregate = committed(*numbered(1, 2, 4), source=STREAM)
     again = aggregator()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.core.pending import TIMES_GATHERED
 from sidecar.core.state import OTHER, RINGS, Rules
 from tests.core.counted import NOW, PUBSUB, RULES, STREAM, aggregator, batch, commit, committed, order, shown
 
@@ -171,6 +172,17 @@ def test_durations_count_by_status_with_exact_sums_and_classic_buckets() -> None
     assert processing["failed"].counts == (0, 0, 0)
     assert snapshot.latency_ms.by_status["failed"].max == 7
     assert snapshot.latency_ms.total.count == 6
+
+
+def test_more_durations_than_are_gathered_between_commits_count_all_the_same() -> None:
+    aggregate = aggregator()
+    payloads = [order(latency_ms=ms, processing_ms=1) for ms in range(1, 1001)]
+    for _ in range(2 * TIMES_GATHERED // 1000 + 1):
+        aggregate.apply(batch(*payloads), NOW)
+    commit(aggregate)
+    latency = shown(aggregate).latency_ms
+    for found in (latency.total, latency.last_10s):
+        assert (found.count, found.avg, found.min, found.max) == (2 * TIMES_GATHERED + 1000, 500.5, 1, 1000)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def classic(values: list[int], bounds: tuple[int, ...] = BOUNDS) -> Classic:
 )
 def test_bounds_are_powers_of_two_in_seconds_and_belong_to_the_bucket_below(ns: int, index: int) -> None:
     assert bucket_index(ns) == index
-    assert list(histogram([ns]).buckets) == [index]
+    assert histogram([ns]).buckets.nonzero()[0].tolist() == [index]
 
 
 @given(durations, durations)
@@ -103,12 +103,6 @@ def test_a_summary_is_in_milliseconds_with_exact_average_and_extremes() -> None:
 
 def test_below_a_microsecond_a_percentile_reads_0() -> None:
     assert summary(histogram([400, 400])) == Summary(2, 0.0004, 0.0004, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0004)
-
-
-def test_any_iterable_of_durations_will_do() -> None:
-    h = Histogram()
-    h.update(n for n in (1_000, 2_000))
-    assert h == histogram([1_000, 2_000])
 
 
 @given(batches, st.randoms())
@@ -184,7 +178,10 @@ def damaged(at: int, value: object) -> list[object]:
         damaged(5, -1),
         damaged(5, True),
         damaged(5, "1"),
+        damaged(5, 2**63),
         damaged(6, 0),
+        damaged(6, 1184),
+        damaged(6, 2**70),
         [0, 2 * MS + 1, MS + 1, MS, bucket_index(MS), 2],
     ],
 )
