@@ -1,7 +1,7 @@
 """What `check` says, and the judgements that need no Redis."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from difflib import SequenceMatcher
 from typing import Literal
 
@@ -70,8 +70,8 @@ def about_server(version: str, role: str, policy: str) -> list[Finding]:
     return findings
 
 
-def about_sample(name: str, decoded: Decoded) -> list[Finding]:
-    """Judge the newest entries of a stream, decoded."""
+def about_sample(name: str, decoded: Decoded, unknown: Set[str]) -> list[Finding]:
+    """Judge the newest entries of a stream, decoded, and the fields in them that mean nothing."""
     findings = []
     refused = Counter(rejection.reason for rejection in decoded.rejections)
     if refused:
@@ -85,8 +85,8 @@ def about_sample(name: str, decoded: Decoded) -> list[Finding]:
                 f"the last one: {first.detail}; `sidecar rejected` shows them",
             )
         )
-    if decoded.unknown_fields:
-        names = ", ".join(sorted(decoded.unknown_fields))
+    if unknown:
+        names = ", ".join(sorted(unknown))
         findings.append(
             Finding("warning", f"stream {name}: unknown fields are ignored: {names}", "look for misspelled names")
         )

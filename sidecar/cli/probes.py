@@ -17,7 +17,7 @@ from sidecar.cli.redis_access import connected, target
 from sidecar.cli.terminal import milliseconds
 from sidecar.config import Config
 from sidecar.connection import Link, parse_info
-from sidecar.core.decode import decode
+from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import Decoded
 from sidecar.errors import AccessError, RefusedError, SidecarError
 
@@ -128,11 +128,15 @@ async def _entries(link: Link, config: Config, name: str) -> list[Finding]:
     """Judge the newest entries."""
     entries = await link.call("XREVRANGE", name, "+", "-", "COUNT", SAMPLE)
     payloads = [payload for _, fields in reversed(entries) if (payload := _payload(fields)) is not None]
-    decoded = _decode_each(payloads)
+    decoded = decode(payloads, [time.time()] * len(payloads))
     without = len(entries) - len(payloads)
     if _is_quiet(decoded) and not without:
         return await _elsewhere(link, config, name)
-    findings = [Finding("ok", f"stream {name}: {await link.call('XLEN', name)} entries"), *about_sample(name, decoded)]
+    unknown = set().union(*map(unknown_fields, payloads))
+    findings = [
+        Finding("ok", f"stream {name}: {await link.call('XLEN', name)} entries"),
+        *about_sample(name, decoded, unknown),
+    ]
     if without:
         text = f"stream {name}: {without} of the newest {len(entries)} entries have no field e"
         findings.append(Finding("warning", text, "put the JSON into the field e: XADD NAME * e '{...}'"))
@@ -142,17 +146,6 @@ async def _entries(link: Link, config: Config, name: str) -> list[Finding]:
 def _payload(fields: list[bytes]) -> bytes | None:
     """Return the value of the field e."""
     return dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e")
-
-
-def _decode_each(payloads: list[bytes]) -> Decoded:
-    """Decode one at a time: only the first payload of a call is looked at for unknown fields."""
-    total = Decoded([], [], [], set())
-    for payload in payloads:
-        one = decode([payload], [time.time()])
-        total.events += one.events
-        total.rejections += one.rejections
-        total.unknown_fields |= one.unknown_fields
-    return total
 
 
 def _is_quiet(decoded: Decoded) -> bool:

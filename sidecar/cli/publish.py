@@ -72,10 +72,10 @@ def _publisher(runner: asyncio.Runner, config: "RedisConfig", transport: Transpo
 
 def _problem(line: bytes) -> str:
     """Return why the sidecar would refuse the line, or nothing; name fields that it does not know."""
-    from sidecar.core.decode import decode
+    from sidecar.core.decode import decode, unknown_fields
 
     decoded = decode([line], [time.time()])
-    for field in sorted(decoded.unknown_fields):
+    for field in sorted(unknown_fields(line)):
         click.secho(f"Warning: the field {plain(field)} is unknown and will be ignored", fg="yellow", err=True)
     return "; ".join(plain(f"{one.reason}: {one.detail}") for one in decoded.rejections)
 

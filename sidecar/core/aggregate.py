@@ -13,7 +13,7 @@ from msgspec import Struct
 from sidecar.core.attendance import WINDOW, Register, RollCall
 from sidecar.core.batch import Batch
 from sidecar.core.counting import AHEAD_SECONDS, Count, Exemplars, fold
-from sidecar.core.decode import decode
+from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import EARLIEST, Decoded, Rejection
 from sidecar.core.gauges import by_second, joined
 from sidecar.core.labels import Labels, first_met
@@ -23,6 +23,7 @@ from sidecar.core.state import CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
 
 Kind = Literal["stream", "pubsub"]
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
+LOOK_SECONDS = 0.05  # a sample is enough: a misspelled field is in many events
 
 
 class Flight(Struct, frozen=True):
@@ -46,6 +47,7 @@ class Aggregator:
         self.born: dict[tuple[str, str], float] = {}
         self.exemplars: Exemplars = {}
         self.unknown_fields: set[str] = set()
+        self._looked_at = 0.0
         self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
         self._labels = Labels(rules)
 
@@ -62,8 +64,8 @@ class Aggregator:
         """Count a batch."""
         pending = self._pending[kind_of(batch.source)]
         decoded = decode(batch.payloads, _arrivals(batch.arrivals, now))
-        room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
-        self.unknown_fields.update(sorted(decoded.unknown_fields - self.unknown_fields)[:room])
+        if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
+            self._look(batch.payloads[0], now)
         received = self._count(batch.source, pending, decoded, now) + batch.empty
         for _ in range(batch.empty):
             lacking = Rejection("missing_field", "e: the stream entry has no such field", b"", now)
@@ -168,6 +170,12 @@ class Aggregator:
                 received += 1
             start = place
         return received
+
+    def _look(self, payload: bytes, now: float) -> None:
+        """Look at one payload for unknown fields."""
+        self._looked_at = now
+        room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
+        self.unknown_fields.update(sorted(unknown_fields(payload) - self.unknown_fields)[:room])
 
     def _refuse(self, source: str, pending: Pending, refused: Rejection) -> None:
         pending.state.total.tallies["invalid"][refused.reason] += 1

@@ -126,7 +126,6 @@ class Decoded(Struct):
     events: list[Event]
     arrivals: list[float]
     rejections: list[Rejection]
-    unknown_fields: set[str]
     places: list[int] = field(default_factory=list)
 
     def refuse(self, rejection: Rejection) -> None:

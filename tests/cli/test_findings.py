@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.cli.findings import about_elsewhere, about_sample, about_server, near_spellings, similar
-from sidecar.core.decode import decode
+from sidecar.core.decode import decode, unknown_fields
 
 NOW = 1_790_000_000.0
 
@@ -51,7 +51,7 @@ def test_a_server_is_judged_by_what_info_says(version: str, role: str, policy: s
 )
 def test_a_sample_is_judged_by_what_is_refused_and_unknown(payloads: list[bytes], levels: list[str]) -> None:
     decoded = decode(payloads, [NOW] * len(payloads))
-    assert [finding.level for finding in about_sample("s", decoded)] == levels
+    assert [finding.level for finding in about_sample("s", decoded, unknown_fields(payloads[-1]))] == levels
 
 
 def test_a_stream_elsewhere_is_a_problem_with_a_mend() -> None:

@@ -470,9 +470,16 @@ def test_producers_that_stopped_reporting_connections_make_room() -> None:
 def test_names_of_unknown_fields_are_kept_to_a_bound() -> None:
     aggregate = aggregator()
     for n in range(UNKNOWN_FIELDS_KEPT + 5):
-        aggregate.apply(batch({"status": "success", f"f{n:03}": 1}), NOW)
+        aggregate.apply(batch({"status": "success", f"f{n:03}": 1}), NOW + n)
     assert len(aggregate.unknown_fields) == UNKNOWN_FIELDS_KEPT
     assert "f000" in aggregate.unknown_fields
+
+
+def test_only_a_sample_of_payloads_is_looked_at_for_unknown_fields() -> None:
+    aggregate = aggregator()
+    for name, after in (("first", 0.0), ("soon", 0.01), ("later", 0.1)):
+        aggregate.apply(batch({"status": "success", name: 1}, {"status": "success", "neighbour": 1}), NOW + after)
+    assert aggregate.unknown_fields == {"first", "later"}
 
 
 def test_everything_keyed_by_foreign_names_is_bounded() -> None:
