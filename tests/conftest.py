@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from sidecar.errors import ConfigError
 from tests.programs import missing, needs
 from tests.redis_server import RedisServer
+
+# How long an example takes says nothing on a busy machine. A failure prints what replays it.
+settings.register_profile("sidecar", deadline=None, print_blob=True)
+settings.load_profile("sidecar")
 
 StartRedis = Callable[..., RedisServer]
 
