@@ -15,6 +15,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                       events, decode, tolerant   payloads -> events; attendance, sequence: which of them are new
                       counting, pending          events -> counts, a batch at a time
                       parts, state, histogram    what is counted, mergeable and storable part by part
+                      fields, blocks             how it is stored
                       aggregate, commit, ledger  what is pending, in flight and committed, and whose it is
                       picture, snapshot          committed counts -> the numbers that are shown
     redis_url.py    the URL of a Redis, read

@@ -1,6 +1,7 @@
 """What a commit writes: growth of the append-only file at 50,000 events a second over pub/sub, which is not in it.
 
-All products change in every commit: their orders and, with the events of the benchmark, their stock too.
+The orders of all products change in every commit. With the events of the benchmark the stock of most changes too (of
+70 % with 300 products, 30 % with 1,000), and each has a key of its own.
 """
 
 import time
@@ -25,28 +26,28 @@ def run(say: Callable[[str], None], full: bool) -> Report:
     """Measure with 300 and with 1,000 products."""
     report = Report(TITLE)
     with lab(*DURABLE, "--client-output-buffer-limit", "pubsub 0 0 0") as place, place.sidecar() as sidecar:
-        few, many = _grown(place, sidecar, 300, say), _grown(place, sidecar, 1000, say)
-        plain, plain_many = _grown(place, sidecar, 300, say, plain=1), _grown(place, sidecar, 1000, say, plain=1)
+        few, many = _grown(place, sidecar, 300, say, plain=1), _grown(place, sidecar, 1000, say, plain=1)
+        stocked, many_stocked = _grown(place, sidecar, 300, say), _grown(place, sidecar, 1000, say)
         other = _per_order(place)
+    yardstick_is = f"5 commands per order: {other * RATE * HOUR / MB:,.0f} MB/h"
     report.rows = [
-        Row("a commit, 300 products changed", _size(few), 20, "<= 20 KB"),
-        Row("a commit, 1,000 products changed", _size(many), 60, "<= 60 KB"),
-        Row(
-            "append-only file, 300 products",
-            Sample([rate for _, rate in few], "MB/h"),
-            150,
-            "<= 150 MB/h",
-            yardstick_is=f"5 commands per order: {other * RATE * HOUR / MB:,.0f} MB/h",
-        ),
+        Row("a commit, orders of 300 products", _size(few), 20, "<= 20 KB"),
+        Row("a commit, orders of 1,000 products", _size(many), 60, "<= 60 KB"),
+        Row("append-only file, orders of 300 products", _rate(few), 150, "<= 150 MB/h", yardstick_is=yardstick_is),
+        Row("a commit, orders and stock of 300 products", _size(stocked), 20, "<= 20 KB"),
+        Row("a commit, orders and stock of 1,000 products", _size(many_stocked), 60, "<= 60 KB"),
+        Row("append-only file, orders and stock of 300 products", _rate(stocked), 150, "<= 150 MB/h"),
     ]
-    report.note(
-        f"With orders alone, where no stock changes: {_size(plain)} for 300 products, {_size(plain_many)} for 1,000."
-    )
+    report.note("A stock that changes is 80 bytes: its public key, whose name and value alone are 54.")
     return report
 
 
 def _size(found: list[tuple[float, float]]) -> Sample:
     return Sample([size for size, _ in found], "KB")
+
+
+def _rate(found: list[tuple[float, float]]) -> Sample:
+    return Sample([rate for _, rate in found], "MB/h")
 
 
 def _grown(

@@ -6,6 +6,7 @@ replaying both (up to float rounding). A restock changes the stock alone, never 
 """
 
 from math import exp2, isfinite, log
+from typing import Any
 
 from sidecar.errors import CheckpointError
 
@@ -14,6 +15,9 @@ CALM_HALF_LIFE_SECONDS = 60.0  # steadier, for products that sell now and then
 CALM_BELOW_UNITS = 20.0  # fewer effective units than this make the short half-life jump
 KNOWN_FROM_UNITS = 1.0  # with less than one effective unit a time to sell out is a guess
 SHORTEST_SPAN_SECONDS = 1.0  # one sale a moment ago is no infinite rate
+# Sums are stored in 2^-20 of a unit, which no rate shows: the rest of a float is noise that does not compress.
+GRAIN = 2**20
+MOST_UNITS = 2.0**43  # 9 * 10^12; in grains that is half of what msgpack can hold
 
 
 def _weight(age: float, half_life: float) -> float:
@@ -61,10 +65,16 @@ class Depletion:
         self.units += units
         self.calm_units += calm_units
 
+    def settle(self) -> None:
+        """Round the sums to what can be stored, so that what is loaded again is the same to the last bit."""
+        self.units = round(min(self.units, MOST_UNITS) * GRAIN) / GRAIN
+        self.calm_units = round(min(self.calm_units, MOST_UNITS) * GRAIN) / GRAIN
+
     def copy(self) -> "Depletion":
         """Return an independent copy."""
         twin = Depletion()
-        twin.merge(self)
+        twin.first_ts, twin.newest_ts = self.first_ts, self.newest_ts
+        twin.units, twin.calm_units = self.units, self.calm_units
         return twin
 
     def rate(self, now: float) -> float | None:
@@ -96,18 +106,19 @@ class Depletion:
         rate = self.rate(now)
         return stock / rate if rate and self._calm_units_at(now) >= KNOWN_FROM_UNITS else None
 
-    def dump(self) -> list[float]:
-        """Return first and newest sale (Unix seconds) and both sums; nothing if there was no sale."""
-        return [] if self.first_ts is None else [self.first_ts, self.newest_ts, self.units, self.calm_units]
+    def dump(self) -> list[float | None]:
+        """Return first and newest sale (Unix seconds; `None` if there was none) and both sums in grains."""
+        return [self.first_ts, self.newest_ts, round(self.units * GRAIN), round(self.calm_units * GRAIN)]
 
     @classmethod
-    def load(cls, data: list[float]) -> "Depletion":
+    def load(cls, data: list[Any]) -> "Depletion":
         """Return what was dumped; raise `CheckpointError` if it was damaged."""
         depletion = cls()
-        if data == []:
+        if data == depletion.dump():
             return depletion
         sound = isinstance(data, list) and len(data) == 4 and all(type(n) in (int, float) and isfinite(n) for n in data)
         if not sound or data[0] > data[1] or min(data[2:]) < 0:
             raise CheckpointError("a stored depletion rate is damaged")
-        depletion.first_ts, depletion.newest_ts, depletion.units, depletion.calm_units = data
+        depletion.first_ts, depletion.newest_ts = data[:2]
+        depletion.units, depletion.calm_units = (grains / GRAIN for grains in data[2:])
         return depletion

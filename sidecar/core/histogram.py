@@ -119,13 +119,12 @@ class Histogram:
         return float(min(max(bucket_middle_ns(index), self.min_ns), self.max_ns)) if index else 0.0
 
     def dump(self) -> list[int]:
-        """Return sum (two numbers), min, max, then for each bucket the step from the last index and the count."""
+        """Return sum (two numbers), min, max, then of each bucket the step from the last index, then their counts."""
         if not self.count:
             return []
         used = np.flatnonzero(self.buckets)
         steps = np.diff(used, prepend=0)
-        pairs: list[int] = np.column_stack((steps, self.buckets[used])).ravel().tolist()
-        return [*divmod(self.sum_ns, SUM_BASE), self.min_ns, self.max_ns, *pairs]
+        return [*divmod(self.sum_ns, SUM_BASE), self.min_ns, self.max_ns, *steps.tolist(), *self.buckets[used].tolist()]
 
     @classmethod
     def load(cls, data: list[int]) -> "Histogram":
@@ -135,7 +134,8 @@ class Histogram:
             return histogram
         if not _whole_numbers(data) or len(data) < 6 or len(data) % 2:
             raise CheckpointError("a stored histogram is not a list of counts")
-        steps, counts = data[4::2], data[5::2]
+        buckets = len(data) // 2 - 2
+        steps, counts = data[4 : 4 + buckets], data[4 + buckets :]
         if sum(steps) >= BUCKETS or sum(counts) > np.iinfo(np.int64).max or 0 in steps[1:] or 0 in counts:
             raise CheckpointError("a stored histogram has impossible buckets")
         histogram.buckets[np.cumsum(steps)] = counts

@@ -150,7 +150,7 @@ class Ledger:
 
     def fields(self, commit: Commit) -> dict[str, bytes]:
         """Return the checkpoint fields that `commit` writes: what changed, or everything if it replaces all."""
-        fields = commit.flight.merged.fields()
+        fields = commit.flight.merged.fields(self.aggregate.committed)
         fields.update((name, value) for name, value in commit.flight.windows.items() if value is not None)
         if commit.full:
             fields = {**self.aggregate.fields(), **self._elsewhere, **fields}

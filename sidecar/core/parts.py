@@ -1,5 +1,7 @@
 """The parts a State is made of. Each is small, mergeable, and one field of the stored checkpoint.
 
+The totals are in totals.py; products share fields (blocks.py).
+
 A part offers `merge` (add another part of the same kind to this one), `copy`, `dump` (to what msgpack can hold) and
 `load`. Merging is replaying: counts add up, gauges keep the reading with the newest event time.
 """
@@ -30,70 +32,6 @@ class Part(Protocol):
     def load(cls, data: Any) -> Self:
         """Return the part that was dumped."""
         ...
-
-
-# One Counter a name; the label within it is a status, a reason, a source and so on ("" where there is none).
-TALLIES = (
-    "orders",
-    "refusals",
-    "faults",
-    "revenue_micros",
-    "received",
-    "missed",
-    "recovered",
-    "blind_ms",
-    "invalid",
-    "ignored",
-    "overflow",
-    "duplicates",
-    "late",
-)
-
-
-class Totals:
-    """Everything that is a plain count, with the best second, and when counting began and was last committed."""
-
-    __slots__ = ("committed_at", "peak", "peak_at", "since", "tallies")
-
-    def __init__(self) -> None:
-        self.tallies: dict[str, Counter[str]] = {name: Counter() for name in TALLIES}
-        self.since: float | None = None
-        self.committed_at: float | None = None
-        self.peak = 0
-        self.peak_at: int | None = None
-
-    def merge(self, other: "Totals") -> None:
-        for name, tally in other.tallies.items():
-            self.tallies[name].update(tally)
-        if other.since is not None and (self.since is None or other.since < self.since):
-            self.since = other.since
-        if other.committed_at is not None and (self.committed_at is None or other.committed_at > self.committed_at):
-            self.committed_at = other.committed_at
-        if other.peak_at is not None:
-            self.reach(other.peak, other.peak_at)
-
-    def reach(self, finished: int, second: int) -> None:
-        """Compare a second with the best one; of equals the first is it, in whatever order they come."""
-        if finished > self.peak or (finished == self.peak and self.peak_at is not None and second < self.peak_at):
-            self.peak, self.peak_at = finished, second
-
-    def copy(self) -> "Totals":
-        twin = Totals()
-        twin.merge(self)
-        return twin
-
-    def dump(self) -> Any:
-        # As text: the millionths of a large revenue pass 64 bits, which msgpack cannot hold.
-        tallies = {name: {k: str(n) for k, n in tally.items()} for name, tally in self.tallies.items() if tally}
-        return [tallies, self.since, self.committed_at, self.peak, self.peak_at]
-
-    @classmethod
-    def load(cls, data: Any) -> "Totals":
-        totals = cls()
-        tallies, totals.since, totals.committed_at, totals.peak, totals.peak_at = data
-        for name in TALLIES:
-            totals.tallies[name].update({label: int(count) for label, count in tallies.get(name, {}).items()})
-        return totals
 
 
 class Timing:
@@ -231,20 +169,27 @@ class Product:
             self.stock, self.stock_ts = stock, ts
 
     def copy(self) -> "Product":
-        twin = Product()
-        twin.merge(self)
+        twin = Product()  # one by one: a commit copies every product that changed
+        twin.success, twin.failed, twin.pending, twin.cancelled = (
+            self.success,
+            self.failed,
+            self.pending,
+            self.cancelled,
+        )
+        twin.units, twin.stock, twin.stock_ts = self.units, self.stock, self.stock_ts
+        twin.depletion = self.depletion.copy()
         return twin
 
     def dump(self) -> Any:
-        counts = [self.success, self.failed, self.pending, self.cancelled, self.units]
-        return [counts, self.depletion.dump(), self.stock, self.stock_ts]
+        counts = (self.success, self.failed, self.pending, self.cancelled, self.units)
+        return [*counts, self.stock, self.stock_ts, *self.depletion.dump()]
 
     @classmethod
     def load(cls, data: Any) -> "Product":
         part = cls()
-        counts, depletion, part.stock, part.stock_ts = data
+        *counts, part.stock, part.stock_ts = data[:7]
         part.success, part.failed, part.pending, part.cancelled, part.units = counts
-        part.depletion = Depletion.load(depletion)
+        part.depletion = Depletion.load(list(data[7:]))
         return part
 
 

@@ -1,18 +1,20 @@
 """The State: every count, keyed so that it can be merged, stored and loaded part by part.
 
 One State holds what is committed, others what is pending; a flight carries the parts that change, in absolute
-values. `fields` and `load` translate to the fields of the stored checkpoint: `c:<section>:<key>`.
+values. `fields` and `load` translate to the fields of the stored checkpoint: `c:<section>:<key>`, and for products
+the blocks of blocks.py.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from sidecar.core import blocks
+from sidecar.core.fields import COUNTS, deflated, field, inflated, pack, reading, unpack
 from sidecar.core.histogram import Classic, Histogram
-from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing, Totals
-from sidecar.errors import CheckpointError
+from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing
+from sidecar.core.totals import Totals
 
 OTHER = "__other__"
 HISTORY_SECONDS = 3600
@@ -68,6 +70,7 @@ _PARTS: dict[str, type[Part]] = {
     "producers": Attendance,
 }
 _BY_TIME = frozenset({"slices1", "slices5", "slices10", "minutes"})
+_DEFLATED = frozenset({"timings", "slices1", "slices5", "slices10"})  # histograms: a third smaller
 
 
 class State:
@@ -128,6 +131,8 @@ class State:
                         merged[key].merge(part)
                     else:
                         merged[key] = part.copy()
+        for product in result.products.values():
+            product.depletion.settle()
         return result
 
     def replace(self, newer: "State") -> None:
@@ -155,10 +160,14 @@ class State:
         for name, key in names:
             getattr(self, name).pop(key, None)
 
-    def fields(self) -> dict[str, bytes]:
-        """Return every part as a field of the checkpoint."""
-        encode = msgspec.msgpack.encode
-        return {field(name, key): encode(part.dump()) for name, parts in self.sections() for key, part in parts.items()}
+    def fields(self, committed: "State | None" = None) -> dict[str, bytes]:
+        """Return every part as a field of the checkpoint; products with the others of their block in `committed`."""
+        found = blocks.dump(self.products, committed.products if committed else {})
+        for name, parts in self.sections():
+            if name != blocks.NUMBERS:
+                encode = deflated if name in _DEFLATED else pack
+                found.update((field(name, key), encode(part.dump())) for key, part in parts.items())
+        return found
 
     @classmethod
     def load(cls, fields: Mapping[str, bytes]) -> "State":
@@ -167,17 +176,11 @@ class State:
         Raises CheckpointError if one of them is damaged.
         """
         state = cls()
+        state.products = blocks.load(fields)
         for name, value in fields.items():
-            if name.startswith("c:"):
-                try:
+            if name.startswith(COUNTS) and not blocks.is_block(name):
+                with reading(name):
                     _, section, key = name.split(":", 2)
-                    part = _PARTS[section].load(msgspec.msgpack.decode(value))
+                    part = _PARTS[section].load((inflated if section in _DEFLATED else unpack)(value))
                     getattr(state, section)[int(key) if section in _BY_TIME else key] = part
-                except (KeyError, TypeError, ValueError, AttributeError, IndexError, msgspec.DecodeError) as exc:
-                    raise CheckpointError(f"checkpoint field {name!r} cannot be read: {exc}") from exc
         return state
-
-
-def field(section: str, key: object) -> str:
-    """Return the checkpoint field of a part."""
-    return f"c:{section}:{key}"

@@ -16,8 +16,12 @@ key('rejected')
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   if string.sub(field, 1, 2) == 'c:' then
     fields[#fields + 1] = field
-    local product = string.match(field, '^c:products:(.*)$')
-    if product then key('inventory:' .. product) end
+    if string.match(field, '^c:names:') then  -- products of a block; damaged ones must not stand in the way
+      local readable, products = pcall(cmsgpack.unpack, redis.call('HGET', KEYS[1], field))
+      if readable and type(products) == 'table' then
+        for _, product in ipairs(products) do key('inventory:' .. product) end
+      end
+    end
     local minute = string.match(field, '^c:minutes:(%d+)$')
     if minute then
       for second = tonumber(minute), minute + 59 do

@@ -4,7 +4,8 @@
 -- ARGV 1 number and 2 token as last written (number 0: no checkpoint is expected)  3 generation
 --      4 master_replid under which uncommitted stream entries were read ('': there are none)
 --      5 token to write  6 holder  7 lease in ms  8 '1': replace the whole checkpoint  9 prefix of the public keys
---      10 fields written  11 fields removed  12 string keys  13 lists
+--      10 what a key may have lost of its life before it is renewed, in s
+--      11 fields written  12 fields removed  13 string keys  14 lists
 --      then: id and stored position of each stream; field, value; field; key, value, expiry in s;
 --      and each list: key, length kept, expiry in s, number of entries, entries
 local found = redis.call('HMGET', KEYS[1], 'n', 'own', 'gen')
@@ -26,7 +27,7 @@ local function less(a, b)
   if #a ~= #b then return #a < #b end
   return a < b
 end
-local at = 14
+local at = 15
 for i = 3, #KEYS do
   local id, last = ARGV[at], '0-0'
   at = at + 2
@@ -41,8 +42,16 @@ for i = 3, #KEYS do
   end
 end
 
+-- A key keeps its expiry until that is due: it is a fifth of what the key takes in the append-only file.
+local fields, removed, strings, lists = 2 * ARGV[11], tonumber(ARGV[12]), 3 * ARGV[13], tonumber(ARGV[14])
+local first, due = at + fields + removed, {}
+for i = first, first + strings - 1, 3 do
+  local left = redis.call('TTL', ARGV[9] .. ARGV[i])
+  due[i] = left <= 0 or left < ARGV[i + 2] - ARGV[10]
+end
+
 if ARGV[8] == '1' then redis.call('DEL', KEYS[1]) end
-for i = 3, #KEYS do redis.call('HSET', KEYS[1], 'p:' .. KEYS[i], ARGV[9 + 2 * i]) end
+for i = 3, #KEYS do redis.call('HSET', KEYS[1], 'p:' .. KEYS[i], ARGV[10 + 2 * i]) end
 
 -- unpack() ends at about 8,000 values.
 local function in_parts(command, first, last)
@@ -52,12 +61,17 @@ local function in_parts(command, first, last)
     first = to + 1
   end
 end
-local fields, removed, strings, lists = 2 * ARGV[10], tonumber(ARGV[11]), 3 * ARGV[12], tonumber(ARGV[13])
 in_parts('HSET', at, at + fields - 1)
 at = at + fields
 in_parts('HDEL', at, at + removed - 1)
 at = at + removed
-for i = at, at + strings - 1, 3 do redis.call('SET', ARGV[9] .. ARGV[i], ARGV[i + 1], 'EX', ARGV[i + 2]) end
+for i = at, at + strings - 1, 3 do
+  if due[i] then
+    redis.call('SET', ARGV[9] .. ARGV[i], ARGV[i + 1], 'EX', ARGV[i + 2])
+  else
+    redis.call('SET', ARGV[9] .. ARGV[i], ARGV[i + 1], 'KEEPTTL')
+  end
+end
 at = at + strings
 for _ = 1, lists do
   local key, entries = ARGV[9] .. ARGV[at], tonumber(ARGV[at + 3])

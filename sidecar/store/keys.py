@@ -7,12 +7,15 @@ from msgspec import Struct
 
 from sidecar.core.aggregate import Flight
 from sidecar.core.events import STATUSES
+from sidecar.core.fields import field
 from sidecar.core.parts import Product
 from sidecar.core.pending import REJECTED_KEPT, Pending, Sample
-from sidecar.core.state import HISTORY_SECONDS, State, field
+from sidecar.core.state import HISTORY_SECONDS, State
 
 EXPIRY_SECONDS = 3600
-RENEWAL_SECONDS = 1200  # a key that does not change is written again three times in its life
+# A key that does not change is written again three times in its life. One that changes is given its full life again
+# when it has lost so much of it: until then it keeps its expiry, which is shorter to write.
+RENEWAL_SECONDS = 1200
 SAMPLES_KEPT = 10_000
 HISTORY = ("throughput", "queue_length", "active_connections")
 

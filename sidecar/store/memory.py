@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of
+from sidecar.core.fields import COUNTS, field
 from sidecar.core.state import State
 from sidecar.store import Taken, keys
 
@@ -67,8 +68,8 @@ class MemoryStore:
 
     async def clear(self, generation: str) -> bytes:
         if self._text("gen") != generation:
-            totals = self.fields.get("c:totals:", b"")
-            self.fields = {name: value for name, value in self.fields.items() if not name.startswith("c:")}
+            totals = self.fields.get(field("totals", ""), b"")
+            self.fields = {name: value for name, value in self.fields.items() if not name.startswith(COUNTS)}
             self.fields |= {"gen": generation.encode(), "cleared": totals}
             self.public.clear()
         return self.fields["cleared"]

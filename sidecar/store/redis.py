@@ -12,9 +12,9 @@ from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError
 from sidecar.connection import Link, parse_info
 from sidecar.core.commit import START, Answer, Commit, holder_of
 from sidecar.core.events import STATUSES
-from sidecar.core.parts import Totals
 from sidecar.core.pending import Refused
 from sidecar.core.state import State
+from sidecar.core.totals import Totals
 from sidecar.errors import CheckpointError, RefusedError
 from sidecar.redis_url import RedisTarget
 from sidecar.store import Taken, keys
@@ -133,7 +133,7 @@ class RedisStore:
         lists = keys.listings(flight, keep_rejected=self._keep_rejected)
         head = [commit.number, commit.expected, commit.generation, commit.replid, commit.token]
         head += [holder_of(commit.token), self._lease_ms, int(commit.full), self._prefix]
-        head += [len(fields), len(removed), len(strings), len(lists)]
+        head += [keys.RENEWAL_SECONDS, len(fields), len(removed), len(strings), len(lists)]
         positions = [item for p in commit.positions.values() for item in (p.id or START, msgspec.json.encode(p))]
         return [
             *head,

@@ -1,6 +1,7 @@
 """Short ways to say: these events came, they were committed, this is shown."""
 
 import json
+from math import isclose
 from random import Random
 from typing import Any
 
@@ -54,13 +55,23 @@ def frame(now: float = NOW, **changes: Any) -> Frame:
     return Frame(now=now, **(known | changes))
 
 
+class Weight(float):
+    """A sum of weighted sales: a float, and rounded to 2^-20 of a unit in each commit."""
+
+    def __eq__(self, other: object) -> bool:
+        """Compare within what a few dozen commits may round."""
+        return isinstance(other, Weight) and isclose(self, other, rel_tol=1e-9, abs_tol=2e-5)
+
+    __hash__ = None  # type: ignore[assignment]  # what is only nearly equal has none
+
+
 def content(state: State) -> dict[tuple[str, Any], Any]:
-    """Return every part in a form that can be compared; weights of sales only to 9 digits, as they are floats."""
+    """Return every part in a form that can be compared."""
     return {(name, key): _plain(part) for name, parts in state.sections() for key, part in parts.items()}
 
 
 def _plain(part: Any) -> Any:
     if isinstance(part, Product):
-        counts, depletion, *stock = part.dump()
-        return [counts, [float(f"{number:.9g}") for number in depletion], *stock]
+        *exact, _, _ = part.dump()
+        return [*exact, Weight(part.depletion.units), Weight(part.depletion.calm_units)]
     return part.dump()

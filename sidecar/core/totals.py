@@ -1,0 +1,67 @@
+"""The totals: the plain counts of a State, by name and label."""
+
+from collections import Counter
+from typing import Any
+
+# One Counter a name; the label within it is a status, a reason, a source and so on ("" where there is none).
+TALLIES = (
+    "orders",
+    "refusals",
+    "faults",
+    "revenue_micros",
+    "received",
+    "missed",
+    "recovered",
+    "blind_ms",
+    "invalid",
+    "ignored",
+    "overflow",
+    "duplicates",
+    "late",
+)
+
+
+class Totals:
+    """Everything that is a plain count, with the best second, and when counting began and was last committed."""
+
+    __slots__ = ("committed_at", "peak", "peak_at", "since", "tallies")
+
+    def __init__(self) -> None:
+        self.tallies: dict[str, Counter[str]] = {name: Counter() for name in TALLIES}
+        self.since: float | None = None
+        self.committed_at: float | None = None
+        self.peak = 0
+        self.peak_at: int | None = None
+
+    def merge(self, other: "Totals") -> None:
+        for name, tally in other.tallies.items():
+            self.tallies[name].update(tally)
+        if other.since is not None and (self.since is None or other.since < self.since):
+            self.since = other.since
+        if other.committed_at is not None and (self.committed_at is None or other.committed_at > self.committed_at):
+            self.committed_at = other.committed_at
+        if other.peak_at is not None:
+            self.reach(other.peak, other.peak_at)
+
+    def reach(self, finished: int, second: int) -> None:
+        """Compare a second with the best one; of equals the first is it, in whatever order they come."""
+        if finished > self.peak or (finished == self.peak and self.peak_at is not None and second < self.peak_at):
+            self.peak, self.peak_at = finished, second
+
+    def copy(self) -> "Totals":
+        twin = Totals()
+        twin.merge(self)
+        return twin
+
+    def dump(self) -> Any:
+        # As text: the millionths of a large revenue pass 64 bits, which msgpack cannot hold.
+        tallies = {name: {k: str(n) for k, n in tally.items()} for name, tally in self.tallies.items() if tally}
+        return [tallies, self.since, self.committed_at, self.peak, self.peak_at]
+
+    @classmethod
+    def load(cls, data: Any) -> "Totals":
+        totals = cls()
+        tallies, totals.since, totals.committed_at, totals.peak, totals.peak_at = data
+        for name in TALLIES:
+            totals.tallies[name].update({label: int(count) for label, count in tallies.get(name, {}).items()})
+        return totals
