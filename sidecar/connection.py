@@ -89,6 +89,8 @@ class Link:
                 connection = SSLConnection(**options, ssl_ca_certs=ca_file or None, ssl_cert_reqs="required")
             else:
                 connection = Connection(**options)
+        # CLIENT SETINFO, by which redis-py names itself, needs a right of its own from Redis 7.2 on.
+        connection.lib_name = connection.lib_version = connection.driver_info = None
         name = where.get("path") or join_host_port(where["host"], where["port"])
         try:
             async with asyncio.timeout(REPLY_SECONDS):

@@ -19,6 +19,7 @@ from sidecar.core.picture import Frame, merged, picture
 from sidecar.core.snapshot import Role, Snapshot
 from sidecar.core.state import Rules, State
 from sidecar.errors import SidecarError, UnavailableError
+from sidecar.exposition.guard import Guard
 from sidecar.exposition.http import HttpServer
 from sidecar.exposition.latest import Health, Latest
 from sidecar.exposition.prometheus import Exposition
@@ -36,9 +37,12 @@ NS_PER_SECOND = 10**9
 # Objects until a collection, and collections until a deeper one: by default a few batches cause one of each.
 COLLECT = (50_000, 20, 50)
 CLEAR_SECONDS = 5.0  # a clear is answered after the next commit, or this much later
+WEB_CONFIG = "http.web_config_file"
 # What a reload applies; everything else is built into connections, listeners or stored buckets.
 RELOADABLE = frozenset(
     {"log.level", "products", "refusals", "currency", "metrics.max_products", "metrics.new_series_hold"}
+    | {f"http.{name}" for name in ("admin_token", "read_token", "admin_token_file", "read_token_file")}
+    | {"http.allowed_hosts", "http.cors_origins", WEB_CONFIG}
 )
 
 
@@ -75,15 +79,15 @@ class Service:
             clock=time.time,
         )
         exposition = Exposition(registry, environment=config.environment, sources=tuple(names))
-        self._ws = WebSocketServer(
-            config.ws,
+        self._guard = Guard(config.http, telemetry=telemetry, clock=time.monotonic)
+        self._ws = WebSocketServer(config.ws, guard=self._guard, latest=self._latest, monitor=self, telemetry=telemetry)
+        self._http = HttpServer(
+            config.http.listen,
+            guard=self._guard,
             latest=self._latest,
             monitor=self,
-            telemetry=telemetry,
-            http=config.http,
-        )
-        self._http = HttpServer(
-            config.http, latest=self._latest, monitor=self, exposition=exposition, ws_url=f"ws://{config.ws.listen}/"
+            exposition=exposition,
+            ws_url=f"{self._scheme('ws')}://{config.ws.listen}/",
         )
         self._fleet: tuple[Snapshot | None, Snapshot] | None = None
 
@@ -101,8 +105,8 @@ class Service:
         try:
             await self._http.start()
             await self._ws.start()
-            self.http_url = f"http://{join_host_port(*self._http.address)}"
-            self.ws_url = f"ws://{join_host_port(*self._ws.address)}/"
+            self.http_url = f"{self._scheme('http')}://{join_host_port(*self._http.address)}"
+            self.ws_url = f"{self._scheme('ws')}://{join_host_port(*self._ws.address)}/"
             self._log.info("listening", http=self.http_url, websocket=self.ws_url, redis=self._target())
             if started is not None:
                 started()
@@ -115,14 +119,23 @@ class Service:
             self._log.info("stopped")
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
-        """Apply what can change while running; return the settings applied, and those that need a restart."""
+        """Apply what can change while running; return the settings applied, and those that need a restart.
+
+        Raises ConfigError for a certificate that cannot be used, and then nothing has changed.
+        """
+        tls_stays = self._guard.reload(config.http)
         changed = diff(self._config, config)
         applied = [name for name in changed if name in RELOADABLE]
+        restart = [name for name in changed if name not in RELOADABLE]
+        if config.http.web_config_file and WEB_CONFIG not in applied:
+            applied.append(WEB_CONFIG)  # the file under the same name may hold something else
+        if not tls_stays:
+            restart.append(WEB_CONFIG)
         new = flatten(config)
         self._config = unflatten(flatten(self._config) | {name: new[name] for name in applied})
         self._rules = rules(self._config)
         self._ledger.aggregate.adopt(self._rules)
-        return applied, [name for name in changed if name not in RELOADABLE]
+        return applied, restart
 
     # Monitor
 
@@ -205,6 +218,9 @@ class Service:
 
     def _too_old(self, committed_at: float | None, now: float) -> bool:
         return committed_at is None or now - committed_at > max(3 * self._config.commit_interval, 2.0)
+
+    def _scheme(self, plain: str) -> str:
+        return f"{plain}s" if self._guard.tls else plain
 
     def _target(self) -> str:
         return parse(self._config.redis.url).display

@@ -41,6 +41,9 @@ class Telemetry:
         self.websocket_updates = counter(
             "websocket_updates", "Updates sent, skipped for a slow client, or failed.", "outcome"
         )
+        self.requests_refused = counter(
+            "requests_refused", "Requests and handshakes that were not let in.", "server", "reason"
+        )
         self.loop_lag_seconds = gauge("loop_lag_seconds", "Longest delay of the event loop in the last second.")
         gauge("build_info", "The running version.", "version").labels(version).set(1)
         for source in sources:

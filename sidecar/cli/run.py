@@ -126,11 +126,11 @@ def _reload(service: "Service", settings: Settings, running: "Config", log: Any)
 
     try:
         config, warnings = settings.load()
+        applied, restart = service.reload(config)
     except ConfigError as exc:
         log.error("configuration not reloaded, the running one stays", error=str(exc))
         return
     for warning in warnings:
         log.warning("configuration", detail=warning)
-    applied, restart = service.reload(config)
     logs.configure(config.log.level, running.log.format, sys.stderr)
     log.info("configuration reloaded", applied=applied, needs_restart=restart)

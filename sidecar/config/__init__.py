@@ -18,6 +18,7 @@ from sidecar.config.structs import (
     SourcesConfig,
     WsConfig,
 )
+from sidecar.config.web_file import TlsConfig, WebConfig, read_web_file
 
 __all__ = [
     "LOG_LEVELS",
@@ -30,9 +31,12 @@ __all__ = [
     "Seconds",
     "Secret",
     "SourcesConfig",
+    "TlsConfig",
+    "WebConfig",
     "WsConfig",
     "diff",
     "flatten",
     "load",
+    "read_web_file",
     "unflatten",
 ]

@@ -12,6 +12,7 @@ from sidecar.config.flat import PREFIX, schema, unflatten, variable
 from sidecar.config.nearest import did_you_mean, nearest, unknown_setting
 from sidecar.config.structs import Config, Secret
 from sidecar.config.values import Raw, convert
+from sidecar.config.web_file import read_web_file
 from sidecar.config.yaml_file import read_file
 from sidecar.errors import ConfigError
 
@@ -41,6 +42,7 @@ def load(path: str | None, *, environ: Mapping[str, str], flags: Mapping[str, st
     config = unflatten(values)
     for name, problem in problems(config):
         raise ConfigError(_located(name, problem, raws))
+    read_web_file(config.http.web_config_file)  # what is wrong there is wrong here
     return Loaded(config, _warnings(environ))
 
 

@@ -47,6 +47,7 @@ class HttpConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     read_token_file: str = ""
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    web_config_file: str = ""
 
 
 class WsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

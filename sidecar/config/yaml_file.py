@@ -19,20 +19,30 @@ NULL = "tag:yaml.org,2002:null"
 
 def read_file(path: str) -> dict[str, tuple[Raw, str]]:
     """Return raw values and their origin (`path:line`) by dotted name. Raises `ConfigError`."""
+    root = compose(path, "the configuration")
+    settings: dict[str, tuple[Raw, str]] = {}
+    if root is not None and root.tag != NULL:
+        _read_mapping(root, "", path, settings)
+    return settings
+
+
+def compose(path: str, what: str) -> yaml.Node | None:
+    """Read a file as YAML nodes, `None` if it is empty. Raises `ConfigError`, which calls the file `what`."""
     try:
-        root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        return yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except OSError as exc:
-        raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}") from exc
+        raise ConfigError(f"cannot read {what} {path}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: is not UTF-8 text") from exc
     except yaml.YAMLError as exc:
         raise ConfigError(_syntax(path, exc)) from None  # its text quotes the file
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply") from None
-    settings: dict[str, tuple[Raw, str]] = {}
-    if root is not None and root.tag != NULL:
-        _read_mapping(root, "", path, settings)
-    return settings
+
+
+def place(path: str, node: yaml.Node) -> str:
+    """Return where a node stands: `path:line`."""
+    return f"{path}:{node.start_mark.line + 1}"
 
 
 def _read_mapping(node: yaml.Node, section: str, path: str, settings: dict[str, tuple[Raw, str]]) -> None:
@@ -41,10 +51,10 @@ def _read_mapping(node: yaml.Node, section: str, path: str, settings: dict[str, 
         return
     if not isinstance(node, yaml.MappingNode):
         what = f'"{section}" is a section' if section else "a configuration consists of settings"
-        raise ConfigError(f"{_origin(path, node)}: {what}: write `name: value` lines" + (" below it" * bool(section)))
+        raise ConfigError(f"{place(path, node)}: {what}: write `name: value` lines" + (" below it" * bool(section)))
     known = schema()
     for key, value in node.value:
-        origin = _origin(path, key)
+        origin = place(path, key)
         if not isinstance(key, yaml.ScalarNode):
             raise ConfigError(f"{origin}: the name of a setting must be a plain word")
         name = f"{section}.{key.value}" if section else key.value
@@ -64,10 +74,6 @@ def _raw(node: yaml.Node, name: str, origin: str) -> Raw:
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
         return [str(item.value) for item in node.value]
     raise ConfigError(f"{origin}: {name} must be a value or a list of values")
-
-
-def _origin(path: str, node: yaml.Node) -> str:
-    return f"{path}:{node.start_mark.line + 1}"
 
 
 def _syntax(path: str, exc: yaml.YAMLError) -> str:

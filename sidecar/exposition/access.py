@@ -36,11 +36,16 @@ def host_allowed(header: str | None, bound_host: str, allowed: Sequence[str]) ->
     return _ip(host) is not None and not _is_loopback(bound_host.strip("[]").lower())
 
 
+def scheme(authorization: str) -> str:
+    """Return the scheme of `Authorization` in lower case, such as `bearer`."""
+    return authorization.partition(" ")[0].lower()
+
+
 def token_matches(expected: str, authorization: str | None) -> bool:
     """Tell whether `Authorization` is `Bearer <expected>`, in constant time; no token expected matches nothing."""
-    scheme, _, token = (authorization or "").partition(" ")
+    token = (authorization or "").partition(" ")[2]
     same = hmac.compare_digest(_bytes(token.strip()), _bytes(expected))
-    return same and scheme.lower() == "bearer" and bool(expected)
+    return same and scheme(authorization or "") == "bearer" and bool(expected)
 
 
 def cross_site(headers: Mapping[str, str], origins: Sequence[str] = ()) -> bool:

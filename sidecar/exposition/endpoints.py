@@ -11,9 +11,10 @@ from sidecar.core.snapshot import Scope, Snapshot
 from sidecar.exposition import document
 from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
 from sidecar.exposition.latest import Latest, Monitor
-from sidecar.exposition.middleware import CLEAR, Problem, json_response
+from sidecar.exposition.middleware import CLEAR
 from sidecar.exposition.negotiation import accepts_gzip, exposition_format, wants_exposition, wants_markdown
 from sidecar.exposition.openapi import describe
+from sidecar.exposition.problem import Problem, json_response
 from sidecar.exposition.prometheus import Exposition
 
 VARY = {"Vary": "Accept"}

@@ -6,19 +6,14 @@ from typing import Any
 
 from aiohttp import web
 
-from sidecar.config import HttpConfig
 from sidecar.exposition.address import cannot_listen, parse_listen
+from sidecar.exposition.connections import Connection, Connections
 from sidecar.exposition.endpoints import Endpoints
+from sidecar.exposition.guard import Guard
 from sidecar.exposition.latest import Latest, Monitor
-from sidecar.exposition.middleware import (
-    CODES,
-    Problem,
-    access_rules,
-    bounded_body,
-    json_errors,
-    response_headers,
-)
+from sidecar.exposition.middleware import access_rules, bounded_body, json_errors, response_headers
 from sidecar.exposition.prometheus import Exposition
+from sidecar.exposition.tls import listening
 
 SETTING = "http.listen"
 
@@ -37,9 +32,10 @@ class HttpServer:
     """Serve the Snapshot of `latest` and the answers of `monitor`; started and stopped once."""
 
     def __init__(
-        self, config: HttpConfig, *, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str = ""
+        self, listen: str, *, guard: Guard, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str = ""
     ) -> None:
-        self._config = config
+        self._listen = listen
+        self._guard = guard
         self._endpoints = Endpoints(latest=latest, monitor=monitor, exposition=exposition, ws_url=ws_url)
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
@@ -53,17 +49,18 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listen; raises SidecarError where that cannot be."""
-        host, port = parse_listen(self._config.listen, SETTING)
+        host, port = parse_listen(self._listen, SETTING)
         self._runner = web.AppRunner(self._application(host), shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
         assert self._runner.server is not None
         loop = asyncio.get_running_loop()
-        protocol = functools.partial(_Protocol, self._runner.server, loop=loop, **_protocol_settings())
+        settings = {"loop": loop, "connections": Connections(), **_protocol_settings()}
+        protocol = functools.partial(Connection, self._runner.server, **settings)
         try:
-            self._listener = await loop.create_server(protocol, host or None, port)
+            self._listener = await loop.create_server(protocol, host or None, port, **listening(self._guard.tls))
         except OSError as exc:
             await self._runner.cleanup()
-            raise cannot_listen(self._config.listen, SETTING, exc) from exc
+            raise cannot_listen(self._listen, SETTING, exc) from exc
 
     async def stop(self) -> None:
         """Close the listener, let answers in progress finish for `STOP_SECONDS`, then cut."""
@@ -74,28 +71,11 @@ class HttpServer:
 
     def _application(self, host: str) -> web.Application:
         application = web.Application(
-            middlewares=(json_errors, access_rules(self._config, host), bounded_body), client_max_size=MAX_BODY_BYTES
+            middlewares=(json_errors, access_rules(self._guard, host), bounded_body), client_max_size=MAX_BODY_BYTES
         )
-        application.on_response_prepare.append(response_headers(self._config))
+        application.on_response_prepare.append(response_headers(self._guard))
         application.add_routes(self._endpoints.routes())
         return application
-
-
-class _Protocol(web.RequestHandler):
-    """aiohttp's protocol, whose own errors (a request that is no HTTP) are JSON like all others."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer with our body; log only what is our fault, since anybody can send what is no HTTP in floods."""
-        if status >= 500:
-            super().handle_error(request, status, exc, message)
-        code, text = CODES.get(status, ("internal", "the sidecar failed to answer this"))
-        return Problem(status, code, text).response()
 
 
 def _protocol_settings() -> dict[str, Any]:

@@ -3,15 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from sidecar.config import HttpConfig
 from sidecar.errors import SidecarError
-from sidecar.exposition.access import cross_site, host_allowed, token_matches
+from sidecar.exposition.access import cross_site, host_allowed
+from sidecar.exposition.connections import Connection
+from sidecar.exposition.guard import ADMIN_WANTED, BEARER, WRONG_SECONDS, Guard
+from sidecar.exposition.problem import ALWAYS, Problem, translate
 
 logger = logging.getLogger(__name__)
 
@@ -28,41 +28,6 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "600",
 }
-
-CODES = {
-    400: ("bad_request", "the request is not valid HTTP"),
-    404: ("not_found", "there is nothing at this path; GET / lists what there is"),
-    405: ("method_not_allowed", "this path does not take this method"),
-    413: ("too_large", "the body is too large; no endpoint reads one"),
-}
-
-
-class Problem(Exception):
-    """An answer that is an error. It never leaves the HTTP server, so it is not in the tree of exceptions."""
-
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.headers = headers or {}
-
-    def response(self) -> web.Response:
-        """Return it as the JSON every error has."""
-        return json_response(
-            {"error": {"code": self.code, "message": str(self)}}, status=self.status, headers=self.headers
-        )
-
-
-def json_response(document: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """Answer with JSON; `document` is anything msgspec encodes."""
-    body = msgspec.json.encode(document)
-    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
-
-
-def translate(exc: web.HTTPException) -> Problem:
-    """Turn an error of aiohttp into ours, keeping the methods a 405 allows."""
-    code, message = CODES.get(exc.status, ("error", exc.reason))
-    return Problem(exc.status, code, message, {"Allow": exc.headers["Allow"]} if "Allow" in exc.headers else None)
 
 
 @web.middleware
@@ -89,45 +54,47 @@ async def bounded_body(request: web.Request, handler: Handler) -> web.StreamResp
             async with asyncio.timeout(BODY_SECONDS):
                 await request.read()
         except TimeoutError:
-            response = Problem(408, "timeout", f"the body did not arrive within {BODY_SECONDS:g} s").response()
-            response.force_close()
-            return response
+            message = f"the body did not arrive within {BODY_SECONDS:g} s"
+            raise Problem(408, "timeout", message, close=True) from None
         except ConnectionError as exc:
             raise Problem(400, "bad_request", "the connection ended within the body") from exc
     return await handler(request)
 
 
-def access_rules(config: HttpConfig, bound_host: str) -> Middleware:
-    """Return the middleware that checks `Host`, preflights, other sites and tokens, in this order."""
+def access_rules(guard: Guard, bound_host: str) -> Middleware:
+    """Return the middleware that checks `Host`, preflights, other sites and who asks, in this order."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         host = request.headers.get("Host")
-        if not host_allowed(host, bound_host, config.allowed_hosts):
+        if not host_allowed(host, bound_host, guard.http.allowed_hosts):
+            guard.refused("http", "host", _address(request), host=host)
             message = f"Host {host!r} is not a name of this server; list it in http.allowed_hosts if it is"
             raise Problem(421, "misdirected_request", message)
         if _is_preflight(request):
-            return _preflight(request, config)
-        if request.method not in ("GET", "HEAD") and cross_site(request.headers, config.cors_origins):
+            return _preflight(request, guard)
+        if request.method not in ("GET", "HEAD") and cross_site(request.headers, guard.http.cors_origins):
+            guard.refused("http", "origin", _address(request), origin=request.headers.get("Origin"))
             raise Problem(403, "cross_site", "the request comes from another site's page; see http.cors_origins")
-        _check_token(request, config)
+        await _check_authorization(request, guard)
+        if isinstance(request.protocol, Connection):
+            request.protocol.let_in()
         return await handler(request)
 
     return check
 
 
-def response_headers(config: HttpConfig) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+def response_headers(guard: Guard) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Return the signal handler that adds what every answer carries, errors too."""
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Server"] = "flash-sale-sidecar"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
-        if not config.cors_origins:
+        response.headers.update(ALWAYS)
+        response.headers.update(guard.headers)
+        if not guard.http.cors_origins:
             return
         response.headers.add("Vary", "Origin")
         origin = request.headers.get("Origin")
-        if origin in config.cors_origins:
+        if origin in guard.http.cors_origins:
             response.headers["Access-Control-Allow-Origin"] = origin
 
     return add
@@ -138,27 +105,40 @@ def _is_preflight(request: web.Request) -> bool:
     return request.method == "OPTIONS" and "Origin" in headers and "Access-Control-Request-Method" in headers
 
 
-def _preflight(request: web.Request, config: HttpConfig) -> web.Response:
+def _preflight(request: web.Request, guard: Guard) -> web.Response:
     origin = request.headers["Origin"]
-    if origin not in config.cors_origins:
+    if origin not in guard.http.cors_origins:
+        guard.refused("http", "origin", _address(request), origin=origin)
         raise Problem(403, "origin_not_allowed", f"origin {origin!r} is not listed in http.cors_origins")
     return web.Response(status=204, headers=PREFLIGHT)
 
 
-def _check_token(request: web.Request, config: HttpConfig) -> None:
-    authorization = request.headers.get("Authorization")
+async def _check_authorization(request: web.Request, guard: Guard) -> None:
+    given = request.headers.getall("Authorization", [])
+    authorization = given[0] if len(given) == 1 else None
     if request.path == CLEAR and request.method == "POST":
-        if not config.admin_token:
+        if not guard.http.admin_token:
             message = "clearing over HTTP is off: set http.admin_token, or run `sidecar clear` on the sidecar's machine"
             raise Problem(403, "clear_disabled", message)
-        if not token_matches(config.admin_token, authorization):
-            raise _unauthorized("http.admin_token")
-    elif config.read_token and request.path not in OPEN_PATHS:
-        tokens = (config.read_token, config.admin_token)
-        if not any(token_matches(token, authorization) for token in tokens):
-            raise _unauthorized("http.read_token")
+        if not guard.clears(authorization):
+            raise await _refusal(request, guard, ADMIN_WANTED, BEARER)
+    elif request.path not in OPEN_PATHS:
+        verdict = await guard.reads(authorization, _address(request))
+        if verdict == "busy":
+            guard.refused("http", "busy", _address(request))
+            raise Problem(429, "too_many_attempts", "too many logins are being checked", {"Retry-After": "1"})
+        if verdict == "wrong":
+            raise await _refusal(request, guard, guard.wanted, guard.challenge)
 
 
-def _unauthorized(setting: str) -> Problem:
-    message = f"send `Authorization: Bearer <token>` with the token of {setting}"
-    return Problem(401, "unauthorized", message, {"WWW-Authenticate": 'Bearer realm="flash-sale-sidecar"'})
+async def _refusal(request: web.Request, guard: Guard, wanted: str, challenge: str) -> Problem:
+    """Let whoever sent something wrong wait for the answer, and connect anew."""
+    guesses = "Authorization" in request.headers
+    guard.refused("http", "token", _address(request), sent="something wrong" if guesses else "nothing")
+    if guesses:
+        await asyncio.sleep(WRONG_SECONDS)
+    return Problem(401, "unauthorized", wanted, {"WWW-Authenticate": challenge}, close=guesses)
+
+
+def _address(request: web.Request) -> str:
+    return request.remote or "unknown"

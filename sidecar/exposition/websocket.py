@@ -5,7 +5,6 @@ What a message means is decided in `subscriptions`; the updates are sent by `bro
 
 import asyncio
 import logging
-import socket
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
@@ -14,15 +13,14 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
-from websockets.http11 import Request, Response
 
-from sidecar.config import HttpConfig, WsConfig
+from sidecar.config import WsConfig
 from sidecar.core.snapshot import Scope
 from sidecar.exposition import document
-from sidecar.exposition.access import host_allowed, token_matches
 from sidecar.exposition.address import cannot_listen, parse_listen
 from sidecar.exposition.broadcast import BEFORE_YIELD, Broadcast, Client, Fleet, newest
-from sidecar.exposition.handshake import bearer, choose_bearer, only, origin_allowed
+from sidecar.exposition.guard import WRONG_SECONDS, Guard
+from sidecar.exposition.handshake import Handshake, Incoming, address, choose_bearer, tracked
 from sidecar.exposition.latest import Latest, Monitor
 from sidecar.exposition.subscriptions import (
     Answer,
@@ -35,6 +33,7 @@ from sidecar.exposition.subscriptions import (
     error,
     frame,
 )
+from sidecar.exposition.tls import listening
 from sidecar.telemetry import Telemetry
 
 AUTHENTICATE_WITHIN_SECONDS = 5.0
@@ -59,19 +58,20 @@ class WebSocketServer:
         self,
         config: WsConfig,
         *,
+        guard: Guard,
         latest: Latest,
         monitor: Monitor,
         telemetry: Telemetry,
-        http: HttpConfig,
     ) -> None:
-        """Prepare; nothing is bound before `start`. Tokens and hosts are those of HTTP; both tokens let read."""
+        """Prepare; nothing is bound before `start`."""
         self._config = config
         self._host, self._port = parse_listen(config.listen, "ws.listen")
         self._latest = latest
         self._gauge = telemetry.websocket_clients
         self._monitor = monitor
-        self._tokens = (http.read_token, http.admin_token) if http.read_token else ()
-        self._allowed_hosts = http.allowed_hosts
+        self._guard = guard
+        self._handshake = Handshake(config, guard, host=self._host, taken=lambda: (len(self._clients), self._strangers))
+        self._strangers = 0
         self._broadcasts: dict[Scope, Broadcast] = {
             "instance": Broadcast(partial(newest, latest), telemetry),
             "fleet": Broadcast(Fleet(latest, monitor).newest, telemetry),
@@ -117,7 +117,7 @@ class WebSocketServer:
             self._serve,
             self._host or None,
             self._port,
-            process_request=self._refusal,
+            process_request=self._handshake.refusal,
             select_subprotocol=choose_bearer,
             compression=None,
             server_header=None,
@@ -129,37 +129,19 @@ class WebSocketServer:
             max_queue=MAX_QUEUED_MESSAGES,
             # The library logs a traceback for every client that vanishes in the handshake.
             logger=logging.Logger("websockets", logging.CRITICAL + 1),
-            create_connection=_tracked(self._connections),
+            create_connection=tracked(self._connections, SEND_BUFFER_BYTES, handshakes=self._config.max_clients),
             backlog=BACKLOG,
+            **listening(self._guard.tls),
         )
-
-    def _refusal(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Return why a handshake is refused; there is no await from here to `_serve`, so the cap is exact."""
-        host, origin = only(request.headers, "Host"), only(request.headers, "Origin")
-        if not host_allowed(host, self._host or "0.0.0.0", self._allowed_hosts):
-            return connection.respond(421, f"Host {host!r} is not served here; see the setting http.allowed_hosts.\n")
-        if "Origin" in request.headers and not origin_allowed(origin, host, self._config.origins):
-            text = f"Origin {origin!r} may not connect; its host name can be added to the setting ws.origins.\n"
-            return connection.respond(403, text)
-        if len(self._clients) >= self._config.max_clients:
-            return connection.respond(503, f"{len(self._clients)} clients are connected; see ws.max_clients.\n")
-        return None
-
-    def _authorized(self, connection: ServerConnection) -> bool:
-        """Tell whether the handshake carried the token, or none is needed."""
-        assert connection.request is not None
-        authorization = only(connection.request.headers, "Authorization")
-        carried = (authorization, f"Bearer {bearer(connection.subprotocol)}")
-        return not self._tokens or any(self._knows(one) for one in carried)
-
-    def _knows(self, authorization: str | None) -> bool:
-        return any(token_matches(token, authorization) for token in self._tokens if token)
 
     async def _serve(self, connection: ServerConnection) -> None:
         """Obey one client until it goes."""
+        assert isinstance(connection, Incoming)
+        connection.let_in()
         loop = asyncio.get_running_loop()
-        client = Client(connection, authorized=self._authorized(connection), now=loop.time())
+        client = Client(connection, authorized=connection.authorized, now=loop.time())
         self._clients.add(client)
+        self._strangers += not client.authorized
         self._gauge.inc()
         deadline = loop.call_later(AUTHENTICATE_WITHIN_SECONDS, self._expel_unauthorized, client)
         try:
@@ -174,6 +156,7 @@ class WebSocketServer:
             deadline.cancel()
             self._unsubscribe(client)
             self._clients.discard(client)
+            self._strangers -= not client.authorized
             self._gauge.dec()
 
     async def _obey(self, client: Client, decision: Decision) -> None:
@@ -190,7 +173,7 @@ class WebSocketServer:
             case Report(id):
                 await client.connection.send(self._report(id), text=True)
             case Authenticate(id, token):
-                await client.connection.send(self._authenticate(client, id, token), text=True)
+                await client.connection.send(await self._authenticate(client, id, token), text=True)
 
     def _unsubscribe(self, client: Client) -> None:
         if client.subscription is not None:
@@ -203,9 +186,12 @@ class WebSocketServer:
             return error("not_ready", "there are no metrics yet; try again in a moment", id)
         return frame("benchmark-report", document.report(self._latest.snapshot), id)
 
-    def _authenticate(self, client: Client, id: Any, token: str) -> bytes:
-        if self._tokens and not self._knows(f"Bearer {token}"):
+    async def _authenticate(self, client: Client, id: Any, token: str) -> bytes:
+        if not self._guard.open and not self._guard.knows(f"Bearer {token}"):
+            self._guard.refused("websocket", "token", address(client.connection), sent="something wrong")
+            await asyncio.sleep(WRONG_SECONDS)
             return error("unauthorized", "the token is not the one configured as http.read_token", id)
+        self._strangers -= not client.authorized
         client.authorized = True
         return frame("authenticated", {}, id)
 
@@ -236,22 +222,6 @@ class WebSocketServer:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             log.error("the WebSocket server lost one of its tasks", exc_info=exc)
-
-
-def _tracked(connections: set[ServerConnection]) -> type[ServerConnection]:
-    """Return a connection class that keeps the set of all open ones, those in the handshake too."""
-
-    class Tracked(ServerConnection):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            connections.add(self)
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            connections.discard(self)
-            super().connection_lost(exc)
-
-    return Tracked
 
 
 async def _expel(client: Client, code: CloseCode, reason: str) -> None:

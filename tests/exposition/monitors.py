@@ -1,5 +1,6 @@
 """A Monitor in memory, and the HTTP server around it."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from sidecar.config import HttpConfig
 from sidecar.core.pending import Refused
 from sidecar.core.snapshot import Role, Snapshot
+from sidecar.exposition.guard import Guard
 from sidecar.exposition.http import HttpServer
 from sidecar.exposition.latest import Component, Health, HealthStatus, Latest
 from sidecar.exposition.prometheus import Exposition
@@ -85,6 +87,12 @@ def exposition() -> Exposition:
     return Exposition(registry, environment="test", sources=SOURCES)
 
 
+def guard(config: HttpConfig, registry: CollectorRegistry | None = None) -> Guard:
+    """The rules of this configuration."""
+    telemetry = Telemetry(registry or CollectorRegistry(), version="1.2.3", sources=SOURCES)
+    return Guard(config, telemetry=telemetry, clock=time.monotonic)
+
+
 @asynccontextmanager
 async def serving(config: HttpConfig | None = None, snapshot: Snapshot | None = NINE_ORDERS) -> AsyncIterator[Served]:
     """Serve a Snapshot (`None`: the state is not loaded) on a free port."""
@@ -93,7 +101,9 @@ async def serving(config: HttpConfig | None = None, snapshot: Snapshot | None = 
         latest.publish(snapshot)
     config = replace(config or HttpConfig(), listen="127.0.0.1:0")
     ws_url = "ws://127.0.0.1:9851/"
-    server = HttpServer(config, latest=latest, monitor=monitor, exposition=exposition(), ws_url=ws_url)
+    server = HttpServer(
+        config.listen, guard=guard(config), latest=latest, monitor=monitor, exposition=exposition(), ws_url=ws_url
+    )
     await server.start()
     host, port = server.address
     try:

@@ -15,7 +15,7 @@ from sidecar.exposition import document
 from sidecar.exposition.http import HttpServer
 from sidecar.exposition.latest import HealthStatus, Latest
 from tests.exposition import snapshots
-from tests.exposition.monitors import MemoryMonitor, exposition, parse_openmetrics, serving
+from tests.exposition.monitors import MemoryMonitor, exposition, guard, parse_openmetrics, serving
 
 JSON_PATHS = ("/monitoring/metrics", "/monitoring/benchmark", "/monitoring/report", "/monitoring/history")
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
@@ -275,7 +275,9 @@ async def test_no_answer_is_cached_or_sniffed() -> None:
 async def test_a_taken_port_names_the_setting() -> None:
     async with serving() as served:
         config = HttpConfig(listen=f"127.0.0.1:{served.server.address[1]}")
-        second = HttpServer(config, latest=Latest(), monitor=MemoryMonitor(), exposition=exposition())
+        second = HttpServer(
+            config.listen, guard=guard(config), latest=Latest(), monitor=MemoryMonitor(), exposition=exposition()
+        )
         with pytest.raises(SidecarError, match=r"^http\.listen: 127\.0\.0\.1:\d+ is in use"):
             await second.start()
         await second.stop()
@@ -294,7 +296,7 @@ async def test_a_stop_cuts_what_does_not_end_by_itself() -> None:
     latest = Latest()
     latest.publish(snapshots.snapshot())
     config = HttpConfig(listen="127.0.0.1:0")
-    server = HttpServer(config, latest=latest, monitor=Stuck(), exposition=exposition())
+    server = HttpServer(config.listen, guard=guard(config), latest=latest, monitor=Stuck(), exposition=exposition())
     await server.start()
     idle, writer = await asyncio.open_connection(*server.address)
     _, asking = await asyncio.open_connection(*server.address)

@@ -20,6 +20,7 @@ from sidecar.config import HttpConfig, Seconds, Secret, WsConfig
 from sidecar.core.snapshot import Queue, Snapshot
 from sidecar.errors import ConfigError, SidecarError, UnavailableError
 from sidecar.exposition import document, websocket
+from sidecar.exposition.guard import Guard
 from sidecar.exposition.latest import Latest
 from sidecar.exposition.websocket import WebSocketServer
 from sidecar.telemetry import Telemetry
@@ -57,12 +58,14 @@ class Served:
         self.registry = CollectorRegistry()
         self.latest = Latest()
         self.monitor = FleetMonitor()
+        telemetry = Telemetry(self.registry, version="0", sources=())
+        http = HttpConfig(read_token=Secret(read_token), admin_token=Secret("admin"), allowed_hosts=allowed_hosts)
         self.server = WebSocketServer(
             WsConfig(**{"listen": "127.0.0.1:0", **config}),
+            guard=Guard(http, telemetry=telemetry, clock=time.monotonic),
             latest=self.latest,
             monitor=self.monitor,
-            telemetry=Telemetry(self.registry, version="0", sources=()),
-            http=HttpConfig(read_token=Secret(read_token), admin_token=Secret("admin"), allowed_hosts=allowed_hosts),
+            telemetry=telemetry,
         )
 
     def connect(self, *, narrow: bool = False, **options: Any) -> connect:
@@ -390,6 +393,7 @@ async def test_a_wrong_token_in_the_handshake_is_none_at_all() -> None:
 
 async def test_authenticate_lets_a_client_in_and_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 0.2)
+    monkeypatch.setattr(websocket, "WRONG_SECONDS", 0.01)
     async with serving(snapshot(), read_token="secret") as served, served.connect() as client:
         assert (await ask(client, "subscribe-metrics", id=1))["data"]["code"] == "unauthorized"
         assert (await ask(client, "authenticate", {"token": "wrong"}))["data"]["code"] == "unauthorized"

@@ -1,0 +1,1 @@
+"""Strangers at the ports, with real sockets: what they may reach, hold and cost."""
