@@ -25,7 +25,7 @@ DEAF_MS = 10_000
 class Connections:
     """Those that are open, in the order in which they were last heard: connected, let in, or answered."""
 
-    def __init__(self, most: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self._heard: dict[Connection, float] = {}
 

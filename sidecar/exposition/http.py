@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from sidecar.exposition.address import cannot_listen, parse_listen
-from sidecar.exposition.connections import Connection, Connections
+from sidecar.exposition.connections import MAX_CONNECTIONS, Connection, Connections
 from sidecar.exposition.endpoints import Endpoints
 from sidecar.exposition.guard import Guard
 from sidecar.exposition.latest import Latest, Monitor
@@ -23,6 +23,9 @@ HEADER_SECONDS = 10.0
 # How long what a client still sends is read and dropped after the answer, so that it gets to read the answer.
 LINGER_SECONDS = 1.0
 MAX_BODY_BYTES = 4096
+# asyncio takes as many new connections in one turn. A fifth of the places: before a crowd could push out one that has
+# just come, its request has been read.
+BACKLOG = 100
 
 # aiohttp waits this long twice, for the answer and for the connection; a stop as a whole has 2 s.
 STOP_SECONDS = 0.5
@@ -54,10 +57,12 @@ class HttpServer:
         await self._runner.setup()
         assert self._runner.server is not None
         loop = asyncio.get_running_loop()
-        settings = {"loop": loop, "connections": Connections(), **_protocol_settings()}
+        settings = {"loop": loop, "connections": Connections(MAX_CONNECTIONS), **_protocol_settings()}
         protocol = functools.partial(Connection, self._runner.server, **settings)
         try:
-            self._listener = await loop.create_server(protocol, host or None, port, **listening(self._guard.tls))
+            self._listener = await loop.create_server(
+                protocol, host or None, port, backlog=BACKLOG, **listening(self._guard.tls)
+            )
         except OSError as exc:
             await self._runner.cleanup()
             raise cannot_listen(self._listen, SETTING, exc) from exc
