@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct
 
+from sidecar.cli import systemd
 from sidecar.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ async def _run(settings: Settings, embedded_redis: bool) -> None:
         stop = asyncio.Event()
         stop_on_signals(stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, settings, config, log)
-        await service.run(stop)
+        async with systemd.watched():
+            await service.run(stop, started=systemd.ready)
 
 
 def logger(config: "Config") -> Any:
