@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 BENCH := .venv-bench
 
-.PHONY: help demo run test test-long style types coverage bench lock clean docs
+.PHONY: help demo run test test-long style types coverage bench lock sbom clean docs
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,11 +38,14 @@ lock: ## Lock the dependencies anew (needs uv)
 	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra dev -o requirements-dev.lock setup.cfg
 
+sbom: ## Write a bill of materials, sbom.json (needs uv)
+	uvx -q --from cyclonedx-bom cyclonedx-py requirements requirements.lock -o sbom.json
+
 docs: $(READY) ## Check the documentation: links, names, examples that run
 	@$(BIN)/pytest -q tests/test_docs.py
 
 clean: ## Remove everything that was made here
-	rm -rf .venv .venv-bench benchmarks/.node .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .venv-bench sbom.json benchmarks/.node .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	find benchmarks sidecar tests -name __pycache__ -prune -exec rm -rf {} +
 
 LOCK := --universal --python-version 3.11 --generate-hashes --strip-extras --no-annotate \

@@ -52,5 +52,8 @@ class Telemetry:
             self.source_resets.labels(source)
         for outcome in OUTCOMES:
             self.commits.labels(outcome)
+        for server in ("http", "websocket"):
+            for reason in ("token", "host", "origin", "busy"):
+                self.requests_refused.labels(server, reason)
         for outcome in ("sent", "skipped", "failed"):
             self.websocket_updates.labels(outcome)

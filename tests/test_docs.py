@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from sidecar.cli import main
-from sidecar.config import Config, flatten
+from sidecar.config import Config, flatten, read_web_file
 from sidecar.config.yaml_file import read_file
 from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import FIELDS, Event, Reason
@@ -146,6 +146,14 @@ def test_every_configuration_shown_has_settings_that_exist(path: Path, tmp_path:
             subprocess.run([needs("promtool"), "check", "config", file], check=True, capture_output=True, timeout=20)
         elif not text.startswith(" "):  # a part of the one before
             assert read_file(str(file))
+
+
+def test_the_web_configuration_shown_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text(next(text for text in blocks("docs/how-to/secure.md", "") if "tls_server_config" in text))
+    web = read_web_file(str(file))
+    assert web.tls is not None
+    assert list(web.users) == ["prometheus"]
 
 
 @pytest.mark.needs("redis-cli", "bash")

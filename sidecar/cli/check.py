@@ -30,11 +30,24 @@ def check(where: Where, offline: bool) -> None:
     config = where.config()
     place = target(config.redis).display
     _print(Finding("ok", f"configuration: Redis {place}, prefix {config.redis.prefix}"))
+    if config.http.web_config_file:
+        _print(Finding("ok", _web(config)))
     if offline:
         return
     problems = asyncio.run(_probe(config))
     if problems:
         raise SidecarError(f"{problems} problem{'' if problems == 1 else 's'} found; the lines above say how to mend")
+
+
+def _web(config: "Config") -> str:
+    """Say what the web configuration asks for. Raises `ConfigError` for a certificate that cannot be used."""
+    from sidecar.config import read_web_file
+    from sidecar.exposition.tls import server_context
+
+    web = read_web_file(config.http.web_config_file)
+    if web.tls:
+        server_context(web.tls)
+    return f"web configuration: {'TLS' if web.tls else 'no TLS'}, {len(web.users)} users"
 
 
 async def _probe(config: "Config") -> int:

@@ -28,12 +28,15 @@ def describe() -> Document:
             "description": "Live metrics of a flash sale. Errors are JSON with a code and a message.",
         },
         # Nothing, unless http.read_token is set.
-        "security": [{}, {"token": []}],
+        "security": [{}, {"token": []}, {"user": []}],
         "paths": _paths(),
         "components": {
             "schemas": _schemas(),
             "responses": {"Error": _content("An error.", JSON, _ref("Error"))},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "user": {"type": "http", "scheme": "basic"},
+            },
         },
     }
 
@@ -67,7 +70,7 @@ def _get(
     summary: str, ok: Document, parameters: list[Document] | None = None, errors: tuple[int, ...] = ()
 ) -> Document:
     """Describe a GET; a query parameter with a wrong value is a 400."""
-    statuses = (*((400,) if parameters else ()), 401, *errors, 421)
+    statuses = (*((400,) if parameters else ()), 401, *errors, 421, 429)
     responses = {"200": ok} | {str(status): {"$ref": "#/components/responses/Error"} for status in statuses}
     return {"summary": summary, "parameters": parameters or [], "responses": responses}
 

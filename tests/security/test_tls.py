@@ -19,6 +19,7 @@ from websockets.exceptions import InvalidStatus
 
 from sidecar.config import HttpConfig, Secret
 from sidecar.errors import ConfigError
+from tests.cli.commands import invoke
 from tests.e2e.daemon import Daemon
 from tests.programs import needs
 from tests.redis_server import RedisServer, free_port
@@ -220,6 +221,15 @@ async def test_a_websocket_client_reads_with_a_password_over_tls(
                 await connect(url, ssl=pki.client(), proxy=None)
             assert refused.value.response.status_code == 401
             assert refused.value.response.headers["WWW-Authenticate"].startswith("Basic")
+
+
+def test_check_says_whether_the_web_configuration_is_right(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    environ = {"SIDECAR_HTTP_WEB_CONFIG_FILE": web_file(tmp_path, pair, users=USERS).web_config_file}
+    good = invoke("check", "--offline", **environ)
+    assert (good.exit_code, "web configuration: TLS, 1 users" in good.stdout) == (0, True)
+    (tmp_path / "server.key").write_text("no key")
+    bad = invoke("check", "--offline", **environ)
+    assert (bad.exit_code, "cert_file" in bad.stderr) == (2, True)
 
 
 @pytest.fixture
