@@ -173,7 +173,7 @@ async def test_a_new_certificate_is_presented_from_the_next_handshake_on(
         web_file(tmp_path, pki.pair("server"), users=USERS)
         assert there.guard.reload(config)
         assert await presented(there, pki) != first
-        (tmp_path / "server.key").write_bytes(pki.pair("other")[1].read_bytes())
+        (tmp_path / "server.pem").write_bytes(pki.pair("other")[0].read_bytes())  # without its key
         with pytest.raises(ConfigError, match="server.pem"):
             there.guard.reload(config)
         assert statuses(await get(there, "/metrics", basic("prometheus", "scrape"), tls=pki.client())) == [200]
