@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 BENCH := .venv-bench
 
-.PHONY: help demo run test test-long style types coverage bench lock sbom clean docs
+.PHONY: help demo run test campaign test-long style types coverage bench lock sbom clean docs
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: $(READY) ## Run the sidecar with a private Redis
 
 test: $(READY) ## Run the tests (at most 3 minutes on 2 cores)
 	@$(BIN)/pytest -n 2
+
+campaign: $(READY) ## Put the guarantees to the test, larger than in `test` (some minutes)
+	@$(BIN)/pytest -n 2 -m campaign
 
 test-long: $(READY) ## Run the long variants: chaos, soak, fuzzing
 	@$(BIN)/pytest -m long --timeout 7200

@@ -10,6 +10,7 @@ import redis
 from hypothesis import settings
 
 from sidecar.errors import ConfigError
+from tests import guarantees, seeds
 from tests.programs import missing, needs
 from tests.redis_server import RedisServer
 
@@ -18,6 +19,31 @@ settings.register_profile("sidecar", deadline=None, print_blob=True)
 settings.load_profile("sidecar")
 
 StartRedis = Callable[..., RedisServer]
+Guarantee = Callable[[str, str], None]
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """The seed of a random test; where it fails, pytest shows how to run it again."""
+    chosen = seeds.fresh_seed()
+    print(f"seed {chosen}; again: {seeds.VARIABLE}={chosen} pytest {request.node.nodeid!r}")
+    return chosen
+
+
+@pytest.fixture
+def guarantee(record_property: Callable[[str, object], None]) -> Guarantee:
+    """Tell what a test measured of a guarantee: `guarantee("G1", "100 kills, difference 0")`."""
+    return lambda name, figure: record_property(guarantees.PROPERTY, (name, figure))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of the guarantees."""
+    found = guarantees.lines(report for reports in terminalreporter.stats.values() for report in reports)
+    if found:
+        terminalreporter.section("guarantees")
+        for line in found:
+            terminalreporter.write_line(str(line))
+        guarantees.keep(found)
 
 
 @pytest.fixture(autouse=True)
