@@ -49,10 +49,14 @@ class Daemon:
 
     def wait_ready(self, role: str = "active") -> None:
         """Wait until `/readyz` says so."""
-        wait_until(lambda: self._is_ready(role), START_SECONDS, f"a ready {role} daemon; its log: {self.log}")
+        wait_until(lambda: self._lives_and_is(role), START_SECONDS, f"a ready {role} daemon; its log: {self.log}")
 
-    def _is_ready(self, role: str) -> bool:
+    def _lives_and_is(self, role: str) -> bool:
         assert self.process is not None and self.process.poll() is None, f"it ended: {self.log.read_text()[-2000:]}"
+        return self.is_ready(role)
+
+    def is_ready(self, role: str = "active") -> bool:
+        """Tell whether `/readyz` says so."""
         status, answer = self.ask("/readyz")
         return status == 200 and answer["role"] == role
 
@@ -112,8 +116,15 @@ class ForkServer:
 
     def start(self, daemon: Daemon) -> int:
         """Start a daemon and return its process id."""
+        return self._fork(daemon.log, "sidecar", *daemon.arguments)
+
+    def start_usual_consumer(self, port: int, log: Path) -> int:
+        """Start the consumer that the daemon is compared with, and return its process id."""
+        return self._fork(log, "usual consumer", str(port))
+
+    def _fork(self, log: Path, program: str, *arguments: str) -> int:
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps([str(daemon.log), daemon.arguments]) + "\n")
+        self._process.stdin.write(json.dumps([str(log), program, arguments]) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 

@@ -1,0 +1,148 @@
+"""G1: from a stream every event counts exactly once, whatever is killed or paused, and a control that does not."""
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.conftest import Guarantee, StartRedis
+from tests.e2e.conftest import MakeDaemon
+from tests.e2e.daemon import ForkServer, kill
+from tests.e2e.exact import check_exact, wait_for_position
+from tests.e2e.producer import Producer
+from tests.e2e.recount import STREAM
+from tests.e2e.usual_consumer import GROUP, ORDERS, TENTHS
+from tests.guarantees import sizes
+from tests.proxy import Proxy
+from tests.redis_server import DURABLE, RedisServer
+from tests.waiting import wait_until
+
+# The shortest interval there is: a kill meets a commit as often as can be.
+FAST = "{commit_interval: 10ms, lease: 500ms, sources: {pubsub: [], streams: ['flash_sale:events']}}"
+MOMENT_SECONDS = 0.1
+
+
+def kill_again_and_again(start: Callable[[], int], is_ready: Callable[[], bool], kills: int, seed: int) -> int:
+    """Kill a process and start it again, half of the time before it is ready; return the last one's id."""
+    moments = random.Random(seed)
+    pid = start()
+    for turn in range(kills):
+        if turn % 2 == 0:
+            wait_until(is_ready, 20, "readiness")
+        time.sleep(moments.uniform(0, MOMENT_SECONDS))
+        kill(pid)
+        pid = start()
+    return pid
+
+
+@pytest.mark.parametrize("maxlen", [None, 1000], ids=["whole stream", "MAXLEN ~ 1000"])
+@pytest.mark.parametrize("kills", sizes(24, 100, 1000))
+def test_kill_9_of_the_sidecar(
+    kills: int,
+    maxlen: int | None,
+    redis_server: RedisServer,
+    make_daemon: MakeDaemon,
+    fork_server: ForkServer,
+    seed: int,
+    guarantee: Guarantee,
+) -> None:
+    daemon = make_daemon(redis_server.url, settings=FAST)
+    first = fork_server.start(daemon)
+    wait_for_position(redis_server)
+    kill(first)
+    producer = Producer(redis_server, maxlen=maxlen)
+    pid = kill_again_and_again(lambda: fork_server.start(daemon), daemon.is_ready, kills, seed)
+    producer.finish()
+    try:
+        truth = check_exact(daemon, producer)
+    finally:
+        kill(pid)
+    trimmed = f", MAXLEN ~ {maxlen}" if maxlen else ""
+    guarantee("G1", f"{kills} kill -9 of the sidecar{trimmed}: {truth.orders:,} events, difference 0")
+
+
+@pytest.mark.parametrize("kills", sizes(24, 50, 200))
+def test_a_control_that_counts_the_usual_way_is_not_exact(
+    kills: int, redis_server: RedisServer, fork_server: ForkServer, tmp_path: Path, seed: int, guarantee: Guarantee
+) -> None:
+    client = redis.Redis(port=redis_server.port)
+    producer = Producer(redis_server)
+    counted_before = 0
+
+    def counted() -> tuple[int, int]:
+        return int(client.get(ORDERS) or 0), int(client.get(TENTHS) or 0)
+
+    def start() -> int:
+        nonlocal counted_before
+        counted_before = counted()[0]
+        return fork_server.start_usual_consumer(redis_server.port, tmp_path / "usual.log")
+
+    pid = kill_again_and_again(start, lambda: counted()[0] > counted_before, kills, seed)
+    producer.finish()
+    truth = producer.truth()
+    try:
+        wait_until(lambda: counted()[0] >= truth.orders, 20, f"{truth.orders} events counted")
+        wait_until(lambda: client.xpending(STREAM, GROUP)["pending"] == 0, 20, "all events acknowledged")
+    finally:
+        kill(pid)
+    orders, tenths = counted()
+    guarantee("G1", f"control, INCR then XACK, {kills} kill -9: {orders:,} counted for {truth.orders:,} events")
+    assert (orders, tenths) != (truth.orders, truth.tenths)
+
+
+@pytest.mark.parametrize("kills", sizes(3, 12, 120))
+def test_kill_9_of_redis(
+    kills: int, start_redis: StartRedis, make_daemon: MakeDaemon, seed: int, guarantee: Guarantee
+) -> None:
+    moments = random.Random(seed)
+    server = start_redis(*DURABLE)
+    daemon = make_daemon(server.url, settings=FAST).start()
+    producer = Producer(server)
+    for turn in range(kills):
+        time.sleep(moments.uniform(0.2, 0.6))
+        server.kill()
+        if turn % 3 == 2:
+            daemon.end()
+            daemon.start(ready=False)
+        time.sleep(moments.uniform(0, MOMENT_SECONDS))
+        server.start()
+        wait_until(daemon.is_ready, 10, "readiness")
+    producer.finish()
+    truth = check_exact(daemon, producer)
+    guarantee("G1", f"{kills} kill -9 of Redis (AOF): {truth.orders:,} events, difference 0")
+
+
+@pytest.mark.parametrize("zombies", sizes(2, 10, 100))
+def test_a_paused_or_cut_off_sidecar_comes_back_as_standby(
+    zombies: int, redis_server: RedisServer, make_daemon: MakeDaemon, seed: int, guarantee: Guarantee
+) -> None:
+    moments = random.Random(seed)
+    proxies = [Proxy(redis_server.port).start() for _ in range(2)]
+    first, second = (make_daemon(f"redis://127.0.0.1:{proxy.port}/0", settings=FAST) for proxy in proxies)
+    active, standby = (first.start(), proxies[0]), (second.start(ready=False), proxies[1])
+    second.wait_ready("standby")
+    wait_for_position(redis_server)
+    producer = Producer(redis_server)
+    for turn in range(zombies):
+        time.sleep(moments.uniform(0, MOMENT_SECONDS))
+        (zombie, proxy), (heir, _) = active, standby
+        assert zombie.process is not None
+        if turn % 2:  # what it has sent arrives when another counts
+            proxy.misbehave("black hole")
+        else:
+            zombie.process.send_signal(signal.SIGSTOP)
+        heir.wait_ready("active")
+        time.sleep(moments.uniform(0, MOMENT_SECONDS))
+        proxy.heal()
+        zombie.process.send_signal(signal.SIGCONT)
+        zombie.wait_ready("standby")
+        active, standby = standby, active
+    producer.finish()
+    truth = check_exact(active[0], producer)
+    for proxy in proxies:
+        proxy.stop()
+    guarantee("G1", f"{zombies} zombies, paused or cut off beyond the lease: {truth.orders:,} events, difference 0")
