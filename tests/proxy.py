@@ -11,13 +11,13 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Literal, Self
 
-# What it does to every connection, old and new; what it held back goes on its way when the fault ends.
+# What it does to every connection, old and new.
 Fault = Literal[
     "",  # passes everything on
     "cut",  # ends every connection with a reset, and refuses new ones
-    "half-close",  # says to clients that no more will come, and passes on what they send
-    "black hole",  # accepts and passes on nothing, in neither direction
-    "deaf",  # passes on requests and drops the answers
+    "half-close",  # says to the clients there are that no more will come, and passes on what they send
+    "black hole",  # accepts and passes on nothing, in neither direction; when it ends, what was held back goes on
+    "deaf",  # passes on requests and drops the answers; when it ends, connections with a hole in them are reset
     "delay",  # passes everything on, DELAY_SECONDS late
     "slow",  # passes everything on, a few bytes at a time
 ]
@@ -37,9 +37,16 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: dict[asyncio.StreamWriter, bool] = {}  # and whether a client is at the other end
+        self._half_closed: set[asyncio.StreamWriter] = set()
+        self._holed: set[asyncio.StreamWriter] = set()  # clients of which answers were dropped
         self._tasks: set[asyncio.Task[None]] = set()
         self._well = asyncio.Event()
         self._server: asyncio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL to connect to, where the server is a Redis."""
+        return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> Self:
         """Listen on a free port."""
@@ -59,7 +66,7 @@ class Proxy:
         self._in_loop(lambda: self._become(fault))
 
     def heal(self) -> None:
-        """Pass everything on again; what was held back goes first."""
+        """Pass everything on again."""
         self.misbehave("")
 
     def _in_loop(self, work: Callable[[], None]) -> None:
@@ -75,9 +82,10 @@ class Proxy:
         else:
             self._well.set()
         for writer, to_client in list(self._writers.items()):
-            if fault == "cut":
+            if fault == "cut" or writer in self._holed:
                 _reset(writer)
             elif fault == "half-close" and to_client:
+                self._half_closed.add(writer)
                 with contextlib.suppress(OSError):
                     writer.write_eof()
 
@@ -129,6 +137,8 @@ class Proxy:
             yield
         finally:
             del self._writers[writer]
+            self._half_closed.discard(writer)
+            self._holed.discard(writer)
             writer.close()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool) -> None:
@@ -137,7 +147,10 @@ class Proxy:
             await self._well.wait()
             if self.fault == "delay":
                 await asyncio.sleep(DELAY_SECONDS)
-            if answers and self.fault in ("deaf", "half-close"):
+            if answers and self.fault == "deaf":
+                self._holed.add(sink)
+                continue
+            if sink in self._half_closed:
                 continue
             step = SLOW_BYTES if self.fault == "slow" else len(data)
             for start in range(0, len(data), step):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,6 +60,16 @@ class Daemon:
         """Tell whether `/readyz` says so."""
         status, answer = self.ask("/readyz")
         return status == 200 and answer["role"] == role
+
+    def is_well(self) -> bool:
+        """Tell whether health says ok."""
+        status, answer = self.ask("/monitoring/health")
+        return status == 200 and answer["status"] == "ok"
+
+    def has_lost_redis(self) -> bool:
+        """Tell whether no source is connected, and Redis is known to be away."""
+        pattern = r"^flash_sale_sidecar_(?:source_connected\{.*\}|redis_up) (\S+)$"
+        return not any(map(float, re.findall(pattern, self.text("/metrics"), re.M)))
 
     def ask(self, path: str, *, method: str = "GET", headers: dict[str, str] | None = None) -> tuple[int, Any]:
         """Return status and JSON of a request; status 0 if nobody answers."""

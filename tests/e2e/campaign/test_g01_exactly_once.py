@@ -10,14 +10,13 @@ import pytest
 import redis
 
 from tests.conftest import Guarantee, StartRedis
-from tests.e2e.conftest import MakeDaemon
+from tests.e2e.conftest import MakeDaemon, MakeProxy
 from tests.e2e.daemon import ForkServer, kill
 from tests.e2e.exact import check_exact, wait_for_position
 from tests.e2e.producer import Producer
 from tests.e2e.recount import STREAM
 from tests.e2e.usual_consumer import GROUP, ORDERS, TENTHS
 from tests.guarantees import sizes
-from tests.proxy import Proxy
 from tests.redis_server import DURABLE, RedisServer
 from tests.waiting import wait_until
 
@@ -118,11 +117,16 @@ def test_kill_9_of_redis(
 
 @pytest.mark.parametrize("zombies", sizes(2, 10, 100))
 def test_a_paused_or_cut_off_sidecar_comes_back_as_standby(
-    zombies: int, redis_server: RedisServer, make_daemon: MakeDaemon, seed: int, guarantee: Guarantee
+    zombies: int,
+    redis_server: RedisServer,
+    make_daemon: MakeDaemon,
+    make_proxy: MakeProxy,
+    seed: int,
+    guarantee: Guarantee,
 ) -> None:
     moments = random.Random(seed)
-    proxies = [Proxy(redis_server.port).start() for _ in range(2)]
-    first, second = (make_daemon(f"redis://127.0.0.1:{proxy.port}/0", settings=FAST) for proxy in proxies)
+    proxies = [make_proxy(redis_server) for _ in range(2)]
+    first, second = (make_daemon(proxy.url, settings=FAST) for proxy in proxies)
     active, standby = (first.start(), proxies[0]), (second.start(ready=False), proxies[1])
     second.wait_ready("standby")
     wait_for_position(redis_server)
@@ -143,6 +147,4 @@ def test_a_paused_or_cut_off_sidecar_comes_back_as_standby(
         active, standby = standby, active
     producer.finish()
     truth = check_exact(active[0], producer)
-    for proxy in proxies:
-        proxy.stop()
     guarantee("G1", f"{zombies} zombies, paused or cut off beyond the lease: {truth.orders:,} events, difference 0")
