@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from msgspec import Struct, to_builtins
 
 PROPERTY = "guarantee"  # pytest carries a test's properties from the processes that run it to the one that reports
@@ -31,7 +32,7 @@ class Line(Struct, frozen=True):
         return f"{self.name:<4} {verdict}{self.figure} ({self.seconds:.0f} s)"
 
 
-def sizes(bounded: int, campaign: int, long: int) -> list[object]:
+def sizes(bounded: int, campaign: int, long: int) -> list[ParameterSet]:
     """Return the parameters of one test: `make test` runs the first, `make campaign` the second, `make test-long`
     the third."""
     hours = pytest.mark.timeout(7200)

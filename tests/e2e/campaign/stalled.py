@@ -1,0 +1,34 @@
+"""WebSocket clients that subscribe and then never read."""
+
+import json
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+RECEIVE_BUFFER_BYTES = 4096  # the less the kernel takes, the more is left to the daemon
+
+
+@contextmanager
+def stalled(port: int, count: int, **wanted: object) -> Iterator[None]:
+    """Keep so many of them connected while the context is open; `wanted` is what they subscribe to."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(_subscribed(port, wanted))
+        yield
+
+
+def _subscribed(port: int, wanted: dict[str, object]) -> socket.socket:
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    client.settimeout(10)
+    client.connect(("127.0.0.1", port))
+    client.sendall(
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n" % port
+    )
+    while not client.recv(4096).endswith(b"\r\n\r\n"):
+        pass
+    ask = json.dumps({"event": "subscribe-metrics", "data": wanted}).encode()
+    client.sendall(struct.pack("!BBH4x", 0x81, 0x80 | 126, len(ask)) + ask)  # masked with zeros
+    return client
