@@ -134,7 +134,7 @@ def test_outages_are_noticed_survived_and_accounted_for(
 
 
 @pytest.mark.needs("ip", "unshare")
-@pytest.mark.parametrize("number", sizes(1, 5, 50))
+@pytest.mark.parametrize("number", sizes(0, 5, 50)[1:])
 def test_a_black_hole_of_the_network_is_noticed(number: int, tmp_path: Path, seed: int, guarantee: Guarantee) -> None:
     unshare = ("unshare", "--net") if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user", "--net")
     if subprocess.run([*unshare, "true"], capture_output=True).returncode:
