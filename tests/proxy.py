@@ -43,10 +43,9 @@ class Proxy:
         self._well = asyncio.Event()
         self._server: asyncio.Server | None = None
 
-    @property
-    def url(self) -> str:
-        """The URL to connect to, where the server is a Redis."""
-        return f"redis://127.0.0.1:{self.port}/0"
+    def instead_of(self, url: str) -> str:
+        """Return the URL of the server as one that leads through here."""
+        return url.replace(f":{self._target}/", f":{self.port}/")
 
     def start(self) -> Self:
         """Listen on a free port."""

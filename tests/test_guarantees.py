@@ -39,7 +39,7 @@ def run(folder: Path, text: str, *options: str, **variables: str) -> str:
 
 def test_the_end_of_a_run_tells_what_was_measured(tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
-    said = run(tmp_path, TELLING, "-n", "2", GUARANTEES_FILE=str(kept))
+    said = run(tmp_path, TELLING, "-n", "1", GUARANTEES_FILE=str(kept))
     told = said.partition("= guarantees =")[2].splitlines()
     assert re.fullmatch(r"G2   12 kills, difference 0 \(\d+ s\)", told[1])
     assert re.fullmatch(r"G10  FAILED: 12 kills, difference 0 \(\d+ s\)", told[2])

@@ -69,7 +69,7 @@ def fork_server() -> Iterator[ForkServer]:
 
 @pytest.fixture
 def make_proxy() -> Iterator[MakeProxy]:
-    """Start proxies before a server: `make_proxy(redis).url` is what to connect to."""
+    """Start proxies before a server, which end with the test."""
     proxies: list[Proxy] = []
 
     def make(server: RedisServer) -> Proxy:

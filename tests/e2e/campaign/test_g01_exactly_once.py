@@ -126,7 +126,7 @@ def test_a_paused_or_cut_off_sidecar_comes_back_as_standby(
 ) -> None:
     moments = random.Random(seed)
     proxies = [make_proxy(redis_server) for _ in range(2)]
-    first, second = (make_daemon(proxy.url, settings=FAST) for proxy in proxies)
+    first, second = (make_daemon(proxy.instead_of(redis_server.url), settings=FAST) for proxy in proxies)
     active, standby = (first.start(), proxies[0]), (second.start(ready=False), proxies[1])
     second.wait_ready("standby")
     wait_for_position(redis_server)

@@ -99,7 +99,7 @@ def test_outages_are_noticed_survived_and_accounted_for(
 ) -> None:
     server = start_redis(*DURABLE)
     proxy = make_proxy(server)
-    daemon = make_daemon(proxy.url, settings="{commit_interval: 50ms, lease: 2s}").start()
+    daemon = make_daemon(proxy.instead_of(server.url), settings="{commit_interval: 50ms, lease: 2s}").start()
     outages = Outages(server, proxy, daemon, seed)
     orders, producers = Producer(server), NumberedProducers(server)
     kinds = [OUTAGES[i % len(OUTAGES)] for i in range(number)]
