@@ -15,7 +15,7 @@ ROOT = Path(sidecar.__file__).parent
 PURE = {
     *("__future__", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "difflib"),
     *("enum", "functools", "heapq", "itertools", "json", "math", "operator", "re", "string", "struct", "types"),
-    *("typing", "zlib", "msgspec"),
+    *("typing", "zlib", "msgspec", "numpy"),
 }
 # The type of an argument; a core that made one itself would not be pure.
 SOURCE_OF_CHANCE = "random.Random"

@@ -215,7 +215,8 @@ def _fold_sales(pending: Pending, labels: Labels, second: int, cell: Second) -> 
     for (status, product_id, quantity), orders in (*cell.sales.items(), *cell.lines.items()):
         if product_id is not None:
             label = admit(pending, labels, "product", product_id, orders)
-            product = products.setdefault(label, Product())
+            if (product := products.get(label)) is None:
+                product = products[label] = Product()
             setattr(product, status, getattr(product, status) + orders)
             if status == "success":
                 sold[label] += orders * quantity
