@@ -57,11 +57,11 @@ class Endpoints:
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer with the exposition."""
         format = exposition_format(_accept(request))
-        rendered = await self._exposition.render(self._counted, format, request.query.getall("name[]", []))
+        gzipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+        names = request.query.getall("name[]", [])
+        body = await self._exposition.render(self._counted, format, names, gzipped=gzipped)
         headers = {"Content-Type": format.value, "Vary": "Accept, Accept-Encoding"}
-        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            return web.Response(body=rendered.gzipped, headers=headers | {"Content-Encoding": "gzip"})
-        return web.Response(body=rendered.plain, headers=headers)
+        return web.Response(body=body, headers=headers | ({"Content-Encoding": "gzip"} if gzipped else {}))
 
     async def snapshot(self, request: web.Request) -> web.Response:
         """Answer with the Snapshot as JSON, or to a Prometheus with the exposition."""

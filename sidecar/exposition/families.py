@@ -1,16 +1,9 @@
-"""Snapshot -> metric families: the names, types and labels of the contract, and nothing computed."""
+"""Snapshot -> families of metrics: the names, types and labels of the contract, and nothing computed."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
+from itertools import accumulate
 from typing import TypeVar, get_args
-
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.samples import Exemplar as ClientExemplar
 
 from sidecar.core.events import FINISHED, STATUSES, Reason
 from sidecar.core.labels import KINDS
@@ -26,6 +19,7 @@ from sidecar.core.snapshot import (
     Snapshot,
     Timings,
 )
+from sidecar.exposition.text import Column, Family
 
 QUANTILES = {"0.5": "p50", "0.9": "p90", "0.95": "p95", "0.99": "p99", "0.999": "p999"}
 WINDOWS = {"10s": "last_10s", "1m": "last_1m", "5m": "last_5m", "total": "total"}
@@ -35,12 +29,11 @@ MAX_EXEMPLAR_CHARACTERS = 128
 
 Key = TypeVar("Key", bound=tuple[str, ...])  # label values
 Value = int | float | None
-Bucket = tuple[str, float] | tuple[str, float, ClientExemplar]
 
 
 def snapshot_families(
     snapshot: Snapshot, series: Series, environment: str, sources: tuple[str, ...]
-) -> Iterator[Metric]:
+) -> Iterator[Family]:
     """Yield every family of the Snapshot. What is unknown has no sample; held label sets are 0."""
     yield gauge(
         "info",
@@ -66,24 +59,20 @@ def snapshot_families(
     yield from _events(snapshot.completeness, series, sources)
 
 
-def gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, Value]) -> Metric:
+def gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, Value]) -> Family:
     """Build a gauge from values by label values; `None` leaves the sample out."""
-    family = GaugeMetricFamily(f"flash_sale_{name}", text, labels=labels)
-    for key, value in values.items():
-        if value is not None:
-            family.add_metric(key, value)
-    return family
+    known = {key: value for key, value in values.items() if value is not None}
+    return Family(f"flash_sale_{name}", "gauge", text, [Column("", labels, list(known), list(known.values()))])
 
 
-def counter(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, int | float]) -> Metric:
-    """Build a counter from values by label values; the library adds `_total`."""
-    family = CounterMetricFamily(f"flash_sale_{name}", text, labels=labels)
-    for key, value in values.items():
-        family.add_metric(key, value)
-    return family
+def counter(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, int | float]) -> Family:
+    """Build a counter, named without `_total`, from values by label values."""
+    return Family(
+        f"flash_sale_{name}", "counter", text, [Column("_total", labels, list(values), list(values.values()))]
+    )
 
 
-def _orders(orders: Orders) -> Iterator[Metric]:
+def _orders(orders: Orders) -> Iterator[Family]:
     counts = orders.by_status
     finished = {(status,): counts.get(status, 0) for status in FINISHED}
     yield counter("orders", "Orders finished.", ("status",), finished)
@@ -92,7 +81,7 @@ def _orders(orders: Orders) -> Iterator[Metric]:
     yield gauge("orders_in_flight", "Orders pending and not yet decided.", (), {(): orders.in_flight})
 
 
-def _products(by_product: Mapping[str, ProductOrders], held: Collection[str]) -> Iterator[Metric]:
+def _products(by_product: Mapping[str, ProductOrders], held: Collection[str]) -> Iterator[Family]:
     shown = dict(by_product) | dict.fromkeys(held, ProductOrders())
     yield counter(
         "product_orders",
@@ -104,42 +93,38 @@ def _products(by_product: Mapping[str, ProductOrders], held: Collection[str]) ->
     yield counter("units_sold", "Units of successful orders.", ("product_id",), units)
 
 
-def _failures(series: Series) -> Iterator[Metric]:
+def _failures(series: Series) -> Iterator[Family]:
     held = _held(series, "reason")
     kinds = (("refusal", series.refusals), ("fault", series.faults))
     values = {(name, kind): 0 if name in held else n for kind, counts in kinds for name, n in counts.items()}
     yield counter("order_failures", "Failed orders by reason.", ("reason", "kind"), values)
 
 
-def _revenue(revenue: Mapping[str, str], held: Collection[str]) -> Metric:
+def _revenue(revenue: Mapping[str, str], held: Collection[str]) -> Family:
     amounts = {currency: float(Decimal(amount)) for currency, amount in revenue.items()}
     return counter("revenue", "Amount of successful orders.", ("currency",), _by_label(amounts, (), held))
 
 
-def _histogram(name: str, text: str, by_status: Mapping[str, ClassicHistogram]) -> Metric:
-    family = HistogramMetricFamily(f"flash_sale_{name}", text, labels=("status",))
-    for status, histogram in by_status.items():
-        family.add_metric((status,), list(_buckets(histogram)), histogram.sum_seconds)
-    return family
+def _histogram(name: str, text: str, by_status: Mapping[str, ClassicHistogram]) -> Family:
+    columns = [column for status, histogram in by_status.items() for column in _columns(status, histogram)]
+    return Family(f"flash_sale_{name}", "histogram", text, columns)
 
 
-def _buckets(histogram: ClassicHistogram) -> Iterator[Bucket]:
-    """Yield the cumulative buckets, each with its exemplar."""
-    cumulative = 0
-    for index, count in enumerate(histogram.counts):
-        cumulative += count
-        le = repr(float(histogram.bounds[index])) if index < len(histogram.bounds) else "+Inf"
-        exemplar = _exemplar(histogram.exemplars.get(index))
-        yield (le, cumulative) if exemplar is None else (le, cumulative, exemplar)
+def _columns(status: str, histogram: ClassicHistogram) -> Iterator[Column]:
+    """Yield the cumulative buckets with their exemplars, the count and the sum."""
+    bounds = [*map(repr, map(float, histogram.bounds)), "+Inf"]
+    cumulative = list(accumulate(histogram.counts))
+    exemplars = {place: one for place, one in histogram.exemplars.items() if _fits(one)}
+    yield Column("_bucket", ("status", "le"), [(status, le) for le in bounds], cumulative, exemplars)
+    yield Column("_count", ("status",), [(status,)], [histogram.count])
+    yield Column("_sum", ("status",), [(status,)], [histogram.sum_seconds])
 
 
-def _exemplar(exemplar: Exemplar | None) -> ClientExemplar | None:
-    if exemplar is None or sum(len(k) + len(v) for k, v in exemplar.labels.items()) > MAX_EXEMPLAR_CHARACTERS:
-        return None
-    return ClientExemplar(exemplar.labels, exemplar.value_seconds, exemplar.ts)
+def _fits(exemplar: Exemplar) -> bool:
+    return sum(len(name) + len(value) for name, value in exemplar.labels.items()) <= MAX_EXEMPLAR_CHARACTERS
 
 
-def _quantiles(timings: Timings) -> Metric:
+def _quantiles(timings: Timings) -> Family:
     values: dict[tuple[str, ...], Value] = {}
     for window, field in WINDOWS.items():
         summary = getattr(timings, field)
@@ -150,13 +135,13 @@ def _quantiles(timings: Timings) -> Metric:
     return gauge("order_latency_quantile_seconds", text, ("quantile", "window"), values)
 
 
-def _queues(queues: Mapping[str, Queue]) -> Iterator[Metric]:
+def _queues(queues: Mapping[str, Queue]) -> Iterator[Family]:
     yield gauge("queue_length", "Jobs waiting.", ("queue",), {(name,): queue.waiting for name, queue in queues.items()})
     active = {(name,): queue.active for name, queue in queues.items()}
     yield gauge("queue_active_jobs", "Jobs being worked on.", ("queue",), active)
 
 
-def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Metric]:
+def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Family]:
     label = ("product_id",)
     stock: dict[tuple[str, ...], Value] = {}
     depletion: dict[tuple[str, ...], Value] = {}
@@ -170,7 +155,7 @@ def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Metric]:
     yield gauge("time_to_sell_out_seconds", "Time until the stock is gone; NaN: unknown.", label, sell_out)
 
 
-def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]) -> Iterator[Metric]:
+def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]) -> Iterator[Family]:
     reasons = get_args(Reason)
     by_source = (
         ("received", "Distinct events received, refused ones too.", series.received_by_source),

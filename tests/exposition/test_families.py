@@ -11,6 +11,7 @@ from sidecar.core.events import STATUSES
 from sidecar.core.snapshot import Connections, Exemplar, Inventory, ProductOrders, Queue, Snapshot, Summary
 from sidecar.exposition.families import snapshot_families
 from tests.exposition import snapshots
+from tests.exposition.library import as_metric
 from tests.exposition.snapshots import REASONS, completeness, histogram, orders, series
 
 SOURCES = ("pubsub:flash_sale:events", "stream:flash_sale:events")
@@ -21,7 +22,7 @@ class Families:
 
     def __init__(self, snapshot: Snapshot) -> None:
         assert snapshot.series
-        self.families = list(snapshot_families(snapshot, snapshot.series, "test", SOURCES))
+        self.families = [as_metric(family) for family in snapshot_families(snapshot, snapshot.series, "test", SOURCES)]
         self._registry = CollectorRegistry()
         self._registry.register(self)
 

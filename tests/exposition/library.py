@@ -1,0 +1,31 @@
+"""Our families as prometheus-client's, which the tests hold them against."""
+
+from collections.abc import Iterable
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
+
+from sidecar.exposition.text import Family
+
+
+def as_metric(family: Family) -> Metric:
+    """Return the library's own object with the same samples."""
+    metric = Metric(family.name, family.help, family.type)
+    for column in family.columns:
+        for place, (key, value) in enumerate(zip(column.keys, column.values, strict=True)):
+            one = column.exemplars.get(place)
+            exemplar = None if one is None else Exemplar(one.labels, one.value_seconds, one.ts)
+            labels = dict(zip(column.labels, key, strict=True))
+            metric.add_sample(family.name + column.suffix, labels, value, exemplar=exemplar)
+    return metric
+
+
+class Metrics(Collector):
+    """What the library's renderings ask of a registry."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._metrics = [as_metric(family) for family in families]
+
+    def collect(self) -> Iterable[Metric]:
+        return [metric for metric in self._metrics if metric.samples]
