@@ -96,15 +96,15 @@ class Depletion:
     def _calm_units_at(self, now: float) -> float:
         return self.calm_units * _weight(now - self.newest_ts, CALM_HALF_LIFE_SECONDS)
 
-    def sell_out_s(self, stock: int, now: float) -> float | None:
-        """Return the seconds until `stock` units are gone, 0 if they are.
+    def forecast(self, stock: int, now: float) -> tuple[float | None, float | None]:
+        """Return the rate as of `now`, and the seconds until `stock` units are gone, 0 if they are.
 
-        `None` if nothing was sold, or so long ago that less than one effective unit (half-life 60 s) is left.
+        These are `None` if nothing was sold, or so long ago that less than one effective unit (half-life 60 s) is left.
         """
-        if stock <= 0:
-            return 0.0
         rate = self.rate(now)
-        return stock / rate if rate and self._calm_units_at(now) >= KNOWN_FROM_UNITS else None
+        if stock <= 0:
+            return rate, 0.0
+        return rate, stock / rate if rate and self._calm_units_at(now) >= KNOWN_FROM_UNITS else None
 
     def dump(self) -> list[float | None]:
         """Return first and newest sale (Unix seconds; `None` if there was none) and both sums in grains."""

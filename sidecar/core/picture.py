@@ -158,7 +158,7 @@ def _by_product(state: State, rules: Rules) -> dict[str, ProductOrders]:
 
 
 def _inventory(part: Product, stock: int, now: float) -> Inventory:
-    return Inventory(stock, part.depletion.rate(now), part.depletion.sell_out_s(stock, now))
+    return Inventory(stock, *part.depletion.forecast(stock, now))
 
 
 def _timings(state: State, duration: str, windows: dict[str, Histogram]) -> Timings:

@@ -64,7 +64,7 @@ def test_the_half_life_changes_at_20_effective_units(units: int, half_life: floa
 
 def test_what_was_never_sold_has_no_rate() -> None:
     assert Depletion().rate(T0) is None
-    assert Depletion().sell_out_s(10, T0) is None
+    assert Depletion().forecast(10, T0)[1] is None
 
 
 def test_a_single_sale_a_moment_ago_is_spread_over_a_second() -> None:
@@ -75,28 +75,28 @@ def test_a_single_sale_a_moment_ago_is_spread_over_a_second() -> None:
 def test_a_sale_ahead_of_now_counts_as_now(units: int) -> None:
     depletion = sold([(units, T0 + 2)])
     assert depletion.rate(T0) == depletion.rate(T0 + 2)
-    assert depletion.sell_out_s(30, T0) == depletion.sell_out_s(30, T0 + 2)
+    assert depletion.forecast(30, T0)[1] == depletion.forecast(30, T0 + 2)[1]
 
 
 def test_the_time_to_sell_out_is_stock_over_rate() -> None:
     depletion = steady(50, 60)
     rate = depletion.rate(T0 + 60)
     assert rate is not None
-    assert depletion.sell_out_s(1000, T0 + 60) == 1000 / rate
-    assert depletion.sell_out_s(2000, T0 + 60) == 2000 / rate, "a restock changes the stock, not the rate"
+    assert depletion.forecast(1000, T0 + 60)[1] == 1000 / rate
+    assert depletion.forecast(2000, T0 + 60)[1] == 2000 / rate, "a restock changes the stock, not the rate"
 
 
 @pytest.mark.parametrize("stock", [0, -5])
 def test_what_is_gone_sells_out_in_no_time(stock: int) -> None:
-    assert steady(1, 5).sell_out_s(stock, T0 + 5) == 0.0
-    assert Depletion().sell_out_s(stock, T0) == 0.0
+    assert steady(1, 5).forecast(stock, T0 + 5)[1] == 0.0
+    assert Depletion().forecast(stock, T0)[1] == 0.0
 
 
 @pytest.mark.parametrize(("age", "known"), [(59.9, True), (60.1, False), (1e9, False)])
 def test_less_than_one_effective_unit_gives_a_rate_but_no_time_to_sell_out(age: float, known: bool) -> None:
     depletion = sold([(2, T0)])
     assert depletion.rate(T0 + age) is not None
-    assert (depletion.sell_out_s(10, T0 + age) is not None) == known
+    assert (depletion.forecast(10, T0 + age)[1] is not None) == known
 
 
 def test_a_sale_after_years_neither_overflows_nor_remembers() -> None:
