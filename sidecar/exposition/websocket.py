@@ -203,15 +203,18 @@ class WebSocketServer:
         """Close with 1013 every client whose write buffer has not emptied for too long."""
         loop = asyncio.get_running_loop()
         timeout = self._config.slow_client_timeout
+        pause = min(1.0, timeout / 4)
         while True:
-            await asyncio.sleep(min(1.0, timeout / 4))
+            await asyncio.sleep(pause)
             for count, client in enumerate(tuple(self._clients), 1):
+                if count % BEFORE_YIELD == 0:
+                    await asyncio.sleep(0)
                 now = loop.time()
+                if now - client.drained_at < pause:
+                    continue  # an update has just looked
                 if not client.drained(now) and now - client.drained_at >= timeout:
                     client.drained_at = now
                     self._spawn(_expel(client, CloseCode.TRY_AGAIN_LATER, "too slow to read the updates"))
-                if count % BEFORE_YIELD == 0:
-                    await asyncio.sleep(0)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

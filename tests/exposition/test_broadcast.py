@@ -1,12 +1,67 @@
-"""Frames; what clients see of them is in test_websocket."""
+"""Frames, and who leaves while updates are written; what clients see of them is in test_websocket."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
-from sidecar.exposition.broadcast import text_frame
+from sidecar.exposition.broadcast import BEFORE_YIELD, Broadcast, Client, newest, text_frame
+from sidecar.exposition.latest import Latest
+from sidecar.exposition.subscriptions import Subscription
+from sidecar.telemetry import Telemetry
+from tests.exposition.snapshots import snapshot
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
 def test_a_frame_is_the_one_the_library_writes(size: int) -> None:
     head, body = b"h" * (size // 2), b"b" * (size - size // 2)
     assert text_frame(head, body) == Frame(Opcode.TEXT, head + body).serialize(mask=False)
+
+
+class Roomy:
+    """A transport that always has room; it keeps what is written, and tells of each write."""
+
+    def __init__(self, told: Callable[[], object]) -> None:
+        self.frames: list[bytes] = []
+        self._told = told
+
+    def write(self, frame: bytes) -> None:
+        self.frames.append(frame)
+        self._told()
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+async def test_who_leaves_while_the_others_are_served_gets_nothing_more() -> None:
+    """All leave as soon as the loop turns, which it does after the first 200."""
+    latest = Latest()
+    latest.publish(snapshot())
+    broadcast = Broadcast(partial(newest, latest), Telemetry(CollectorRegistry(), version="0", sources=()))
+    written_then: list[int] = []
+
+    def leave() -> None:
+        if not written_then:
+            written_then.append(len(transport.frames))
+            for client in clients:
+                broadcast.remove(client)
+
+    transport = Roomy(lambda: asyncio.get_running_loop().call_soon(leave))
+    connection: Any = SimpleNamespace(transport=transport, protocol=SimpleNamespace(state=State.OPEN))
+    clients = [Client(connection, authorized=True, now=0.0) for _ in range(BEFORE_YIELD + 50)]
+    for client in clients:
+        broadcast.add(client, Subscription(interval_ms=60_000))
+    running = asyncio.create_task(broadcast.run())
+    await eventually(lambda: written_then)
+    running.cancel()
+    assert written_then == [len(transport.frames)]
