@@ -239,6 +239,9 @@ async def _node(node: Link, target: RedisTarget, key: str, asked: tuple[str, int
 
 
 async def _abandon(connection: Any) -> None:
+    """Cut the socket. A polite close would wait for the peer: to take what is buffered, with TLS to say goodbye."""
+    if connection._writer is not None:
+        connection._writer.transport.abort()
     with contextlib.suppress(TimeoutError, exceptions.RedisError, OSError):
         await connection.disconnect(nowait=True)
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import subprocess
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -72,8 +74,8 @@ async def test_a_wrong_password_is_an_access_error_that_does_not_tell_it(
 
 
 @pytest.fixture
-def tls_server(start_redis: StartRedis, tmp_path: Path) -> tuple[int, Path]:
-    """Return port and CA of a server with a certificate for 127.0.0.1 of a CA made for this test."""
+def tls_server(start_redis: StartRedis, tmp_path: Path) -> tuple[RedisServer, int, Path]:
+    """Return a server, its TLS port, and the CA made for this test that vouches for 127.0.0.1."""
     for command in (
         "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 1 -subj /CN=test-ca",
         "openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost",
@@ -85,27 +87,59 @@ def tls_server(start_redis: StartRedis, tmp_path: Path) -> tuple[int, Path]:
     port = free_port()
     files = ("--tls-cert-file", tmp_path / "server.pem", "--tls-key-file", tmp_path / "server.key")
     more = ("--tls-ca-cert-file", tmp_path / "ca.pem", "--tls-auth-clients", "no", "--tls-port", port)
-    start_redis(*map(str, (*files, *more)))
-    return port, tmp_path / "ca.pem"
+    return start_redis(*map(str, (*files, *more))), port, tmp_path / "ca.pem"
 
 
 @pytest.mark.needs("openssl")
 @pytest.mark.needs("redis-server")  # the embedded one has no TLS
-async def test_tls_with_a_ca_of_ones_own(tls_server: tuple[int, Path], connect: OpenLink) -> None:
-    port, ca_file = tls_server
+async def test_tls_with_a_ca_of_ones_own(tls_server: tuple[RedisServer, int, Path], connect: OpenLink) -> None:
+    _, port, ca_file = tls_server
     link = await connect(f"rediss://127.0.0.1:{port}/0", ca_file=str(ca_file))
     assert await link.call("PING") == b"PONG"
 
 
 @pytest.mark.needs("openssl")
 @pytest.mark.needs("redis-server")
-async def test_a_certificate_nobody_vouches_for_is_refused(tls_server: tuple[int, Path], connect: OpenLink) -> None:
-    port, _ = tls_server
+async def test_a_certificate_nobody_vouches_for_is_refused(
+    tls_server: tuple[RedisServer, int, Path], connect: OpenLink
+) -> None:
+    _, port, _ = tls_server
     with pytest.raises(UnavailableError, match="(?i)certificate"):
         await connect(f"rediss://127.0.0.1:{port}/0")
 
 
 # Losing Redis
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.needs("redis-server")
+async def test_closing_does_not_wait_for_a_tls_goodbye(
+    tls_server: tuple[RedisServer, int, Path], connect: OpenLink
+) -> None:
+    """asyncio's polite close waits 30 s for the peer's; so a socket was left open when the loop ended sooner.
+
+    What `_abandon` does may go when redis-py's `disconnect(nowait=True)` aborts the transport.
+    """
+    server, port, ca_file = tls_server
+    link = await connect(f"rediss://127.0.0.1:{port}/0", ca_file=str(ca_file))
+    server.freeze()
+    await check_that_close_closes(link)
+
+
+async def test_closing_does_not_wait_for_what_is_still_to_be_sent(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    redis_server.freeze()
+    link._connection._writer.write(b"x" * (1 << 25))  # more than the buffers of the system take
+    await check_that_close_closes(link)
+
+
+async def check_that_close_closes(link: Link) -> None:
+    """Close a link whose server is frozen: the socket is gone a turn or two of the loop later."""
+    sock = link._connection._writer.get_extra_info("socket")
+    await link.close()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert sock.fileno() == -1
 
 
 async def test_nobody_there_is_unavailable(connect: OpenLink) -> None:
@@ -184,6 +218,34 @@ async def test_a_cancelled_call_leaves_no_reply_for_the_next(
     elif turns:
         with pytest.raises(UnavailableError):
             await link.call("ECHO", "yours")
+
+
+def test_a_link_cancelled_at_any_moment_leaves_no_socket(redis_server: RedisServer) -> None:
+    """Whether it was connecting, asking or closing; the loop may end right after."""
+
+    async def use() -> None:
+        link = await Link.open(parse(redis_server.url))
+        try:
+            await link.call("ECHO", "mine")
+        finally:
+            await link.close()
+
+    async def cancelled_after(turns: int) -> None:
+        task = asyncio.create_task(use())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert len(asyncio.all_tasks()) == 1
+
+    gc.collect()  # what earlier tests left
+    with warnings.catch_warnings(record=True) as left_open:
+        warnings.simplefilter("always", ResourceWarning)
+        for number in range(300):
+            with asyncio.Runner() as runner:
+                runner.run(cancelled_after(number % 50))
+        gc.collect()
+    assert not [str(warning.message) for warning in left_open]
 
 
 async def test_calls_of_several_tasks_do_not_mix(redis_server: RedisServer, connect: OpenLink) -> None:
