@@ -17,7 +17,9 @@ T0 = 1_790_000_000.0
 RULES = Rules()
 
 
-def new_ledger(holder: str = "here:1:a", streams: tuple[str, ...] = ("s",), seed: int = 0) -> Ledger:
+def new_ledger(
+    holder: str = "here:1:a", streams: tuple[str, ...] = ("s",), seed: int = 0, *, apart: bool = False
+) -> Ledger:
     """Return a ledger that stands by; its words are numbered."""
     numbers = count(1)
     return Ledger(
@@ -25,12 +27,15 @@ def new_ledger(holder: str = "here:1:a", streams: tuple[str, ...] = ("s",), seed
         streams=streams,
         word=lambda: f"{holder[-1]}{next(numbers)}",
         fresh=lambda: Aggregator(RULES, Random(seed)),
+        apart=apart,
     )
 
 
-def owner(fields: Mapping[str, bytes] | None = None, *, streams: tuple[str, ...] = ("s",)) -> Ledger:
+def owner(
+    fields: Mapping[str, bytes] | None = None, *, streams: tuple[str, ...] = ("s",), apart: bool = False
+) -> Ledger:
     """Return a ledger that took over a checkpoint: an empty one, and `fields`."""
-    ledger = new_ledger(streams=streams)
+    ledger = new_ledger(streams=streams, apart=apart)
     ledger.take_over({"n": b"1", "own": ledger.next_token().encode(), "gen": b"", **(fields or {})}, T0)
     return ledger
 
@@ -56,6 +61,8 @@ def read(
     complete: bool = True,
     exists: bool = True,
     empty: int = 0,
+    oldest: str = "",
+    newest: str = "",
 ) -> Batch:
     """Return a batch of stream entries; ids count up from `after`, and by default all that was added is there."""
     start = int(after.split("-")[0])
@@ -69,6 +76,8 @@ def read(
         length=end if length is None else length,
         complete=complete,
         exists=exists,
+        oldest=oldest,
+        newest=newest,
     )
     arrivals = [T0] * len(payloads)
     return Batch(source=f"stream:{stream}", payloads=list(payloads), arrivals=arrivals, empty=empty, stream=facts)

@@ -8,7 +8,8 @@ class StreamRead(Struct, frozen=True, kw_only=True):
 
     `after` is the id read after; `last` the newest id read (`after` if there was none). `replid` is the
     `master_replid` under which it was read. `added` is `entries-added` (`None` before Redis 7), `length` the entries
-    there, `complete` tells that nothing was left behind. A stream that does not exist has `exists` False.
+    there, `complete` tells that nothing was left behind. `oldest` is the first id there ("" where there is none),
+    `newest` the `last-generated-id`. A stream that does not exist has `exists` False.
     """
 
     after: str
@@ -19,6 +20,8 @@ class StreamRead(Struct, frozen=True, kw_only=True):
     length: int
     complete: bool
     exists: bool
+    oldest: str = ""
+    newest: str = ""
 
 
 class Batch(Struct, frozen=True, kw_only=True):

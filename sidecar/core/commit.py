@@ -49,6 +49,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     stream: str = ""
 
 
+def order(entry_id: str) -> tuple[int, ...]:
+    """Return what entry ids compare by."""
+    return tuple(map(int, entry_id.split("-")))
+
+
 def holder_of(token: str) -> str:
     """Return the process that wrote the token."""
     return token.split(" ")[0]

@@ -13,6 +13,10 @@ outcome tells what Redis found, and `resolve` says what that means:
   REREAD                                          Redis restarted or was replaced since the streams were read:
                                                   drop what is pending from them, read it again
   ANEW                                            a stream was deleted and made anew: read it from its first entry
+
+Where the streams are on another Redis than the state (`apart`), a commit can check nothing about them. So their
+positions are what a crash leaves exact, and a stream that lost its end, in a failover of its own, is read on from
+there: what was counted of it stays counted.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,9 +26,11 @@ import msgspec
 
 from sidecar.core.aggregate import Aggregator
 from sidecar.core.batch import Batch, StreamRead
-from sidecar.core.commit import POSITION, Answer, Commit, Position, era_of, holder_of
+from sidecar.core.commit import POSITION, START, Answer, Commit, Position, era_of, holder_of, order
 from sidecar.errors import CheckpointError
 
+# A batch is counted; or refused; or the stream turns out to be another one, or to have lost its end.
+Applied = Literal["ok", "refused", "anew", "cut"]
 Verdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "cleared", "reread", "anew"]
 
 
@@ -32,10 +38,18 @@ class Ledger:
     """Committed, in flight, pending; and the token that says whose state it is."""
 
     def __init__(
-        self, *, holder: str, streams: tuple[str, ...], word: Callable[[], str], fresh: Callable[[], Aggregator]
+        self,
+        *,
+        holder: str,
+        streams: tuple[str, ...],
+        word: Callable[[], str],
+        fresh: Callable[[], Aggregator],
+        apart: bool = False,
     ):
         """`word` returns a new random word, `fresh` an empty Aggregator."""
         self.holder = holder
+        self.loads = 0  # how often the state was taken from the store, and may have been older than what was shown
+        self._apart = apart
         self._streams = streams
         self._word = word
         self._fresh = fresh
@@ -85,7 +99,7 @@ class Ledger:
         if self.aggregate.committed.total.since is None:
             self.aggregate.begin(now)
 
-    def apply(self, batch: Batch, now: float) -> Literal["ok", "refused", "anew"]:
+    def apply(self, batch: Batch, now: float) -> Applied:
         """Count a batch, unless it was read under circumstances that no longer hold."""
         if not self.active:
             return "refused"
@@ -94,7 +108,7 @@ class Ledger:
             return "ok"
         return self._apply_stream(batch, batch.stream, now)
 
-    def _apply_stream(self, batch: Batch, read: StreamRead, now: float) -> Literal["ok", "refused", "anew"]:
+    def _apply_stream(self, batch: Batch, read: StreamRead, now: float) -> Applied:
         stream = batch.source.removeprefix("stream:")
         position = self._read[stream]
         if read.after != position.id:
@@ -107,12 +121,24 @@ class Ledger:
             if position.base < 0:  # not there yet: all of it will be ours
                 self._moved(stream, Position(base=0), read.replid)
             return "ok"
-        if read.added is not None and read.added < position.added:
+        fell = read.added is not None and read.added < position.added
+        if self._apart and (fell or order(read.newest or START) < order(position.id)):
+            return self._follow(stream, position, read)
+        if fell:
             self._moved(stream, Position(base=0), read.replid)
             return "anew"
         self._moved(stream, self._advanced(batch.source, position, read), read.replid)
         self.aggregate.apply(batch, now)
         return "ok"
+
+    def _follow(self, stream: str, position: Position, read: StreamRead) -> Applied:
+        """Go on with a stream that lost its end; from its first entry only if nothing is left of what was counted."""
+        if read.oldest and order(read.oldest) > order(position.id):
+            self._moved(stream, Position(base=0), read.replid)
+            return "anew"
+        end = min(position.id, read.newest or START, key=order)
+        self._moved(stream, Position(end, position.seen, position.base, read.added or 0), read.replid)
+        return "cut"
 
     def _advanced(self, source: str, position: Position, read: StreamRead) -> Position:
         """Return the position after `read`; count the entries that were gone before they could be read."""
@@ -121,10 +147,11 @@ class Ledger:
             return Position(read.last, seen, position.base, position.added)
         base = position.base if position.base >= 0 else read.added - read.length
         lost = read.added - base - seen
-        if read.complete and lost:
+        if read.complete and lost > 0:
             base += lost
-            if lost > 0:
-                self.aggregate.miss(source, lost)
+            self.aggregate.miss(source, lost)
+        elif read.complete:
+            seen += lost  # the stream lost some that were read, or somebody set its counter
         return Position(read.last, seen, base, read.added)
 
     def _moved(self, stream: str, position: Position, replid: str) -> None:
@@ -216,6 +243,7 @@ class Ledger:
 
     def _load(self, fields: Mapping[str, bytes]) -> None:
         """Take over number, token, generation, positions and counts from the fields of a checkpoint."""
+        self.loads += 1
         self._number = _number(fields)
         self._token, self._generation = _text(fields, "own"), _text(fields, "gen")
         self._era = era_of(self._token)

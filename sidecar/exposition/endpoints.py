@@ -59,7 +59,7 @@ class Endpoints:
         format = exposition_format(_accept(request))
         gzipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         names = request.query.getall("name[]", [])
-        body = await self._exposition.render(self._counted, format, names, gzipped=gzipped)
+        body = await self._exposition.render(self._exposed, format, names, gzipped=gzipped)
         headers = {"Content-Type": format.value, "Vary": "Accept, Accept-Encoding"}
         return web.Response(body=body, headers=headers | ({"Content-Encoding": "gzip"} if gzipped else {}))
 
@@ -137,6 +137,9 @@ class Endpoints:
         snapshot = self._latest.snapshot
         active = snapshot is not None and snapshot.role == "active" and self._monitor.ready()[1] == "active"
         return snapshot if active else None
+
+    def _exposed(self) -> Snapshot | None:
+        return self._latest.exposed if self._counted() is not None else None
 
     def _serving(self) -> Snapshot:
         snapshot = self._counted()

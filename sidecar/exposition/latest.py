@@ -31,6 +31,7 @@ class Latest:
 
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
+        self._exposed: Snapshot | None = None
         self._published = asyncio.Event()
 
     @property
@@ -38,15 +39,20 @@ class Latest:
         """The newest Snapshot; `None` before the first (state not loaded)."""
         return self._snapshot
 
-    def publish(self, snapshot: Snapshot) -> None:
+    @property
+    def exposed(self) -> Snapshot | None:
+        """What the exposition shows of it: the same, but for counters that must not go back."""
+        return self._exposed
+
+    def publish(self, snapshot: Snapshot, exposed: Snapshot | None = None) -> None:
         """Replace the Snapshot and wake whoever waits."""
-        self._snapshot = snapshot
+        self._snapshot, self._exposed = snapshot, exposed or snapshot
         self._published.set()
         self._published = asyncio.Event()
 
     def withdraw(self) -> None:
         """Show nothing any more: this sidecar counts no longer."""
-        self._snapshot = None
+        self._snapshot = self._exposed = None
 
     async def newer(self) -> Snapshot:
         """Wait for the next publication and return it."""

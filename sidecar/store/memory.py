@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of
+from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of, order
 from sidecar.core.fields import COUNTS, field
 from sidecar.core.state import State
 from sidecar.store import Taken, keys
@@ -86,7 +86,7 @@ class MemoryStore:
         if commit.replid not in ("", self.replid):
             return "REREAD", ""
         for stream, position in commit.positions.items():
-            if _order(self._last_ids.get(stream, START)) < _order(position.id):
+            if order(self._last_ids.get(stream, START)) < order(position.id):
                 return "ANEW", stream
         return "OK", ""
 
@@ -114,7 +114,3 @@ class MemoryStore:
 
     def _text(self, name: str) -> str:
         return self.fields.get(name, b"").decode()
-
-
-def _order(entry_id: str) -> tuple[int, ...]:
-    return tuple(map(int, entry_id.split("-")))
