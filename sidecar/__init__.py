@@ -18,9 +18,10 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                       fields, blocks             how it is stored
                       aggregate, commit, ledger  what is pending, in flight and committed, and whose it is
                       picture, snapshot          committed counts -> the numbers that are shown
-    redis_url.py    the URL of a Redis, read
+                      hold                       what was shown does not go back
+    redis_url.py    the URL of a Redis, read; slots.py: where a Cluster keeps a key
     config/         frozen structs with their defaults; load (flags, environment, file), checks
-    connection.py   the only door to Redis
+    connection.py   the only door to Redis; servers.py: which server that is, alone, behind Sentinels, in a Cluster
     holder.py       who holds the lease
     logs.py telemetry.py   what the daemon says about itself
     sources/        Redis -> payloads: pub/sub, stream

@@ -49,58 +49,31 @@ class _Parser(_AsyncHiredisParser):
 class Link:
     """One socket. A call that fails closes it, except where Redis answered with an error."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, address: tuple[str, int]) -> None:
+        self.address = address
         self._connection = connection
         self._busy = asyncio.Lock()
 
     @classmethod
-    async def open(cls, target: RedisTarget, *, key: str = "", ca_file: str = "") -> Self:
-        """Connect to the server that holds `key`.
+    async def open(
+        cls, target: RedisTarget, address: tuple[str, int] | None = None, *, ca_file: str = "", auth: bool = True
+    ) -> Self:
+        """Connect to one server as `target` says: to `address`, by default its own.
 
-        Raises UnavailableError, or AccessError where user or password are refused.
+        `auth` False is for Sentinels, which have other users. Raises UnavailableError, or AccessError where user or
+        password are refused.
         """
-        if target.kind == "unix":
-            return await cls._connect(target, ca_file, path=target.path)
-        host, port = await _locate(cls, target, key, ca_file)
-        return await cls._connect(target, ca_file, host=host, port=port)
-
-    @classmethod
-    async def _connect(cls, target: RedisTarget, ca_file: str, *, auth: bool = True, **where: Any) -> Self:
-        options: dict[str, Any] = {
-            "db": target.db if auth else 0,
-            "username": (target.username or None) if auth else None,
-            "password": (target.password or None) if auth else None,
-            "protocol": 2,  # redis-py 8.1 hands out closed connections under RESP3 (redis-py#4252)
-            "retry": Retry(NoBackoff(), 0),
-            "parser_class": _Parser,
-            # The deadlines are those of Link: redis-py's use wait_for, which can swallow a cancellation
-            # (cpython#86296), also while it connects.
-            "socket_timeout": None,
-            "socket_connect_timeout": CONNECT_SECONDS,
-            "socket_read_size": READ_BYTES,
-            "client_name": "flash-sale-sidecar" if auth else None,
-            **where,
-        }
-        if "path" in where:
-            connection: Any = UnixDomainSocketConnection(**options)
-        else:
-            options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
-            if target.tls:
-                connection = SSLConnection(**options, ssl_ca_certs=ca_file or None, ssl_cert_reqs="required")
-            else:
-                connection = Connection(**options)
-        # CLIENT SETINFO, by which redis-py names itself, needs a right of its own from Redis 7.2 on.
-        connection.lib_name = connection.lib_version = connection.driver_info = None
-        name = where.get("path") or join_host_port(where["host"], where["port"])
+        where = address or (target.addresses[0] if target.addresses else (target.path, 0))
+        connection = _prepared(target, where, ca_file=ca_file, auth=auth)
         try:
             async with asyncio.timeout(REPLY_SECONDS):
                 await connection.connect()
         except BaseException as exc:
             await _abandon(connection)
             if isinstance(exc, (*_LOST, exceptions.RedisError, ssl.SSLError)):
-                raise _translated(exc, f"Redis at {name}") from exc
+                raise _translated(exc, f"Redis at {join_host_port(*where) if where[1] else where[0]}") from exc
             raise
-        return cls(connection)
+        return cls(connection, where)
 
     async def call(self, *command: Any) -> Any:
         """Send one command and return its reply.
@@ -173,10 +146,14 @@ class Link:
         """Close the socket; never raises, never waits long."""
         await _abandon(self._connection)
 
+    def cut(self) -> None:
+        """Cut the socket under whoever uses it: their calls raise UnavailableError."""
+        _cut(self._connection)
+
     @property
     def closed(self) -> bool:
         """True once the socket is gone."""
-        return not self._connection.is_connected
+        return not self._connection.is_connected or self._connection._writer.transport.is_closing()
 
     async def replid(self) -> str:
         """Return the `master_replid` this connection reads under.
@@ -206,42 +183,43 @@ def parse_info(reply: bytes) -> dict[str, str]:
     return {name: value for name, _, value in lines}
 
 
-async def _locate(link: type[Link], target: RedisTarget, key: str, ca_file: str) -> tuple[str, int]:
-    """Return the address of the server that holds `key`."""
-    if target.kind == "tcp":
-        return target.addresses[0]
-    failure: UnavailableError | None = None
-    for host, port in target.addresses:
-        try:
-            guide = await link._connect(target, ca_file, auth=target.kind == "cluster", host=host, port=port)
-            try:
-                return await (_master if target.kind == "sentinel" else _node)(guide, target, key, (host, port))
-            finally:
-                await guide.close()
-        except UnavailableError as exc:
-            failure = exc
-    raise UnavailableError(f"no server of {target.display} knows where to go; the last one said: {failure}")
+def _prepared(target: RedisTarget, where: tuple[str, int], *, ca_file: str, auth: bool) -> Any:
+    """Return a connection of redis-py that is not connected yet."""
+    options: dict[str, Any] = {
+        "db": target.db if auth else 0,
+        "username": (target.username or None) if auth else None,
+        "password": (target.password or None) if auth else None,
+        "protocol": 2,  # redis-py 8.1 hands out closed connections under RESP3 (redis-py#4252)
+        "retry": Retry(NoBackoff(), 0),
+        "parser_class": _Parser,
+        # The deadlines are those of Link: redis-py's use wait_for, which can swallow a cancellation (cpython#86296),
+        # also while it connects.
+        "socket_timeout": None,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_read_size": READ_BYTES,
+        "client_name": "flash-sale-sidecar" if auth else None,
+    }
+    if target.kind == "unix":
+        connection: Any = UnixDomainSocketConnection(**options, path=target.path)
+    else:
+        options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE, "host": where[0], "port": where[1]}
+        if target.tls:
+            connection = SSLConnection(**options, ssl_ca_certs=ca_file or None, ssl_cert_reqs="required")
+        else:
+            connection = Connection(**options)
+    # CLIENT SETINFO, by which redis-py names itself, needs a right of its own from Redis 7.2 on.
+    connection.lib_name = connection.lib_version = connection.driver_info = None
+    return connection
 
 
-async def _master(sentinel: Link, target: RedisTarget, key: str, asked: tuple[str, int]) -> tuple[str, int]:
-    reply = await sentinel.call("SENTINEL", "get-master-addr-by-name", target.service)
-    if reply is None:
-        raise UnavailableError(f"the Sentinel at {join_host_port(*asked)} knows no service {target.service!r}")
-    return reply[0].decode(), int(reply[1])
-
-
-async def _node(node: Link, target: RedisTarget, key: str, asked: tuple[str, int]) -> tuple[str, int]:
-    slot = await node.call("CLUSTER", "KEYSLOT", key)
-    for first, last, master, *_ in await node.call("CLUSTER", "SLOTS"):
-        if first <= slot <= last:
-            return master[0].decode() or asked[0], int(master[1])
-    raise UnavailableError(f"no node of the Cluster serves the slot of {key!r}")
-
-
-async def _abandon(connection: Any) -> None:
+def _cut(connection: Any) -> None:
     """Cut the socket. A polite close would wait for the peer: to take what is buffered, with TLS to say goodbye."""
     if connection._writer is not None:
         connection._writer.transport.abort()
+
+
+async def _abandon(connection: Any) -> None:
+    _cut(connection)
     with contextlib.suppress(TimeoutError, exceptions.RedisError, OSError):
         await connection.disconnect(nowait=True)
 

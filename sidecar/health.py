@@ -16,6 +16,7 @@ from sidecar.telemetry import Telemetry
 LAG_PROBE_SECONDS = 0.05
 PROBES_A_ROUND = 20  # the longest lag of a second is shown
 FACTS_SECONDS = 5.0
+ROLLBACK_SECONDS = 60.0  # long enough for a monitor that looks twice a minute
 CLOCK_OFFSET_SECONDS = 2.0  # beyond this, events count at their arrival instead
 
 
@@ -35,14 +36,18 @@ class Gauges:
         asked = -FACTS_SECONDS
         cpu, at = time.process_time(), time.monotonic()
         asking: asyncio.Task[None] | None = None
-        while True:
-            self._telemetry.loop_lag_seconds.set(await _longest_lag())
-            now, used = time.monotonic(), time.process_time()
-            self.system = System(round(100 * (used - cpu) / (now - at), 1), _resident_bytes(), self._redis_memory)
-            cpu, at = used, now
-            if now - asked >= FACTS_SECONDS and (asking is None or asking.done()):
-                asked = now
-                asking = asyncio.create_task(self._ask_redis())
+        try:
+            while True:
+                self._telemetry.loop_lag_seconds.set(await _longest_lag())
+                now, used = time.monotonic(), time.process_time()
+                self.system = System(round(100 * (used - cpu) / (now - at), 1), _resident_bytes(), self._redis_memory)
+                cpu, at = used, now
+                if now - asked >= FACTS_SECONDS and (asking is None or asking.done()):
+                    asked = now
+                    asking = asyncio.create_task(self._ask_redis())
+        finally:
+            if asking is not None:  # it would open a connection after all were closed
+                asking.cancel()
 
     async def _ask_redis(self) -> None:
         try:
@@ -74,7 +79,7 @@ def _resident_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def health(pipeline: Pipeline, gauges: Gauges, *, stale: bool) -> Health:
+def health(pipeline: Pipeline, gauges: Gauges, *, stale: bool, now: float) -> Health:
     """Return the state of every part. `down`: Redis gone, no source connected, or stale numbers."""
     ledger = pipeline.ledger
     if not ledger.active:
@@ -89,6 +94,9 @@ def health(pipeline: Pipeline, gauges: Gauges, *, stale: bool) -> Health:
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
             detail = f"its clock is {-clock.offset_seconds:+.1f} s off ours; set the time of its machine"
             components[f"clock:{producer}"] = Component("degraded", detail)
+    if now - pipeline.rollback.at < ROLLBACK_SECONDS:
+        detail = f"Redis lost {pipeline.rollback.commits} commits, as in a failover; counted again from what is there"
+        components["rollback"] = Component("degraded", detail)
     if ledger.aggregate.unknown_fields:
         names = ", ".join(sorted(ledger.aggregate.unknown_fields))
         components["events"] = Component("ok", f"fields nobody reads: {names}; a misspelling?")

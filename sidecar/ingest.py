@@ -49,7 +49,13 @@ class Ingest:
         self._interval = interval
         self._telemetry = telemetry
         self._clock = clock
+        self._hurry = asyncio.Event()
         self._log = structlog.get_logger("sidecar")
+
+    def hurry(self) -> None:
+        """Have sources that wait before they connect again do it now: Redis is elsewhere."""
+        self._hurry.set()
+        self._hurry = asyncio.Event()
 
     @property
     def connected(self) -> bool:
@@ -76,7 +82,12 @@ class Ingest:
                 self._disconnected(source.name, exc)
                 await source.close()
                 failures += 1
-                await asyncio.sleep(backoff(failures))
+                try:
+                    async with asyncio.timeout(backoff(failures)):
+                        await self._hurry.wait()
+                    failures = 0
+                except TimeoutError:
+                    pass
 
     async def stop(self) -> None:
         """Apply what has arrived and was not read, and let go of every connection; no `run` is under way."""
@@ -104,6 +115,12 @@ class Ingest:
         self._telemetry.source_resets.labels(name).inc()
         self._log.warning("stream was made anew", source=name, detail="reading it from its first entry")
 
+    def _cut(self, name: str) -> None:
+        """Tell that a stream lost its end."""
+        self._telemetry.source_resets.labels(name).inc()
+        detail = "its Redis came back with older data; what was counted stays counted, and reading goes on from there"
+        self._log.warning("stream lost its end", source=name, detail=detail)
+
     async def _read(self, source: Source) -> None:
         name = source.name
         after = self._ledger.position(name.removeprefix("stream:")) if kind_of(name) == "stream" else ""
@@ -114,6 +131,8 @@ class Ingest:
         outcome = self._ledger.apply(batch, now)
         if outcome == "anew":
             self.reset(name)
+        elif outcome == "cut":
+            self._cut(name)
         elif outcome == "refused":
             source.ask_again()
             await asyncio.sleep(self._interval / 10)  # the next commit settles what the position is

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import structlog
+from msgspec import Struct
 
 from sidecar.config import Config
 from sidecar.core.aggregate import Flight
@@ -36,6 +37,13 @@ _OUTCOMES: dict[Verdict, str] = {
 }
 
 
+class Rollback(Struct, frozen=True):
+    """When Redis was last found to have lost commits of ours (0: never), in Unix seconds, and how many."""
+
+    at: float = 0.0
+    commits: int = 0
+
+
 class Pipeline:
     """Read, count, commit, publish."""
 
@@ -55,6 +63,7 @@ class Pipeline:
         self.redis_error = ""
         self.commit_error = ""
         self.holder_met = ""
+        self.rollback = Rollback()
         self.ingest = Ingest(ledger, sources, interval=config.commit_interval, telemetry=telemetry, clock=clock)
         self._store = store
         self._interval = config.commit_interval
@@ -203,7 +212,9 @@ class Pipeline:
             self._telemetry.last_commit.set(now)
             self._tell_refused(commit.flight)
         else:
-            self._log.warning("commit", outcome=verdict, detail=_EXPLAINED[verdict])
+            self._log.warning("commit", outcome=verdict, detail=_EXPLAINED[verdict], number=answer.number)
+        if verdict in ("reload", "rolled_back"):
+            self.rollback = Rollback(now, max(commit.number - answer.number, 1))
         if verdict == "anew":
             self.ingest.reset(f"stream:{answer.stream}")
         if verdict in ("reread", "reload", "rolled_back"):

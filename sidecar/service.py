@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from sidecar import __version__, holder
-from sidecar.config import Config, diff, flatten, unflatten
+from sidecar.config import Config, RedisConfig, diff, flatten, unflatten
 from sidecar.core.aggregate import Aggregator
+from sidecar.core.hold import Hold
 from sidecar.core.ledger import Ledger
 from sidecar.core.pending import Refused
 from sidecar.core.picture import Frame, merged, picture
@@ -27,6 +28,7 @@ from sidecar.exposition.websocket import WebSocketServer
 from sidecar.health import Gauges, health
 from sidecar.pipeline import Pipeline
 from sidecar.redis_url import join_host_port, parse
+from sidecar.servers import Servers
 from sidecar.sources import Source
 from sidecar.sources.pubsub import PubSubSource
 from sidecar.sources.stream import StreamSource
@@ -57,6 +59,7 @@ class Service:
         self._started = time.time()
         self._rules = rules(config)
         self._latest = Latest()
+        self._hold = Hold()
         names = [f"pubsub:{name}" for name in config.sources.pubsub]
         names += [f"stream:{name}" for name in config.sources.streams]
         registry = CollectorRegistry()
@@ -64,15 +67,19 @@ class Service:
         self._ledger = Ledger(
             holder=holder.name(),
             streams=config.sources.streams,
+            apart=config.apart,
             word=holder.word,
             fresh=lambda: Aggregator(self._rules, random.Random()),
         )
-        self._store, self._readers = store(config), store(config)
+        here = servers(config.redis)
+        there = here if config.events == config.redis else servers(config.events)
+        self._servers = {here, there}
+        self._store, self._readers = store(config, here), store(config, here)
         self._gauges = Gauges(telemetry, self._readers, config)
         self._pipeline = Pipeline(
             self._ledger,
             self._store,
-            sources(config),
+            sources(config, there),
             config=config,
             telemetry=telemetry,
             publish=self._publish,
@@ -101,7 +108,10 @@ class Service:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT)
-        gauges = asyncio.create_task(self._gauges.run())
+        works = [self._gauges.run(), *(one.watch(self._pipeline.ingest.hurry) for one in self._servers)]
+        beside = [asyncio.create_task(work) for work in works]
+        for task in beside:
+            task.add_done_callback(self._ended)
         try:
             await self._http.start()
             await self._ws.start()
@@ -112,11 +122,17 @@ class Service:
                 started()
             await self._pipeline.run(stop)
         finally:
-            gauges.cancel()
-            await asyncio.gather(gauges, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await asyncio.gather(self._ws.stop(), self._http.stop())
             await asyncio.gather(self._store.close(), self._readers.close())
             self._log.info("stopped")
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Tell of a defect in what runs beside the pipeline; counting goes on without it."""
+        if not task.cancelled() and (defect := task.exception()) is not None:
+            self._log.error("a task died", exc_info=defect)
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
         """Apply what can change while running; return the settings applied, and those that need a restart.
@@ -140,7 +156,8 @@ class Service:
     # Monitor
 
     def health(self) -> Health:
-        return health(self._pipeline, self._gauges, stale=self._stale(time.time()))
+        now = time.time()
+        return health(self._pipeline, self._gauges, stale=self._stale(now), now=now)
 
     def ready(self) -> tuple[bool, Role]:
         if self._ledger.active:
@@ -192,7 +209,8 @@ class Service:
         if self._ledger.active:
             now = time.time()
             frame = self._frame(now, committed_at=self._committed_at(), stale=self._stale(now))
-            self._latest.publish(picture(self._ledger.aggregate.committed, self._rules, frame))
+            snapshot = picture(self._ledger.aggregate.committed, self._rules, frame)
+            self._latest.publish(snapshot, self._hold.shown(snapshot, self._ledger.loads))
         else:
             self._latest.withdraw()
 
@@ -239,24 +257,26 @@ def rules(config: Config) -> Rules:
     )
 
 
-def store(config: Config) -> RedisStore:
-    """Return a store for the configured Redis and prefix."""
-    target = parse(config.redis.url, username=config.redis.username, password=config.redis.password)
+def servers(redis: RedisConfig) -> Servers:
+    """Return the servers of a configured Redis."""
+    return Servers(parse(redis.url, username=redis.username, password=redis.password), ca_file=redis.ca_file)
+
+
+def store(config: Config, where: Servers | None = None) -> RedisStore:
+    """Return a store for the configured prefix; `where` is the configured Redis, if it is known already."""
     return RedisStore(
-        target,
+        where or servers(config.redis),
         config.redis.prefix,
         lease=config.lease,
         keep_rejected=config.metrics.keep_rejected,
-        ca_file=config.redis.ca_file,
+        apart=config.apart,
     )
 
 
-def sources(config: Config) -> tuple[Source, ...]:
+def sources(config: Config, where: Servers) -> tuple[Source, ...]:
     """Return the configured sources."""
-    target = parse(config.redis.url, username=config.redis.username, password=config.redis.password)
-    ca_file = config.redis.ca_file
-    channels = [PubSubSource(name, target, ca_file=ca_file) for name in config.sources.pubsub]
-    streams = [StreamSource(name, target, ca_file=ca_file) for name in config.sources.streams]
+    channels = [PubSubSource(name, where) for name in config.sources.pubsub]
+    streams = [StreamSource(name, where) for name in config.sources.streams]
     return (*channels, *streams)
 
 

@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from sidecar.errors import ConfigError
 from tests import guarantees, seeds
+from tests.cluster import Cluster
 from tests.programs import missing, needs
 from tests.redis_server import RedisServer
 
@@ -69,6 +70,13 @@ def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real Cluster, shared: a test may move slots, and leaves every node alive."""
+    with Cluster(tmp_path_factory.mktemp("cluster")) as shared:
+        yield shared
 
 
 @pytest.fixture

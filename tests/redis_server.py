@@ -6,6 +6,11 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.waiting import wait_until
 
@@ -19,6 +24,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def client_of(port: int, *, patience: float = 5.0) -> Any:
+    """Return a client that says at once when nobody answers; `patience` is in seconds."""
+    return redis.Redis(port=port, socket_timeout=patience, retry=Retry(NoBackoff(), 0))
 
 
 class RedisServer:
@@ -43,6 +53,11 @@ class RedisServer:
         """The process id of the running server."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there, frozen perhaps."""
+        return not self._ended()
 
     def start(self) -> "RedisServer":
         """Start it and wait until it answers."""

@@ -186,6 +186,54 @@ def test_on_a_cluster_stream_and_prefix_carry_the_same_hash_tag(tmp_path: Path) 
     assert from_file(tmp_path, CLUSTER % ("{sale}:m:", "{sale}:events")).redis.prefix == "{sale}:m:"
 
 
+def test_streams_on_another_redis_need_no_tag(tmp_path: Path) -> None:
+    """They do not live and fail over together with what counts them, and that is what was asked for."""
+    file = tmp_path / "c.yml"
+    file.write_text(
+        "redis: {url: 'redis+cluster://a', prefix: '{x}:'}\nsources: {streams: [s], redis_url: 'redis://b'}"
+    )
+    config = load(str(file), environ={}).config
+    assert config.apart
+    assert config.events.url == "redis://b"
+
+
+@pytest.mark.parametrize(("fleet", "problem"), [("{x}", ""), ("shops", "hash tag"), ("{y}", "hash tag")])
+def test_a_fleet_on_a_cluster_shares_the_tag(fleet: str, problem: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.yml"
+    file.write_text(CLUSTER % ("{x}:", "{x}:s") + f"\nfleet: '{fleet}'")
+    if problem:
+        with pytest.raises(ConfigError, match=problem):
+            load(str(file), environ={})
+    else:
+        load(str(file), environ={})
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("{redis_url: 'http://b'}", "sources.redis_url must start with"),
+        ("{redis_url: 'redis://b', redis_ca_file: ca.pem}", "let sources.redis_url start with rediss://"),
+        ("{redis_password: secret}", "only used with sources.redis_url"),
+    ],
+)
+def test_the_redis_of_the_events_is_checked_like_the_other(settings: str, problem: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.yml"
+    file.write_text(f"sources: {settings}")
+    with pytest.raises(ConfigError, match=problem) as refused:
+        load(str(file), environ={})
+    assert "secret" not in str(refused.value)
+
+
+def test_the_events_come_through_the_redis_of_the_metrics_unless_another_is_named(tmp_path: Path) -> None:
+    config = Config()
+    assert (config.apart, config.events) == (False, config.redis)
+    file = tmp_path / "password"
+    file.write_text("word\n")
+    environ = {"SIDECAR_SOURCES_REDIS_URL": "redis://b", "SIDECAR_SOURCES_REDIS_PASSWORD_FILE": str(file)}
+    events = load(None, environ=environ).config.events
+    assert (events.url, events.password) == ("redis://b", "word")
+
+
 @pytest.mark.parametrize(
     ("prefix", "stream", "name"),
     [

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import socket
 import subprocess
 import time
 import warnings
@@ -18,7 +17,6 @@ from sidecar.errors import AccessError, RefusedError, UnavailableError
 from sidecar.redis_url import parse
 from tests.conftest import StartRedis
 from tests.redis_server import RedisServer, free_port
-from tests.waiting import eventually
 
 OpenLink = Callable[..., Awaitable[Link]]
 
@@ -28,8 +26,8 @@ async def connect() -> AsyncIterator[OpenLink]:
     """Open links to a server or URL; they end with the test."""
     links: list[Link] = []
 
-    async def make(where: RedisServer | str, **options: str) -> Link:
-        links.append(await Link.open(parse(where if isinstance(where, str) else where.url), **options))
+    async def make(where: RedisServer | str, *, ca_file: str = "") -> Link:
+        links.append(await Link.open(parse(where if isinstance(where, str) else where.url), ca_file=ca_file))
         return links[-1]
 
     yield make
@@ -324,55 +322,6 @@ async def test_the_replid_is_that_of_the_master(redis_server: RedisServer, conne
         client.replicaof("127.0.0.1", 1)
         with pytest.raises(UnavailableError, match="replica"):
             await link.replid()
-
-
-@pytest.fixture
-async def sentinel_port(redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[int]:
-    """Start a Sentinel that watches the server as `sale`."""
-    port = free_port()
-    settings = tmp_path / "sentinel.conf"
-    settings.write_text(f"port {port}\nbind 127.0.0.1\nsentinel monitor sale 127.0.0.1 {redis_server.port} 1\n")
-    process = await asyncio.create_subprocess_exec(
-        "redis-server", str(settings), "--sentinel", stdout=asyncio.subprocess.DEVNULL
-    )
-
-    def answers() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    await eventually(answers, 5, "the Sentinel")
-    yield port
-    process.kill()
-    await process.wait()
-
-
-@pytest.mark.needs("redis-server")
-async def test_a_sentinel_is_asked_for_the_master(
-    redis_server: RedisServer, sentinel_port: int, connect: OpenLink
-) -> None:
-    nobody = free_port()
-    link = await connect(f"redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{sentinel_port}/sale")
-    await link.call("SET", "k", "v")
-    with redis.Redis(port=redis_server.port) as client:
-        assert client.get("k") == b"v"
-
-
-@pytest.mark.needs("redis-server")
-async def test_a_service_that_no_sentinel_knows_is_named(sentinel_port: int, connect: OpenLink) -> None:
-    with pytest.raises(UnavailableError, match="another"):
-        await connect(f"redis+sentinel://127.0.0.1:{sentinel_port}/another")
-
-
-async def test_a_cluster_is_asked_for_the_node_of_the_key(start_redis: StartRedis, connect: OpenLink) -> None:
-    server = start_redis("--cluster-enabled", "yes", "--save", "")
-    url = f"redis+cluster://127.0.0.1:{server.port}"
-    with pytest.raises(UnavailableError, match="slot"):
-        await connect(url, key="k")
-    with redis.Redis(port=server.port) as client:
-        client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
-        await eventually(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), 10, "the Cluster")
-    link = await connect(url, key="k")
-    assert await link.call("SET", "k", "v") == b"OK"
 
 
 def test_info_is_read_line_by_line() -> None:

@@ -346,6 +346,8 @@ async def test_after_a_rollback_the_stream_is_counted_again_from_there(daemon: D
     asked = daemon.channel.asked_again
     daemon.store.fields = older
     await eventually(lambda: (daemon.sample("commits_total", outcome="rolled_back") or 0) == 1)
+    assert daemon.pipeline.rollback.at == daemon.clock.now
+    assert daemon.pipeline.rollback.commits >= 1
     await eventually(lambda: daemon.counted() == 2)
     assert daemon.channel.asked_again > asked
 
@@ -392,6 +394,18 @@ async def test_a_source_that_is_lost_is_connected_again_and_its_blindness_counte
     assert daemon.sample("source_connected", source="pubsub:c") == 1
     daemon.channel.put(order())
     await eventually(lambda: daemon.counted() == 1)
+
+
+async def test_a_source_that_waits_connects_at_once_when_redis_is_known_to_be_elsewhere(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.ingest.backoff", lambda failures: 100.0)
+    await daemon.active()
+    daemon.channel.failure = UnavailableError("cut")
+    await eventually(lambda: daemon.pipeline.ingest.states["pubsub:c"].status == "down")
+    daemon.channel.failure = None
+    daemon.pipeline.ingest.hurry()
+    await eventually(lambda: daemon.pipeline.ingest.states["pubsub:c"].status == "connected")
 
 
 async def test_a_source_that_never_connects_stops_no_other(daemon: Daemon) -> None:

@@ -33,7 +33,7 @@ async def eventually(
         await asyncio.sleep(POLL_SECONDS)
 
 
-def wait_until(predicate: Callable[[], T], deadline: float = 5.0, what: str = "the condition") -> T:
+def wait_until(predicate: Callable[[], T | None], deadline: float = 5.0, what: str = "the condition") -> T:
     """Do as `eventually`, where no event loop runs."""
     end = time.monotonic() + deadline
     while not (value := predicate()):

@@ -22,6 +22,7 @@ from sidecar.core.ledger import Ledger
 from sidecar.core.state import State
 from sidecar.errors import UnavailableError
 from sidecar.redis_url import parse
+from sidecar.servers import Servers
 from sidecar.sources.stream import StreamSource
 from sidecar.store.redis import RedisStore
 from tests.ledgers import RULES, commit, heard, new_ledger, take
@@ -95,10 +96,10 @@ class Process:
     """One sidecar: a Ledger, a connection that commits, and one that reads."""
 
     def __init__(self, ledger: Ledger, server: RedisServer) -> None:
-        target = parse(server.url)
+        servers = Servers(parse(server.url))
         self.ledger = ledger
-        self.store = LossyStore(target, PREFIX, lease=600.0, keep_rejected=True)
-        self._source = StreamSource(STREAM, target)
+        self.store = LossyStore(servers, PREFIX, lease=600.0, keep_rejected=True)
+        self._source = StreamSource(STREAM, servers)
         self._connected = False
         self._held: Batch | None = None
 

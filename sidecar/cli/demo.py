@@ -126,7 +126,7 @@ async def _sell(config: "Config", rate: float, duration: float) -> None:
     from sidecar.simulation import Sale
 
     stream = config.sources.streams[0]
-    async with connected(config.redis, key=stream) as link:
+    async with connected(config.events, key=stream) as link:
         publisher = Publisher(link, transport="stream", name=stream)
         for seed in count_from(1):
             await play(Sale(seed=seed, rate=rate, duration=duration, start=time.time()), publisher)

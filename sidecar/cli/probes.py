@@ -36,11 +36,17 @@ async def probe(config: Config) -> AsyncIterator[Finding]:
             yield finding
         for finding in await _guarded(f"prefix {config.redis.prefix}", _sidecar(link, config)):
             yield finding
-        for name in config.sources.pubsub:
+    if config.apart:
+        async with connected(config.events) as link:
+            yield Finding("ok", f"events come through {target(config.events).display}")
+            for finding in await _guarded("INFO", _server(link)):
+                yield finding
+    for name in config.sources.pubsub:
+        async with connected(config.events, key=name) as link:
             for finding in await _guarded(f"channel {name}", _channel(link, config, name)):
                 yield finding
     for name in config.sources.streams:
-        async with connected(config.redis, key=name) as link:
+        async with connected(config.events, key=name) as link:
             for finding in await _guarded(f"stream {name}", _stream(link, config, name)):
                 yield finding
 
@@ -72,7 +78,7 @@ async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
     """Look who listens, then send a heartbeat to ourselves. A pattern can be listened to, not published on."""
     is_pattern = "*" in name
     findings = [] if is_pattern else await _listeners(link, name)
-    async with connected(config.redis) as ears:
+    async with connected(config.events, key=name) as ears:
         await ears.send("PSUBSCRIBE" if is_pattern else "SUBSCRIBE", name)
         confirmation = await ears.arrived(limit=1, seconds=HEARTBEAT_SECONDS)
         if not confirmation or isinstance(confirmation[0], Exception):
@@ -155,7 +161,7 @@ def _is_quiet(decoded: Decoded) -> bool:
 
 async def _elsewhere(link: Link, config: Config, name: str) -> list[Finding]:
     """Look for the stream in other databases and under near spellings."""
-    place = target(config.redis)
+    place = target(config.events)
     spellings = [other for other in near_spellings(name) if await _is_stream(link, other)]
     databases = []
     for db in await _used_databases(link):
@@ -174,7 +180,7 @@ async def _used_databases(link: Link) -> list[int]:
 
 async def _is_in_database(config: Config, db: int, name: str) -> bool:
     try:
-        async with connected(config.redis, db=db) as other:
+        async with connected(config.events, db=db) as other:
             return await _is_stream(other, name)
     except SidecarError:
         return False

@@ -40,7 +40,7 @@ def publish(where: Where, event: str, transport: Transport | None, to: str | Non
     # Ctrl-C is how a person ends typing, or `tail -f`: what was sent is told all the same.
     with (
         asyncio.Runner() as runner,
-        _publisher(runner, config.redis, chosen, name) as publisher,
+        _publisher(runner, config.events, chosen, name) as publisher,
         contextlib.suppress(KeyboardInterrupt),
     ):
         for number, line in enumerate(map(bytes.strip, lines), 1):

@@ -9,6 +9,7 @@ from sidecar.config import RedisConfig
 from sidecar.connection import Link
 from sidecar.errors import RefusedError, UnavailableError
 from sidecar.redis_url import RedisTarget, parse
+from sidecar.servers import Servers
 
 
 def target(config: RedisConfig) -> RedisTarget:
@@ -21,7 +22,7 @@ async def connected(config: RedisConfig, *, key: str = "", db: int | None = None
     """Open a link to the server that holds `key`, and close it; `db` is another database than the configured one."""
     place = target(config)
     with mended():
-        link = await Link.open(place if db is None else replace(place, db=db), key=key, ca_file=config.ca_file)
+        link = await Servers(place if db is None else replace(place, db=db), ca_file=config.ca_file).open(key)
     try:
         yield link
     finally:

@@ -63,7 +63,7 @@ def simulate(
 async def _publish(config: "Config", sale: "Sale", transport: Transport, name: str, progress: "_Progress") -> None:
     from sidecar.cli.redis_access import connected
 
-    async with connected(config.redis, key=name) as link:
+    async with connected(config.events, key=name) as link:
         await play(sale, Publisher(link, transport=transport, name=name), progress.add)
 
 

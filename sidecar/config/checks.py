@@ -2,13 +2,15 @@
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from sidecar import redis_url
 from sidecar.config.flat import flatten
 from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, Config
 from sidecar.core.events import MAX_ID_BYTES
 from sidecar.errors import ConfigError
+from sidecar.redis_url import RedisTarget
+from sidecar.slots import hash_tag
 
 # Below 10 ms Redis does little else than commit; above a minute a crash loses too much pub/sub.
 COMMIT_INTERVAL_SECONDS = (0.01, 60.0)
@@ -41,15 +43,24 @@ def _redis(config: Config) -> Iterator[Problem]:
     prefix = config.redis.prefix
     if not prefix or any(character.isspace() for character in prefix):
         yield "redis.prefix", "must not be empty and must not contain whitespace"
+    target = yield from _target("redis.url", config.redis.url, "redis.ca_file", config.redis.ca_file)
+    if target is not None and target.kind == "cluster":
+        # On another Redis streams have slots of their own.
+        yield from _cluster(prefix, () if config.apart else config.sources.streams)
+        if config.fleet and hash_tag(config.fleet) != hash_tag(prefix):
+            yield "fleet", "must carry the hash tag of redis.prefix on a Redis Cluster, which all of the fleet share"
+
+
+def _target(name: str, url: str, ca_name: str, ca_file: str) -> Generator[Problem, None, RedisTarget | None]:
+    """Check a URL and the authority that goes with it; return what it says."""
     try:
-        target = redis_url.parse(config.redis.url)
+        target = redis_url.parse(url)
     except ConfigError as exc:
-        yield "redis.url", str(exc).removeprefix("redis.url ")
-        return
-    if config.redis.ca_file and not target.tls:
-        yield "redis.ca_file", "is only used with TLS: let redis.url start with rediss://"
-    if target.kind == "cluster":
-        yield from _cluster(prefix, config.sources.streams)
+        yield name, str(exc).removeprefix("redis.url ")
+        return None
+    if ca_file and not target.tls:
+        yield ca_name, f"is only used with TLS: let {name} start with rediss://"
+    return target
 
 
 def _cluster(prefix: str, streams: tuple[str, ...]) -> Iterator[Problem]:
@@ -63,13 +74,14 @@ def _cluster(prefix: str, streams: tuple[str, ...]) -> Iterator[Problem]:
             yield "sources.streams", f'must carry the hash tag of redis.prefix on a Redis Cluster; "{stream}": {names}'
 
 
-def hash_tag(key: str) -> str:
-    """Return the part between the first `{` and the next `}` that Redis Cluster hashes; empty if there is none."""
-    found = re.search(r"\{([^}]*)\}", key)
-    return found[1] if found else ""
-
-
 def _sources(config: Config) -> Iterator[Problem]:
+    sources = config.sources
+    if sources.redis_url:
+        yield from _target("sources.redis_url", sources.redis_url, "sources.redis_ca_file", sources.redis_ca_file)
+    else:
+        for name in ("redis_username", "redis_password", "redis_ca_file"):
+            if getattr(sources, name):
+                yield f"sources.{name}", "is only used with sources.redis_url: the events come through redis.url"
     if not config.sources.pubsub and not config.sources.streams:
         yield "sources.streams", "and sources.pubsub are both empty: name at least one channel or stream"
     if any("*" in name for name in config.sources.streams):

@@ -31,10 +31,16 @@ class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class SourcesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the events come from. A name with `*` in `pubsub` is a pattern."""
+    """Where the events come from. A name with `*` in `pubsub` is a pattern; the Redis is that of the metrics, unless
+    `redis_url` names another."""
 
     pubsub: tuple[str, ...] = ("flash_sale:events",)
     streams: tuple[str, ...] = ("flash_sale:events",)
+    redis_url: str = ""
+    redis_username: str = ""
+    redis_password: Secret = Secret("")
+    redis_password_file: str = ""
+    redis_ca_file: str = ""
 
 
 class HttpConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,3 +98,20 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     products: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ("sold_out", "limit_reached", "duplicate", "payment_declined")
     currency: str = "XXX"
+
+    @property
+    def apart(self) -> bool:
+        """Whether the events come through another Redis than the one that keeps the metrics."""
+        return self.sources.redis_url not in ("", self.redis.url)
+
+    @property
+    def events(self) -> RedisConfig:
+        """The Redis that the events come through."""
+        if not self.sources.redis_url:
+            return self.redis
+        return RedisConfig(
+            url=self.sources.redis_url,
+            username=self.sources.redis_username,
+            password=self.sources.redis_password,
+            ca_file=self.sources.redis_ca_file,
+        )

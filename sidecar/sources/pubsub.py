@@ -7,13 +7,13 @@ from typing import Any
 from sidecar.connection import Link
 from sidecar.core.batch import Batch
 from sidecar.errors import RefusedError, UnavailableError
-from sidecar.redis_url import RedisTarget
+from sidecar.servers import Servers
 
 MESSAGES_A_BATCH = 500  # some 2 ms of work, which stays in the processor's cache; then the loop turns
 # After fewer than this, messages gather for a moment: many together cost much less than one by one.
 FEW = 100
 PACE_SECONDS = 0.01
-MESSAGES = (b"message", b"pmessage")
+MESSAGES = (b"message", b"pmessage", b"smessage")
 PING_SECONDS = 1.5
 PONG_SECONDS = 2.0  # a frozen or cut-off Redis is noticed after at most their sum
 
@@ -21,20 +21,20 @@ PONG_SECONDS = 2.0  # a frozen or cut-off Redis is noticed after at most their s
 class PubSubSource:
     """Messages of one channel, or of all channels that match a pattern with `*`."""
 
-    def __init__(self, channel: str, target: RedisTarget, *, ca_file: str = "") -> None:
+    def __init__(self, channel: str, servers: Servers) -> None:
         self.name = f"pubsub:{channel}"
         self._channel = channel
-        self._target = target
-        self._ca_file = ca_file
+        self._servers = servers
         self._link: Link | None = None
         self._few = False
         self._asked = 0.0  # when the last PING was sent, 0 once anything came
 
     async def connect(self) -> None:
         await self.close()
-        link = await Link.open(self._target, key=self._channel, ca_file=self._ca_file)
+        link = await self._servers.open(self._channel)
         try:
-            await link.call("PSUBSCRIBE" if "*" in self._channel else "SUBSCRIBE", self._channel)
+            for command in self._commands():
+                await link.call(command, self._channel)
         except BaseException:
             await link.close()
             raise
@@ -53,6 +53,8 @@ class PubSubSource:
             self._asked = 0.0
             if (batch := self._messages(replies)) is None:
                 self._raise_refusal(replies)
+            if any(isinstance(reply, list) and reply[0] == b"sunsubscribe" for reply in replies):
+                link.cut()  # the slot moved to another node; the next read says so
             return batch
         if self._asked:
             await self.close()
@@ -60,6 +62,13 @@ class PubSubSource:
         self._asked = time.monotonic()
         await link.send("PING")
         return None
+
+    def _commands(self) -> tuple[str, ...]:
+        """Return how to subscribe. On a Cluster a channel is heard both ways: PUBLISH goes to every node, SPUBLISH
+        only to the one that owns the slot of the channel, and that is where this connection leads."""
+        if "*" in self._channel:
+            return ("PSUBSCRIBE",)
+        return ("SSUBSCRIBE", "SUBSCRIBE") if self._servers.target.kind == "cluster" else ("SUBSCRIBE",)
 
     def ask_again(self) -> None:
         pass  # nothing that pub/sub delivers depends on it

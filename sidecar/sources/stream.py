@@ -6,7 +6,7 @@ from typing import Any
 from sidecar.connection import Link
 from sidecar.core.batch import Batch, StreamRead
 from sidecar.errors import RefusedError, UnavailableError
-from sidecar.redis_url import RedisTarget
+from sidecar.servers import Servers
 
 ENTRIES_A_READ = 500  # larger reads are slower: the collector runs more
 BLOCK_MS = 1000  # well below the reply timeout of the connection
@@ -18,18 +18,17 @@ FIELD = b"e"
 class StreamSource:
     """The entries of one stream."""
 
-    def __init__(self, stream: str, target: RedisTarget, *, ca_file: str = "") -> None:
+    def __init__(self, stream: str, servers: Servers) -> None:
         self.name = f"stream:{stream}"
         self._stream = stream
-        self._target = target
-        self._ca_file = ca_file
+        self._servers = servers
         self._link: Link | None = None
         self._replid = ""
         self._drained = False
 
     async def connect(self) -> None:
         await self.close()
-        link = await Link.open(self._target, key=self._stream, ca_file=self._ca_file)
+        link = await self._servers.open(self._stream)
         try:
             self._replid = await link.replid()
         except BaseException:
@@ -101,6 +100,8 @@ class StreamSource:
             length=facts.get(b"length", 0),
             complete=self._drained,
             exists=bool(facts),
+            oldest=facts[b"first-entry"][0].decode() if facts.get(b"first-entry") else "",
+            newest=facts.get(b"last-generated-id", b"").decode(),
         )
         return Batch(
             source=self.name, payloads=payloads, arrivals=arrivals, empty=len(entries) - len(payloads), stream=read

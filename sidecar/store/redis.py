@@ -7,34 +7,36 @@ from importlib import resources
 from typing import Any
 
 import msgspec
-from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError
+from msgspec.structs import replace
+from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScriptError, ReadOnlyError
 
 from sidecar.connection import Link, parse_info
-from sidecar.core.commit import START, Answer, Commit, holder_of
+from sidecar.core.commit import POSITION, START, Answer, Commit, holder_of
 from sidecar.core.events import STATUSES
 from sidecar.core.pending import Refused
 from sidecar.core.state import State
 from sidecar.core.totals import Totals
 from sidecar.errors import CheckpointError, RefusedError
-from sidecar.redis_url import RedisTarget
+from sidecar.servers import Servers
 from sidecar.store import Taken, keys
 
 FLEET_SECONDS = 60  # a sidecar that has not registered for so long is no longer part of its fleet
 FLEET_KEY = "flash_sale_fleet:"
+ELSEWHERE = (ReadOnlyError, MasterDownError, AskError, ClusterDownError)  # MOVED is an AskError to redis-py
 
 
 class RedisStore:
     """One connection to the Redis that holds a prefix. Connects when first used and again after a failure."""
 
     def __init__(
-        self, target: RedisTarget, prefix: str, *, lease: float, keep_rejected: bool, ca_file: str = ""
+        self, servers: Servers, prefix: str, *, lease: float, keep_rejected: bool, apart: bool = False
     ) -> None:
-        """`lease` is in seconds."""
-        self._target = target
+        """`lease` is in seconds; `apart` tells that the streams are on another Redis."""
+        self._servers = servers
         self._prefix = prefix
         self._lease_ms = round(lease * 1000)
         self._keep_rejected = keep_rejected
-        self._ca_file = ca_file
+        self._apart = apart
         self._link: Link | None = None
         self._scripts: dict[str, tuple[str, str]] = {}
         self._connecting = asyncio.Lock()
@@ -56,6 +58,9 @@ class RedisStore:
         return Taken(None, reply[1].decode("utf-8", "replace"))
 
     async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+        if self._apart:  # nothing here tells how the streams are: their positions are stored like counts
+            fields = {**fields, **{POSITION + s: msgspec.json.encode(p) for s, p in commit.positions.items()}}
+            commit = replace(commit, positions={}, replid="")
         streams = list(commit.positions)
         arguments = self._arguments(commit, fields, committed, now)
         reply = await self._run("commit", [*self._own_keys(), *streams], arguments)
@@ -147,11 +152,12 @@ class RedisStore:
     async def _connected(self) -> Link:
         async with self._connecting:
             if self._link is None or self._link.closed:
+                await self.close()
                 self._link = await self._open()
             return self._link
 
     async def _open(self) -> Link:
-        link = await Link.open(self._target, key=self._key("checkpoint"), ca_file=self._ca_file)
+        link = await self._servers.open(self._key("checkpoint"))
         try:
             await link.replid()
             self._scripts = _scripts(parse_info(await link.call("INFO", "server")))
@@ -161,19 +167,23 @@ class RedisStore:
         return link
 
     async def _call(self, *command: Any) -> Any:
-        return await (await self._connected()).call(*command)
+        link = await self._connected()
+        try:
+            return await link.call(*command)
+        except RefusedError as exc:
+            if isinstance(exc.__cause__, ELSEWHERE):
+                link.cut()  # a replica now, or the slot moved: look for the right server at the next call
+            raise
 
     async def _run(self, name: str, key_names: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run a script by its digest; send its text where Redis does not know it yet."""
-        link = await self._connected()
+        await self._connected()  # which tells the version of the scripts
         text, digest = self._scripts[name]
         try:
-            return await link.call("EVALSHA", digest, len(key_names), *key_names, *arguments)
+            return await self._call("EVALSHA", digest, len(key_names), *key_names, *arguments)
         except RefusedError as exc:
             if isinstance(exc.__cause__, NoScriptError):
-                return await link.call("EVAL", text, len(key_names), *key_names, *arguments)
-            if isinstance(exc.__cause__, ReadOnlyError | MasterDownError):
-                await self.close()  # a replica now: look for the master again
+                return await self._call("EVAL", text, len(key_names), *key_names, *arguments)
             raise
 
 

@@ -32,6 +32,15 @@ def test_a_heartbeat_goes_through_each_source_and_is_timed(redis_server: RedisSe
     assert '"producer": "sidecar-check"' in redis_server.ask("XRANGE flash_sale:events - +")
 
 
+def test_events_are_looked_for_in_the_redis_that_they_come_through(start_redis: StartRedis) -> None:
+    metrics, events = start_redis(), start_redis()
+    found = lines(metrics, "ok", SIDECAR_SOURCES_REDIS_URL=events.url)
+    assert any(line == f"events come through {events.url}" for line in found)
+    assert len([line for line in found if HEARTBEAT in line]) == 2
+    assert HEARTBEAT in events.ask("XRANGE flash_sale:events - +")
+    assert "flash_sale:events" not in metrics.ask("KEYS *")
+
+
 def test_a_pattern_is_tried_on_a_channel_that_it_covers(redis_server: RedisServer) -> None:
     found = lines(redis_server, "ok", SIDECAR_SOURCES_PUBSUB="shop:*")
     assert any("channel shop:sidecar-check: heartbeat seen" in line for line in found)

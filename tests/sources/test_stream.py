@@ -10,6 +10,7 @@ import redis
 from sidecar.core.batch import Batch, StreamRead
 from sidecar.errors import RefusedError, UnavailableError
 from sidecar.redis_url import parse
+from sidecar.servers import Servers
 from sidecar.sources import stream
 from sidecar.sources.stream import ENTRIES_A_READ, StreamSource
 from tests.conftest import StartRedis
@@ -26,7 +27,7 @@ async def source_of() -> AsyncIterator[OpenSource]:
     sources: list[StreamSource] = []
 
     def make(where: RedisServer | str, name: str = "s") -> StreamSource:
-        sources.append(StreamSource(name, parse(where if isinstance(where, str) else where.url)))
+        sources.append(StreamSource(name, Servers(parse(where if isinstance(where, str) else where.url))))
         return sources[-1]
 
     yield make
@@ -58,6 +59,8 @@ async def test_entries_come_with_their_times_and_the_circumstances(
         after="0-0",
         last="1790000000123-5",
         replid=client.info("replication")["master_replid"],
+        oldest="1790000000123-0",
+        newest="1790000000123-5",
         entries=2,
         added=2,
         length=2,

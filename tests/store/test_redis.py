@@ -17,9 +17,11 @@ from sidecar.core.ledger import Ledger
 from sidecar.core.state import State
 from sidecar.errors import AccessError, CheckpointError, RefusedError, UnavailableError
 from sidecar.redis_url import parse
+from sidecar.servers import Servers
 from sidecar.store.keys import EXPIRY_SECONDS, RENEWAL_SECONDS
 from sidecar.store.redis import FLEET_SECONDS, RedisStore, cleared_report
 from tests.conftest import StartRedis
+from tests.fake_redis import FakeRedis
 from tests.ledgers import T0, commit, heard, new_ledger, order, read, send, shown, take
 from tests.programs import missing
 from tests.redis_server import RedisServer
@@ -45,7 +47,7 @@ async def open_store() -> AsyncIterator[OpenStore]:
 
     def make(where: RedisServer | str, *, prefix: str = PREFIX, lease: float = 60.0, **options: Any) -> RedisStore:
         url = where if isinstance(where, str) else where.url
-        stores.append(RedisStore(parse(url), prefix, lease=lease, **{"keep_rejected": True, **options}))
+        stores.append(RedisStore(Servers(parse(url)), prefix, lease=lease, **{"keep_rejected": True, **options}))
         return stores[-1]
 
     yield make
@@ -588,3 +590,25 @@ async def test_facts_tell_of_the_memory(redis_server: RedisServer, open_store: O
     facts = await open_store(redis_server).facts()
     assert int(facts["used_memory"]) > 0
     assert facts["maxmemory_policy"] == "noeviction"
+
+
+@pytest.mark.parametrize("elsewhere", ["MOVED 1 h:1", "ASK 1 h:1", "READONLY a replica", "CLUSTERDOWN x"])
+async def test_what_is_elsewhere_is_looked_for_at_the_next_call(elsewhere: str, open_store: OpenStore) -> None:
+    info = b"redis_version:7.0.15\r\nrole:master\r\nmaster_replid:r\r\n"
+    async with FakeRedis(INFO=info, HGETALL=ValueError(elsewhere), EVALSHA=ValueError(elsewhere)) as server:
+
+        def connects() -> int:
+            return sum(command[1] == b"SETNAME" for command in server.commands if command[0] == b"CLIENT")
+
+        store = open_store(f"redis://127.0.0.1:{server.port}/0")
+        for number in (1, 2):
+            with pytest.raises(RefusedError):
+                await store.load()
+            assert connects() == number
+        with pytest.raises(RefusedError):
+            await store.release("me")
+        server.answers["HGETALL"] = []
+        for _ in range(2):
+            assert await store.load() == {}
+            assert connects() == 4
+        await store.close()

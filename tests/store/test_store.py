@@ -11,6 +11,7 @@ from sidecar.core.commit import Answer, Commit
 from sidecar.core.ledger import Ledger
 from sidecar.core.state import State
 from sidecar.redis_url import parse
+from sidecar.servers import Servers
 from sidecar.store import Store
 from sidecar.store.memory import MemoryStore
 from sidecar.store.redis import RedisStore
@@ -54,7 +55,7 @@ class RealGround:
     def __init__(self, start_redis: StartRedis) -> None:
         server = start_redis()
         self.client: redis.Redis = redis.Redis(port=server.port)
-        self.store = RedisStore(parse(server.url), PREFIX, lease=LEASE, keep_rejected=True)
+        self.store = RedisStore(Servers(parse(server.url)), PREFIX, lease=LEASE, keep_rejected=True)
         self._ids = 0
 
     async def close(self) -> None:

@@ -1,0 +1,276 @@
+"""Which server is connected to: Sentinels and Clusters that agree, disagree, are silent or gone."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from sidecar.connection import Link
+from sidecar.errors import AccessError, UnavailableError
+from sidecar.redis_url import parse
+from sidecar.servers import Servers
+from tests.cluster import Cluster
+from tests.conftest import StartRedis
+from tests.fake_redis import SILENCE, FakeRedis
+from tests.redis_server import RedisServer, free_port
+from tests.sentinel import Sentinels
+from tests.waiting import eventually
+
+MASTER = b"# Replication\r\nrole:master\r\nmaster_replid:abc\r\n"
+REPLICA = b"# Replication\r\nrole:slave\r\n"
+
+
+@pytest.fixture
+async def fakes() -> AsyncIterator[AsyncExitStack]:
+    """Enter fake servers; they end with the test."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+def naming(server: FakeRedis | RedisServer, epoch: int) -> Any:
+    """Answer as a Sentinel that names a server as master, since an epoch."""
+    return [b"name", b"sale", b"ip", b"127.0.0.1", b"port", b"%d" % server.port, b"config-epoch", b"%d" % epoch]
+
+
+def behind(*sentinels: FakeRedis) -> Servers:
+    """Return what these Sentinels guard."""
+    return Servers(parse(f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in sentinels)}/sale"))
+
+
+async def start(fakes: AsyncExitStack, **answers: Any) -> FakeRedis:
+    return await fakes.enter_async_context(FakeRedis(**answers))
+
+
+async def port_of(servers: Servers, key: str = "") -> int:
+    """Connect, and say where that led."""
+    link = await servers.open(key)
+    await link.close()
+    return link.address[1]
+
+
+# One server
+
+
+async def test_one_server_is_that_server(redis_server: RedisServer) -> None:
+    link = await Servers(parse(redis_server.url)).open("k")
+    assert await link.call("PING") == b"PONG"
+    await link.close()
+    await Servers(parse(redis_server.url)).watch(lambda: None)  # there is nothing to watch
+
+
+# Sentinel
+
+
+async def test_the_newest_of_what_most_sentinels_say_counts(fakes: AsyncExitStack) -> None:
+    old, new = await start(fakes, INFO=MASTER), await start(fakes, INFO=MASTER)
+    outdated = await start(fakes, SENTINEL=naming(old, 1))
+    others = [await start(fakes, SENTINEL=naming(new, 2)) for _ in range(2)]
+    for _ in range(10):
+        assert await port_of(behind(outdated, *others)) == new.port
+
+
+@pytest.mark.parametrize("answer", [SILENCE, ValueError("IDONTKNOW")])
+async def test_sentinels_that_are_gone_silent_or_confused_are_done_without(fakes: AsyncExitStack, answer: Any) -> None:
+    master = await start(fakes, INFO=MASTER)
+    knows, silent = await start(fakes, SENTINEL=naming(master, 1)), await start(fakes, SENTINEL=answer)
+    gone = FakeRedis()
+    gone.port = free_port()
+    began = time.monotonic()
+    assert await port_of(behind(gone, silent, knows)) == master.port
+    assert time.monotonic() - began < 1.5
+
+
+async def test_a_master_that_is_a_replica_by_now_is_not_taken(fakes: AsyncExitStack) -> None:
+    demoted = await start(fakes, INFO=REPLICA)
+    with pytest.raises(UnavailableError, match="replica"):
+        await port_of(behind(await start(fakes, SENTINEL=naming(demoted, 1))))
+
+
+async def test_cancelled_at_any_moment_it_leaves_no_connection_and_no_task(fakes: AsyncExitStack) -> None:
+    master = await start(fakes, INFO=MASTER)
+    sentinels = [await start(fakes, SENTINEL=naming(master, 1)) for _ in range(3)]
+    servers = behind(*sentinels)
+    opened = 0
+    before = asyncio.all_tasks()
+    for number in range(150):
+        opening = asyncio.create_task(servers.open())
+        for _ in range(number % 50):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await opening).close()
+            opened += 1
+        assert not [task for task in asyncio.all_tasks() if "_ask_one" in str(task.get_coro())]
+    assert opened < 150
+    await eventually(lambda: not any(one.connections for one in (master, *sentinels)))
+    await eventually(lambda: asyncio.all_tasks() == before)
+
+
+async def test_a_service_that_no_sentinel_knows_is_named(fakes: AsyncExitStack) -> None:
+    sentinel = await start(fakes, SENTINEL=ValueError("ERR No such master with that name"))
+    with pytest.raises(UnavailableError, match="'sale'"):
+        await port_of(behind(sentinel))
+
+
+async def test_sentinels_that_want_a_password_say_so(fakes: AsyncExitStack) -> None:
+    sentinel = await start(fakes, SENTINEL=ValueError("NOAUTH Authentication required."))
+    with pytest.raises(AccessError):
+        await port_of(behind(sentinel))
+
+
+async def listened_to(sentinel: FakeRedis) -> None:
+    await eventually(lambda: [b"SUBSCRIBE", b"+switch-master"] in sentinel.commands)
+
+
+async def test_a_switch_cuts_what_leads_elsewhere_and_ends_what_is_in_the_making(fakes: AsyncExitStack) -> None:
+    """redis-py's subscriber of a frozen master hears nothing for ever (redis-py#3867).
+
+    `watch` may go when redis-py's own connections follow `+switch-master`.
+    """
+    confirmed: Any = [b"subscribe", b"+switch-master", 1]
+    old, new = await start(fakes, INFO=MASTER, BLPOP=SILENCE), await start(fakes, INFO=MASTER)
+    sentinel = await start(fakes, SENTINEL=naming(old, 1), SUBSCRIBE=confirmed)
+    servers, moved = behind(sentinel), asyncio.Event()
+    link, idle = await servers.open(), await servers.open()
+    watch = asyncio.create_task(servers.watch(moved.set))
+    await listened_to(sentinel)
+    waiting = asyncio.create_task(link.call("BLPOP", "k", 0))
+    old.answers["INFO"] = SILENCE  # frozen
+    opening = asyncio.create_task(servers.open())
+    await eventually(lambda: len([one for one in old.commands if one[0] == b"INFO"]) == 3)
+
+    sentinel.push([b"message", b"+switch-master", f"another 127.0.0.1 1 127.0.0.1 {new.port}".encode()])
+    sentinel.push([b"message", b"+switch-master", f"sale 127.0.0.1 {old.port} 127.0.0.1 {new.port}".encode()])
+    async with asyncio.timeout(1):
+        await eventually(moved.is_set)
+        with pytest.raises(UnavailableError):
+            await waiting
+        with pytest.raises(UnavailableError, match="replaced"):
+            await opening
+    assert idle.closed
+    sentinel.answers["SENTINEL"] = naming(new, 2)
+    again = await servers.open()
+    sentinel.push([b"message", b"+switch-master", f"sale 127.0.0.1 {old.port} 127.0.0.1 {new.port}".encode()])
+    moved.clear()
+    await eventually(moved.is_set)
+    assert not again.closed  # another Sentinel says the same later
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+    for one in (link, idle, again):
+        await one.close()
+
+
+async def test_a_silent_sentinel_is_listened_to_anew(fakes: AsyncExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.servers.PING_SECONDS", 0.02)
+    monkeypatch.setattr("sidecar.servers.PAUSE_SECONDS", 0.02)
+    sentinel = await start(fakes, SUBSCRIBE=[b"subscribe", b"+switch-master", 1], PING=[b"pong", b""])
+    watch = asyncio.create_task(behind(sentinel).watch(lambda: None))
+    await eventually(lambda: [one[0] for one in sentinel.commands].count(b"PING") > 3)
+    assert [one[0] for one in sentinel.commands].count(b"SUBSCRIBE") == 1
+    sentinel.answers["PING"] = SILENCE
+    await eventually(lambda: [one[0] for one in sentinel.commands].count(b"SUBSCRIBE") > 1)
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+
+
+@pytest.mark.needs("redis-server")
+async def test_a_real_sentinel_is_asked_and_followed(tmp_path: Path) -> None:
+    with Sentinels(tmp_path, replicas=1) as sentinels:
+        servers, moved = Servers(parse(sentinels.url)), asyncio.Event()
+        link = await servers.open()
+        assert link.address[1] == sentinels.master().port
+        watch = asyncio.create_task(servers.watch(moved.set))
+        await asyncio.to_thread(sentinels.failover)
+        async with asyncio.timeout(3):
+            await moved.wait()
+        assert link.closed
+        await link.close()
+        link = await servers.open()
+        assert link.address[1] == sentinels.master().port
+        await link.close()
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+# Cluster
+
+
+def owning(server: FakeRedis, epoch: int) -> dict[str, Any]:
+    """Return the answers of a node to which one server owns everything, since an epoch."""
+
+    def cluster(command: list[bytes]) -> Any:
+        if command[1] == b"INFO":
+            return f"cluster_current_epoch:{epoch}\r\n".encode()
+        return [[0, 16383, [b"127.0.0.1", server.port, b"id"]]]
+
+    return {"CLUSTER": cluster, "INFO": MASTER}
+
+
+def around(*nodes: FakeRedis) -> Servers:
+    """Return the Cluster that these nodes belong to."""
+    return Servers(parse(f"redis+cluster://{','.join(f'127.0.0.1:{node.port}' for node in nodes)}"))
+
+
+async def test_a_map_older_than_the_one_at_hand_is_not_taken_unless_that_led_nowhere(fakes: AsyncExitStack) -> None:
+    old, new = await start(fakes, INFO=MASTER), await start(fakes, INFO=MASTER)
+    node = await start(fakes)
+    node.answers |= owning(new, 2)
+    servers = around(node)
+    assert await port_of(servers) == new.port
+    for outdated in (node, new):
+        outdated.answers |= owning(old, 1)
+    assert await port_of(servers) == new.port
+    new.answers["INFO"] = REPLICA
+    with pytest.raises(UnavailableError):
+        await port_of(servers)
+    assert await port_of(servers) == old.port
+
+
+async def test_what_moved_is_cut(fakes: AsyncExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.servers.POLL_SECONDS", 0.02)
+    old, new = await start(fakes, INFO=MASTER), await start(fakes, INFO=MASTER)
+    for node in (old, new):
+        node.answers |= owning(old, 1)
+    servers, moved = around(old), asyncio.Event()
+    link = await servers.open("k")
+    watch = asyncio.create_task(servers.watch(moved.set))
+    await eventually(lambda: len(old.commands) > 20)
+    assert not link.closed
+    for node in (old, new):
+        node.answers |= owning(new, 2)
+    await eventually(lambda: moved.is_set() and link.closed, 2)
+    await link.close()
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+
+
+async def test_a_slot_that_nobody_serves_is_waited_for(start_redis: StartRedis) -> None:
+    server = start_redis("--cluster-enabled", "yes", "--save", "")
+    servers = Servers(parse(f"redis+cluster://127.0.0.1:{server.port}"))
+    with pytest.raises(UnavailableError, match="slot"):
+        await servers.open("k")
+    with redis.Redis(port=server.port) as client:
+        client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+        await eventually(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), 10, "the Cluster")
+    link = await servers.open("k")
+    assert await link.call("SET", "k", "v") == b"OK"
+    await link.close()
+
+
+@pytest.mark.needs("redis-server")
+async def test_every_key_leads_to_its_owner_and_the_nodes_are_remembered(cluster: Cluster) -> None:
+    servers = Servers(parse(cluster.url(cluster.nodes[0])))
+    links: list[Link] = []
+    for number in range(20):
+        links.append(await servers.open(f"k{number}"))
+        assert await links[-1].call("SET", f"k{number}", number) == b"OK"
+        assert links[-1].address[1] == cluster.owner(f"k{number}").port
+    for link in links:
+        await link.close()
+    assert len(servers._some_nodes()) > 1
