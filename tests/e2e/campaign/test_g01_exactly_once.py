@@ -11,8 +11,8 @@ import redis
 
 from tests.conftest import Guarantee, StartRedis
 from tests.e2e.conftest import MakeDaemon, MakeProxy
-from tests.e2e.daemon import ForkServer, kill
-from tests.e2e.exact import check_exact, wait_for_position
+from tests.e2e.daemon import START_SECONDS, ForkServer, kill
+from tests.e2e.exact import COUNTED_SECONDS, check_exact, wait_for_position
 from tests.e2e.producer import Producer
 from tests.e2e.recount import STREAM
 from tests.e2e.usual_consumer import GROUP, ORDERS, TENTHS
@@ -31,7 +31,7 @@ def kill_again_and_again(start: Callable[[], int], is_ready: Callable[[], bool],
     pid = start()
     for turn in range(kills):
         if turn % 2 == 0:
-            wait_until(is_ready, 20, "readiness")
+            wait_until(is_ready, START_SECONDS, "readiness")
         time.sleep(moments.uniform(0, MOMENT_SECONDS))
         kill(pid)
         pid = start()
@@ -84,8 +84,8 @@ def test_a_control_that_counts_the_usual_way_is_not_exact(
     producer.finish()
     truth = producer.truth()
     try:
-        wait_until(lambda: counted()[0] >= truth.orders, 20, f"{truth.orders} events counted")
-        wait_until(lambda: client.xpending(STREAM, GROUP)["pending"] == 0, 20, "all events acknowledged")
+        wait_until(lambda: counted()[0] >= truth.orders, COUNTED_SECONDS, f"{truth.orders} events counted")
+        wait_until(lambda: client.xpending(STREAM, GROUP)["pending"] == 0, COUNTED_SECONDS, "all events acknowledged")
     finally:
         kill(pid)
     orders, tenths = counted()
@@ -109,7 +109,7 @@ def test_kill_9_of_redis(
             daemon.start(ready=False)
         time.sleep(moments.uniform(0, MOMENT_SECONDS))
         server.start()
-        wait_until(daemon.is_ready, 10, "readiness")
+        wait_until(daemon.is_ready, START_SECONDS, "readiness")
     producer.finish()
     truth = check_exact(daemon, producer)
     guarantee("G1", f"{kills} kill -9 of Redis (AOF): {truth.orders:,} events, difference 0")

@@ -26,9 +26,9 @@ from tests.redis_server import DURABLE, RedisServer
 from tests.waiting import wait_until
 
 NOTICED_SECONDS, BACK_SECONDS = 4.0, 2.5
-BUSY = 2.5  # how much longer either may take where the machine has other things to do
+BUSY = 4.0  # how much longer either may take where the machine has other things to do
 SHORT_SECONDS = (0.1, 0.6)
-PATIENCE_SECONDS = 20.0  # a hole is missed after five
+PATIENCE_SECONDS = 60.0  # a hole is missed after five; a busy machine
 
 LONG = 500
 

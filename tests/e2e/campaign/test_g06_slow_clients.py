@@ -14,6 +14,7 @@ from tests.conftest import Guarantee
 from tests.e2e.campaign.stalled import stalled
 from tests.e2e.conftest import MakeDaemon
 from tests.e2e.daemon import Daemon
+from tests.e2e.exact import COUNTED_SECONDS
 from tests.e2e.recount import STREAM
 from tests.guarantees import sizes
 from tests.redis_server import RedisServer
@@ -37,7 +38,7 @@ def busy_daemon(server: RedisServer, make_daemon: MakeDaemon) -> Daemon:
     events += [{"type": "inventory", "product_id": f"sku-{i}", "stock": 500} for i in range(PRODUCTS)]
     received = daemon.received()
     redis.Redis(port=server.port).xadd(STREAM, {"e": json.dumps(events)})
-    wait_until(lambda: daemon.received() == received + 2 * PRODUCTS, 20, "the products")
+    wait_until(lambda: daemon.received() == received + 2 * PRODUCTS, COUNTED_SECONDS, "the products")
     return daemon
 
 

@@ -17,8 +17,8 @@ from websockets.sync.client import ClientConnection, connect
 from sidecar.core.state import State
 from tests.conftest import Guarantee
 from tests.e2e.conftest import MakeDaemon
-from tests.e2e.daemon import PREFIX, Daemon, ForkServer, kill
-from tests.e2e.exact import wait_for_position
+from tests.e2e.daemon import PREFIX, START_SECONDS, Daemon, ForkServer, kill
+from tests.e2e.exact import COUNTED_SECONDS, wait_for_position
 from tests.e2e.numbered import CHANNEL, NAMES, NumberedProducers
 from tests.e2e.producer import Producer
 from tests.e2e.recount import shown
@@ -27,11 +27,13 @@ from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
 EXIT_SECONDS = 2.0
+BUSY = 2.0  # how much longer it may take where the machine has other things to do
+LONG = 200
 CLIENTS = 3
 GOING_AWAY = 1001
 
 
-@pytest.mark.parametrize("stops", sizes(6, 30, 200))
+@pytest.mark.parametrize("stops", sizes(6, 30, LONG))
 def test_a_stop_under_load(
     stops: int,
     redis_server: RedisServer,
@@ -48,7 +50,7 @@ def test_a_stop_under_load(
     took, told = [], 0
     for _ in range(stops):
         with running(fork_server, daemon) as pid, ExitStack() as stack:
-            wait_until(daemon.is_well, 20, "a daemon that is well")
+            wait_until(daemon.is_well, START_SECONDS, "a daemon that is well")
             clients = [stack.enter_context(subscribed(daemon)) for _ in range(CLIENTS)]
             received, published = received_from(orders.client), producers.published
             time.sleep(moments.uniform(0, 0.4))
@@ -59,7 +61,9 @@ def test_a_stop_under_load(
     orders.finish()
     producers.finish()
     with running(fork_server, daemon):
-        wait_until(lambda: shown(daemon) == orders.truth(), 20, "the stream to be counted, every event once")
+        wait_until(
+            lambda: shown(daemon) == orders.truth(), COUNTED_SECONDS, "the stream to be counted, every event once"
+        )
     log = [json.loads(line) for line in daemon.log.read_text().splitlines()]
     assert not [line for line in log if line["level"] == "error"]
     guarantee(
@@ -68,7 +72,7 @@ def test_a_stop_under_load(
         f"{orders.written + producers.published * len(NAMES):,} events, none lost that was read",
     )
     assert told == stops * CLIENTS
-    assert max(took) <= EXIT_SECONDS
+    assert max(took) <= EXIT_SECONDS * (1 if stops == LONG else BUSY)
 
 
 @contextmanager
@@ -76,7 +80,7 @@ def running(fork_server: ForkServer, daemon: Daemon) -> Iterator[int]:
     """Run a daemon while the context is open; yields its process id."""
     pid = fork_server.start(daemon)
     try:
-        wait_until(daemon.is_ready, 20, "a ready daemon")
+        wait_until(daemon.is_ready, START_SECONDS, "a ready daemon")
         yield pid
     finally:
         kill(pid)
@@ -104,7 +108,7 @@ def seconds_to_stop(pid: int) -> float:
     """Send SIGTERM and wait until the process is gone."""
     began = time.monotonic()
     os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not exists(pid), 3 * EXIT_SECONDS, "the daemon to be gone")
+    wait_until(lambda: not exists(pid), 2 * BUSY * EXIT_SECONDS, "the daemon to be gone")
     return time.monotonic() - began
 
 
