@@ -16,7 +16,8 @@ from sidecar.config import Config, Seconds
 from sidecar.connection import Link
 from sidecar.core.state import State
 from sidecar.pipeline import Pipeline
-from sidecar.redis_url import RedisTarget, parse
+from sidecar.redis_url import parse
+from sidecar.servers import Servers
 from sidecar.sources import pubsub, stream
 from sidecar.sources.pubsub import PubSubSource
 from sidecar.sources.stream import StreamSource
@@ -34,9 +35,9 @@ Check = Callable[[], Any]
 PAYLOADS = [b"one", b"two", b"three"]
 
 
-def where(server: RedisServer) -> RedisTarget:
-    """Return what a connection is made to."""
-    return parse(server.url)
+def where(server: RedisServer) -> Servers:
+    """Return what connections are made to."""
+    return Servers(parse(server.url))
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ async def test_the_sweep_notices_what_is_not_safe(
 
 async def test_connecting(redis_server: RedisServer, nobody_connected: Check) -> None:
     async def scenario(interrupt: Interrupt) -> None:
-        link = await interrupt(Link.open(where(redis_server)))
+        link = await interrupt(Link.open(parse(redis_server.url)))
         if link is not INTERRUPTED:
             await link.close()
         await nobody_connected()
@@ -101,7 +102,7 @@ async def test_connecting(redis_server: RedisServer, nobody_connected: Check) ->
 
 async def test_a_call_leaves_no_reply_for_the_next_one(redis_server: RedisServer, nobody_connected: Check) -> None:
     async def scenario(interrupt: Interrupt) -> None:
-        link = await Link.open(where(redis_server))
+        link = await Link.open(parse(redis_server.url))
         before = asyncio.create_task(link.call("ECHO", "before"))
         await interrupt(link.call("ECHO", "mine"))
         assert await before == b"before"
