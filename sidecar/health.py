@@ -9,6 +9,7 @@ from sidecar.config import Config
 from sidecar.core.snapshot import Role, System
 from sidecar.errors import SidecarError
 from sidecar.exposition.latest import Component, Health
+from sidecar.ingest import SourceState
 from sidecar.pipeline import Pipeline
 from sidecar.store.redis import RedisStore
 from sidecar.telemetry import Telemetry
@@ -86,10 +87,7 @@ def health(pipeline: Pipeline, gauges: Gauges, *, stale: bool, now: float) -> He
         return _standby(pipeline)
     components = {"redis": _redis(pipeline, gauges), "commit": _commit(pipeline, stale)}
     for name, state in pipeline.ingest.states.items():
-        if state.status == "connected":
-            components[name] = Component("ok")
-        else:
-            components[name] = Component("degraded", state.detail or "connecting")
+        components[name] = _source(state)
     for producer, clock in ledger.aggregate.register.clocks.items():
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
             detail = f"its clock is {-clock.offset_seconds:+.1f} s off ours; set the time of its machine"
@@ -124,6 +122,16 @@ def _redis(pipeline: Pipeline, gauges: Gauges) -> Component:
         return Component(
             "degraded",
             f"maxmemory-policy is {gauges.eviction_policy}: Redis may evict the checkpoint; use a volatile-* policy",
+        )
+    return Component("ok")
+
+
+def _source(state: SourceState) -> Component:
+    if state.status != "connected":
+        return Component("degraded", state.detail or "connecting")
+    if state.behind:
+        return Component(
+            "degraded", f"{state.lag_seconds:.1f} s behind: more comes than can be counted; see docs/performance.md"
         )
     return Component("ok")
 

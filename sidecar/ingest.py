@@ -18,16 +18,22 @@ from sidecar.sources import Source
 from sidecar.telemetry import Telemetry
 
 BACKOFF_SECONDS = (0.05, 2.0)
+BEHIND_SECONDS = 1.0  # two commits: below that a reader sees no difference
 
 SourceStatus = Literal["connecting", "connected", "down"]
 
 
 class SourceState(Struct):
-    """What is known of a source; times are Unix seconds. `blind_since` is when its connection was lost."""
+    """What is known of a source; times are Unix seconds. `blind_since` is when its connection was lost.
+
+    It is `behind` from a lag of `BEHIND_SECONDS` on until there is none.
+    """
 
     status: SourceStatus = "connecting"
     detail: str = ""
     blind_since: float | None = None
+    lag_seconds: float = 0.0
+    behind: bool = False
 
 
 class Ingest:
@@ -125,6 +131,7 @@ class Ingest:
         name = source.name
         after = self._ledger.position(name.removeprefix("stream:")) if kind_of(name) == "stream" else ""
         batch = await source.read(after)
+        self._tell_lag(name, source.lag_seconds)
         if batch is None:
             return
         now = self._clock()
@@ -138,11 +145,17 @@ class Ingest:
             await asyncio.sleep(self._interval / 10)  # the next commit settles what the position is
         elif batch.arrivals:
             self._telemetry.source_last_event.labels(name).set(batch.arrivals[-1])
-            behind = batch.stream is not None and not batch.stream.complete
-            self._telemetry.source_lag_seconds.labels(name).set(max(now - batch.arrivals[-1], 0) if behind else 0)
-        elif batch.stream is not None and batch.stream.complete:
-            self._telemetry.source_lag_seconds.labels(name).set(0)
         await asyncio.sleep(0)  # a reader with data already buffered would never let the loop turn
+
+    def _tell_lag(self, name: str, seconds: float) -> None:
+        self._telemetry.source_lag_seconds.labels(name).set(seconds)
+        state = self.states[name]
+        behind = seconds > BEHIND_SECONDS
+        if behind and not state.behind:
+            self._log.warning("source behind", source=name, detail="more comes than can be counted", seconds=seconds)
+        elif state.behind and not seconds:
+            self._log.info("source caught up", source=name)
+        state.lag_seconds, state.behind = seconds, behind or (state.behind and seconds > 0)
 
     def _connected(self, name: str) -> None:
         self.count_blind(self._clock())

@@ -15,13 +15,18 @@ from sidecar.core.batch import Batch
 from sidecar.core.commit import Answer, Commit
 from sidecar.core.state import State
 from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
+from sidecar.exposition.latest import Health
+from sidecar.health import Gauges, health
 from sidecar.holder import machine
 from sidecar.ingest import BACKOFF_SECONDS, backoff
 from sidecar.pipeline import Pipeline
+from sidecar.redis_url import parse
+from sidecar.servers import Servers
 from sidecar.sources import Source
 from sidecar.sources.memory import MemorySource, MemoryStream
 from sidecar.store import Taken
 from sidecar.store.memory import MemoryStore
+from sidecar.store.redis import RedisStore
 from sidecar.telemetry import Telemetry
 from tests.ledgers import T0, commit, heard, new_ledger, order, shown, take
 from tests.waiting import eventually
@@ -105,12 +110,13 @@ class Daemon:
         self.published = 0
         self.registry = CollectorRegistry()
         sources: tuple[Source, ...] = (self.channel, self.stream)
+        self.telemetry = Telemetry(self.registry, version="1", sources=tuple(source.name for source in sources))
         self.pipeline = Pipeline(
             new_ledger(holder),
             self.store,
             sources,
             config=Config(commit_interval=Seconds(INTERVAL), lease=Seconds(LEASE)),
-            telemetry=Telemetry(self.registry, version="1", sources=tuple(source.name for source in sources)),
+            telemetry=self.telemetry,
             publish=self._publish,
             clock=self.clock,
         )
@@ -144,6 +150,13 @@ class Daemon:
         async with asyncio.timeout(5):
             await self.task
         return time.monotonic() - began
+
+    def health(self) -> Health:
+        """Return what `/monitoring/health` answers."""
+        gauges = Gauges(
+            self.telemetry, RedisStore(Servers(parse("redis://")), "", lease=LEASE, keep_rejected=True), Config()
+        )
+        return health(self.pipeline, gauges, stale=False, now=self.clock.now)
 
     def counted(self) -> int:
         """Return the orders in the store."""
@@ -394,6 +407,16 @@ async def test_a_source_that_is_lost_is_connected_again_and_its_blindness_counte
     assert daemon.sample("source_connected", source="pubsub:c") == 1
     daemon.channel.put(order())
     await eventually(lambda: daemon.counted() == 1)
+
+
+async def test_a_source_that_lags_is_degraded_until_it_has_caught_up(daemon: Daemon) -> None:
+    await daemon.active()
+    told = []
+    for lag in (0.5, 1.5, 0.5, 0.0):
+        daemon.channel.lag_seconds = lag
+        await eventually(lambda lag=lag: daemon.pipeline.ingest.states["pubsub:c"].lag_seconds == lag)  # type: ignore[misc]
+        told.append(daemon.health().components["pubsub:c"].status)
+    assert told == ["ok", "degraded", "degraded", "ok"]
 
 
 async def test_a_source_that_waits_connects_at_once_when_redis_is_known_to_be_elsewhere(

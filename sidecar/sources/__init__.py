@@ -14,6 +14,11 @@ class Source(Protocol):
 
     name: str
 
+    @property
+    def lag_seconds(self) -> float:
+        """How long what was read last had waited in Redis, as far as that can be known."""
+        ...
+
     async def connect(self) -> None:
         """Connect and subscribe. Raises UnavailableError or AccessError."""
         ...

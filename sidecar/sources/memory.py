@@ -15,6 +15,8 @@ QUIET_SECONDS = 0.1  # after so long without an entry the position may have chan
 class MemorySource:
     """Payloads that can be read once, as those of pub/sub; name it `pubsub:<name>`."""
 
+    lag_seconds = 0.0
+
     def __init__(self, name: str, *, clock: Callable[[], float] = time.time) -> None:
         """`clock` gives Unix seconds: when a payload arrived."""
         self.name = name
@@ -54,6 +56,8 @@ class MemorySource:
 
 class MemoryStream:
     """Payloads that stay and can be read again from any position, as those of a stream; name it `stream:<name>`."""
+
+    lag_seconds = 0.0
 
     def __init__(
         self, name: str, last_ids: dict[str, str], *, clock: Callable[[], float] = time.time, replid: str = "memory"

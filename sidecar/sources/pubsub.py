@@ -27,7 +27,8 @@ class PubSubSource:
         self._servers = servers
         self._link: Link | None = None
         self._few = False
-        self._asked = 0.0  # when the last PING was sent, 0 once anything came
+        self._asked = 0.0  # when the PING was sent whose PONG has not come
+        self._answered = 0.0  # when the last PONG came
 
     async def connect(self) -> None:
         await self.close()
@@ -38,7 +39,12 @@ class PubSubSource:
         except BaseException:
             await link.close()
             raise
-        self._link, self._asked = link, 0.0
+        self._link, self._asked, self._answered = link, 0.0, time.monotonic()
+
+    @property
+    def lag_seconds(self) -> float:
+        """How long a PONG has been waiting for behind the messages: Redis sends them in one row."""
+        return time.monotonic() - self._asked if self._asked else 0.0
 
     async def read(self, after: str = "") -> Batch | None:
         link = self._link
@@ -50,7 +56,7 @@ class PubSubSource:
             replies = await link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if self._asked else PING_SECONDS)
             self._few = 0 < len(replies) < FEW
         if replies:
-            self._asked = 0.0
+            await self._measure(link, replies)
             if (batch := self._messages(replies)) is None:
                 self._raise_refusal(replies)
             if any(isinstance(reply, list) and reply[0] == b"sunsubscribe" for reply in replies):
@@ -59,9 +65,20 @@ class PubSubSource:
         if self._asked:
             await self.close()
             raise UnavailableError(f"no PONG within {PONG_SECONDS:.0f} s")
+        await self._ask(link)
+        return None
+
+    async def _measure(self, link: Link, replies: list[Any]) -> None:
+        """Look for the PONG; ask for the next one in time, also while messages keep coming."""
+        now = time.monotonic()
+        if any(reply[0] == b"pong" for reply in replies if isinstance(reply, list)):
+            self._asked, self._answered = 0.0, now
+        elif not self._asked and now - self._answered >= PING_SECONDS:
+            await self._ask(link)
+
+    async def _ask(self, link: Link) -> None:
         self._asked = time.monotonic()
         await link.send("PING")
-        return None
 
     def _commands(self) -> tuple[str, ...]:
         """Return how to subscribe. On a Cluster a channel is heard both ways: PUBLISH goes to every node, SPUBLISH

@@ -1,6 +1,7 @@
 """A stream as a source: plain XREAD from a position, no consumer group, nothing left behind in Redis."""
 
 import asyncio
+import time
 from typing import Any
 
 from sidecar.connection import Link
@@ -25,6 +26,7 @@ class StreamSource:
         self._link: Link | None = None
         self._replid = ""
         self._drained = False
+        self.lag_seconds = 0.0
 
     async def connect(self) -> None:
         await self.close()
@@ -84,13 +86,9 @@ class StreamSource:
 
     def _batch(self, after: str, replid: str, entries: list[Any], info: Any) -> Batch:
         facts = {} if isinstance(info, Exception) else dict(zip(info[::2], info[1::2], strict=True))
-        payloads: list[bytes] = []
-        arrivals: list[float] = []
-        for entry_id, pairs in entries:
-            payload = _payload(pairs or ())
-            if payload is not None:
-                payloads.append(payload)
-                arrivals.append(int(entry_id.partition(b"-")[0]) / 1000)
+        payloads, arrivals = _events(entries)
+        behind = arrivals and not self._drained
+        self.lag_seconds = max(time.time() - arrivals[-1], 0.0) if behind else 0.0
         read = StreamRead(
             after=after,
             last=entries[-1][0].decode() if entries else after,
@@ -106,6 +104,22 @@ class StreamSource:
         return Batch(
             source=self.name, payloads=payloads, arrivals=arrivals, empty=len(entries) - len(payloads), stream=read
         )
+
+
+def _events(entries: list[Any]) -> tuple[list[bytes], list[float]]:
+    """Return the payloads of entries that have one, and when each came. Many come within one millisecond."""
+    payloads: list[bytes] = []
+    arrivals: list[float] = []
+    millisecond, arrival = b"-", 0.0
+    for entry_id, pairs in entries:
+        payload = pairs[1] if pairs and pairs[0] == FIELD else _payload(pairs or ())
+        if payload is not None:
+            if not entry_id.startswith(millisecond):
+                millisecond = entry_id[: entry_id.index(b"-") + 1]
+                arrival = int(millisecond[:-1]) / 1000
+            payloads.append(payload)
+            arrivals.append(arrival)
+    return payloads, arrivals
 
 
 def _payload(pairs: Any) -> bytes | None:

@@ -18,6 +18,7 @@ from sidecar.sources.pubsub import MESSAGES_A_BATCH, PubSubSource
 from tests.cluster import Cluster, ask
 from tests.conftest import StartRedis
 from tests.redis_server import RedisServer
+from tests.waiting import eventually
 
 OpenSource = Callable[..., PubSubSource]
 
@@ -112,6 +113,23 @@ async def test_silence_is_asked_with_a_ping(
     assert client.info("commandstats")["cmdstat_ping"]["calls"] >= 5
     client.publish("c", "still here")
     assert await messages(source, 1) == [b"still here"]
+
+
+async def test_the_lag_is_how_long_a_pong_waits_behind_the_messages(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pubsub, "PING_SECONDS", 0.0)
+    source = source_of(redis_server)
+    await source.connect()
+    assert source.lag_seconds == 0
+    client.publish("c", "one")
+    redis_server.freeze()
+    assert await messages(source, 1) == [b"one"]
+    await eventually(lambda: source.lag_seconds > 0.1)
+    redis_server.thaw()
+    monkeypatch.setattr(pubsub, "PING_SECONDS", 60.0)
+    assert await source.read() is None
+    assert source.lag_seconds == 0
 
 
 async def test_a_frozen_redis_is_noticed_within_four_seconds(redis_server: RedisServer, source_of: OpenSource) -> None:

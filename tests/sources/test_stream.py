@@ -99,6 +99,22 @@ async def test_a_long_stream_is_read_in_portions_that_say_whether_more_is_there(
     assert portions == [(ENTRIES_A_READ, False), (ENTRIES_A_READ, False), (1, True)]
 
 
+async def test_the_lag_is_the_age_of_what_was_read_while_more_waits(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    came = round((time.time() - 60) * 1000)
+    with client.pipeline(transaction=False) as pipeline:
+        for number in range(ENTRIES_A_READ + 1):
+            pipeline.xadd("s", {"e": number}, id=f"{came}-{number}")
+        pipeline.execute()
+    source = source_of(redis_server)
+    await source.connect()
+    _, read = await batch_of(source)
+    assert source.lag_seconds == pytest.approx(60, abs=30)
+    await batch_of(source, read.last)
+    assert source.lag_seconds == 0
+
+
 async def test_a_stream_that_is_not_there_is_said_to_be_so(redis_server: RedisServer, source_of: OpenSource) -> None:
     source = source_of(redis_server)
     await source.connect()
