@@ -1,0 +1,202 @@
+"""The files of Prometheus and Alertmanager are valid, complete, and tested by promtool for every alert."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.programs import needs
+from tests.stack.alerting import MONITORING, REPLACED, write_targets
+
+ROOT = MONITORING.parent
+RULES = sorted((MONITORING / "rules").glob("*.yml"))
+UNIT_TESTS = sorted((MONITORING / "tests").glob("*.yml"))
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+SEVERITIES = {"critical", "warning", "info"}
+SECTIONS = ["What it means", "Look at", "Do", "Silence"]
+JOBS = {"sidecar": 9850, "redis": 9121, "node": 9100, "alertmanager": 9093, "prometheus": 9090}
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for path in RULES for group in load(path)["groups"] for rule in group["rules"]]
+
+
+ALERTS = [rule for rule in rules() if "alert" in rule]
+NAMES = sorted({rule["alert"] for rule in ALERTS})
+
+
+def unit_tests(alert: str) -> list[dict[str, Any]]:
+    """Return the checks of an alert in all unit tests."""
+    groups = [group for path in UNIT_TESTS for group in load(path)["tests"]]
+    return [check for group in groups for check in group.get("alert_rule_test", []) if check["alertname"] == alert]
+
+
+def check(*command: str | Path, folder: Path = ROOT) -> str:
+    """Run a checking program and return what it says; fail with that if it finds a fault."""
+    program, *arguments = command
+    done = subprocess.run(
+        [needs(str(program)), *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("alternative", [False, True], ids=["metrics", "monitoring-metrics"])
+def test_prometheus_yml_is_valid_where_it_is_mounted(tmp_path: Path, alternative: bool) -> None:
+    text = (MONITORING / "prometheus.yml").read_text()
+    assert REPLACED["metrics_path"] in text
+    if alternative:
+        text = text.replace(REPLACED["metrics_path"], "metrics_path:")
+    (tmp_path / "prometheus.yml").write_text(text)
+    (tmp_path / "rules").symlink_to(MONITORING / "rules")
+    write_targets(tmp_path, {job: f"{job}:{port}" for job, port in JOBS.items()})
+    said = check("promtool", "check", "config", tmp_path / "prometheus.yml")
+    assert f"{len(RULES)} rule files found" in said
+    assert "WARNING" not in said  # a target file that is not there
+
+
+def test_compose_and_the_native_stack_scrape_the_same_jobs_on_the_same_ports() -> None:
+    jobs = {job["job_name"]: job for job in load(MONITORING / "prometheus.yml")["scrape_configs"]}
+    assert jobs.keys() == JOBS.keys()
+    for name, job in jobs.items():
+        assert job["file_sd_configs"] == [{"files": [f"targets/{name}.yml"]}]
+    for place in ("compose", "native"):
+        targets = {path.stem: load(path)[0]["targets"] for path in (MONITORING / "targets" / place).iterdir()}
+        assert {name: int(found[0].rpartition(":")[2]) for name, found in targets.items()} == JOBS
+
+
+def test_the_sale_is_scraped_every_5_s_and_the_slow_ones_every_30_s() -> None:
+    config = load(MONITORING / "prometheus.yml")
+    default = config["global"]["scrape_interval"]
+    intervals = {job["job_name"]: job.get("scrape_interval", default) for job in config["scrape_configs"]}
+    fast = dict.fromkeys(("sidecar", "redis"), "5s")
+    assert intervals == dict.fromkeys(("node", "alertmanager", "prometheus"), "30s") | fast
+    assert config["global"]["evaluation_interval"] == "5s"
+
+
+@pytest.mark.needs("promtool")
+def test_the_rules_are_valid() -> None:
+    check("promtool", "check", "rules", *RULES)
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: str(path.stem))
+def test_every_alert_fires_when_it_should_and_only_then(path: Path) -> None:
+    check("promtool", "test", "rules", path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_severity_of_an_alert_has_a_unit_test_that_fires_and_the_alert_one_that_is_silent(name: str) -> None:
+    fired = {one["exp_labels"]["severity"] for test in unit_tests(name) for one in test["exp_alerts"]}
+    assert fired == {rule["labels"]["severity"] for rule in ALERTS if rule["alert"] == name}
+    silent = [test for test in unit_tests(name) if not test["exp_alerts"]]
+    assert bool(silent) == (name != "Watchdog")  # which never is
+
+
+def test_every_recording_rule_has_a_unit_test_and_a_name_by_convention() -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    tests = [test for path in UNIT_TESTS for test in load(path)["tests"]]
+    queries = {query["expr"] for test in tests for query in test.get("promql_expr_test", [])}
+    assert recorded == queries
+    assert [name for name in recorded if not re.fullmatch(r"[a-z_]+:flash_sale_[a-z_]+:[a-z0-9_]+", name)] == []
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
+def test_every_alert_says_how_bad_it_is_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in SEVERITIES
+    assert rule["labels"]["component"] in {"sale", "sidecar", "redis", "stack"}
+    annotations = rule["annotations"]
+    assert set(annotations) == {"summary", "description", "runbook_url"}
+    assert all(annotations.values())
+    assert annotations["runbook_url"] == f"docs/runbooks/{rule['alert']}.md"
+    assert (ROOT / annotations["runbook_url"]).is_file()
+
+
+def test_no_runbook_is_left_over() -> None:
+    assert [path.stem for path in RUNBOOKS] == NAMES
+
+
+def test_the_page_on_alerts_names_every_alert() -> None:
+    text = (ROOT / "docs" / "how-to" / "alerts.md").read_text()
+    assert [name for name in NAMES if f"[{name}](../runbooks/{name}.md)" not in text] == []
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: str(path.stem))
+def test_every_runbook_says_the_same_four_things(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith(f"# {path.stem}\n")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == SECTIONS
+    assert f"amtool silence add alertname={path.stem} " in text
+
+
+@pytest.mark.needs("promtool")
+def test_every_query_of_the_runbooks_is_one(tmp_path: Path) -> None:
+    queries = [line for path in RUNBOOKS for line in fenced(path) if line]
+    assert len(queries) > len(RUNBOOKS)
+    recorded = [{"record": f"query_{number}", "expr": query} for number, query in enumerate(queries)]
+    (file := tmp_path / "queries.yml").write_text(yaml.safe_dump({"groups": [{"name": "runbooks", "rules": recorded}]}))
+    check("promtool", "check", "rules", file)
+
+
+def fenced(path: Path) -> list[str]:
+    """Return the lines of the blocks of queries on a page."""
+    blocks = re.findall(r"^```promql\n(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("path", [*RULES, *UNIT_TESTS, *RUNBOOKS], ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_metric_named_is_exposed_or_recorded(path: Path) -> None:
+    """The page of the reference is itself checked against what the daemon exposes."""
+    reference = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    exposed = set(re.findall(r"`(flash_sale_\w+)", reference))
+    recorded = {part for rule in rules() if "record" in rule for part in rule["record"].split(":")}
+    groups = {group["name"] for file in RULES for group in load(file)["groups"]}
+    named = set(re.findall(r"\bflash_sale_\w+", path.read_text()))
+    assert named - exposed - recorded - groups - {"flash_sale_metrics"} == set()  # the last one begins Redis keys
+
+
+@pytest.mark.needs("amtool")
+def test_alertmanager_yml_and_its_templates_are_valid() -> None:
+    said = check("amtool", "check-config", MONITORING / "alertmanager.yml")
+    assert "1 templates" in said
+
+
+@pytest.mark.needs("amtool")
+@pytest.mark.parametrize(
+    ("name", "severity", "receiver"),
+    [
+        ("Oversold", "critical", "critical"),
+        ("EventsRefused", "warning", "warning"),
+        ("StockRunningOut", "info", "info"),
+        ("Watchdog", "info", "watchdog"),
+    ],
+)
+def test_an_alert_goes_to_the_receiver_of_its_severity(name: str, severity: str, receiver: str) -> None:
+    assert severity in {rule["labels"]["severity"] for rule in ALERTS if rule["alert"] == name}
+    config = MONITORING / "alertmanager.yml"
+    labels = (f"alertname={name}", f"severity={severity}")
+    said = check("amtool", "config", "routes", "test", "--config.file", config, *labels)
+    assert said.splitlines()[0] == receiver
+
+
+def test_no_secret_stands_in_the_files() -> None:
+    """Every secret is a file, and none of these files is in the repository."""
+    secret = re.compile(r"password|token|api_url|credentials")
+    for path in (MONITORING / "alertmanager.yml", MONITORING / "prometheus.yml"):
+        settings = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
+        assert [line for line in settings if secret.search(line) and not re.search(r"_file: secrets/\w+$", line)] == []
+    assert "/monitoring/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_inhibition_names_alerts_that_exist() -> None:
+    text = str(load(MONITORING / "alertmanager.yml")["inhibit_rules"])
+    named = set(re.findall(r"\b[A-Z]\w+\b", text))
+    assert {"SidecarDown", "RedisDown"} <= named <= set(NAMES)
