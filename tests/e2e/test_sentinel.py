@@ -16,8 +16,9 @@ from tests.waiting import wait_until
 
 STREAM = "flash_sale:events"
 FAST = "{commit_interval: 50ms, lease: 1s, metrics: {new_series_hold: 0}, sources: {pubsub: ['flash_sale:events']}}"
-# From the moment the Sentinels agree on another master; what came before is theirs.
-RECOVERY_SECONDS = 1.0
+# From the moment the Sentinels agree on another master; what came before is theirs. A tenth of a second where nothing
+# else runs; the worst of 100 on a machine with ten times the load it can bear was 1.05 s.
+RECOVERY_SECONDS = 2.0
 
 
 @pytest.fixture
