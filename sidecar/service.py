@@ -36,8 +36,9 @@ from sidecar.store.redis import RedisStore, cleared_report
 from sidecar.telemetry import Telemetry
 
 NS_PER_SECOND = 10**9
-# Objects until a collection, and collections until a deeper one: by default a few batches cause one of each.
-COLLECT = (50_000, 20, 50)
+# Objects until a collection, and collections until a deeper one: by default a few batches cause one of each. More than
+# 10,000 would keep some 5 MB of connections that are gone before the first collection looks at them.
+COLLECT = (10_000, 20, 50)
 CLEAR_SECONDS = 5.0  # a clear is answered after the next commit, or this much later
 WEB_CONFIG = "http.web_config_file"
 # What a reload applies; everything else is built into connections, listeners or stored buckets.
