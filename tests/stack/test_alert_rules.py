@@ -105,7 +105,7 @@ def test_every_recording_rule_has_a_unit_test_and_a_name_by_convention() -> None
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     tests = [test for path in UNIT_TESTS for test in load(path)["tests"]]
     queries = {query["expr"] for test in tests for query in test.get("promql_expr_test", [])}
-    assert recorded == queries
+    assert recorded == {query for query in queries if not query.startswith("ALERTS")}
     assert [name for name in recorded if not re.fullmatch(r"[a-z_]+:flash_sale_[a-z_]+:[a-z0-9_]+", name)] == []
 
 
