@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 BENCH := .venv-bench
 
-.PHONY: help demo run test campaign test-long style types coverage bench lock sbom clean docs
+.PHONY: help demo run test campaign test-long style types coverage bench lock sbom clean docs dashboards
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,12 @@ coverage: $(READY) ## Check that the tests of the core reach all of it, every li
 bench: $(READY) $(BENCH)/ready ## Measure against the goals (10 minutes; ONLY=ingest for one part, FULL=1 for all of it)
 	@BENCH_PYTHON=$(BENCH)/bin/python $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(FULL),--full)
 
+dashboards: $(READY) ## Build the Grafana dashboards anew
+	@$(BIN)/python -m monitoring.dashboards
+
 lock: ## Lock the dependencies anew (needs uv)
 	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg
-	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra dev -o requirements-dev.lock setup.cfg
+	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra dashboards --extra dev -o requirements-dev.lock setup.cfg
 
 sbom: ## Write a bill of materials, sbom.json (needs uv)
 	uvx -q --from cyclonedx-bom cyclonedx-py requirements requirements.lock -o sbom.json
@@ -49,7 +52,7 @@ docs: $(READY) ## Check the documentation: links, names, examples that run
 
 clean: ## Remove everything that was made here
 	rm -rf .venv .venv-bench sbom.json benchmarks/.node .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
-	find benchmarks sidecar tests -name __pycache__ -prune -exec rm -rf {} +
+	find benchmarks monitoring sidecar tests -name __pycache__ -prune -exec rm -rf {} +
 
 LOCK := --universal --python-version 3.11 --generate-hashes --strip-extras --no-annotate \
 	--custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links

@@ -1,0 +1,1 @@
+"""The stack around the sidecar: what Prometheus, Alertmanager and Grafana read."""

@@ -1,0 +1,1 @@
+"""Build the Grafana dashboards: one module a dashboard; `make dashboards` writes them."""

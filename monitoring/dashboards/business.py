@@ -1,0 +1,184 @@
+"""*Business*: the sale for people who do not read percentiles."""
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.models import units
+
+from monitoring.dashboards.board import Panels, arranged, board, products, sidecars
+from monitoring.dashboards.panels import PER_MINUTE, bars, coloured, light, lines, named, number, stacked, steps
+from monitoring.dashboards.queries import STOCK, Query
+
+FINISHED = "sum(rate(flash_sale_orders_total{SCOPE}[1m]))"
+
+# What the lights watch: a query, and from which values on they are orange and red. A share of orders, then seconds.
+FAULTS = f'sum(rate(flash_sale_order_failures_total{{SCOPE,kind="fault"}}[1m])) / ({FINISHED} > 0) or vector(0)'
+WAIT = 'max(flash_sale_order_latency_quantile_seconds{SCOPE,quantile="0.95",window="1m"}) or vector(0)'
+# Without a single order a minute, a queue with anything in it stands still: one job then counts as 100 s.
+QUEUE = f"sum(flash_sale_queue_length{{SCOPE}}) / clamp_min({FINISHED}, 0.01) or vector(0)"
+# A standby has committed nothing, which is NaN; without anybody who has, the numbers are as old as can be.
+AGE = "max(time() - (flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE} > 0)) or vector(3600)"
+LIGHTS = {
+    "orders": (FAULTS, 0.01, 0.05),
+    "customers": (WAIT, 2, 10),
+    "queue": (QUEUE, 10, 60),
+    "numbers": (AGE, 7, 30),
+}
+
+
+def dashboard() -> build.Dashboard:
+    """Build it."""
+    description = "How the sale is going. Totals count since the start of the sale, or since the numbers were cleared."
+    empty = board("flash-sale-business", "Business", description).with_variable(sidecars()).with_variable(products())
+    rows = {
+        "Is the system keeping up?": _lights(),
+        "The sale so far": _totals(),
+        "What is left": _stock(),
+        "How it went": _history(),
+    }
+    return arranged(empty, rows)
+
+
+def _level(name: str) -> str:
+    """Return a query that is 0, 1 or 2: a light is green, orange or red."""
+    value, orange, red = LIGHTS[name]
+    return f"(({value}) > bool {orange}) + (({value}) > bool {red})"
+
+
+def _words(green: str, orange: str, red: str) -> dict[int, tuple[str, str]]:
+    return {0: (green, "green"), 1: (orange, "orange"), 2: (red, "red")}
+
+
+def _lights() -> Panels:
+    worst = " or ".join(f'label_replace({_level(name)}, "light", "{name}", "", "")' for name in LIGHTS)
+    return [
+        light(
+            "Is the system keeping up?",
+            "The worst of the four lights below. Orange: keep an eye on it. Red: call the people who run the shop.",
+            _words("YES", "BARELY", "NO"),
+            Query(f"max({worst})", "all", instant=True),
+        ).span(24),
+        light(
+            "Orders",
+            "Do orders fail because something is broken? Red from one in 20. Being sold out does not count.",
+            _words("work", "some fail", "many fail"),
+            Query(_level("orders"), "orders", instant=True),
+        ),
+        light(
+            "Customers wait",
+            "How long nearly all customers (19 of 20) wait for an answer: short is below 2 seconds, too long above 10.",
+            _words("briefly", "a while", "too long"),
+            Query(_level("customers"), "customers", instant=True),
+        ),
+        light(
+            "Queue",
+            "Will the orders that wait be done in 10 seconds (moving), in a minute (filling), or later (stuck)?",
+            _words("moving", "filling", "stuck"),
+            Query(_level("queue"), "queue", instant=True),
+        ),
+        light(
+            "These numbers",
+            "Live: from the last seconds. Old or gone: do not decide anything by this page, ask the people who run it.",
+            _words("are live", "are old", "are gone"),
+            Query(_level("numbers"), "numbers", instant=True),
+        ),
+    ]
+
+
+def _totals() -> Panels:
+    return [
+        number(
+            "Units sold",
+            "Pieces in successful orders, of the products chosen above.",
+            units.LocaleFormat,
+            Query("sum(flash_sale_units_sold_total{PRODUCT})", "units"),
+        )
+        .decimals(0)
+        .no_value("none yet"),
+        named(
+            number(
+                "Revenue",
+                "What successful orders were worth, by currency; all products, whatever is chosen above.",
+                units.LocaleFormat,
+                Query("sum by (currency) (flash_sale_revenue_total{SCOPE})", "{{currency}}"),
+            )
+        )
+        .decimals(2)
+        .no_value("none yet"),
+        number(
+            "Orders per minute",
+            "Successful orders, at the pace of the last minute.",
+            PER_MINUTE,
+            Query('sum(rate(flash_sale_orders_total{SCOPE,status="success"}[1m])) * 60', "orders"),
+        ).decimals(0),
+        number(
+            "Stock left",
+            "Pieces that can still be bought, of the products chosen above.",
+            units.LocaleFormat,
+            Query(f"sum(clamp_min({STOCK}, 0))", "units"),
+        )
+        .decimals(0)
+        .no_value("unknown"),
+    ]
+
+
+def _stock() -> Panels:
+    countdown = "min by (product_id) (flash_sale_time_to_sell_out_seconds{PRODUCT} > 0)"
+    return [
+        bars(
+            "Sell-out countdown",
+            "The ten products that will be gone first, at the pace they sell now. A restock sets the clock back.",
+            units.DurationSeconds,
+            Query(f"sort(bottomk(10, {countdown}))", "{{product_id}}", instant=True),
+        )
+        .thresholds(steps("red", (60, "orange"), (300, "green")))
+        .no_value("nothing is about to sell out"),
+        bars(
+            "Stock left by product",
+            "Pieces left of the 20 products with the least. Empty bars are sold out.",
+            units.Short,
+            Query(f"sort(bottomk(20, clamp_min({STOCK}, 0)))", "{{product_id}}", instant=True),
+        ).thresholds(steps("red", (1, "orange"), (20, "green"))),
+        number(
+            "Sold out",
+            "Products that are gone.",
+            units.Short,
+            Query(f"count({STOCK} <= 0) or vector(0)", "products"),
+        ).span(12),
+        number(
+            "Still on sale",
+            "Products that can be bought.",
+            units.Short,
+            Query(f"count({STOCK} > 0) or vector(0)", "products"),
+        ).span(12),
+    ]
+
+
+def _history() -> Panels:
+    failures = 'sum(rate(flash_sale_order_failures_total{SCOPE,kind="%s"}[1m])) * 60 or vector(0)'
+    orders = lines(
+        "Customers served",
+        "Per minute. Bought: a successful order. Turned away: sold out, or the card was declined. "
+        "Went wrong: our fault, and money lost.",
+        PER_MINUTE,
+        Query('sum(rate(flash_sale_orders_total{SCOPE,status="success"}[1m])) * 60', "bought"),
+        Query(failures % "refusal", "turned away"),
+        Query(failures % "fault", "went wrong"),
+    )
+    return [
+        stacked(coloured(orders, "bought", "turned away", "went wrong")),
+        lines(
+            "Revenue over time",
+            "What successful orders were worth so far, by currency. The steeper, the better the sale is going.",
+            units.LocaleFormat,
+            Query("sum by (currency) (flash_sale_revenue_total{SCOPE})", "{{currency}}"),
+        ),
+        bars(
+            "Best sellers",
+            "The ten products that sold most pieces.",
+            units.Short,
+            Query(
+                "sort_desc(topk(10, sum by (product_id) (flash_sale_units_sold_total{PRODUCT})))",
+                "{{product_id}}",
+                instant=True,
+            ),
+        ).span(24),
+    ]

@@ -1,0 +1,237 @@
+"""*Sidecar*: is the daemon well, and are its numbers true?"""
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.models import units
+
+from monitoring.dashboards.board import Panels, arranged, board, sidecars
+from monitoring.dashboards.panels import PER_SECOND, UP, alerts, bars, light, lines, number, stacked, steps
+from monitoring.dashboards.queries import Query
+
+# The process metrics have the same names in every exporter: only those of targets that are sidecars.
+OF_SIDECARS = "and on (job, instance) flash_sale_sidecar_build_info{SCOPE}"
+ROLES = {1: ("active", "green"), 0: ("standby", "blue"), -1: ("down", "red")}
+
+
+def dashboard() -> build.Dashboard:
+    """Build it."""
+    description = (
+        "Is the sidecar well, and are its numbers complete and fresh? One sidecar writes a prefix; the others stand by."
+    )
+    empty = board("flash-sale-sidecar", "Sidecar", description).with_variable(sidecars())
+    rows = {
+        "State": _state(),
+        "What comes in": _events(),
+        "What is wrong with it": _oddities(),
+        "Commits to Redis": _commits(),
+        "WebSocket": _websocket(),
+        "Process": _process(),
+    }
+    return arranged(empty, rows)
+
+
+def _state() -> Panels:
+    role = """
+        sum by (instance) (
+          flash_sale_info{SCOPE}
+          or flash_sale_sidecar_build_info{SCOPE} * 0
+          or (up{SCOPE} == 0) - 1 and on (job, instance) last_over_time(flash_sale_sidecar_build_info{SCOPE}[1h])
+        )
+    """
+    return [
+        light(
+            "Role",
+            "The active one counts; a standby waits to take over; down: Prometheus gets no answer from it.",
+            ROLES,
+            Query(role, "{{instance}}", instant=True),
+        ),
+        light(
+            "Redis",
+            "Does Redis answer the sidecar? While it does not, events are kept in memory and nothing new is shown.",
+            UP,
+            Query("min by (instance) (flash_sale_sidecar_redis_up{SCOPE})", "{{instance}}", instant=True),
+        ),
+        light(
+            "Sources",
+            "Is each channel and stream read? On a standby none is. Down on the active one: events pass unseen.",
+            UP,
+            Query(
+                "max by (source) (flash_sale_sidecar_source_connected{SCOPE}"
+                " and on (job, instance) flash_sale_info{SCOPE})",
+                "{{source}}",
+                instant=True,
+            ),
+        ).no_value("no active sidecar"),
+        number(
+            "Age of the numbers",
+            "Time since the last commit. Normal is below the commit interval plus the scrape interval.",
+            units.Seconds,
+            Query("max(time() - (flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE} > 0))", "age"),
+        )
+        .decimals(1)
+        .thresholds(steps("green", (7, "orange"), (15, "red")))
+        .no_value("no commit yet"),
+        alerts().span(24),
+    ]
+
+
+def _events() -> Panels:
+    received = "sum by (source) (rate(flash_sale_sidecar_events_received_total{SCOPE}[$__rate_interval]))"
+    return [
+        lines(
+            "Events received",
+            "Distinct events per second, by source. 0 while orders flow: the backend publishes elsewhere.",
+            PER_SECOND,
+            Query(received, "{{source}}"),
+        ),
+        lines(
+            "Lag",
+            "Age of the newest event when it was read. Above 0 a stream is behind, as after a restart.",
+            units.Seconds,
+            Query("max by (source) (flash_sale_sidecar_source_lag_seconds{SCOPE})", "{{source}}"),
+        ),
+        lines(
+            "Time since the last event",
+            "By source. It rises in a steady line when the backend stops publishing.",
+            units.Seconds,
+            Query(
+                "time() - max by (source) (flash_sale_sidecar_source_last_event_timestamp_seconds{SCOPE})", "{{source}}"
+            ),
+        ),
+        number(
+            "Completeness",
+            "Share of the published events that was counted. Below 100 % see *missed* below.",
+            units.PercentUnit,
+            Query("min by (instance) (flash_sale_completeness_ratio{SCOPE})", "{{instance}}"),
+        )
+        .decimals(3)
+        .height(8)
+        .thresholds(steps("red", (1, "green")))
+        .no_value("unknown"),
+        number(
+            "Streams made anew",
+            "Times a stream was found deleted or replaced, in the time shown: by an operator, or by a failover.",
+            units.Short,
+            Query(
+                "sum by (source) (increase(flash_sale_sidecar_source_resets_total{SCOPE}[$__range]))",
+                "{{source}}",
+                instant=True,
+            ),
+        )
+        .decimals(0)
+        .height(8)
+        .thresholds(steps("green", (1, "orange"))),
+    ]
+
+
+def _oddities() -> Panels:
+    return [
+        lines(
+            "Missed, duplicate, late and ignored",
+            "Events per second. Missed: published and never seen. Duplicate: sent again, counted once. "
+            "Late: more than 5 s old. Ignored: of a type that nothing counts.",
+            PER_SECOND,
+            *(
+                Query(
+                    f"sum(rate(flash_sale_sidecar_events_{what}_total{{SCOPE}}[$__rate_interval])) or vector(0)", what
+                )
+                for what in ("missed", "recovered", "duplicate", "late", "ignored")
+            ),
+        ),
+        lines(
+            "Invalid events",
+            "Refused events per second, by reason. Their payloads: `sidecar rejected`. After a release of the backend, "
+            "a new reason here is a bug there.",
+            PER_SECOND,
+            Query(
+                "sum by (reason) (rate(flash_sale_sidecar_events_invalid_total{SCOPE}[$__rate_interval]))",
+                "{{reason}}",
+            ),
+        ),
+        bars(
+            "Label overflow",
+            "Values beyond the limit of a label, counted under __other__. For products, raise metrics.max_products.",
+            units.Short,
+            Query("sum by (label) (flash_sale_sidecar_label_overflow_total{SCOPE})", "{{label}}", instant=True),
+        )
+        .thresholds(steps("green", (1, "orange")))
+        .span(24),
+    ]
+
+
+def _commits() -> Panels:
+    duration = "flash_sale_sidecar_commit_duration_seconds"
+    rate = f"rate({duration}_%s{{SCOPE}}[$__rate_interval])"
+    return [
+        stacked(
+            lines(
+                "Commits by outcome",
+                "Per second. conflict: two sidecars on one prefix. failed: Redis did not answer, or refused.",
+                PER_SECOND,
+                Query(
+                    "sum by (outcome) (rate(flash_sale_sidecar_commits_total{SCOPE}[$__rate_interval]))", "{{outcome}}"
+                ),
+            )
+        ),
+        lines(
+            "Commit duration: average, p99",
+            "Near the commit interval (0.5 s) the sidecar no longer keeps up: look at Redis and the network.",
+            units.Seconds,
+            Query(f"sum({rate % 'sum'}) / (sum({rate % 'count'}) > 0)", "average"),
+            Query(f"histogram_quantile(0.99, sum by (le) ({rate % 'bucket'}))", "p99"),
+        ),
+    ]
+
+
+def _websocket() -> Panels:
+    return [
+        lines(
+            "WebSocket clients",
+            "Open connections. A sudden 0 is a proxy or the sidecar restarting; they come back by themselves.",
+            units.Short,
+            Query("sum by (instance) (flash_sale_sidecar_websocket_clients{SCOPE})", "{{instance}}"),
+        ),
+        lines(
+            "WebSocket updates",
+            "Per second. skipped: a client reads too slowly and gets only the newest. failed: it was gone.",
+            PER_SECOND,
+            Query(
+                "sum by (outcome) (rate(flash_sale_sidecar_websocket_updates_total{SCOPE}[$__rate_interval]))",
+                "{{outcome}}",
+            ),
+        ),
+    ]
+
+
+def _process() -> Panels:
+    return [
+        lines(
+            "CPU",
+            "Cores in use. The daemon is one thread for the most part: near 1 it is at its limit.",
+            units.PercentUnit,
+            Query(
+                f"sum by (instance) (rate(process_cpu_seconds_total{{SCOPE}}[$__rate_interval]) {OF_SIDECARS})",
+                "{{instance}}",
+            ),
+        ),
+        lines(
+            "Memory",
+            "Resident memory. It levels off once every product was seen; a line that keeps rising is a leak.",
+            units.BytesIEC,
+            Query(f"sum by (instance) (process_resident_memory_bytes{{SCOPE}} {OF_SIDECARS})", "{{instance}}"),
+        ),
+        lines(
+            "Event loop lag",
+            "Longest delay of the event loop in the last second. Above 0.1 s everything the sidecar answers is late.",
+            units.Seconds,
+            Query("max by (instance) (flash_sale_sidecar_loop_lag_seconds{SCOPE})", "{{instance}}"),
+        ),
+        lines(
+            "Open files",
+            "Share of the file descriptors allowed. Connections need them: at 100 % new clients are refused.",
+            units.PercentUnit,
+            Query(
+                f"max by (instance) (process_open_fds{{SCOPE}} / process_max_fds{{SCOPE}} {OF_SIDECARS})",
+                "{{instance}}",
+            ),
+        ),
+    ]
