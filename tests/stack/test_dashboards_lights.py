@@ -1,0 +1,129 @@
+"""The lights say what they should: panels that turn numbers into words, asked of series that are made up.
+
+`promtool test rules` runs Prometheus' own engine over them, without a server.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.programs import needs
+from tests.stack.dashboards import read
+from tests.stack.test_dashboards_live import substituted
+
+BUSINESS, SIDECAR = "Business/business-dashboard.json", "Operations/sidecar-dashboard.json"
+GREEN, ORANGE, RED = 0.0, 1.0, 2.0
+
+# Five minutes, a value every five seconds: 20 orders a second, a commit just now. No series has an `environment`, as
+# where no target is given one: the choice is All then.
+HEALTHY = {
+    'flash_sale_orders_total{instance="a",status="success"}': "0+100x60",
+    'flash_sale_order_latency_quantile_seconds{instance="a",quantile="0.95",window="1m"}': "0.2x60",
+    'flash_sale_queue_length{instance="a",queue="orders"}': "30x60",
+    'flash_sale_sidecar_last_commit_timestamp_seconds{instance="a"}': "0+5x60",
+}
+SALES = {
+    "a healthy sale": ({}, {}),
+    "one order in 50 breaks": (
+        {'flash_sale_order_failures_total{instance="a",kind="fault",reason="timeout"}': "0+2x60"},
+        {"Orders": ORANGE},
+    ),
+    "one order in 10 breaks": (
+        {'flash_sale_order_failures_total{instance="a",kind="fault",reason="timeout"}': "0+10x60"},
+        {"Orders": RED},
+    ),
+    "half are refused": ({'flash_sale_order_failures_total{instance="a",kind="refusal",reason="x"}': "0+50x60"}, {}),
+    "customers wait five seconds": (
+        {'flash_sale_order_latency_quantile_seconds{instance="a",quantile="0.95",window="1m"}': "5x60"},
+        {"Customers wait": ORANGE},
+    ),
+    "the queue needs half a minute": (
+        {'flash_sale_queue_length{instance="a",queue="orders"}': "600x60"},
+        {"Queue": ORANGE},
+    ),
+    "nothing is decided and one waits": (
+        {
+            'flash_sale_orders_total{instance="a",status="success"}': "9x60",
+            'flash_sale_queue_length{instance="a",queue="orders"}': "1x60",
+        },
+        {"Queue": RED},
+    ),
+    "nobody is there": (
+        {
+            'flash_sale_orders_total{instance="a",status="success"}': "9x60",
+            'flash_sale_queue_length{instance="a",queue="orders"}': "0x60",
+        },
+        {},
+    ),
+    "a standby beside it has committed nothing": (
+        {'flash_sale_sidecar_last_commit_timestamp_seconds{instance="b"}': "NaN " * 61},
+        {},
+    ),
+    "there are standbys alone": (
+        {'flash_sale_sidecar_last_commit_timestamp_seconds{instance="a"}': "NaN " * 61},
+        {"These numbers": RED},
+    ),
+    "no commit for ten seconds": (
+        {'flash_sale_sidecar_last_commit_timestamp_seconds{instance="a"}': "290x60"},
+        {"These numbers": ORANGE},
+    ),
+}
+ROLES = {
+    'flash_sale_sidecar_build_info{instance="a",job="sidecar",version="1"}': "1x60",
+    'flash_sale_info{exported_instance="host",instance="a",job="sidecar"}': "1x60",
+    'up{instance="a",job="sidecar"}': "1x60",
+    'flash_sale_sidecar_build_info{instance="b",job="sidecar",version="1"}': "1x60",
+    'up{instance="b",job="sidecar"}': "1x60",
+    'flash_sale_sidecar_build_info{instance="c",job="sidecar",version="1"}': "1x30 stale",
+    'up{instance="c",job="sidecar"}': "1x30 0x29",
+    'up{instance="d",job="node"}': "0x60",
+}
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("sale", SALES)
+def test_a_light_is_as_bad_as_what_it_stands_for_and_the_first_as_bad_as_the_worst(sale: str, tmp_path: Path) -> None:
+    changed, differing = SALES[sale]
+    lights = dict.fromkeys(("Orders", "Customers wait", "Queue", "These numbers"), GREEN) | differing
+    lights["Is the system keeping up?"] = max(lights.values())
+    check(tmp_path, HEALTHY | changed, {expression(BUSINESS, name): {"{}": value} for name, value in lights.items()})
+
+
+@pytest.mark.needs("promtool")
+def test_without_a_sidecar_the_numbers_are_gone(tmp_path: Path) -> None:
+    check(tmp_path, {"up": "0x60"}, {expression(BUSINESS, "Is the system keeping up?"): {"{}": RED}})
+
+
+@pytest.mark.needs("promtool")
+def test_a_sidecar_is_active_a_standby_or_down(tmp_path: Path) -> None:
+    roles = {'{instance="a"}': 1.0, '{instance="b"}': 0.0, '{instance="c"}': -1.0}
+    check(tmp_path, ROLES, {expression(SIDECAR, "Role"): roles})
+
+
+def expression(name: str, title: str) -> str:
+    """Return the query of a panel, with everything chosen."""
+    (panel,) = (one for one in read(name)["panels"] if one["title"] == title and one["type"] != "row")
+    return substituted(panel["targets"][0]["expr"]).replace('"rehearsal"', '".*"')
+
+
+def check(folder: Path, series: dict[str, str], expected: dict[str, dict[str, float]]) -> None:
+    """Let promtool evaluate expressions after five minutes of these series; `expected` are values by labels."""
+    asked: list[dict[str, Any]] = [
+        {
+            "expr": text,
+            "eval_time": "5m",
+            "exp_samples": [{"labels": labels, "value": value} for labels, value in values.items()],
+        }
+        for text, values in expected.items()
+    ]
+    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    test = {"interval": "5s", "input_series": inputs, "promql_expr_test": asked}
+    file = folder / "lights.yml"
+    file.write_text(json.dumps({"rule_files": [], "evaluation_interval": "5s", "tests": [test]}))
+    found = subprocess.run(
+        [needs("promtool"), "test", "rules", file], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
