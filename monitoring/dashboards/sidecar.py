@@ -23,7 +23,7 @@ def dashboard() -> build.Dashboard:
         "What comes in": _events(),
         "What is wrong with it": _oddities(),
         "Commits to Redis": _commits(),
-        "WebSocket": _websocket(),
+        "Who reads it": _readers(),
         "Process": _process(),
     }
     return arranged(empty, rows)
@@ -85,7 +85,7 @@ def _events() -> Panels:
         ),
         lines(
             "Lag",
-            "Age of the newest event when it was read. Above 0 a stream is behind, as after a restart.",
+            "How long events waited in Redis before they were read. Rising: more comes in than can be counted.",
             units.Seconds,
             Query("max by (source) (flash_sale_sidecar_source_lag_seconds{SCOPE})", "{{source}}"),
         ),
@@ -182,7 +182,7 @@ def _commits() -> Panels:
     ]
 
 
-def _websocket() -> Panels:
+def _readers() -> Panels:
     return [
         lines(
             "WebSocket clients",
@@ -199,6 +199,16 @@ def _websocket() -> Panels:
                 "{{outcome}}",
             ),
         ),
+        lines(
+            "Refused requests",
+            "Per second, by server and reason. token: somebody guesses, or a reader has an old one. "
+            "host, origin: a proxy or page that the configuration does not name. busy: too many at once.",
+            PER_SECOND,
+            Query(
+                "sum by (server, reason) (rate(flash_sale_sidecar_requests_refused_total{SCOPE}[$__rate_interval]))",
+                "{{server}} {{reason}}",
+            ),
+        ).span(24),
     ]
 
 
