@@ -15,6 +15,7 @@ from monitoring.dashboards.__main__ import DASHBOARDS, FOLDER, rendered
 from monitoring.dashboards.board import ANNOTATION_WORDS, DATASOURCE_UID, TAG, THEME, encoded
 from monitoring.dashboards.queries import FIRING
 from tests.stack.dashboards import NAMES, panels, read, targets
+from tests.stack.test_alert_rules import NAMES as NAMES_OF_ALERTS
 
 UNITS = {value for name, value in vars(units).items() if name[0].isupper() and isinstance(value, str)}
 PROVISIONING = FOLDER.parent / "provisioning"
@@ -112,6 +113,17 @@ def test_the_provisioned_data_source_is_the_one_that_the_dashboards_choose() -> 
     for name in DASHBOARDS:
         variable = read(name)["templating"]["list"][0]
         assert variable["current"]["value"] == DATASOURCE_UID
+
+
+def test_the_name_of_an_alert_leads_to_its_runbook() -> None:
+    panels_of_alerts = [panel for name in DASHBOARDS for panel in panels(name) if panel["title"] == "Alerts firing"]
+    assert len(panels_of_alerts) == 3
+    (url,) = {link["url"] for panel in panels_of_alerts for link in panel["fieldConfig"]["defaults"]["links"]}
+    assert url.startswith("/public/runbooks/")
+    for alert in NAMES_OF_ALERTS:
+        page = url.removeprefix("/public/").replace("${__field.labels.alertname}", alert)
+        assert (FOLDER.parents[2] / "docs" / page).is_file(), page
+    assert "Watchdog" in NAMES_OF_ALERTS, "the queries leave it out by this name"
 
 
 def test_a_directory_is_a_folder() -> None:
