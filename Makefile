@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 BENCH := .venv-bench
+EXAMPLE := examples/flash_sale_backend
 
 .PHONY: help demo run test campaign test-long style types coverage bench lock sbom clean docs dashboards
 
@@ -43,6 +44,7 @@ dashboards: $(READY) ## Build the Grafana dashboards anew
 lock: ## Lock the dependencies anew (needs uv)
 	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra dashboards --extra dev -o requirements-dev.lock setup.cfg
+	uv pip compile -q $(LOCK) -c requirements-dev.lock -o $(EXAMPLE)/requirements.lock $(EXAMPLE)/requirements.in
 
 sbom: ## Write a bill of materials, sbom.json (needs uv)
 	uvx -q --from cyclonedx-bom cyclonedx-py requirements requirements.lock -o sbom.json
@@ -52,7 +54,7 @@ docs: $(READY) ## Check the documentation: links, names, examples that run
 
 clean: ## Remove everything that was made here
 	rm -rf .venv .venv-bench sbom.json benchmarks/.node .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
-	find benchmarks monitoring sidecar tests -name __pycache__ -prune -exec rm -rf {} +
+	find benchmarks examples monitoring sidecar tests -name __pycache__ -prune -exec rm -rf {} +
 
 LOCK := --universal --python-version 3.11 --generate-hashes --strip-extras --no-annotate \
 	--custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links

@@ -1,0 +1,37 @@
+"""How things are, once a second. These numbers are absolute, so a lost one is mended by the next: no outbox."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .channel import Channel
+from .stockroom import Stockroom
+
+
+class Reporter:
+    """Tells of the queue, the stock and the open connections. One producer per process, numbered from 1."""
+
+    def __init__(self, stockroom: Stockroom, channel: Channel, connections: Callable[[], int]) -> None:
+        self._stockroom = stockroom
+        self._channel = channel
+        self._connections = connections
+        self._producer = f"{socket.gethostname()}:{os.getpid()}"
+        self._epoch = time.time_ns()
+        self._seq = 0
+
+    async def step(self) -> None:
+        """Publish the state as it is now."""
+        now = time.time()
+        waiting, active = await self._stockroom.jobs()
+        stock = await self._stockroom.stock()
+        events = [self._event(now, type="queue", queue="orders", waiting=waiting, active=active)]
+        events += [self._event(now, type="inventory", product_id=name, stock=units) for name, units in stock.items()]
+        events.append(self._event(now, type="connections", active=self._connections()))
+        await self._channel.send(events)
+
+    def _event(self, now: float, **fields: Any) -> str:
+        self._seq += 1
+        return json.dumps({**fields, "ts": now, "producer": self._producer, "epoch": self._epoch, "seq": self._seq})
