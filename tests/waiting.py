@@ -4,12 +4,16 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 POLL_SECONDS = 0.01
 
 
+@overload
+async def eventually(predicate: Callable[[], Awaitable[T]], deadline: float = ..., what: str = ...) -> T: ...
+@overload
+async def eventually(predicate: Callable[[], T], deadline: float = ..., what: str = ...) -> T: ...
 async def eventually(
     predicate: Callable[[], T | Awaitable[T]], deadline: float = 5.0, what: str = "the condition"
 ) -> T:

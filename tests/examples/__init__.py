@@ -1,0 +1,1 @@
+"""The example backend, run as its README says."""
