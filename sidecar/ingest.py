@@ -97,10 +97,14 @@ class Ingest:
 
     async def stop(self) -> None:
         """Apply what has arrived and was not read, and let go of every connection; no `run` is under way."""
+        try:
+            for source in self.sources:
+                if (batch := await source.leftover()) is not None:
+                    self._ledger.apply(batch, self._clock())
+        finally:  # also when this is cancelled
+            for source in self.sources:
+                await source.close()
         for source in self.sources:
-            if (batch := await source.leftover()) is not None:
-                self._ledger.apply(batch, self._clock())
-            await source.close()
             self.states[source.name] = SourceState()
             self._telemetry.source_connected.labels(source.name).set(0)
 

@@ -269,16 +269,16 @@ class Counting:
     def __init__(self, server: RedisServer, name: str, *, ticks: int) -> None:
         self._ticks = ticks
         target = where(server)
-        self.sources = (PubSubSource(f"{name}:c", target), StreamSource(f"{name}:s", target))
+        sources = (PubSubSource(f"{name}:c", target), StreamSource(f"{name}:s", target))
         self.stop = asyncio.Event()
         self.store = RedisStore(target, f"{name}:", lease=0.2, keep_rejected=True)
         self.ledger = new_ledger(f"here:1:{name}", (f"{name}:s",))
         self.pipeline = Pipeline(
             self.ledger,
             self.store,
-            self.sources,
+            sources,
             config=Config(commit_interval=Seconds(0.01), lease=Seconds(0.2)),
-            telemetry=Telemetry(CollectorRegistry(), version="1", sources=tuple(s.name for s in self.sources)),
+            telemetry=Telemetry(CollectorRegistry(), version="1", sources=tuple(s.name for s in sources)),
             publish=self._published,
             clock=time.time,
         )
@@ -307,7 +307,7 @@ async def test_a_pipeline_counts_on_where_a_cancelled_one_ended(
         for more, run in ((ticks, interrupt), (1, finished)):
             counting = Counting(redis_server, name, ticks=more)
             await run(counting.pipeline.run(counting.stop))
-            await asyncio.gather(counting.store.close(), *(source.close() for source in counting.sources))
+            await counting.store.close()
             await nobody_connected()
             client.delete(f"{name}:lease")
         assert shown(counting.ledger) == len(PAYLOADS)
