@@ -16,6 +16,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                       counting, pending          events -> counts, a batch at a time
                       parts, state, histogram    what is counted, mergeable and storable part by part
                       fields, blocks             how it is stored
+                      stored                     one field of the checkpoint: its checksum and form
                       aggregate, commit, ledger  what is pending, in flight and committed, and whose it is
                       picture, snapshot          committed counts -> the numbers that are shown
                       hold                       what was shown does not go back

@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import time
+from collections.abc import Collection
 
 from sidecar.config import Config
 from sidecar.core.snapshot import Role, System
@@ -80,12 +81,20 @@ def _resident_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def health(pipeline: Pipeline, gauges: Gauges, *, stale: bool, now: float) -> Health:
-    """Return the state of every part. `down`: Redis gone, no source connected, or stale numbers."""
+def health(pipeline: Pipeline, gauges: Gauges, *, stale: bool, now: float, left_out: Collection[str] = ()) -> Health:
+    """Return the state of every part. `down`: Redis gone, no source connected, or stale numbers.
+
+    `left_out` are members of the fleet whose stored state cannot be read.
+    """
     ledger = pipeline.ledger
     if not ledger.active:
         return _standby(pipeline)
     components = {"redis": _redis(pipeline, gauges), "commit": _commit(pipeline, stale)}
+    if pipeline.damage:
+        components["checkpoint"] = Component("degraded", pipeline.damage)
+    if left_out:
+        detail = f"left out, since their stored state is damaged: {', '.join(sorted(left_out))}; restart them"
+        components["fleet"] = Component("degraded", detail)
     for name, state in pipeline.ingest.states.items():
         components[name] = _source(state)
     for producer, clock in ledger.aggregate.register.clocks.items():

@@ -14,7 +14,7 @@ from msgspec import Struct
 from sidecar.config import Config
 from sidecar.core.aggregate import Flight
 from sidecar.core.ledger import Ledger, Verdict
-from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
+from sidecar.errors import AccessError, CheckpointError, RefusedError, SidecarError, UnavailableError
 from sidecar.holder import Candidacy
 from sidecar.ingest import BACKOFF_SECONDS, Ingest
 from sidecar.logs import RateLimit
@@ -64,12 +64,14 @@ class Pipeline:
         self.commit_error = ""
         self.holder_met = ""
         self.rollback = Rollback()
+        self.damage = ""
         self.ingest = Ingest(ledger, sources, interval=config.commit_interval, telemetry=telemetry, clock=clock)
         self._store = store
         self._interval = config.commit_interval
         self._lease = config.lease
         self._candidacy = Candidacy(patience=2 * config.commit_interval, lease=config.lease)
         self._met_redis = False
+        self._anew = False
         self._refusals = RateLimit()
         self._telemetry = telemetry
         self._publish = publish
@@ -94,7 +96,7 @@ class Pipeline:
             try:
                 if await self._take():
                     return
-                pause = 0.0 if self._candidacy.dead else min(3 * self._interval, self._lease / 4)
+                pause = 0.0 if self._candidacy.dead or self._anew else min(3 * self._interval, self._lease / 4)
             except AccessError as exc:
                 if not self._met_redis:
                     raise
@@ -106,16 +108,22 @@ class Pipeline:
 
     async def _take(self) -> bool:
         now = self._clock()
-        taken = await self._store.take(
-            self.ledger.holder,
-            self.ledger.next_token(),
-            dead=self._candidacy.dead,
-            create=self._candidacy.may_create(now),
-        )
-        self._answered()
+        try:
+            taken = await self._store.take(
+                self.ledger.holder,
+                self.ledger.next_token(),
+                dead=self._candidacy.dead,
+                create=self._anew or self._candidacy.may_create(now),
+            )
+            self._answered()
+            if taken.fields is not None:
+                self.ledger.take_over(taken.fields, now)
+        except CheckpointError as exc:
+            await self._set_aside(exc)
+            return False
         if taken.fields is not None:
-            self.ledger.take_over(taken.fields, now)
             self._candidacy.owned()
+            self._anew = False
             self.holder_met = ""
             self._log.info("active", detail="this sidecar counts now", events=self._received())
             return True
@@ -199,13 +207,20 @@ class Pipeline:
             self._commit_failed(exc)
 
     async def _commit_once(self) -> Verdict:
+        try:
+            return await self._send_commit()
+        except CheckpointError as exc:
+            await self._set_aside(exc)
+            return "empty" if self.ledger.active else "standby"
+
+    async def _send_commit(self) -> Verdict:
         now = self._clock()
         commit = self.ledger.freeze(now)
         committed = self.ledger.aggregate.committed
         answer = await self._store.commit(commit, self.ledger.fields(commit), committed, now)
         self._answered()
         verdict = self.ledger.resolve(commit, answer, now)
-        if verdict == "reload" and not self.ledger.reload(await self._store.load()):
+        if verdict == "reload" and not await self._reload():
             return "reload"
         self._telemetry.commits.labels(_OUTCOMES[verdict]).inc()
         if verdict == "ok":
@@ -220,6 +235,29 @@ class Pipeline:
         if verdict in ("reread", "reload", "rolled_back"):
             self.ingest.ask_again()
         return verdict
+
+    async def _reload(self) -> bool:
+        try:
+            return self.ledger.reload(await self._store.load())
+        except CheckpointError:
+            self.ledger.forget()  # Redis was rolled back, its streams too: memory is not the truth either
+            raise
+
+    async def _set_aside(self, damage: CheckpointError) -> None:
+        """Keep a damaged state for people to look at. What is in memory takes its place, or else we begin anew."""
+        aside = await self._store.set_aside(self.ledger.holder)
+        if aside is None:
+            self.ledger.forget()  # the lease is not ours any more: it is for its holder to judge
+            return
+        self._anew = not self.ledger.active
+        self._telemetry.checkpoints_damaged.inc()
+        kept = (
+            f"the first damaged one is still kept in {aside.key}, this one is gone"
+            if aside.dropped
+            else (f"it is kept in {aside.key}")
+        )
+        self.damage = f"the stored state was damaged ({damage}); {kept}; {_ANEW if self._anew else _FROM_MEMORY}"
+        self._log.error("checkpoint damaged", detail=self.damage)
 
     def _tell_refused(self, flight: Flight) -> None:
         """Log refused events, at most one of a reason in a while; `sidecar rejected` has the newest hundred."""
@@ -257,6 +295,8 @@ class Pipeline:
         return self.ledger.aggregate.committed.total.tallies["received"].total()
 
 
+_ANEW = "counting begins anew, with what streams still hold; what pub/sub told before is lost"
+_FROM_MEMORY = "it is written again from memory, nothing is lost"
 _EXPLAINED: dict[Verdict, str] = {
     "ok": "",
     "standby": "another sidecar owns the state now; standing by",

@@ -19,7 +19,7 @@ from sidecar.core.pending import Refused
 from sidecar.core.picture import Frame, merged, picture
 from sidecar.core.snapshot import Role, Snapshot
 from sidecar.core.state import Rules, State
-from sidecar.errors import SidecarError, UnavailableError
+from sidecar.errors import CheckpointError, SidecarError, UnavailableError
 from sidecar.exposition.guard import Guard
 from sidecar.exposition.http import HttpServer
 from sidecar.exposition.latest import Health, Latest
@@ -98,6 +98,7 @@ class Service:
             ws_url=f"{self._scheme('ws')}://{config.ws.listen}/",
         )
         self._fleet: tuple[Snapshot | None, Snapshot] | None = None
+        self._damaged_members: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event, *, started: Callable[[], None] | None = None) -> None:
         """Serve and count until `stop`; `started` is called once both servers listen.
@@ -158,7 +159,7 @@ class Service:
 
     def health(self) -> Health:
         now = time.time()
-        return health(self._pipeline, self._gauges, stale=self._stale(now), now=now)
+        return health(self._pipeline, self._gauges, stale=self._stale(now), now=now, left_out=self._damaged_members)
 
     def ready(self) -> tuple[bool, Role]:
         if self._ledger.active:
@@ -198,11 +199,21 @@ class Service:
     async def _merge_fleet(self) -> Snapshot:
         now = time.time()
         members = await self._readers.fleet(self._config.fleet, now)
-        state = merged((state for _, state in members), self._rules)
-        committed = [s.total.committed_at for _, s in members if s.total.committed_at is not None]
+        self._tell_damaged(members.damaged)
+        committed = [s.total.committed_at for _, s in members.states if s.total.committed_at is not None]
+        names = [name for name, _ in members.states]
+        state = merged((state for _, state in members.states), self._rules)
         oldest = min(committed, default=None)
         frame = self._frame(now, committed_at=oldest, stale=self._too_old(oldest, now))
-        return picture(state, self._rules, replace(frame, scope="fleet", instances=[name for name, _ in members]))
+        return picture(state, self._rules, replace(frame, scope="fleet", instances=names))
+
+    def _tell_damaged(self, damaged: dict[str, str]) -> None:
+        """Name the members that are left out of the fleet, once for each."""
+        for name in damaged.keys() - self._damaged_members.keys():
+            self._log.error(
+                "fleet member left out", instance=name, detail=f"its stored state is damaged: {damaged[name]}"
+            )
+        self._damaged_members = damaged
 
     # The Snapshot
 
@@ -289,6 +300,11 @@ async def read(config: Config) -> Snapshot:
     reader = store(config)
     try:
         state = State.load(await reader.load())
+    except CheckpointError as exc:
+        raise CheckpointError(
+            f"the state under {config.redis.prefix!r} is damaged: {exc}; "
+            "a `sidecar run` that starts there keeps it aside and counts anew"
+        ) from exc
     finally:
         await reader.close()
     committed_at = state.total.committed_at

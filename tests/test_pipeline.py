@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from sidecar.config import Config
@@ -389,6 +390,67 @@ async def test_a_stream_made_anew_is_counted_as_a_reset(daemon: Daemon) -> None:
     await eventually(lambda: daemon.sample("source_resets_total", source="stream:s") == 1)
     daemon.stream.add(order())
     await eventually(lambda: daemon.counted() == 2)
+
+
+# A damaged state
+
+
+async def test_a_damaged_state_is_kept_aside_and_counting_begins_anew_with_what_the_stream_holds(
+    daemon: Daemon,
+) -> None:
+    before = new_ledger("here:1:before")
+    await take(before, daemon.store)
+    before.apply(heard(order(), order()), T0)
+    await commit(before, daemon.store)
+    await daemon.store.release(before.holder)
+    daemon.stream.add(order())
+    damaged = daemon.store.fields = {**daemon.store.fields, "c:totals:": b"?"}
+    with structlog.testing.capture_logs() as logs:
+        daemon.start()
+        await eventually(lambda: daemon.sample("checkpoints_damaged_total") == 1)
+        await eventually(lambda: daemon.counted() == 1)
+    assert daemon.store.damaged["c:totals:"] == damaged["c:totals:"]
+    assert daemon.sample("checkpoints_damaged_total") == 1
+    assert "c:totals:" in daemon.pipeline.damage and "anew" in daemon.pipeline.damage
+    told = [line for line in logs if line["event"] == "checkpoint damaged"]
+    assert [(line["log_level"], line["detail"]) for line in told] == [("error", daemon.pipeline.damage)]
+
+
+async def test_a_state_that_is_damaged_under_a_running_daemon_is_written_again_from_memory(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.put(order())
+    await eventually(lambda: daemon.counted() == 1)
+    daemon.store.fields["n"] = b"?"
+    await eventually(lambda: daemon.sample("checkpoints_damaged_total") == 1)
+    daemon.channel.put(order())
+    await eventually(lambda: daemon.counted() == 2)
+    assert "from memory" in daemon.pipeline.damage
+    assert daemon.store.damaged["n"] == b"?"
+
+
+async def test_a_state_that_is_damaged_and_not_ours_any_more_is_left_to_its_holder(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.store._holder = "there:2:b"
+    damaged = daemon.store.fields = {**daemon.store.fields, "n": b"?"}
+    await eventually(lambda: daemon.pipeline.holder_met == "there:2:b")
+    assert (daemon.store.fields, daemon.pipeline.damage) == (damaged, "")
+
+
+async def test_an_older_state_that_a_rollback_brought_back_damaged_is_no_truth_and_neither_is_memory(
+    daemon: Daemon,
+) -> None:
+    await daemon.active()
+    older: dict[str, bytes] = {}
+    for number in (1, 2):
+        daemon.stream.add(order())
+        await eventually(lambda number=number: daemon.counted() == number)  # type: ignore[misc]
+        older = older or dict(daemon.store.fields)
+    daemon.channel.put(order())
+    await eventually(lambda: daemon.counted() == 3)
+    daemon.store.fields = {**older, "p:s": b"?"}
+    await eventually(lambda: daemon.sample("checkpoints_damaged_total") == 1)
+    await eventually(lambda: daemon.counted() == 2)
+    assert "anew" in daemon.pipeline.damage
 
 
 # Sources that fail

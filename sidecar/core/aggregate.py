@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from sidecar.core.attendance import WINDOW, Register, RollCall
+from sidecar.core.attendance import Register, RollCall, windows_of
 from sidecar.core.batch import Batch
 from sidecar.core.counting import AHEAD_SECONDS, Count, Exemplars, fold
 from sidecar.core.decode import decode, unknown_fields
@@ -129,11 +129,13 @@ class Aggregator:
         self._relearn()
 
     def load(self, fields: Mapping[str, bytes], *, same_generation: bool) -> None:
-        """Take over a checkpoint. Pending pub/sub stays; what pub/sub had committed beyond it counts as missed."""
-        before = self.committed
-        self.committed = State.load(fields)
+        """Take over a checkpoint. Pending pub/sub stays; what pub/sub had committed beyond it counts as missed.
+
+        Raises CheckpointError if any of it is damaged; then nothing has changed.
+        """
+        before, found, windows = self.committed, State.load(fields), windows_of(fields)
+        self.committed, self.register.windows = found, windows
         self.committed.fit(self._rules.buckets_ns)
-        self.register.windows = {name: value for name, value in fields.items() if name.startswith(WINDOW)}
         if same_generation:
             self._miss_what_rolled_back(before)
         for source in self.register.sources:

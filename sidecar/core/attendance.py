@@ -14,6 +14,8 @@ from sidecar.core.parts import Attendance
 from sidecar.core.pending import Pending
 from sidecar.core.sequence import Sequences
 from sidecar.core.state import OTHER
+from sidecar.core.stored import seal, unseal
+from sidecar.errors import CheckpointError
 
 WINDOW = "w:"
 # A batch of a backlog spans minutes: against when its last entry came, no clock can be measured.
@@ -33,8 +35,10 @@ class Register:
         """Return the windows of a source, as committed when first asked for."""
         if source not in self._sequences:
             start = f"{WINDOW}{source}\n"
-            stored = {name[len(start) :]: value for name, value in self.windows.items() if name.startswith(start)}
-            self._sequences[source] = Sequences.load(stored)
+            stored = {name[len(start) :]: name for name in self.windows if name.startswith(start)}
+            self._sequences[source] = Sequences.load(
+                {producer: unseal(name, self.windows[name]) for producer, name in stored.items()}
+            )
         return self._sequences[source]
 
     def advance(self, source: str, pending: Pending, labels: Labels, now: float) -> None:
@@ -169,5 +173,20 @@ def _epoch(epoch: str | int | None) -> str | None:
     return None if epoch is None else str(epoch)
 
 
+def windows_of(fields: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the `w:` fields of a checkpoint, all of them sound.
+
+    Raises CheckpointError if one of them is damaged.
+    """
+    found = {name: value for name, value in fields.items() if name.startswith(WINDOW)}
+    for name, value in found.items():
+        _, named, producer = name.partition("\n")
+        if not named:
+            raise CheckpointError(f"checkpoint field {name!r} names no producer")
+        Sequences.load({producer: unseal(name, value)})
+    return found
+
+
 def _named(source: str, dumps: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
-    return {f"{WINDOW}{source}\n{producer}": dump for producer, dump in dumps.items()}
+    names = {f"{WINDOW}{source}\n{producer}": dump for producer, dump in dumps.items()}
+    return {name: None if dump is None else seal(name, dump) for name, dump in names.items()}

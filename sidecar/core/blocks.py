@@ -8,10 +8,9 @@ the order of the dict.
 
 from collections.abc import Mapping
 
-import msgspec
-
 from sidecar.core.fields import deflated, field, inflated, pack, reading
 from sidecar.core.parts import Product
+from sidecar.core.stored import decode
 
 # Products of a block. More take less when all change, and more when one does: 1.3 KB are written for that one.
 SIZE = 64
@@ -42,8 +41,8 @@ def load(fields: Mapping[str, bytes]) -> dict[str, Product]:
     products: dict[str, Product] = {}
     for block in range(max(sum(name.startswith(prefix) for name in fields) for prefix in _PREFIXES)):
         with reading(field(NUMBERS, block)):
-            members = msgspec.msgpack.decode(fields[field(NAMES, block)], type=list[str])
-            rows = zip(*inflated(fields[field(NUMBERS, block)]), strict=True)
+            members = decode(NAMES, fields[field(NAMES, block)])
+            rows = zip(*decode(NUMBERS, inflated(fields[field(NUMBERS, block)])), strict=True)
             products.update((name, Product.load(row)) for name, row in zip(members, rows, strict=True))
             if len(members) > SIZE or len(products) != block * SIZE + len(members):
                 raise ValueError("products are not in their places")

@@ -1,10 +1,13 @@
 """What a commit is: the values that go to the store and come back from it."""
 
-from typing import Literal
+from typing import Annotated, Literal
+from zlib import crc32
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
 from sidecar.core.aggregate import Flight
+from sidecar.errors import CheckpointError
 
 START = "0-0"
 POSITION = "p:"
@@ -23,6 +26,33 @@ class Position(Struct, frozen=True, array_like=True):
     seen: int = 0
     base: int = -1
     added: int = 0
+
+    def dump(self, stream: str) -> bytes:
+        """Return it as it is stored: JSON, which ends with a checksum over itself and the stream's name."""
+        return msgspec.json.encode([self.id, self.seen, self.base, self.added, self._checksum(stream)])
+
+    @classmethod
+    def load(cls, stream: str, stored: bytes) -> "Position":
+        """Return what was dumped.
+
+        Raises CheckpointError if it was damaged, or is of another stream.
+        """
+        try:
+            entry, seen, base, added, found = _decode_position(stored)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise CheckpointError(f"the stored position in stream {stream!r} cannot be read: {exc}") from exc
+        position = cls(entry, seen, base, added)
+        if found != position._checksum(stream):
+            raise CheckpointError(f"the stored position in stream {stream!r} is damaged: its checksum is wrong")
+        return position
+
+    def _checksum(self, stream: str) -> int:
+        return crc32(msgspec.json.encode([stream, self.id, self.seen, self.base, self.added]))
+
+
+_decode_position = msgspec.json.Decoder(
+    tuple[Annotated[str, Meta(pattern="^[0-9]{1,20}-[0-9]{1,20}$")], int, int, int, int]
+).decode
 
 
 class Commit(Struct, frozen=True, kw_only=True):
@@ -61,4 +91,4 @@ def holder_of(token: str) -> str:
 
 def era_of(token: str) -> str:
     """Return the token's era."""
-    return token.split(" ")[1]
+    return token.partition(" ")[2].partition(" ")[0]

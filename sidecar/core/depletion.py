@@ -94,7 +94,7 @@ class Depletion:
         return units / ((1 - _weight(span, half_life)) * half_life / log(2))
 
     def _calm_units_at(self, now: float) -> float:
-        return self.calm_units * _weight(now - self.newest_ts, CALM_HALF_LIFE_SECONDS)
+        return self.calm_units * _weight(max(now - self.newest_ts, 0.0), CALM_HALF_LIFE_SECONDS)
 
     def forecast(self, stock: int, now: float) -> tuple[float | None, float | None]:
         """Return the rate as of `now`, and the seconds until `stock` units are gone, 0 if they are.

@@ -12,7 +12,6 @@ from sidecar.errors import CheckpointError
 COUNTS = "c:"  # a clear removes every field that begins so
 
 pack = msgspec.msgpack.encode
-unpack = msgspec.msgpack.decode
 
 
 def field(section: str, key: object) -> str:
@@ -25,9 +24,9 @@ def deflated(content: Any) -> bytes:
     return zlib.compress(pack(content), 1)  # higher levels gain 1 % here
 
 
-def inflated(value: bytes) -> Any:
-    """Return what was deflated."""
-    return unpack(zlib.decompress(value))
+def inflated(value: bytes) -> bytes:
+    """Return what was deflated, still packed."""
+    return zlib.decompress(value)
 
 
 @contextmanager
@@ -35,5 +34,5 @@ def reading(name: str) -> Iterator[None]:
     """Turn what damaged content does to those who read it into a CheckpointError that names the field."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, msgspec.DecodeError, zlib.error) as exc:
+    except (CheckpointError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, zlib.error) as exc:
         raise CheckpointError(f"checkpoint field {name!r} cannot be read: {exc}") from exc

@@ -22,12 +22,12 @@ there: what was counted of it stays counted.
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-import msgspec
-
 from sidecar.core.aggregate import Aggregator
 from sidecar.core.batch import Batch, StreamRead
 from sidecar.core.commit import POSITION, START, Answer, Commit, Position, era_of, holder_of, order
 from sidecar.errors import CheckpointError
+
+LONGEST_NUMBER = 15  # digits: the scripts count with the 53 bits of a Lua number
 
 # A batch is counted; or refused; or the stream turns out to be another one, or to have lost its end.
 Applied = Literal["ok", "refused", "anew", "cut"]
@@ -53,9 +53,10 @@ class Ledger:
         self._streams = streams
         self._word = word
         self._fresh = fresh
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Drop everything and stand by: the state is somebody else's, or nobody's."""
         self.aggregate = self._fresh()
         self.active = False
         self._number = 0
@@ -92,8 +93,11 @@ class Ledger:
         )
 
     def take_over(self, fields: Mapping[str, bytes], now: float) -> None:
-        """Become the owner of the state found by the script that wrote our token into it."""
-        self._forget()
+        """Become the owner of the state found by the script that wrote our token into it.
+
+        Raises CheckpointError if any of it is damaged; then nothing of it is here.
+        """
+        self.forget()
         self._load(fields)
         self.active = True
         if self.aggregate.committed.total.since is None:
@@ -222,7 +226,7 @@ class Ledger:
         if answer.token == commit.token:  # an earlier sending of this very commit arrived
             return self._landed(commit, answer.number, now)
         if holder_of(answer.token) != self.holder:
-            self._forget()
+            self.forget()
             return "standby"
         if era_of(answer.token) != self._era:
             return "reload"
@@ -234,7 +238,10 @@ class Ledger:
         return "rolled_back"
 
     def reload(self, fields: Mapping[str, bytes]) -> bool:
-        """Go on from an older state of ours that a rollback brought back; False if it is no longer ours."""
+        """Go on from an older state of ours that a rollback brought back; False if it is no longer ours.
+
+        Raises CheckpointError if it is damaged: it is of no use, and neither is what is in memory; `forget` that.
+        """
         if "own" not in fields or holder_of(_text(fields, "own")) != self.holder:
             return False
         self._thaw()
@@ -243,17 +250,17 @@ class Ledger:
 
     def _load(self, fields: Mapping[str, bytes]) -> None:
         """Take over number, token, generation, positions and counts from the fields of a checkpoint."""
-        self.loads += 1
-        self._number = _number(fields)
-        self._token, self._generation = _text(fields, "own"), _text(fields, "gen")
-        self._era = era_of(self._token)
-        known = self._generation in self._generations
-        self._generations.add(self._generation)
+        number, token, generation = _number(fields), _text(fields, "own"), _text(fields, "gen")
         stored = {name: value for name, value in fields.items() if name.startswith(POSITION)}
-        self._positions = {s: _position(stored.pop(POSITION + s, None)) for s in self._streams}
-        self._elsewhere = stored
-        self._read, self._replid, self._full = dict(self._positions), "", False
+        positions = {name: Position.load(name.removeprefix(POSITION), value) for name, value in stored.items()}
+        known = generation in self._generations
         self.aggregate.load(fields, same_generation=known)
+        self.loads += 1
+        self._number, self._token, self._generation, self._era = number, token, generation, era_of(token)
+        self._generations.add(generation)
+        self._positions = {stream: positions.get(POSITION + stream, Position()) for stream in self._streams}
+        self._elsewhere = {name: stored[name] for name in stored if name.removeprefix(POSITION) not in self._streams}
+        self._read, self._replid, self._full = dict(self._positions), "", False
 
     def _cleared(self, generation: str, now: float) -> None:
         self.aggregate.clear(now)
@@ -281,16 +288,7 @@ def _text(fields: Mapping[str, bytes], name: str) -> str:
 
 
 def _number(fields: Mapping[str, bytes]) -> int:
-    try:
-        return int(_text(fields, "n"))
-    except ValueError as exc:
-        raise CheckpointError("checkpoint field 'n' is damaged") from exc
-
-
-def _position(data: bytes | None) -> Position:
-    if data is None:
-        return Position()
-    try:
-        return msgspec.json.decode(data, type=Position)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise CheckpointError(f"a stored stream position cannot be read: {exc}") from exc
+    text = _text(fields, "n")
+    if not (text.isascii() and text.isdigit()) or len(text) > LONGEST_NUMBER:
+        raise CheckpointError("checkpoint field 'n' is damaged")
+    return int(text)

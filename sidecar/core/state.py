@@ -11,9 +11,10 @@ from typing import Any
 from msgspec import Struct
 
 from sidecar.core import blocks
-from sidecar.core.fields import COUNTS, deflated, field, inflated, pack, reading, unpack
+from sidecar.core.fields import COUNTS, deflated, field, inflated, pack, reading
 from sidecar.core.histogram import Classic, Histogram
 from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing
+from sidecar.core.stored import decode, place, seal, unseal
 from sidecar.core.totals import Totals
 
 OTHER = "__other__"
@@ -69,7 +70,6 @@ _PARTS: dict[str, type[Part]] = {
     "connections": Reading,
     "producers": Attendance,
 }
-_BY_TIME = frozenset({"slices1", "slices5", "slices10", "minutes"})
 _DEFLATED = frozenset({"timings", "slices1", "slices5", "slices10"})  # histograms: a third smaller
 
 
@@ -167,7 +167,7 @@ class State:
             if name != blocks.NUMBERS:
                 encode = deflated if name in _DEFLATED else pack
                 found.update((field(name, key), encode(part.dump())) for key, part in parts.items())
-        return found
+        return {name: seal(name, value) for name, value in found.items()}
 
     @classmethod
     def load(cls, fields: Mapping[str, bytes]) -> "State":
@@ -176,11 +176,12 @@ class State:
         Raises CheckpointError if one of them is damaged.
         """
         state = cls()
-        state.products = blocks.load(fields)
-        for name, value in fields.items():
-            if name.startswith(COUNTS) and not blocks.is_block(name):
+        counts = {name: unseal(name, value) for name, value in fields.items() if name.startswith(COUNTS)}
+        state.products = blocks.load(counts)
+        for name, value in counts.items():
+            if not blocks.is_block(name):
                 with reading(name):
-                    _, section, key = name.split(":", 2)
-                    part = _PARTS[section].load((inflated if section in _DEFLATED else unpack)(value))
-                    getattr(state, section)[int(key) if section in _BY_TIME else key] = part
+                    section, key = place(name)
+                    part = _PARTS[section].load(decode(section, inflated(value) if section in _DEFLATED else value))
+                    getattr(state, section)[key] = part
         return state

@@ -16,11 +16,19 @@ class Taken(Struct, frozen=True):
     holder: str = ""
 
 
+class Aside(Struct, frozen=True):
+    """Where a damaged checkpoint is kept; `dropped` if an earlier one is kept there, and this one is gone."""
+
+    key: str
+    dropped: bool = False
+
+
 class Store(Protocol):
     """Where the state is kept. One task commits; each method is one atomic step.
 
     All raise UnavailableError when no answer came (a commit may have happened: send the same one again) and
-    RefusedError when nothing was written.
+    RefusedError when nothing was written; `take`, `commit` and `load` CheckpointError when what is there is no
+    checkpoint. `take` then holds the lease.
     """
 
     async def take(self, holder: str, token: str, *, dead: str, create: bool) -> Taken:
@@ -33,6 +41,10 @@ class Store(Protocol):
 
     async def load(self) -> dict[str, bytes]:
         """Return the fields of the checkpoint, empty if there is none."""
+        ...
+
+    async def set_aside(self, holder: str) -> Aside | None:
+        """Make room for a new checkpoint where a damaged one is; `None` if the lease is not ours any more."""
         ...
 
     async def release(self, holder: str) -> None:

@@ -16,8 +16,8 @@ key('rejected')
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   if string.sub(field, 1, 2) == 'c:' then
     fields[#fields + 1] = field
-    if string.match(field, '^c:names:') then  -- products of a block; damaged ones must not stand in the way
-      local readable, products = pcall(cmsgpack.unpack, redis.call('HGET', KEYS[1], field))
+    if string.match(field, '^c:names:') then  -- products of a block, then a checksum; damaged ones must not stand in the way
+      local readable, products = pcall(cmsgpack.unpack, string.sub(redis.call('HGET', KEYS[1], field), 1, -5))
       if readable and type(products) == 'table' then
         for _, product in ipairs(products) do key('inventory:' .. product) end
       end

@@ -17,6 +17,9 @@ EXPIRY_SECONDS = 3600
 # when it has lost so much of it: until then it keeps its expiry, which is shorter to write.
 RENEWAL_SECONDS = 1200
 SAMPLES_KEPT = 10_000
+# Long enough to be looked at after a holiday.
+DAMAGED_KEPT_SECONDS = 7 * 86_400
+DAMAGED = "checkpoint:damaged"
 HISTORY = ("throughput", "queue_length", "active_connections")
 
 

@@ -3,16 +3,15 @@
 import time
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of, order
 from sidecar.core.fields import COUNTS, field
 from sidecar.core.state import State
-from sidecar.store import Taken, keys
+from sidecar.errors import CheckpointError
+from sidecar.store import Aside, Taken, keys
 
 
 class MemoryStore:
-    """One prefix: `fields` is its checkpoint, `public` its keys without their expiry.
+    """One prefix: `fields` is its checkpoint, `damaged` one set aside, `public` its keys without their expiry.
 
     `replid` stands for the history that streams are read under, and may be set.
     """
@@ -27,6 +26,7 @@ class MemoryStore:
     ) -> None:
         """`lease` is in seconds of `clock`; `last_ids` is the newest id of each stream, kept by the streams."""
         self.fields: dict[str, bytes] = {}
+        self.damaged: dict[str, bytes] = {}
         self.public: dict[str, int | list[bytes]] = {}
         self.replid = replid
         self._last_ids = last_ids if last_ids is not None else {}
@@ -41,12 +41,17 @@ class MemoryStore:
             return Taken(None, held_by)
         if "n" not in self.fields and not create:
             return Taken(None)
+        if self._is_damaged():
+            self._renew(holder)
+            raise CheckpointError("its number is damaged")
         number = int(self.fields.get("n", b"0")) + 1
         self.fields |= {"gen": self.fields.get("gen", b""), "n": b"%d" % number, "own": token.encode()}
         self._renew(holder)
         return Taken(dict(self.fields))
 
     async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+        if self._is_damaged():
+            raise CheckpointError("its number is damaged")
         outcome, stream = self._check(commit)
         if outcome == "OK":
             self._write(commit, fields, committed, now)
@@ -61,6 +66,15 @@ class MemoryStore:
 
     async def load(self) -> dict[str, bytes]:
         return dict(self.fields)
+
+    async def set_aside(self, holder: str) -> Aside | None:
+        if self._clock() >= self._lease_end or holder != self._holder:
+            return None
+        self._renew(holder)
+        dropped = bool(self.damaged)
+        self.damaged = self.damaged or self.fields
+        self.fields = {}
+        return Aside(keys.DAMAGED, dropped)
 
     async def release(self, holder: str) -> None:
         if holder == self._holder:
@@ -93,9 +107,7 @@ class MemoryStore:
     def _write(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> None:
         if commit.full:
             self.fields = {}
-        self.fields |= {
-            POSITION + stream: msgspec.json.encode(position) for stream, position in commit.positions.items()
-        }
+        self.fields |= {POSITION + stream: position.dump(stream) for stream, position in commit.positions.items()}
         self.fields |= fields
         for name in keys.removed(commit.flight):
             self.fields.pop(name, None)
@@ -108,6 +120,9 @@ class MemoryStore:
         self.fields |= {"n": b"%d" % (commit.number + 1), "own": commit.token.encode()}
         self.fields["gen"] = commit.generation.encode()
         self._renew(holder_of(commit.token))
+
+    def _is_damaged(self) -> bool:
+        return not self.fields.get("n", b"0").isdigit()
 
     def _renew(self, holder: str) -> None:
         self._holder, self._lease_end = holder, self._clock() + self._lease

@@ -2,27 +2,39 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from importlib import resources
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScriptError, ReadOnlyError
 
 from sidecar.connection import Link, parse_info
-from sidecar.core.commit import POSITION, START, Answer, Commit, holder_of
+from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of
 from sidecar.core.events import STATUSES
+from sidecar.core.fields import field
+from sidecar.core.ledger import LONGEST_NUMBER
 from sidecar.core.pending import Refused
 from sidecar.core.state import State
-from sidecar.core.totals import Totals
 from sidecar.errors import CheckpointError, RefusedError
 from sidecar.servers import Servers
-from sidecar.store import Taken, keys
+from sidecar.store import Aside, Taken, keys
 
 FLEET_SECONDS = 60  # a sidecar that has not registered for so long is no longer part of its fleet
 FLEET_KEY = "flash_sale_fleet:"
+SCRIPTS = ("commit", "take", "clear", "release", "set_aside")
 ELSEWHERE = (ReadOnlyError, MasterDownError, AskError, ClusterDownError)  # MOVED is an AskError to redis-py
+
+
+class Members(Struct, frozen=True):
+    """A fleet: instance and committed state of each member, and those whose stored state cannot be read, with why."""
+
+    states: list[tuple[str, State]]
+    damaged: dict[str, str]
 
 
 class RedisStore:
@@ -39,6 +51,7 @@ class RedisStore:
         self._apart = apart
         self._link: Link | None = None
         self._scripts: dict[str, tuple[str, str]] = {}
+        _texts()
         self._connecting = asyncio.Lock()
 
     async def connect(self) -> None:
@@ -55,30 +68,29 @@ class RedisStore:
         reply = await self._run("take", self._own_keys(), [holder, token, self._lease_ms, dead, int(create)])
         if reply[0] == b"OK":
             return Taken(_fields(reply[1]))
+        if reply[0] == b"DAMAGED":
+            raise CheckpointError("it is no hash with a number")
         return Taken(None, reply[1].decode("utf-8", "replace"))
 
     async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
         if self._apart:  # nothing here tells how the streams are: their positions are stored like counts
-            fields = {**fields, **{POSITION + s: msgspec.json.encode(p) for s, p in commit.positions.items()}}
+            fields = {**fields, **{POSITION + s: p.dump(s) for s, p in commit.positions.items()}}
             commit = replace(commit, positions={}, replid="")
         streams = list(commit.positions)
         arguments = self._arguments(commit, fields, committed, now)
-        reply = await self._run("commit", [*self._own_keys(), *streams], arguments)
-        outcome, number, token, generation, replid, stream = (text.decode() for text in reply)
-        return msgspec.convert(
-            {
-                "outcome": outcome,
-                "number": int(number),
-                "token": token,
-                "generation": generation,
-                "replid": replid,
-                "stream": stream,
-            },
-            Answer,
-        )
+        with _no_other_key():
+            reply = await self._run("commit", [*self._own_keys(), *streams], arguments)
+        return _answer(reply)
 
     async def load(self) -> dict[str, bytes]:
-        return _fields(await self._call("HGETALL", self._key("checkpoint")))
+        with _no_other_key():
+            return _fields(await self._call("HGETALL", self._key("checkpoint")))
+
+    async def set_aside(self, holder: str) -> Aside | None:
+        kept = self._key(keys.DAMAGED)
+        arguments = [holder, self._lease_ms, keys.DAMAGED_KEPT_SECONDS]
+        reply = await self._run("set_aside", [*self._own_keys(), kept], arguments)
+        return None if reply == b"HELD" else Aside(kept, reply == b"DROPPED")
 
     async def release(self, holder: str) -> None:
         await self._run("release", [self._key("lease")], [holder])
@@ -93,7 +105,8 @@ class RedisStore:
         if not seconds:
             return {}
         values = await self._call("MGET", *(self._key(f"{metric}:{second}") for second in seconds))
-        return {second: int(value) for second, value in zip(seconds, values, strict=True) if value is not None}
+        # What is no number was written by somebody else: unknown.
+        return {second: int(value) for second, value in zip(seconds, values, strict=True) if (value or b"").isdigit()}
 
     async def exists(self) -> bool:
         """Tell whether a sidecar keeps, or is about to keep, its state under the prefix."""
@@ -111,14 +124,19 @@ class RedisStore:
         await self._call("ZREMRANGEBYSCORE", key, "-inf", now - FLEET_SECONDS)
         await self._call("EXPIRE", key, FLEET_SECONDS)
 
-    async def fleet(self, fleet: str, now: float) -> list[tuple[str, State]]:
-        """Return every living member: instance and committed state. Of one prefix the newest instance counts."""
-        members = await self._call("ZRANGEBYSCORE", FLEET_KEY + fleet, now - FLEET_SECONDS, "+inf")
-        instances = dict(member.decode().split(" ", 1) for member in members)
-        return [
-            (instance, State.load(_fields(await self._call("HGETALL", prefix + "checkpoint"))))
-            for prefix, instance in sorted(instances.items())
-        ]
+    async def fleet(self, fleet: str, now: float) -> Members:
+        """Return every living member. Of one prefix the newest instance counts."""
+        listed = await self._call("ZRANGEBYSCORE", FLEET_KEY + fleet, now - FLEET_SECONDS, "+inf")
+        instances = dict(member.decode("utf-8", "replace").partition(" ")[::2] for member in listed)
+        members = Members([], {})
+        for prefix, instance in sorted(instances.items()):
+            try:
+                with _no_other_key():
+                    fields = _fields(await self._call("HGETALL", prefix + "checkpoint"))
+                members.states.append((instance, State.load(fields)))
+            except CheckpointError as exc:
+                members.damaged[instance] = str(exc)
+        return members
 
     async def facts(self) -> dict[str, str]:
         """Return what INFO says of memory: `used_memory`, `maxmemory_policy` and so on."""
@@ -139,7 +157,7 @@ class RedisStore:
         head = [commit.number, commit.expected, commit.generation, commit.replid, commit.token]
         head += [holder_of(commit.token), self._lease_ms, int(commit.full), self._prefix]
         head += [keys.RENEWAL_SECONDS, len(fields), len(removed), len(strings), len(lists)]
-        positions = [item for p in commit.positions.values() for item in (p.id or START, msgspec.json.encode(p))]
+        positions = [item for stream, p in commit.positions.items() for item in (p.id or START, p.dump(stream))]
         return [
             *head,
             *positions,
@@ -188,11 +206,11 @@ class RedisStore:
 
 
 def cleared_report(totals: bytes) -> dict[str, Any]:
-    """Read what `clear` returned: the orders as they were, each status beside `by_status` and `total`."""
-    try:
-        orders = Totals.load(msgspec.msgpack.decode(totals)).tallies["orders"] if totals else {}
-    except (msgspec.DecodeError, TypeError, ValueError) as exc:
-        raise CheckpointError(f"the totals that were cleared cannot be read: {exc}") from exc
+    """Read what `clear` returned: the orders as they were, each status beside `by_status` and `total`.
+
+    Raises CheckpointError if the totals were damaged; cleared they are all the same.
+    """
+    orders = State.load({field("totals", ""): totals} if totals else {}).total.tallies["orders"]
     by_status = {status: orders.get(status, 0) for status in STATUSES}
     total = by_status["success"] + by_status["failed"]
     return {"orders": {**by_status, "total": total, "by_status": by_status}}
@@ -202,16 +220,54 @@ def _scripts(server: dict[str, str]) -> dict[str, tuple[str, str]]:
     """Return the scripts and their digests; Redis 6 does not know `#!lua`, which lets Redis 7 refuse in time."""
     modern = int(server.get("redis_version", "7").split(".")[0]) >= 7
     found = {}
-    for name in ("commit", "take", "clear", "release"):
-        text = resources.files("sidecar.store").joinpath(f"{name}.lua").read_text()
+    for name, text in _texts().items():
         text = text if modern else text.removeprefix("#!lua")
         found[name] = (text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
     return found
 
 
+@cache
+def _texts() -> dict[str, str]:
+    """Read the scripts, once: a process that has no file descriptor left connects again without them."""
+    folder = resources.files("sidecar.store")
+    return {name: folder.joinpath(f"{name}.lua").read_text() for name in SCRIPTS}
+
+
 def _fields(flat: list[bytes]) -> dict[str, bytes]:
-    """Read the reply of HGETALL."""
-    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    """Read the reply of HGETALL. Raises CheckpointError if it is no checkpoint of ours."""
+    try:
+        return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    except UnicodeDecodeError as exc:
+        raise CheckpointError(f"the name of a checkpoint field is damaged: {exc}") from exc
+
+
+def _answer(reply: list[bytes]) -> Answer:
+    """Read the reply of commit.lua. Raises CheckpointError where it passes on what nobody of us wrote."""
+    try:
+        outcome, number, token, generation, replid, stream = (text.decode() for text in reply)
+        if len(number) > LONGEST_NUMBER:
+            raise ValueError("a number that long was never counted")
+        return Answer(
+            outcome=msgspec.convert(outcome, Outcome),
+            number=int(number),
+            token=token,
+            generation=generation,
+            replid=replid,
+            stream=stream,
+        )
+    except ValueError as exc:
+        raise CheckpointError(f"its number, owner or generation is damaged: {exc}") from exc
+
+
+@contextmanager
+def _no_other_key() -> Iterator[None]:
+    """Tell a key of another type, under the name of the checkpoint, from a Redis that refuses."""
+    try:
+        yield
+    except RefusedError as exc:
+        if "WRONGTYPE" in str(exc):
+            raise CheckpointError("it is no hash") from exc
+        raise
 
 
 def _listed(listing: keys.Listing) -> list[Any]:

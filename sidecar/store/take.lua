@@ -2,9 +2,15 @@
 -- Take over: write the token, then hand out the state it protects, in one step.
 -- KEYS 1 checkpoint  2 lease
 -- ARGV 1 holder  2 token  3 lease in ms  4 a holder known to be dead ('')  5 '1': may create the checkpoint
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] and holder ~= ARGV[4] then return {'HELD', holder} end
-if redis.call('HEXISTS', KEYS[1], 'n') == 0 and ARGV[5] ~= '1' then return {'EMPTY', ''} end
+local holder = redis.pcall('GET', KEYS[2])
+if type(holder) == 'string' and holder ~= ARGV[1] and holder ~= ARGV[4] then return {'HELD', holder} end
+local number = redis.pcall('HGET', KEYS[1], 'n')
+-- A key of another type, or a number that was not written by a commit: a Lua number holds 53 bits.
+if type(number) == 'table' or (number and (#number > 15 or not string.match(number, '^%d+$'))) then
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
+  return {'DAMAGED', ''}
+end
+if not number and ARGV[5] ~= '1' then return {'EMPTY', ''} end
 redis.call('HINCRBY', KEYS[1], 'n', 1)
 redis.call('HSETNX', KEYS[1], 'gen', '')
 redis.call('HSET', KEYS[1], 'own', ARGV[2])

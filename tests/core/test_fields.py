@@ -1,5 +1,6 @@
 """The values of checkpoint fields, and what is said of a damaged one."""
 
+import msgspec
 import pytest
 
 from sidecar.core.fields import deflated, field, inflated, pack, reading
@@ -12,7 +13,7 @@ def test_a_field_is_named_by_its_section_and_key() -> None:
 
 def test_what_repeats_itself_is_deflated() -> None:
     content = [list(range(100)), list(range(100))]
-    assert inflated(deflated(content)) == content
+    assert msgspec.msgpack.decode(inflated(deflated(content))) == content
     assert len(deflated(content)) < len(pack(content)) * 0.75
 
 

@@ -1,6 +1,5 @@
 """The rules of the commit: what each outcome does to what is committed, in flight and pending."""
 
-import msgspec
 import pytest
 
 from sidecar.core.aggregate import Aggregator
@@ -42,8 +41,8 @@ def test_taking_over_goes_on_where_the_state_was_left() -> None:
     before = owner()
     before.apply(read(order(), order()), T0)
     commit = before.freeze(T0)
-    position = msgspec.json.encode(commit.positions["s"])
-    fields = {**before.fields(commit), "p:s": position, "p:gone": b"[]", "n": b"7", "own": b"b e r", "gen": b"g"}
+    positions = {"p:s": commit.positions["s"].dump("s"), "p:gone": Position("5-0", 5, 0, 5).dump("gone")}
+    fields = {**before.fields(commit), **positions, "n": b"7", "own": b"b e r", "gen": b"g"}
     ledger = new_ledger()
     ledger.take_over(fields, T0 + 60)
     assert (ledger.position("s"), ledger.generation, shown(ledger)) == ("2-0", "g", 2)
@@ -70,12 +69,22 @@ def test_tokens_name_their_holder_and_begin_an_era_of_their_own() -> None:
         {"p:s": b"[1]"},
         {"p:s": b"{"},
         {"p:s": b'["\xff"]'},
+        {"p:s": Position("5-0", 5, 0, 5).dump("another")},
+        {"p:not-configured": Position("5-0", 5, 0, 5).dump("s")},
+        {"p:s": Position("5-0", 5, 0, 5).dump("s").replace(b"5-0", b"6-0")},
         {"c:totals:": b"\xc1"},
+        {"w:pubsub:c\np": b"\x90"},
+        {"n": b"9" * 16},
     ],
 )
-def test_a_damaged_checkpoint_is_named(damage: dict[str, bytes]) -> None:
+def test_a_damaged_checkpoint_is_named_and_nothing_of_it_is_taken(damage: dict[str, bytes]) -> None:
+    sound = owner()
+    sound.apply(read(order()), T0)
+    fields = {**sound.fields(settle(sound)), "n": b"5", "own": b"b e r", "gen": b"g", **damage}
+    ledger = new_ledger()
     with pytest.raises(CheckpointError):
-        owner(damage)
+        ledger.take_over(fields, T0)
+    assert (ledger.active, ledger.generation, ledger.position("s"), shown(ledger)) == (False, "", "0-0", 0)
 
 
 @pytest.mark.parametrize("lacking", ["n", "own", "gen"])
@@ -142,7 +151,7 @@ def test_a_commit_writes_what_changed() -> None:
 
 
 def test_a_full_commit_writes_everything_and_the_positions_of_streams_not_configured_now() -> None:
-    ledger = owner({"p:elsewhere": b'["5-0",5,0,5]'})
+    ledger = owner({"p:elsewhere": Position("5-0", 5, 0, 5).dump("elsewhere")})
     ledger.apply(heard(order(product_id="a", producer="p", seq=1)), T0)
     settle(ledger)
     ledger.resolve(ledger.freeze(T0), answer("EMPTY"), T0)
@@ -316,7 +325,7 @@ def rolled_back() -> tuple[Ledger, dict[str, bytes]]:
     ledger.apply(heard(order()), T0)
     commit = ledger.freeze(T0)
     found = ledger.fields(commit)
-    position = msgspec.json.encode(commit.positions["s"])
+    position = commit.positions["s"].dump("s")
     found |= {"n": b"2", "own": commit.token.encode(), "gen": b"", "p:s": position}
     ledger.resolve(commit, landed(commit), T0)
     ledger.apply(read(order(), after="1-0"), T0)

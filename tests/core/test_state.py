@@ -9,6 +9,7 @@ from sidecar.core.fields import deflated
 from sidecar.core.histogram import Classic, Histogram
 from sidecar.core.parts import Attendance, Minute, Product, Reading, Slice, Timing
 from sidecar.core.state import RINGS, State
+from sidecar.core.stored import seal
 from sidecar.errors import CheckpointError
 from tests.core.counted import content
 
@@ -82,7 +83,7 @@ def test_fields_load_to_the_same(events: Changes) -> None:
 def test_any_label_survives(label: str) -> None:
     state = State()
     state.products[label] = Product()
-    state.queues[label] = Reading(0.0, [])
+    state.queues[label] = Reading(0.0, [1])
     loaded = State.load(state.fields())
     assert (list(loaded.products), list(loaded.queues)) == ([label], [label])
 
@@ -120,24 +121,33 @@ def test_other_fields_of_the_checkpoint_are_passed_over() -> None:
     [
         ("c:totals:", b""),
         ("c:totals:", b"\xc1"),
+        ("c:totals:", b"\x91" * 10_000),
+        ("c:totals:x", msgspec.msgpack.encode([{}, None, None, 0, None])),
+        ("c:totals:", msgspec.msgpack.encode([{"unheard_of": {}}, None, None, 0, None])),
+        ("c:totals:", msgspec.msgpack.encode([{}, None, float("nan"), 0, None])),
         ("c:totals:", msgspec.msgpack.encode([])),
         ("c:totals:", msgspec.msgpack.encode([{"orders": {"success": "many"}}, None, None, 0, None])),
         ("c:totals:", msgspec.msgpack.encode([{"orders": 1}, None, None, 0, None])),
         ("c:of-tomorrow:", msgspec.msgpack.encode([])),
         ("c:broken", msgspec.msgpack.encode([])),
-        ("c:slices1:now", State().fields()["c:totals:"]),
+        ("c:slices1:now", deflated([0, 0, 0, [], []])),
+        ("c:slices1:+60", deflated([0, 0, 0, [], []])),
+        ("c:slices1:060", deflated([0, 0, 0, [], []])),
+        ("c:slices1:60", deflated(["1", 0, 0, [], []])),
+        ("c:queues:x", msgspec.msgpack.encode([0.0, []])),
         ("c:timings:x", deflated(7)),
         ("c:timings:x", deflated([[1], [[1], [1]]])),
         ("c:timings:x", msgspec.msgpack.encode([[], [[], [0]]])),
         ("c:timings:x", deflated([[], [[], [0]]])[:-1]),
         ("c:products:0", deflated([])),
         ("c:minutes:60", msgspec.msgpack.encode([[1, 2], [], []])),
-        ("c:producers:x", msgspec.msgpack.encode([1, 2, 3, 4])),
+        ("c:producers:pubsub:x\np", msgspec.msgpack.encode([1, 2, 3, 4])),
+        ("c:producers:x", msgspec.msgpack.encode([1, 2, 3])),
     ],
 )
 def test_a_damaged_checkpoint_is_refused(name: str, value: bytes) -> None:
-    with pytest.raises(CheckpointError):
-        State.load({name: value})
+    with pytest.raises(CheckpointError, match=name.strip().split("\n")[0].replace("+", ".")):
+        State.load({name: seal(name, value)})
 
 
 def test_a_loaded_state_goes_on_with_the_buckets_of_now() -> None:

@@ -18,6 +18,7 @@ from sidecar.core.state import State
 from sidecar.errors import AccessError, CheckpointError, RefusedError, UnavailableError
 from sidecar.redis_url import parse
 from sidecar.servers import Servers
+from sidecar.store import Aside
 from sidecar.store.keys import EXPIRY_SECONDS, RENEWAL_SECONDS
 from sidecar.store.redis import FLEET_SECONDS, RedisStore, cleared_report
 from tests.conftest import StartRedis
@@ -264,6 +265,61 @@ def test_a_damaged_report_is_named(damaged: bytes) -> None:
         cleared_report(damaged)
 
 
+async def test_a_key_of_another_type_in_place_of_the_checkpoint_is_set_aside(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
+) -> None:
+    store = open_store(redis_server)
+    ledger = await counted(store, order())
+    client.set(PREFIX + "checkpoint", "made by hand")
+    with pytest.raises(CheckpointError):
+        await commit(ledger, store)
+    with pytest.raises(CheckpointError):
+        await store.load()
+    with pytest.raises(CheckpointError):
+        await take(ledger, store)
+    ledger = new_ledger()
+    assert await store.set_aside(ledger.holder) == Aside(PREFIX + "checkpoint:damaged")
+    assert client.get(PREFIX + "checkpoint:damaged") == b"made by hand"
+    assert 6 * 86_400 < client.ttl(PREFIX + "checkpoint:damaged") <= 7 * 86_400
+    assert await take(ledger, store)
+
+
+@pytest.mark.parametrize("damage", [{"n": b"\xff"}, {"own": b"\xff"}, {"gen": b"\xff"}, {"n": b"9" * 30}])
+async def test_a_running_owner_finds_its_own_fields_damaged(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore, damage: dict[str, bytes]
+) -> None:
+    store = open_store(redis_server)
+    ledger = await counted(store, order())
+    client.hset(PREFIX + "checkpoint", mapping=damage)  # type: ignore[arg-type]
+    with pytest.raises(CheckpointError):
+        await commit(ledger, store)
+
+
+async def test_the_name_of_a_field_can_be_damaged(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
+) -> None:
+    store = open_store(redis_server)
+    ledger = await counted(store, order())
+    client.hset(PREFIX + "checkpoint", b"c:products:\xff", b"?")
+    with pytest.raises(CheckpointError):
+        await take(ledger, store)
+
+
+async def test_a_lease_of_another_type_is_nobodys(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
+) -> None:
+    client.rpush(PREFIX + "lease", "made by hand")
+    assert await take(new_ledger(), open_store(redis_server))
+    assert client.get(PREFIX + "lease") == b"here:1:a"
+
+
+async def test_values_made_by_hand_are_no_history(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
+) -> None:
+    client.mset({PREFIX + "throughput:1": "x", PREFIX + "throughput:2": "7"})
+    assert await open_store(redis_server).history("throughput", 1, 3) == {2: 7}
+
+
 async def test_thousands_of_fields_and_keys_are_written_and_cleared(
     redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
 ) -> None:
@@ -284,7 +340,7 @@ async def test_thousands_of_fields_and_keys_are_written_and_cleared(
 
 COMMANDS = "+@connection +@transaction +eval +evalsha +info +hmget +hget +hset +hdel +hgetall +hkeys +hexists +hincrby"
 COMMANDS += " +hsetnx +get +set +mget +del +unlink +lpush +ltrim +lrange +expire +ttl +xinfo +zadd +zremrangebyscore"
-COMMANDS += " +zrangebyscore"
+COMMANDS += " +zrangebyscore +exists +rename"
 
 
 async def test_no_path_lists_keys(redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore) -> None:
@@ -580,10 +636,25 @@ async def test_a_fleet_knows_its_living_members_and_their_states(
     await two.register("f", "there", T0)
     await two.register("another", "there", T0)
     members = await one.fleet("f", T0 + 1)
-    orders = [(name, state.total.tallies["orders"]["success"]) for name, state in members]
+    orders = [(name, state.total.tallies["orders"]["success"]) for name, state in members.states]
     assert orders == [("here", 1), ("there", 2)]
     await two.register("f", "there", T0 + FLEET_SECONDS + 1)
-    assert [name for name, _ in await one.fleet("f", T0 + FLEET_SECONDS + 1)] == ["there"]
+    assert [name for name, _ in (await one.fleet("f", T0 + FLEET_SECONDS + 1)).states] == ["there"]
+
+
+async def test_members_of_a_fleet_that_cannot_be_read_are_left_out_and_named(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
+) -> None:
+    good, bad, odd = (open_store(redis_server, prefix=prefix) for prefix in ("good:", "bad:", "odd:"))
+    for store, name in ((good, "good"), (bad, "bad"), (odd, "odd")):
+        await counted(store, order())
+        await store.register("f", name, T0)
+    client.hset("bad:checkpoint", "c:totals:", b"?")
+    client.set("odd:checkpoint", "made by hand")
+    client.zadd("flash_sale_fleet:f", {b"no member \xff": T0})
+    members = await good.fleet("f", T0)
+    assert "good" in [name for name, _ in members.states]
+    assert members.damaged.keys() == {"bad", "odd"}
 
 
 async def test_facts_tell_of_the_memory(redis_server: RedisServer, open_store: OpenStore) -> None:
