@@ -4,7 +4,8 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Collection
 
 from sidecar.config import Config
 from sidecar.core.snapshot import Role, System
@@ -16,7 +17,8 @@ from sidecar.store.redis import RedisStore
 from sidecar.telemetry import Telemetry
 
 LAG_PROBE_SECONDS = 0.05
-PROBES_A_ROUND = 20  # the longest lag of a second is shown
+PROBES_A_ROUND = 20  # within a second
+LAG_SECONDS = 60  # the longest lag of a minute is shown, so that no scrape misses it
 FACTS_SECONDS = 5.0
 ROLLBACK_SECONDS = 60.0  # long enough for a monitor that looks twice a minute
 CLOCK_OFFSET_SECONDS = 2.0  # beyond this, events count at their arrival instead
@@ -25,31 +27,41 @@ CLOCK_OFFSET_SECONDS = 2.0  # beyond this, events count at their arrival instead
 class Gauges:
     """Measure loop lag, CPU, memory and Redis's memory; register with the fleet."""
 
-    def __init__(self, telemetry: Telemetry, store: RedisStore, config: Config) -> None:
+    def __init__(
+        self, telemetry: Telemetry, store: RedisStore, config: Config, *, dropped: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`dropped` tells how many log lines could not be written so far."""
         self.system = System()
         self.eviction_policy = ""
         self._telemetry = telemetry
         self._store = store
         self._config = config
         self._redis_memory: int | None = None
+        self._dropped = dropped
+        self._dropped_before = 0
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What is wrong with this process itself, by part."""
+        return self._telemetry.troubles()
 
     async def run(self) -> None:
         """Measure until cancelled."""
-        asked = -FACTS_SECONDS
         cpu, at = time.process_time(), time.monotonic()
-        asking: asyncio.Task[None] | None = None
-        try:
-            while True:
-                self._telemetry.loop_lag_seconds.set(await _longest_lag())
-                now, used = time.monotonic(), time.process_time()
-                self.system = System(round(100 * (used - cpu) / (now - at), 1), _resident_bytes(), self._redis_memory)
-                cpu, at = used, now
-                if now - asked >= FACTS_SECONDS and (asking is None or asking.done()):
-                    asked = now
-                    asking = asyncio.create_task(self._ask_redis())
-        finally:
-            if asking is not None:  # it would open a connection after all were closed
-                asking.cancel()
+        lags: deque[float] = deque(maxlen=LAG_SECONDS)
+        while True:
+            lags.append(await _longest_lag())
+            self._telemetry.loop_lag_seconds.set(max(lags))
+            now, used = time.monotonic(), time.process_time()
+            self.system = System(round(100 * (used - cpu) / (now - at), 1), _resident_bytes(), self._redis_memory)
+            cpu, at = used, now
+            self._tell_dropped()
+
+    async def ask(self) -> None:
+        """Ask Redis, and register with the fleet, until cancelled."""
+        while True:
+            await self._ask_redis()
+            await asyncio.sleep(FACTS_SECONDS)
 
     async def _ask_redis(self) -> None:
         try:
@@ -61,6 +73,12 @@ class Gauges:
             return
         self._redis_memory = int(facts["used_memory"]) if "used_memory" in facts else None
         self.eviction_policy = facts.get("maxmemory_policy", "")
+
+    def _tell_dropped(self) -> None:
+        dropped, self._dropped_before = self._dropped() - self._dropped_before, self._dropped()
+        if dropped:
+            self._telemetry.log_lines_dropped.inc(dropped)
+            self._telemetry.trouble("log", "lines cannot be written: its reader is stuck or gone, or the disk is full")
 
 
 async def _longest_lag() -> float:
@@ -107,6 +125,7 @@ def health(pipeline: Pipeline, gauges: Gauges, *, stale: bool, now: float, left_
     if ledger.aggregate.unknown_fields:
         names = ", ".join(sorted(ledger.aggregate.unknown_fields))
         components["events"] = Component("ok", f"fields nobody reads: {names}; a misspelling?")
+    components |= {name: Component("degraded", detail) for name, detail in gauges.troubles.items()}
     connected = any(state.status == "connected" for state in pipeline.ingest.states.values())
     if components["redis"].status == "down" or stale or not connected:
         return Health("down", "active", components)

@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import re
+import select
 from collections.abc import Mapping
 from typing import Any, TextIO
 
@@ -27,10 +28,11 @@ URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
 EVENT_WIDTH = 36
 
 
-def configure(level: str, format: str, stream: TextIO) -> None:
-    """Send every log line, also those of libraries, to `stream`; `level` and `format` as in the configuration."""
-    people = format == "console" or (format == "auto" and stream.isatty())
-    coloured = people and stream.isatty() and not os.environ.get("NO_COLOR")
+def configure(level: str, format: str, lines: "Lines") -> None:
+    """Send every log line, also those of libraries, to `lines`; `level` and `format` as in the configuration."""
+    terminal = lines.stream.isatty()
+    people = format == "console" or (format == "auto" and terminal)
+    coloured = people and terminal and not os.environ.get("NO_COLOR")
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -39,7 +41,7 @@ def configure(level: str, format: str, stream: TextIO) -> None:
             Console(coloured) if people else render_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=lambda *_: Lines(stream),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
     # Libraries speak at info of every request and reconnection; that is for somebody who debugs.
@@ -48,20 +50,53 @@ def configure(level: str, format: str, stream: TextIO) -> None:
 
 
 class Lines:
-    """Write lines to a stream. A stream that takes no more (a closed pipe, a full disk) does not stop the daemon."""
+    """Write lines to a stream, without ever waiting for it, and count those that it does not take.
+
+    A reader that is stuck or gone, or a full disk, costs log lines; it does not stop the daemon.
+    """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self.stream = stream
+        self.dropped = 0
+        self._torn = False
+        self._poll = _poll_of(stream)
 
     def msg(self, line: str) -> None:
         """Write one line at once, so that lines of threads do not mix."""
         try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            if self._poll is None:
+                self.stream.write(line + "\n")
+                self.stream.flush()
+            elif not self._write(line.encode(errors="replace") + b"\n", self._poll):
+                self.dropped += 1
         except (OSError, ValueError):
-            pass  # there is nobody left to tell
+            self.dropped += 1  # there is nobody left to tell
 
     debug = info = warning = error = critical = msg
+
+    def _write(self, data: bytes, poll: "select.poll") -> bool:
+        """Write past the buffers of Python, which would keep what failed; tell whether all of it was taken."""
+        if self._torn:
+            data = b"\n" + data
+        for start in range(0, len(data), select.PIPE_BUF):
+            if not poll.poll(0):
+                return False
+            part = data[start : start + select.PIPE_BUF]
+            self._torn = True
+            if os.write(self.stream.fileno(), part) < len(part):
+                return False
+        self._torn = False
+        return True
+
+
+def _poll_of(stream: TextIO) -> "select.poll | None":
+    """Return what tells whether a stream takes `PIPE_BUF` bytes at once; `None` where it has no descriptor."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+    except (OSError, ValueError):
+        return None
+    return poll
 
 
 class Forward(logging.Handler):

@@ -5,7 +5,8 @@ applies, and one loop commits every interval. Everything between two awaits is a
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from sidecar.ingest import BACKOFF_SECONDS, Ingest
 from sidecar.logs import RateLimit
 from sidecar.sources import Source
 from sidecar.store import Store
+from sidecar.supervision import watched
 from sidecar.telemetry import Telemetry
 
 COMMIT_TRIES = 5  # outcomes that ask for another commit at once; more would starve the loop
@@ -84,7 +86,7 @@ class Pipeline:
         Raises SidecarError if events could not be committed, AccessError if Redis refuses this user at the start.
         """
         while not stop.is_set():
-            await until(stop, [self._stand_by()])
+            await until(stop, [watched(self._telemetry, "stand_by", self._stand_by)])
             if self.ledger.active:
                 await self._own(stop)
 
@@ -141,7 +143,9 @@ class Pipeline:
         """Read and commit until `stop`, or until the state turns out to be somebody else's."""
         self.ingest.begin()
         try:
-            await until(stop, [self._keep_ticking(), *map(self.ingest.run, self.ingest.sources)])
+            works: dict[str, Callable[[], Awaitable[None]]] = {"commit": self._keep_ticking}
+            works |= {source.name: partial(self.ingest.run, source) for source in self.ingest.sources}
+            await until(stop, [watched(self._telemetry, name, begin) for name, begin in works.items()])
         finally:
             await self.ingest.stop()
         if self.ledger.active:

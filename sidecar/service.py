@@ -4,7 +4,8 @@ import asyncio
 import gc
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -33,6 +34,7 @@ from sidecar.sources import Source
 from sidecar.sources.pubsub import PubSubSource
 from sidecar.sources.stream import StreamSource
 from sidecar.store.redis import RedisStore, cleared_report
+from sidecar.supervision import loop_exceptions, restarted
 from sidecar.telemetry import Telemetry
 
 NS_PER_SECOND = 10**9
@@ -52,8 +54,11 @@ RELOADABLE = frozenset(
 class Service:
     """Build everything, run it, stop it. Answers the servers as their Monitor."""
 
-    def __init__(self, config: Config, *, log: Any) -> None:
-        """Prepare; nothing is opened before `run`. `log` is a structlog logger."""
+    def __init__(self, config: Config, *, log: Any, dropped: Callable[[], int] = lambda: 0) -> None:
+        """Prepare; nothing is opened before `run`.
+
+        `log` is a structlog logger; `dropped` tells how many of its lines could not be written.
+        """
         self.http_url = self.ws_url = ""
         self._config = config
         self._log = log
@@ -76,7 +81,8 @@ class Service:
         there = here if config.events == config.redis else servers(config.events)
         self._servers = {here, there}
         self._store, self._readers = store(config, here), store(config, here)
-        self._gauges = Gauges(telemetry, self._readers, config)
+        self._telemetry = telemetry
+        self._gauges = Gauges(telemetry, self._readers, config, dropped=dropped)
         self._pipeline = Pipeline(
             self._ledger,
             self._store,
@@ -110,10 +116,8 @@ class Service:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT)
-        works = [self._gauges.run(), *(one.watch(self._pipeline.ingest.hurry) for one in self._servers)]
-        beside = [asyncio.create_task(work) for work in works]
-        for task in beside:
-            task.add_done_callback(self._ended)
+        asyncio.get_running_loop().set_exception_handler(loop_exceptions(self._telemetry))
+        beside = [asyncio.create_task(restarted(self._telemetry, *work)) for work in self._beside().items()]
         try:
             await self._http.start()
             await self._ws.start()
@@ -131,10 +135,13 @@ class Service:
             await asyncio.gather(self._store.close(), self._readers.close())
             self._log.info("stopped")
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Tell of a defect in what runs beside the pipeline; counting goes on without it."""
-        if not task.cancelled() and (defect := task.exception()) is not None:
-            self._log.error("a task died", exc_info=defect)
+    def _beside(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Name what runs beside the pipeline; counting goes on without it."""
+        works: dict[str, Callable[[], Awaitable[None]]] = {"gauges": self._gauges.run, "redis_facts": self._gauges.ask}
+        for one in self._servers:
+            if one.target.kind in ("sentinel", "cluster"):  # of the others there is nothing to watch
+                works[f"watch:{one.target.display}"] = partial(one.watch, self._pipeline.ingest.hurry)
+        return works
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
         """Apply what can change while running; return the settings applied, and those that need a restart.

@@ -1,9 +1,11 @@
 """Metrics of this process itself: live, not committed, not continued over a restart."""
 
 import math
+import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+TROUBLE_SECONDS = 60.0  # a trouble that was not met again for so long is over
 OUTCOMES = ("ok", "conflict", "cleared", "reread", "rolled_back", "failed")
 
 
@@ -45,7 +47,12 @@ class Telemetry:
         self.requests_refused = counter(
             "requests_refused", "Requests and handshakes that were not let in.", "server", "reason"
         )
-        self.loop_lag_seconds = gauge("loop_lag_seconds", "Longest delay of the event loop in the last second.")
+        self.loop_lag_seconds = gauge("loop_lag_seconds", "Longest delay of the event loop in the last minute.")
+        self.task_running = gauge("task_running", "1 while the task of the daemon runs.", "task")
+        self.task_failures = counter("task_failures", "Times a task of the daemon failed and was begun again.", "task")
+        self.accept_failures = counter("accept_failures", "Times no new client could be let in: no files left.")
+        self.log_lines_dropped = counter("log_lines_dropped", "Log lines that could not be written.")
+        self._troubles: dict[str, tuple[float, str]] = {}
         gauge("build_info", "The running version.", "version").labels(version).set(1)
         for source in sources:
             self.source_connected.labels(source).set(0)
@@ -58,3 +65,12 @@ class Telemetry:
                 self.requests_refused.labels(server, reason)
         for outcome in ("sent", "skipped", "failed"):
             self.websocket_updates.labels(outcome)
+
+    def trouble(self, name: str, detail: str) -> None:
+        """Note what is wrong with a part of this process, for health."""
+        self._troubles[name] = (time.monotonic(), detail)
+
+    def troubles(self) -> dict[str, str]:
+        """Return what was wrong within the last minute, by part."""
+        since = time.monotonic() - TROUBLE_SECONDS
+        return {name: detail for name, (at, detail) in self._troubles.items() if at >= since}

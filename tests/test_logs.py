@@ -1,18 +1,21 @@
 """Log lines: one an event whatever the values hold, without secrets, and not too many."""
 
+import contextlib
 import io
 import json
 import logging
+import os
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 import structlog
 
 from sidecar.config import Secret
-from sidecar.logs import RateLimit, configure
+from sidecar.logs import Lines, RateLimit, configure
 
 
 class Terminal(io.StringIO):
@@ -37,7 +40,7 @@ def _restored() -> Iterator[None]:
 def logged(format: str, event: str = "event refused", stream: io.StringIO | None = None, **fields: Any) -> str:
     """Log one event at info and return what came out."""
     stream = stream or io.StringIO()
-    configure("info", format, stream)
+    configure("info", format, Lines(stream))
     structlog.get_logger().info(event, **fields)
     return stream.getvalue()
 
@@ -113,7 +116,7 @@ def test_secrets_and_passwords_in_urls_are_not_logged(format: str) -> None:
 def test_a_traceback_is_one_field_in_json_and_indented_for_people() -> None:
     def fail(format: str) -> str:
         stream = io.StringIO()
-        configure("info", format, stream)
+        configure("info", format, Lines(stream))
         try:
             raise ValueError("first\n12:00:00 info forged")
         except ValueError:
@@ -128,7 +131,7 @@ def test_a_traceback_is_one_field_in_json_and_indented_for_people() -> None:
 
 def test_what_libraries_log_takes_the_same_way_from_warning_on() -> None:
     stream = io.StringIO()
-    configure("info", "json", stream)
+    configure("info", "json", Lines(stream))
     logging.getLogger("a.library").info("a request")
     logging.getLogger("a.library").warning("Error %s\n", 400)
     line = json.loads(stream.getvalue())
@@ -138,7 +141,7 @@ def test_what_libraries_log_takes_the_same_way_from_warning_on() -> None:
 @pytest.mark.parametrize(("level", "count"), [("debug", 3), ("info", 2), ("warning", 1), ("critical", 0)])
 def test_the_level_is_the_least_that_is_shown(level: str, count: int) -> None:
     stream = io.StringIO()
-    configure(level, "json", stream)
+    configure(level, "json", Lines(stream))
     log = structlog.get_logger()
     log.debug("one")
     log.info("two")
@@ -148,7 +151,7 @@ def test_the_level_is_the_least_that_is_shown(level: str, count: int) -> None:
 
 def test_a_stream_that_takes_no_more_stops_nobody() -> None:
     stream = io.StringIO()
-    configure("info", "json", stream)
+    configure("info", "json", Lines(stream))
     stream.close()
     structlog.get_logger().info("into the void")
 
@@ -173,3 +176,42 @@ def test_a_clock_set_back_does_not_silence_for_longer_than_it_was_set_back() -> 
 def test_the_keys_remembered_are_bounded() -> None:
     limit = RateLimit(every_seconds=10, max_keys=2)
     assert [limit.allow(key, 0) for key in "abcbca"] == [0, 0, 0, None, None, 0]
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, TextIO]]:
+    """Our end of a pipe, and theirs as a stream."""
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "w") as stream:
+        yield ours, stream
+    with contextlib.suppress(OSError):
+        os.close(ours)
+
+
+def test_a_reader_that_is_stuck_costs_lines_and_no_time(pipe: tuple[int, TextIO]) -> None:
+    ours, stream = pipe
+    lines = Lines(stream)
+    began = time.monotonic()
+    while lines.dropped < 10:
+        lines.info("x" * 10_000)
+    assert time.monotonic() - began < 1
+    while len(os.read(ours, 1 << 20)) == 1 << 20:
+        pass
+    lines.info("after")
+    assert os.read(ours, 100) == b"\nafter\n", "a line that was torn does not spoil the next"
+
+
+def test_a_reader_that_is_gone_costs_lines_and_leaves_nothing_to_fail_at_the_end(pipe: tuple[int, TextIO]) -> None:
+    ours, stream = pipe
+    os.close(ours)
+    lines = Lines(stream)
+    lines.info("into the void")
+    assert lines.dropped == 1
+    stream.flush()
+
+
+def test_a_full_disk_costs_lines() -> None:
+    with open("/dev/full", "w") as stream:
+        lines = Lines(stream)
+        lines.info("no space")
+        assert lines.dropped == 1

@@ -60,6 +60,10 @@ class Commands(click.Group):
             raise WrongUsage(exc) from exc
         except SidecarError as exc:
             raise Failure(exc) from exc
+        except MemoryError as exc:
+            raise Failure(
+                "no memory is left: give the process more; the counting goes on from the last commit at the next start"
+            ) from exc
         except OSError as exc:
             if exc.errno == errno.EPIPE:
                 raise

@@ -84,7 +84,7 @@ async def _demo(flags: dict[str, str], rate: float, duration: float) -> None:
     async with EmbeddedRedis() as redis:
         # The environment is left out: a demonstration must not reach for somebody's real Redis.
         chosen = config.load(None, environ={}, flags={**flags, "redis.url": redis.url}).config
-        service = Service(chosen, log=logger(chosen))
+        service = Service(chosen, log=logger(chosen)[0])
         started = asyncio.Event()
         daemon = asyncio.create_task(service.run(stop, started=started.set))
         beginning = asyncio.create_task(started.wait())

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ from sidecar.errors import ConfigError
 
 if TYPE_CHECKING:
     from sidecar.config import Config
+    from sidecar.logs import Lines
     from sidecar.service import Service
 
 # What a shell reports for a process ended by Ctrl-C.
@@ -48,7 +50,16 @@ def run(
     settings = Settings(flags, config_file)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before the handler stands must not end the process
     settings.load()  # what is wrong is said before anything starts
+    allow_files()
     run_to_end(_run(settings, embedded_redis))
+
+
+def allow_files() -> None:
+    """Open as many files as the machine lets us: every client is one, and the soft limit is often 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):  # some systems call a limit infinite and do not mean it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def run_to_end(main: Coroutine[Any, Any, None]) -> None:
@@ -86,25 +97,26 @@ async def _run(settings: Settings, embedded_redis: bool) -> None:
             private = {"redis.username": "", "redis.password": "", "redis.password_file": ""}
             settings.flags.update(private, **{"redis.url": redis.url})
         config, warnings = settings.load()
-        log = logger(config)
+        log, lines = logger(config)
         for warning in warnings:
             log.warning("configuration", detail=warning)
-        service = Service(config, log=log)
+        service = Service(config, log=log, dropped=lambda: lines.dropped)
         stop = asyncio.Event()
         stop_on_signals(stop)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, settings, config, log)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, settings, config, lines)
         async with systemd.watched():
             await service.run(stop, started=systemd.ready)
 
 
-def logger(config: "Config") -> Any:
-    """Set up logging to stderr and return the logger."""
+def logger(config: "Config") -> "tuple[Any, Lines]":
+    """Set up logging to stderr; return the logger, and what writes its lines."""
     import structlog
 
     from sidecar import logs
 
-    logs.configure(config.log.level, config.log.format, sys.stderr)
-    return structlog.get_logger()
+    lines = logs.Lines(sys.stderr)
+    logs.configure(config.log.level, config.log.format, lines)
+    return structlog.get_logger(), lines
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
@@ -122,10 +134,13 @@ def stop_on_signals(stop: asyncio.Event) -> None:
     loop.add_signal_handler(signal.SIGINT, interrupt)
 
 
-def _reload(service: "Service", settings: Settings, running: "Config", log: Any) -> None:
+def _reload(service: "Service", settings: Settings, running: "Config", lines: "Lines") -> None:
     """Apply what can change while running; a bad file leaves everything as it is."""
+    import structlog
+
     from sidecar import logs
 
+    log = structlog.get_logger()
     try:
         config, warnings = settings.load()
         applied, restart = service.reload(config)
@@ -134,5 +149,5 @@ def _reload(service: "Service", settings: Settings, running: "Config", log: Any)
         return
     for warning in warnings:
         log.warning("configuration", detail=warning)
-    logs.configure(config.log.level, running.log.format, sys.stderr)
+    logs.configure(config.log.level, running.log.format, lines)
     log.info("configuration reloaded", applied=applied, needs_restart=restart)

@@ -34,6 +34,7 @@ from sidecar.exposition.subscriptions import (
     frame,
 )
 from sidecar.exposition.tls import listening
+from sidecar.supervision import restarted
 from sidecar.telemetry import Telemetry
 
 AUTHENTICATE_WITHIN_SECONDS = 5.0
@@ -67,6 +68,7 @@ class WebSocketServer:
         self._config = config
         self._host, self._port = parse_listen(config.listen, "ws.listen")
         self._latest = latest
+        self._telemetry = telemetry
         self._gauge = telemetry.websocket_clients
         self._monitor = monitor
         self._guard = guard
@@ -94,9 +96,9 @@ class WebSocketServer:
             self._server = await self._bind()
         except OSError as exc:
             raise cannot_listen(self._config.listen, "ws.listen", exc) from exc
-        for broadcast in self._broadcasts.values():
-            self._spawn(broadcast.run())
-        self._spawn(self._expel_the_stuck())
+        for scope, broadcast in self._broadcasts.items():
+            self._spawn(restarted(self._telemetry, f"broadcast:{scope}", broadcast.run))
+        self._spawn(restarted(self._telemetry, "expel", self._expel_the_stuck))
 
     async def stop(self) -> None:
         """Close every connection with 1001; cut those that are still there a second later."""

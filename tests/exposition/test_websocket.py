@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
+from sidecar import supervision
 from sidecar.config import HttpConfig, Seconds, Secret, WsConfig
 from sidecar.core.snapshot import Queue, Snapshot
 from sidecar.errors import ConfigError, SidecarError, UnavailableError
@@ -462,11 +463,16 @@ async def test_a_fault_of_our_own_is_logged_and_ends_one_connection(
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_a_task_that_ends_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_broadcast_that_fails_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "RESTART_SECONDS", 0.05)
     async with serving(snapshot()) as served, served.connect() as client:
-        served.monitor.merged = ZeroDivisionError()
+        merged, served.monitor.merged = served.monitor.merged, ZeroDivisionError()
         await ask(client, "subscribe-metrics", {"scope": "fleet"})
-        await eventually(lambda: "lost one of its tasks" in caplog.text)
+        failures = "flash_sale_sidecar_task_failures_total"
+        task = {"task": "broadcast:fleet"}
+        await eventually(lambda: (served.registry.get_sample_value(failures, task) or 0) > 0)
+        served.monitor.merged = merged
+        assert (await receive(client))["event"] == "metrics-update"
 
 
 async def test_a_port_in_use_names_the_setting() -> None:

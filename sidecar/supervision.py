@@ -1,0 +1,80 @@
+"""No task dies silently: what runs for ever takes the daemon along when it dies, or is begun again, and both is told.
+
+await watched(telemetry, "commit", keep_ticking)        its defect goes to the caller, who ends the daemon
+await restarted(telemetry, "gauges", gauges.run)         its defect is logged, and it is begun again
+"""
+
+import asyncio
+import errno
+import resource
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from sidecar.logs import RateLimit
+from sidecar.telemetry import Telemetry
+
+RESTART_SECONDS = 1.0
+# What accept() says when it is the machine that has nothing left, as asyncio tells them apart.
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+REPORT = "a fault of the sidecar, please report it"
+
+
+async def watched(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable[None]]) -> None:
+    """Run a task of the daemon; that it runs, and that it failed, shows in the metrics."""
+    running = telemetry.task_running.labels(name)
+    running.set(1)
+    try:
+        await begin()
+    except Exception:
+        telemetry.task_failures.labels(name).inc()
+        raise
+    finally:
+        running.set(0)
+
+
+async def restarted(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable[None]]) -> None:
+    """Run a task of the daemon for ever: one that fails, or ends, is begun again a second later."""
+    limit = RateLimit()
+    while True:
+        failure: Exception | None = None
+        try:
+            await watched(telemetry, name, begin)
+        except Exception as exc:
+            failure = exc
+        detail = "it ended" if failure is None else f"{type(failure).__name__}: {failure}"
+        telemetry.trouble(f"task:{name}", f"{detail}; it is begun again. This is {REPORT}")
+        suppressed = limit.allow(name, asyncio.get_running_loop().time())
+        if suppressed is not None:
+            structlog.get_logger("sidecar").error(
+                "task failed", task=name, detail=f"{detail}; beginning again", suppressed=suppressed, exc_info=failure
+            )
+        await asyncio.sleep(RESTART_SECONDS)
+
+
+def loop_exceptions(telemetry: Telemetry) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Return the loop's exception handler: one line a kind in a while, since asyncio calls it by the thousand."""
+    limit = RateLimit()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        exc, what = context.get("exception"), str(context.get("message"))
+        exhausted = isinstance(exc, OSError) and exc.errno in EXHAUSTED
+        if exhausted:
+            telemetry.accept_failures.inc()
+            telemetry.trouble("listeners", _exhausted(exc))
+        suppressed = limit.allow("accept" if exhausted else what, loop.time())
+        if suppressed is None:
+            return
+        log = structlog.get_logger("sidecar")
+        if exhausted:
+            log.error("no new clients", detail=_exhausted(exc), suppressed=suppressed)
+        else:
+            log.error("unforeseen", detail=f"{what}; this is {REPORT}", suppressed=suppressed, exc_info=exc)
+
+    return handle
+
+
+def _exhausted(exc: BaseException | None) -> str:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return f"{exc}; new clients wait, counting goes on; at most {limit} files may be open (ulimit -n, LimitNOFILE)"

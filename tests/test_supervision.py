@@ -1,0 +1,94 @@
+"""Tasks that die are begun again or end the daemon, and both is seen; what the loop complains about is bounded."""
+
+import asyncio
+import errno
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+
+from sidecar import supervision
+from sidecar.supervision import loop_exceptions, restarted, watched
+from sidecar.telemetry import Telemetry
+from tests.waiting import eventually
+
+
+class Metrics:
+    """The telemetry of a process, and what it shows."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.telemetry = Telemetry(self.registry, version="1", sources=())
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"flash_sale_sidecar_{name}", labels)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+async def test_a_task_shows_while_it_runs(metrics: Metrics) -> None:
+    running = asyncio.create_task(watched(metrics.telemetry, "t", asyncio.Event().wait))  # type: ignore[arg-type]
+    await eventually(lambda: metrics.sample("task_running", task="t") == 1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert metrics.sample("task_running", task="t") == 0
+    assert metrics.sample("task_failures_total", task="t") is None
+
+
+async def test_a_defect_goes_to_who_watches_and_is_counted(metrics: Metrics) -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError("a defect")
+
+    with pytest.raises(ZeroDivisionError):
+        await watched(metrics.telemetry, "t", fail)
+    assert metrics.sample("task_failures_total", task="t") == 1
+    assert metrics.sample("task_running", task="t") == 0
+
+
+@pytest.mark.parametrize(("failure", "told"), [(ZeroDivisionError("a defect"), "a defect"), (None, "it ended")])
+async def test_what_must_not_end_is_begun_again_and_told(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch, failure: Exception | None, told: str
+) -> None:
+    monkeypatch.setattr(supervision, "RESTART_SECONDS", 0.0)
+    begun = 0
+
+    async def fail_twice() -> None:
+        nonlocal begun
+        begun += 1
+        if begun > 2:
+            await asyncio.Event().wait()
+        if failure:
+            raise failure
+
+    with structlog.testing.capture_logs() as logs:
+        task = asyncio.create_task(restarted(metrics.telemetry, "t", fail_twice))
+        await eventually(lambda: begun == 3)
+    assert metrics.sample("task_running", task="t") == 1
+    assert (metrics.sample("task_failures_total", task="t") or 0) == (2 if failure else 0)
+    assert told in metrics.telemetry.troubles()["task:t"]
+    assert [(line["event"], line["task"]) for line in logs] == [("task failed", "t")], "one line in a while"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_a_trouble_is_over_after_a_minute(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics.telemetry.trouble("log", "stuck")
+    assert metrics.telemetry.troubles() == {"log": "stuck"}
+    monkeypatch.setattr("sidecar.telemetry.TROUBLE_SECONDS", -1.0)
+    assert metrics.telemetry.troubles() == {}
+
+
+async def test_thousands_of_accepts_that_fail_are_one_line_and_named(metrics: Metrics) -> None:
+    loop = asyncio.get_running_loop()
+    handle = loop_exceptions(metrics.telemetry)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(1000):
+            handle(loop, {"message": "no more", "exception": OSError(errno.EMFILE, "Too many open files")})
+        handle(loop, {"message": "something else", "exception": ZeroDivisionError()})
+        handle(loop, {"message": "something else"})
+    assert [line["event"] for line in logs] == ["no new clients", "unforeseen"]
+    assert metrics.sample("accept_failures_total") == 1000
+    assert "LimitNOFILE" in metrics.telemetry.troubles()["listeners"]
