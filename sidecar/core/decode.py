@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from sidecar.core.elements import elements
 from sidecar.core.events import (
     EARLIEST,
     FIELDS,
@@ -66,10 +67,19 @@ _CamelCase: Any = msgspec.defstruct(
 _decode_event = msgspec.json.Decoder(_Strict).decode
 _decode_strictly = msgspec.json.Decoder(_Strict | list[_Strict]).decode
 _decode_camel_case = msgspec.json.Decoder(_CamelCase | list[_CamelCase]).decode
-_decode_plainly = msgspec.json.Decoder(float_hook=Decimal).decode
-_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
-# Syntax, surrogates and UTF-8 are ValueErrors; then depth, and an exponent beyond what Decimal holds.
+
+def _decimal(text: str) -> Decimal:
+    """Read a number; one that Decimal cannot hold is beyond any limit, and where nobody reads it no matter."""
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return Decimal("Infinity")
+
+
+_decode_plainly = msgspec.json.Decoder(float_hook=_decimal).decode
+
+# Syntax, surrogates and UTF-8 are ValueErrors; then depth, and in the strict stage an exponent beyond Decimal.
 _UNREADABLE = (ValueError, RecursionError, ArithmeticError)
 _BACKSLASH = ord("\\")
 _IN_MILLISECONDS = 1e11  # from here on a time is not in seconds
@@ -207,15 +217,15 @@ def _read_payload(payload: bytes, arrival: float, decoded: Decoded) -> None:
 
 def _read_batch(payload: bytes, arrival: float, decoded: Decoded) -> None:
     try:
-        elements = _split(payload)
+        found = elements(payload)
     except _UNREADABLE as error:
         decoded.refuse(_not_json(payload, arrival, error))
         return
-    if len(elements) > MAX_BATCH_EVENTS:
-        detail = f"payload: expected at most {MAX_BATCH_EVENTS} events in a batch, got {len(elements)}"
+    if len(found) > MAX_BATCH_EVENTS:
+        detail = f"payload: expected at most {MAX_BATCH_EVENTS} events in a batch, got {len(found)}"
         decoded.refuse(_rejection("too_large", detail, payload, arrival))
         return
-    for element in map(bytes, elements):
+    for element in found:
         event = _accept_strictly(element, arrival)
         if isinstance(event, _Strict):
             decoded.events.append(event)
@@ -228,8 +238,8 @@ def _read_event(payload: bytes, arrival: float, decoded: Decoded) -> None:
     """Read one event tolerantly."""
     try:
         fields = _decode_plainly(payload)
-    except (msgspec.ValidationError, ArithmeticError):
-        detail = "event: expected numbers that can be held, got one with too many digits or too large an exponent"
+    except msgspec.ValidationError:
+        detail = "event: expected numbers that can be held, got one with too many digits"
         decoded.refuse(_rejection("out_of_range", detail, payload, arrival))
         return
     except _UNREADABLE as error:
@@ -263,7 +273,7 @@ def _rejection(
 def unknown_fields(payload: bytes) -> set[str]:
     """Return the names in a payload's first event that mean nothing; it costs ten times as much as decoding it."""
     try:
-        event = _decode_plainly(_split(payload)[0] if payload.lstrip()[:1] == b"[" else payload)
+        event = _decode_plainly(elements(payload)[0] if payload.lstrip()[:1] == b"[" else payload)
         names = unknown_names(event) if isinstance(event, dict) else set()
     except (*_UNREADABLE, Refused, IndexError):
         return set()

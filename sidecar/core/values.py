@@ -92,6 +92,14 @@ def _duration(value: Any) -> float:
 
 
 def _amount(value: Any) -> Decimal:
+    """Read money. A string is whatever Decimal reads, as in the strict stage: `39.` and `1_000` too."""
+    if isinstance(value, str) and value.isascii():
+        try:
+            value = Decimal(value)
+        except ArithmeticError:
+            raise Unfit("wrong_type") from None
+        if value.is_nan():
+            raise Unfit("wrong_type")
     return Decimal(_number(value, 0, MAX_AMOUNT))
 
 

@@ -100,8 +100,8 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer with our body; log only what is our fault, since anybody can send what is no HTTP in floods."""
-        if status >= 500:
+        """Answer with our body; log only what is our fault: anybody can send what is no HTTP, or go, in floods."""
+        if status >= 500 and not isinstance(exc, ConnectionError):
             super().handle_error(request, status, exc, message)
         code, text = CODES.get(status, ("internal", "the sidecar failed to answer this"))
         return Problem(status, code, text, ALWAYS).response()

@@ -1,0 +1,151 @@
+"""Payloads of every kind of nonsense: nothing raises, and what is refused is what the oracle refuses."""
+
+import json
+import os
+from collections import Counter
+from hashlib import sha256
+from random import Random
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core.aggregate import Aggregator
+from sidecar.core.batch import Batch
+from sidecar.core.decode import decode
+from sidecar.core.events import Decoded, Reason
+from sidecar.core.picture import picture
+from sidecar.core.state import Rules, State
+from tests.core.counted import content, frame
+from tests.fuzz.mutations import HERE, NAMES, SEED, TYPES, VALUES, corpus, payload
+from tests.fuzz.oracle import Unknowable, Verdict, judge
+
+ARRIVAL = 1_790_000_000.0
+SEEDS = corpus("events")
+PAYLOADS = int(os.environ.get("FUZZ_PAYLOADS", "1_000_000"))
+A_ROUND = 500
+
+
+def outcome(decoded: Decoded) -> list[str]:
+    """Return the reason of each event that was refused, "" of the others, in the order they came."""
+    found: list[str] = []
+    for rejection, place in zip(decoded.rejections, decoded.places, strict=True):
+        found += [""] * (place - len(found) + sum(map(bool, found)))
+        found.append(rejection.reason)
+    return found + [""] * (len(decoded.events) + len(decoded.rejections) - len(found))
+
+
+def agrees(found: list[str], expected: list[Verdict]) -> bool:
+    """Tell whether every event is accepted, or refused for a reason there is."""
+    if len(found) != len(expected):
+        return False
+    return all(reason in verdict if reason else not verdict for reason, verdict in zip(found, expected, strict=True))
+
+
+def check(text: bytes) -> list[Verdict] | None:
+    """Compare with the oracle; `None` where the contract does not say."""
+    found = outcome(decode([text], [ARRIVAL]))
+    try:
+        expected = judge(text, ARRIVAL)
+    except Unknowable:
+        return None
+    if not agrees(found, expected):
+        keep(text)
+        raise AssertionError(
+            f"{text[:300]!r} is {found}, must be {list(map(sorted, expected))}; kept in tests/fuzz/failed"
+        )
+    return expected
+
+
+def keep(text: bytes) -> None:
+    """Keep an input that failed, to be run from now on."""
+    (HERE / "failed" / f"events-{sha256(text).hexdigest()[:16]}").write_bytes(text)
+
+
+@pytest.mark.parametrize("text", SEEDS)
+def test_the_corpus_is_read_as_the_oracle_reads_it(text: bytes) -> None:
+    assert check(text) is not None
+
+
+def test_the_corpus_holds_events_that_are_accepted_and_every_reason_but_size() -> None:
+    verdicts = [verdict for text in SEEDS for verdict in judge(text, ARRIVAL)]
+    assert set().union(*verdicts) == set(get_args(Reason)) - {"too_large"}
+    assert sum(not verdict for verdict in verdicts) > 10
+
+
+events = st.dictionaries(
+    st.sampled_from(NAMES), st.sampled_from(VALUES) | st.sampled_from(TYPES) | st.text() | st.integers() | st.floats()
+)
+
+
+@given(
+    st.binary(max_size=100) | events.map(json.dumps).map(str.encode) | st.lists(events).map(json.dumps).map(str.encode)
+)
+def test_anything_is_read_as_the_oracle_reads_it(text: bytes) -> None:
+    check(text)
+
+
+@pytest.mark.parametrize("size", [1024 * 1024, 1024 * 1024 + 1])
+def test_the_largest_payload(size: int) -> None:
+    assert check(b'{"status":"success"}'.ljust(size)) is not None
+
+
+@pytest.mark.parametrize("number", [10_000, 10_001])
+def test_the_longest_batch(number: int) -> None:
+    assert check(b"[" + b",".join([b'{"status":"Paid"}'] * number) + b"]") is not None
+
+
+@pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"a":' * 100_000, b'{"status":"success","x":' + b"[" * 100_000])
+def test_depth_stops_nobody(deep: bytes) -> None:
+    assert outcome(decode([deep], [ARRIVAL])) == ["not_json"]
+
+
+def fuzz(number: int) -> Counter[str]:
+    """Decode and count payloads in rounds, each from its own seed; return what was seen."""
+    seen: Counter[str] = Counter()
+    for start in range(0, number, A_ROUND):
+        name = f"{SEED}-{start}"
+        try:
+            seen += one_round(Random(name), min(A_ROUND, number - start))
+        except Exception as exc:
+            raise AssertionError(f"FUZZ_SEED={SEED} runs this again; round {name}: {exc!r}") from exc
+    print(f"{number} payloads from FUZZ_SEED={SEED}: {dict(seen)}")
+    return seen
+
+
+def one_round(random: Random, number: int) -> Counter[str]:
+    """Decode payloads one by one and together, count them, show them; return the verdicts."""
+    texts = [payload(random, SEEDS) for _ in range(number)]
+    verdicts = [check(text) for text in texts]
+    one_by_one = [reason for text in texts for reason in outcome(decode([text], [ARRIVAL]))]
+    assert outcome(decode(texts, [ARRIVAL] * number)) == one_by_one, "together they are read differently"
+    # A repeated number counts nowhere, and numbers mean something only with a producer.
+    known = [(text, verdict) for text, verdict in zip(texts, verdicts, strict=True) if verdict is not None]
+    counted = [(text, verdict) for text, verdict in known if b"producer" not in text and b"\\u" not in text]
+    refused = sum(bool(one) for _, verdict in counted for one in verdict)
+    assert refused == count([text for text, _ in counted]).total.tallies["invalid"].total()
+    count(texts)
+    return Counter("refused" if one else "accepted" for _, verdict in known for one in verdict)
+
+
+def count(texts: list[bytes]) -> State:
+    """Count payloads as a source would hand them over, commit, store and show them."""
+    aggregate = Aggregator(Rules(), Random(1))
+    aggregate.apply(Batch(source="pubsub:x", payloads=texts, arrivals=[ARRIVAL] * len(texts)), ARRIVAL)
+    aggregate.land(aggregate.freeze(ARRIVAL), ARRIVAL)
+    fields = aggregate.fields()
+    assert content(State.load(fields)) == content(aggregate.committed)
+    picture(aggregate.committed, Rules(), frame(ARRIVAL)).public()
+    return aggregate.committed
+
+
+def test_mutated_payloads_are_read_as_the_oracle_reads_them() -> None:
+    seen = fuzz(10_000)
+    assert seen["accepted"] > 1000 < seen["refused"]
+
+
+@pytest.mark.long
+def test_a_million_mutated_payloads_are_read_as_the_oracle_reads_them() -> None:
+    """FUZZ_PAYLOADS says how many."""
+    fuzz(PAYLOADS)
