@@ -38,7 +38,7 @@ from sidecar.core.events import (
     Rejection,
 )
 from sidecar.core.tolerant import CAMEL_CASE, Refused, read, sequence_fields, unknown_names, unwrap
-from sidecar.core.values import seconds, unix_time
+from sidecar.core.values import decimal, seconds, unix_time
 
 _Never = Literal["\0"] | UnsetType  # no payload of the strict stage can hold this character
 
@@ -68,16 +68,7 @@ _decode_event = msgspec.json.Decoder(_Strict).decode
 _decode_strictly = msgspec.json.Decoder(_Strict | list[_Strict]).decode
 _decode_camel_case = msgspec.json.Decoder(_CamelCase | list[_CamelCase]).decode
 
-
-def _decimal(text: str) -> Decimal:
-    """Read a number; one that Decimal cannot hold is beyond any limit, and where nobody reads it no matter."""
-    try:
-        return Decimal(text)
-    except ArithmeticError:
-        return Decimal("Infinity")
-
-
-_decode_plainly = msgspec.json.Decoder(float_hook=_decimal).decode
+_decode_plainly = msgspec.json.Decoder(float_hook=decimal).decode
 
 # Syntax, surrogates and UTF-8 are ValueErrors; then depth, and in the strict stage an exponent beyond Decimal.
 _UNREADABLE = (ValueError, RecursionError, ArithmeticError)

@@ -64,11 +64,19 @@ def reason_of(status: Any) -> str | None:
     return word if STATUS_WORDS.get(word) == "failed" and word not in _WORDS_WITHOUT_REASON else None
 
 
+def decimal(text: str) -> Decimal:
+    """Read a number; one that Decimal cannot hold is beyond any limit, and where nobody reads it no matter."""
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return Decimal("Infinity")
+
+
 def _number(value: Any, low: int, high: int) -> int | Decimal:
     if isinstance(value, str):
         if not _NUMBER.fullmatch(value):
             raise Unfit("wrong_type")
-        value = Decimal(value)
+        value = decimal(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise Unfit("wrong_type")
     if not low <= value <= high:
