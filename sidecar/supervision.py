@@ -23,12 +23,12 @@ REPORT = "a fault of the sidecar, please report it"
 
 async def watched(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable[None]]) -> None:
     """Run a task of the daemon; that it runs, and that it failed, shows in the metrics."""
-    running = telemetry.task_running.labels(name)
+    running, failures = telemetry.task_running.labels(name), telemetry.task_failures.labels(name)
     running.set(1)
     try:
         await begin()
     except Exception:
-        telemetry.task_failures.labels(name).inc()
+        failures.inc()
         raise
     finally:
         running.set(0)

@@ -10,6 +10,10 @@ from sidecar.errors import RefusedError, UnavailableError
 from sidecar.servers import Servers
 
 ENTRIES_A_READ = 500  # larger reads are slower: the collector runs more
+# Entries may be 1 MiB each: the first read takes few, each as many as fit by the one before, and the first one of a
+# connection half as many as the last connection tried, so that what cannot be read in time together is read in the end.
+ENTRIES_AT_FIRST = 50
+BYTES_A_READ = 8 << 20
 BLOCK_MS = 1000  # well below the reply timeout of the connection
 # After a read that emptied the stream: entries gather, so that a slow stream costs Redis 50 reads a second at most.
 PACE_SECONDS = 0.02
@@ -27,6 +31,7 @@ class StreamSource:
         self._replid = ""
         self._drained = False
         self.lag_seconds = 0.0
+        self._portion = 2 * ENTRIES_AT_FIRST
 
     async def connect(self) -> None:
         await self.close()
@@ -36,6 +41,7 @@ class StreamSource:
         except BaseException:
             await link.close()
             raise
+        self._portion = max(min(self._portion // 2, ENTRIES_AT_FIRST), 1)
         self._link, self._drained = link, False
 
     async def read(self, after: str) -> Batch | None:
@@ -69,7 +75,7 @@ class StreamSource:
         *queued, replies = await link.calls(
             [
                 ("MULTI",),
-                ("XREAD", "COUNT", ENTRIES_A_READ, "STREAMS", self._stream, after),
+                ("XREAD", "COUNT", self._portion, "STREAMS", self._stream, after),
                 ("XINFO", "STREAM", self._stream),
                 ("EXEC",),
             ]
@@ -81,8 +87,11 @@ class StreamSource:
         if isinstance(found, Exception):
             raise RefusedError(f"reading stream {self._stream!r}: {found}")
         entries = found[0][1] if found else []
-        self._drained = len(entries) < ENTRIES_A_READ
-        return self._batch(after, replid, entries, info)
+        self._drained = len(entries) < self._portion
+        batch = self._batch(after, replid, entries, info)
+        if entries:
+            self._portion = _portion(sum(map(len, batch.payloads)) / len(entries))
+        return batch
 
     def _batch(self, after: str, replid: str, entries: list[Any], info: Any) -> Batch:
         facts = {} if isinstance(info, Exception) else dict(zip(info[::2], info[1::2], strict=True))
@@ -104,6 +113,11 @@ class StreamSource:
         return Batch(
             source=self.name, payloads=payloads, arrivals=arrivals, empty=len(entries) - len(payloads), stream=read
         )
+
+
+def _portion(entry_bytes: float) -> int:
+    """Return how many entries of a size to read at once."""
+    return min(max(int(BYTES_A_READ / max(entry_bytes, 1)), 1), ENTRIES_A_READ)
 
 
 def _events(entries: list[Any]) -> tuple[list[bytes], list[float]]:

@@ -136,3 +136,12 @@ def test_a_pipe_closed_by_the_reader_ends_a_command_quietly() -> None:
         assert process.stdout and process.stderr
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_no_memory_is_a_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(main.commands["schema"], "callback", exhausted)
+    result = invoke("schema")
+    assert (result.exit_code, "no memory is left" in result.stderr) == (1, True)

@@ -38,12 +38,11 @@ class Daemon:
         """The arguments of `sidecar`."""
         return ["run", *self._arguments]
 
-    def start(self, *, ready: bool = True) -> "Daemon":
-        """Start it, and wait until it is ready (or a standby)."""
+    def start(self, *, ready: bool = True, shell: str = ":") -> "Daemon":
+        """Start it from a shell that runs `shell` first, and wait until it is ready (or a standby)."""
+        command = ["sh", "-c", f'{shell}; exec "$@"', "sh", sys.executable, "-m", "sidecar", *self.arguments]
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "sidecar", *self.arguments], cwd=ROOT, stderr=log, text=True
-            )
+            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log, text=True)
         if ready:
             self.wait_ready()
         return self

@@ -12,7 +12,7 @@ from sidecar.errors import RefusedError, UnavailableError
 from sidecar.redis_url import parse
 from sidecar.servers import Servers
 from sidecar.sources import stream
-from sidecar.sources.stream import ENTRIES_A_READ, StreamSource
+from sidecar.sources.stream import BYTES_A_READ, ENTRIES_A_READ, ENTRIES_AT_FIRST, StreamSource
 from tests.conftest import StartRedis
 from tests.ledgers import T0, order, owner, settle
 from tests.redis_server import RedisServer
@@ -83,7 +83,7 @@ async def test_reading_goes_on_after_the_entry_named(
 async def test_a_long_stream_is_read_in_portions_that_say_whether_more_is_there(
     redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
 ) -> None:
-    total = 2 * ENTRIES_A_READ + 1
+    total = ENTRIES_AT_FIRST + 2 * ENTRIES_A_READ + 1
     with client.pipeline(transaction=False) as pipeline:
         for number in range(1, total + 1):
             pipeline.xadd("s", {"e": number}, id=f"{number}-0")
@@ -96,7 +96,22 @@ async def test_a_long_stream_is_read_in_portions_that_say_whether_more_is_there(
         batch, read = await batch_of(source, after)
         after = read.last
         portions.append((len(batch.payloads), read.complete))
-    assert portions == [(ENTRIES_A_READ, False), (ENTRIES_A_READ, False), (1, True)]
+    assert portions == [(ENTRIES_AT_FIRST, False), (ENTRIES_A_READ, False), (ENTRIES_A_READ, False), (1, True)]
+
+
+async def test_large_entries_are_read_in_portions_that_fit_in_memory(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    for number in range(1, 70):
+        client.xadd("s", {"e": b"x" * (BYTES_A_READ // 4)}, id=f"{number}-0")
+    source = source_of(redis_server)
+    await source.connect()
+    after, portions = "0-0", []
+    while after != "69-0":
+        batch, read = await batch_of(source, after)
+        after = read.last
+        portions.append(len(batch.payloads))
+    assert portions == [ENTRIES_AT_FIRST, 4, 4, 4, 4, 3]
 
 
 async def test_the_lag_is_the_age_of_what_was_read_while_more_waits(
