@@ -18,7 +18,7 @@ from sidecar.telemetry import Telemetry
 
 LAG_PROBE_SECONDS = 0.05
 PROBES_A_ROUND = 20  # within a second
-LAG_SECONDS = 60  # the longest lag of a minute is shown, so that no scrape misses it
+LAG_SECONDS = 60  # the longest lag of a minute is shown too, so that no scrape misses it
 FACTS_SECONDS = 5.0
 ROLLBACK_SECONDS = 60.0  # long enough for a monitor that looks twice a minute
 CLOCK_OFFSET_SECONDS = 2.0  # beyond this, events count at their arrival instead
@@ -51,7 +51,8 @@ class Gauges:
         lags: deque[float] = deque(maxlen=LAG_SECONDS)
         while True:
             lags.append(await _longest_lag())
-            self._telemetry.loop_lag_seconds.set(max(lags))
+            self._telemetry.loop_lag_seconds.set(lags[-1])
+            self._telemetry.loop_lag_max_seconds.set(max(lags))
             now, used = time.monotonic(), time.process_time()
             self.system = System(round(100 * (used - cpu) / (now - at), 1), _resident_bytes(), self._redis_memory)
             cpu, at = used, now

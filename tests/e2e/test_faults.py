@@ -15,14 +15,12 @@ from typing import Any
 
 import pytest
 import redis
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
 
 from tests.cli.commands import invoke
 from tests.conftest import StartRedis
 from tests.e2e.conftest import MakeDaemon
 from tests.e2e.daemon import PREFIX, Daemon
-from tests.e2e.producer import STREAM, Producer
+from tests.e2e.recount import STREAM
 from tests.redis_server import QUIET, RedisServer
 from tests.waiting import wait_until
 
@@ -215,55 +213,7 @@ def test_without_memory_it_lives_on_or_ends_with_a_line_and_counts_exactly_after
     wait_until(lambda: _counted(client) == expected, 60, "all of it")
 
 
-# Stopping
-
-
-def stop_under_load(server: RedisServer, daemon: Daemon, producer: Producer) -> float:
-    """Stop it under load with a client connected; return how long that took, in seconds."""
-    with connect(f"ws://127.0.0.1:{daemon.ws}/", proxy=None) as client:
-        client.send('{"event":"subscribe-metrics","data":{"interval_ms":100}}')
-        client.recv(5)
-        began = time.monotonic()
-        assert daemon.stop() == 0
-        took = time.monotonic() - began
-        assert _close_code(client) == 1001
-    return took
-
-
-def _close_code(client: ClientConnection) -> int | None:
-    """Read until the connection is closed, and return the code it was closed with."""
-    try:
-        while True:
-            client.recv(5)
-    except ConnectionClosed as exc:
-        return exc.rcvd.code if exc.rcvd else None
-
-
-def stops(runs: int, server: RedisServer, daemon: Daemon) -> list[float]:
-    """Stop and start it under load; nothing is lost or counted twice."""
-    daemon.start()
-    producer = Producer(server)
-    took = []
-    for _ in range(runs):
-        before = daemon.received()
-        wait_until(lambda: daemon.received() > before, 10, "events")  # noqa: B023
-        took.append(stop_under_load(server, daemon, producer))
-        daemon.start()
-    written = producer.finish()
-    wait_until(lambda: daemon.received() == written, 20, f"{written} events")
-    assert daemon.snapshot()["orders"]["by_status"]["success"] == written
-    assert daemon.snapshot()["completeness"]["missed"] == 0
-    print(f"{runs} stops under load took {max(took):.2f} s at most; {written} events, exact")
-    return took
-
-
-def test_stops_under_load_are_quick_and_lose_nothing(redis_server: RedisServer, make_daemon: MakeDaemon) -> None:
-    assert max(stops(3, redis_server, make_daemon(redis_server.url, settings=FAST))) <= 2
-
-
-@pytest.mark.long
-def test_thirty_stops_under_load_are_quick_and_lose_nothing(redis_server: RedisServer, make_daemon: MakeDaemon) -> None:
-    assert max(stops(30, redis_server, make_daemon(redis_server.url, settings=FAST))) <= 2
+# Signals
 
 
 @pytest.mark.parametrize("numbers", [(signal.SIGHUP, signal.SIGHUP), (signal.SIGTERM, signal.SIGTERM, signal.SIGINT)])

@@ -1,15 +1,12 @@
 """Seeds and what becomes of them: bytes, JSON values and whole messages, changed at random from a seed."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
 HERE = Path(__file__).parent
-# A failed run prints its seed; FUZZ_SEED runs it again.
-SEED = int(os.environ.get("FUZZ_SEED", "0")) or Random().getrandbits(32)
 TOKENS = [
     *(
         b"null",

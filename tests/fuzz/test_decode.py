@@ -1,7 +1,6 @@
 """Payloads of every kind of nonsense: nothing raises, and what is refused is what the oracle refuses."""
 
 import json
-import os
 from collections import Counter
 from hashlib import sha256
 from random import Random
@@ -17,13 +16,14 @@ from sidecar.core.decode import decode
 from sidecar.core.events import Decoded, Reason
 from sidecar.core.picture import picture
 from sidecar.core.state import Rules, State
+from tests.conftest import Guarantee
 from tests.core.counted import content, frame
-from tests.fuzz.mutations import HERE, NAMES, SEED, TYPES, VALUES, corpus, payload
+from tests.fuzz.mutations import HERE, NAMES, TYPES, VALUES, corpus, payload
 from tests.fuzz.oracle import Unknowable, Verdict, judge
+from tests.guarantees import sizes
 
 ARRIVAL = 1_790_000_000.0
 SEEDS = corpus("events")
-PAYLOADS = int(os.environ.get("FUZZ_PAYLOADS", "1_000_000"))
 A_ROUND = 500
 
 
@@ -101,19 +101,6 @@ def test_depth_stops_nobody(deep: bytes) -> None:
     assert outcome(decode([deep], [ARRIVAL])) == ["not_json"]
 
 
-def fuzz(number: int) -> Counter[str]:
-    """Decode and count payloads in rounds, each from its own seed; return what was seen."""
-    seen: Counter[str] = Counter()
-    for start in range(0, number, A_ROUND):
-        name = f"{SEED}-{start}"
-        try:
-            seen += one_round(Random(name), min(A_ROUND, number - start))
-        except Exception as exc:
-            raise AssertionError(f"FUZZ_SEED={SEED} runs this again; round {name}: {exc!r}") from exc
-    print(f"{number} payloads from FUZZ_SEED={SEED}: {dict(seen)}")
-    return seen
-
-
 def one_round(random: Random, number: int) -> Counter[str]:
     """Decode payloads one by one and together, count them, show them; return the verdicts."""
     texts = [payload(random, SEEDS) for _ in range(number)]
@@ -140,12 +127,11 @@ def count(texts: list[bytes]) -> State:
     return aggregate.committed
 
 
-def test_mutated_payloads_are_read_as_the_oracle_reads_them() -> None:
-    seen = fuzz(10_000)
-    assert seen["accepted"] > 1000 < seen["refused"]
-
-
-@pytest.mark.long
-def test_a_million_mutated_payloads_are_read_as_the_oracle_reads_them() -> None:
-    """FUZZ_PAYLOADS says how many."""
-    fuzz(PAYLOADS)
+@pytest.mark.parametrize("number", sizes(10_000, 100_000, 1_000_000))
+def test_mutated_payloads_are_read_as_the_oracle_reads_them(number: int, seed: int, guarantee: Guarantee) -> None:
+    seen: Counter[str] = Counter()
+    for start in range(0, number, A_ROUND):
+        seen += one_round(Random(f"{seed}-{start}"), A_ROUND)
+    assert seen["accepted"] > number / 10 < seen["refused"]
+    accepted, refused = seen["accepted"], seen["refused"]
+    guarantee("G5", f"{number:,} payloads: {accepted:,} events accepted, {refused:,} refused, as by the oracle")
