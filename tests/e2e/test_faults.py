@@ -101,7 +101,7 @@ def refused_and_back(daemon: Daemon, client: redis.Redis, words: str, end: Any) 
     assert metric(daemon, 'commits_total{outcome="failed"}') > 0
     assert metric(daemon, "redis_up") == 1
     assert [words in line["detail"] for line in lines(daemon, "commit failed")] == [True], "one line an outage"
-    assert daemon.snapshot()["stale"]
+    wait_until(lambda: daemon.snapshot()["stale"], 5, "the snapshot to say so")
     end()
     wait_until(lambda: daemon.received() == 2, 10, "what was kept to be committed")
     wait_until(lambda: daemon.ask("/monitoring/health")[1]["status"] == "ok", 5, "health to be well again")
