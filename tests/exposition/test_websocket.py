@@ -243,13 +243,16 @@ async def test_a_client_that_read_too_slowly_gets_the_newest_and_is_told_what_it
         served.latest.publish(snapshot(uptime_s=99.0))
         assert (await receive(client))["event"] == "subscribed"
         written = [await receive(client)]
-        while not written[-1]["skipped"]:
+        while written[-1]["data"]["uptime_s"] != 99.0:
             written.append(await receive(client))
         assert [update["seq"] for update in written] == list(range(1, len(written) + 1))
         assert len(written) <= 4, "what was written before the client was seen to be slow is little"
-        assert [update["data"]["uptime_s"] for update in written] == [12.3] * (len(written) - 1) + [99.0]
-        assert written[-1]["skipped"] == served.updates("skipped") >= 3
-        assert (await receive(client))["skipped"] == 0
+        # On a busy machine it may fall behind, catch up and fall behind again: each time it is told.
+        told = [update["skipped"] for update in written]
+        assert told[0] == 0
+        assert 3 <= sum(told) <= served.updates("skipped")
+        while (await receive(client))["skipped"]:
+            pass
 
 
 async def test_a_client_that_never_reads_is_skipped_then_cut_and_delays_nobody() -> None:
