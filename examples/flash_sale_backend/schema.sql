@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS producer (
 INSERT INTO producer DEFAULT VALUES ON CONFLICT DO NOTHING;
 
 INSERT INTO products (id, price, currency, stock) VALUES
-    ('sku-1', 19.90, 'EUR', 200),
+    ('sku-1', 19.90, 'EUR', 1000),
     ('sku-2', 49.00, 'EUR', 100),
     ('sku-3', 129.00, 'USD', 50)
 ON CONFLICT DO NOTHING;

@@ -19,12 +19,12 @@ from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
 
-ORDERS, RATE = 200, 150  # of each life; more a second than are settled, so that some always wait
-ENOUGH = 70  # of these, for the backend to be ended while they still come
+ORDERS, RATE = 150, 300  # of each life; more a second than are settled, so that some always wait
+ENOUGH = 80  # of these, for the backend to be ended while they still come
 EVENTS = "flash_sale:events"
 # Each kind of fault and refusal often enough to be there.
 SETTINGS = {
-    "workers": "4",
+    "workers": "3",
     "payment_seconds": "0.08",
     "payment_declined": "0.1",
     "payment_silent": "0.1",
@@ -95,11 +95,13 @@ def daemon(redis_server: RedisServer, tmp_path: Path) -> Iterator[Daemon]:
 
 
 @pytest.mark.parametrize(
-    ("transport", "ending"), [("stream", signal.SIGKILL), ("pubsub", signal.SIGTERM)], ids=["killed", "stopped"]
+    ("transport", "endings"),
+    [("stream", (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)), ("pubsub", (signal.SIGTERM, signal.SIGTERM))],
+    ids=["killed", "stopped"],
 )
 async def test_the_numbers_equal_what_postgres_holds(
     transport: str,
-    ending: signal.Signals,
+    endings: tuple[signal.Signals, ...],
     make_backend: MakeBackend,
     proxy: Proxy,
     daemon: Daemon,
@@ -107,9 +109,9 @@ async def test_the_numbers_equal_what_postgres_holds(
     client: redis.Redis,
     seed: int,
 ) -> None:
-    """A sale whose backend ends three times with orders waiting: all are settled, and counted once."""
+    """A sale whose backend ends again and again with orders waiting: all are settled, and counted once."""
     backend = make_backend(transport=transport, **SETTINGS)
-    for life, how in enumerate((ending, ending, signal.SIGTERM), 1):
+    for life, how in enumerate(endings, 1):
         backend.start()
         with backend.buy(ORDERS, RATE, seed + life) as shoppers:
             await eventually(lambda: orders_wait(db, life * ENOUGH), 20, "orders that wait")  # noqa: B023
@@ -129,7 +131,7 @@ async def test_the_numbers_equal_what_postgres_holds(
     await check_seconds(db, client)
     completeness = snapshot["completeness"]
     assert (completeness["missed"], completeness["invalid"], completeness["ratio"]) == (0, 0, 1.0)
-    assert completeness["duplicates"] > 0 or ending != signal.SIGKILL
+    assert completeness["duplicates"] > 0 or signal.SIGKILL not in endings
 
 
 async def test_what_is_no_order_is_no_event(make_backend: MakeBackend, client: redis.Redis) -> None:
@@ -148,17 +150,17 @@ async def test_what_is_no_order_is_no_event(make_backend: MakeBackend, client: r
 async def orders_wait(db: asyncpg.Connection, placed: int) -> bool:
     """Tell whether so many orders were placed, and some of them are not decided."""
     counts = await db.fetchrow("SELECT count(*), count(*) FILTER (WHERE status = 'pending') FROM orders")
-    return bool(counts[0] >= placed and counts[1] > 10)
+    return bool(counts[0] >= placed and counts[1] > 5)
 
 
 async def cut_short(proxy: Proxy, db: asyncpg.Connection, client: redis.Redis) -> None:
     """Wait for the worst moment: events are sent, and the outbox still holds them, since the answer is lost."""
 
     async def sent_and_kept() -> bool:
-        kept = {row["seq"] for row in await db.fetch("SELECT seq FROM outbox WHERE seq IS NOT NULL")}
+        kept = {tuple(row) for row in await db.fetch("SELECT event->>'order_id', event->>'status' FROM outbox")}
         newest: Any = client.xrevrange(EVENTS, count=100)
         events = [json.loads(fields[b"e"]) for _, fields in newest]
-        return not kept.isdisjoint(event["seq"] for event in events if "status" in event)
+        return not kept.isdisjoint((event.get("order_id"), event.get("status")) for event in events)
 
     proxy.misbehave("delay")
     await eventually(sent_and_kept, 20, "an event whose answer is on its way")
@@ -187,7 +189,8 @@ async def check_orders(snapshot: dict[str, Any], db: asyncpg.Connection) -> None
     assert orders["failed_by_reason"] == reasons
     refusals = sum(reasons[one] for one in REFUSALS)
     assert (orders["refusals"], orders["faults"]) == (refusals, statuses["failed"] - refusals)
-    revenue = "SELECT currency, sum(amount) FROM orders WHERE status = 'success' GROUP BY currency"
+    sold = "FROM orders JOIN products p ON p.id = product_id WHERE status = 'success'"
+    revenue = f"SELECT p.currency, sum(price * quantity) {sold} GROUP BY 1"
     assert {currency: Decimal(text) for currency, text in orders["revenue"].items()} == dict(await db.fetch(revenue))
     took = "SELECT avg(extract(epoch FROM decided_at - created_at)) * 1000 FROM orders WHERE status <> 'cancelled'"
     latency = snapshot["latency_ms"]["total"]
