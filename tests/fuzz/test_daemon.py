@@ -65,7 +65,8 @@ async def exchange(port: int, parts: list[bytes], *, half_close: bool) -> bytes:
         for part in parts:
             writer.write(part)
             if half_close and part is parts[-1]:
-                writer.write_eof()
+                with contextlib.suppress(OSError):  # the daemon may have gone first
+                    writer.write_eof()
             answer += await until_silence(reader)
     except ConnectionError:
         pass
