@@ -133,7 +133,9 @@ async def test_a_flood_of_guesses_over_all_places_does_not_keep_the_owner_out(mo
         guessers = [asyncio.create_task(guesser(there.http)) for _ in range(200)]
         await eventually(lambda: there.refused("http", "token") > 200)
         began = time.monotonic()
-        answers = [await throw(there.http, RIGHT) for _ in range(20)]
+        # The owner shares a loop with the guessers, so that more may come between his connecting and his writing than
+        # there are places: then he tries again, as a client would.
+        answers = [await throw(there.http, RIGHT) or await throw(there.http, RIGHT) for _ in range(20)]
         assert [statuses(answer) for answer in answers] == [[200]] * 20
         assert time.monotonic() - began < 10
         over.set()
