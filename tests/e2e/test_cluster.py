@@ -139,6 +139,7 @@ class Campaign:
         return failed + missed
 
 
+@pytest.mark.campaign
 def test_a_moved_slot_a_dead_master_and_no_node_left_of_those_it_started_from(
     cluster: Cluster, make_daemon: MakeDaemon
 ) -> None:

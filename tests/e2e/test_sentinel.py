@@ -127,6 +127,7 @@ def test_a_hundred_failovers_are_exact(sentinels: Sentinels, make_daemon: MakeDa
     assert max(campaign.recoveries) < RECOVERY_SECONDS
 
 
+@pytest.mark.campaign
 def test_two_daemons_paused_killed_and_failed_over_count_nothing_twice(
     sentinels: Sentinels, make_daemon: MakeDaemon
 ) -> None:

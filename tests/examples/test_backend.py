@@ -96,8 +96,10 @@ def daemon(redis_server: RedisServer, tmp_path: Path) -> Iterator[Daemon]:
 
 @pytest.mark.parametrize(
     ("transport", "endings"),
-    [("stream", (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)), ("pubsub", (signal.SIGTERM, signal.SIGTERM))],
-    ids=["killed", "stopped"],
+    [
+        pytest.param("stream", (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM), id="killed"),
+        pytest.param("pubsub", (signal.SIGTERM, signal.SIGTERM), id="stopped", marks=pytest.mark.campaign),
+    ],
 )
 async def test_the_numbers_equal_what_postgres_holds(
     transport: str,

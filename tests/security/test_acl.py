@@ -38,6 +38,7 @@ def sidecar(*arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
 
 
+@pytest.mark.campaign
 def test_daemon_commands_and_backend_are_refused_nothing(server: RedisServer, tmp_path: Path) -> None:
     settings = "{fleet: shops, http: {admin_token: admin-token}, commit_interval: 100ms}"
     daemon = Daemon(tmp_path, server.url, settings=settings).start()

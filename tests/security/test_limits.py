@@ -44,6 +44,7 @@ async def lasts(address: Address, first: bytes, then: bytes = b"") -> tuple[floa
     return time.monotonic() - began, answer
 
 
+@pytest.mark.campaign
 async def test_nobody_holds_a_connection_with_half_a_request(tmp_path: Path) -> None:
     """Every deadline as it is in force, all at once: headers 10 s, body 5 s, handshakes 5 s, token 5 s."""
     certificate, key = make_pki(tmp_path).pair("server")

@@ -60,6 +60,7 @@ def stack(daemon: Daemon, tmp_path: Path) -> Iterator[Stack]:
     stack.stop()
 
 
+@pytest.mark.campaign
 @pytest.mark.needs("prometheus", "prometheus-alertmanager", "amtool")
 def test_a_failing_sale_is_told_to_everybody_once_and_its_recovery_too(redis_server: RedisServer, stack: Stack) -> None:
     """Half of the orders time out, then half are refused as sold out, which is no fault."""
