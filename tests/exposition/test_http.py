@@ -308,3 +308,18 @@ async def test_a_stop_cuts_what_does_not_end_by_itself() -> None:
     await server.stop()
     for connection in (writer, asking):
         connection.close()
+
+
+async def test_who_goes_before_being_told_to_continue_leaves_no_trace_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as served:
+        for _ in range(20):
+            _, writer = await asyncio.open_connection(*served.server.address)
+            writer.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+            writer.write_eof()
+            await asyncio.sleep(0)
+            writer.transport.abort()
+        async with served.client.get("/healthz") as answer:
+            assert answer.status == 200
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR", "CRITICAL")] == []

@@ -68,7 +68,7 @@ async def exchange(port: int, parts: list[bytes], *, half_close: bool) -> bytes:
                 with contextlib.suppress(OSError):  # the daemon may have gone first
                     writer.write_eof()
             answer += await until_silence(reader)
-    except ConnectionError:
+    except OSError:  # it may be cut at any moment
         pass
     finally:
         writer.transport.abort()
