@@ -17,10 +17,10 @@ run: $(READY) ## Run the sidecar with a private Redis
 	@$(BIN)/sidecar run --embedded-redis
 
 test: $(READY) ## Run the tests (at most 3 minutes on 2 cores)
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 3
 
 campaign: $(READY) ## Put the guarantees to the test, larger than in `test` (some minutes)
-	@$(BIN)/pytest -n 2 -m campaign
+	@$(BIN)/pytest -n 3 -m campaign
 
 test-long: $(READY) ## Run the long variants: chaos, soak, fuzzing
 	@$(BIN)/pytest -m long --timeout 7200
