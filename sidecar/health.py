@@ -5,7 +5,7 @@ import os
 import resource
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from sidecar.config import Config
 from sidecar.core.snapshot import Role, System
@@ -100,10 +100,19 @@ def _resident_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def health(pipeline: Pipeline, gauges: Gauges, *, stale: bool, now: float, left_out: Collection[str] = ()) -> Health:
+def health(
+    pipeline: Pipeline,
+    gauges: Gauges,
+    *,
+    stale: bool,
+    now: float,
+    left_out: Collection[str] = (),
+    outputs: Iterable[tuple[str, Component]] = (),
+) -> Health:
     """Return the state of every part. `down`: Redis gone, no source connected, or stale numbers.
 
-    `left_out` are members of the fleet whose stored state cannot be read.
+    `left_out` are members of the fleet whose stored state cannot be read; `outputs` are what the numbers are written
+    to besides, and none of them brings the sidecar down.
     """
     ledger = pipeline.ledger
     if not ledger.active:
@@ -116,6 +125,7 @@ def health(pipeline: Pipeline, gauges: Gauges, *, stale: bool, now: float, left_
         components["fleet"] = Component("degraded", detail)
     for name, state in pipeline.ingest.states.items():
         components[name] = _source(state)
+    components.update(outputs)
     for producer, clock in ledger.aggregate.register.clocks.items():
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
             detail = f"its clock is {-clock.offset_seconds:+.1f} s off ours; set the time of its machine"

@@ -23,6 +23,7 @@ from sidecar.core.state import Rules, State
 from sidecar.errors import CheckpointError, SidecarError, UnavailableError
 from sidecar.exposition.guard import Guard
 from sidecar.exposition.http import HttpServer
+from sidecar.exposition.influx import InfluxOutput
 from sidecar.exposition.latest import Health, Latest
 from sidecar.exposition.prometheus import Exposition
 from sidecar.exposition.websocket import WebSocketServer
@@ -103,6 +104,11 @@ class Service:
             exposition=exposition,
             ws_url=f"{self._scheme('ws')}://{config.ws.listen}/",
         )
+        self._influx: InfluxOutput | None = None
+        if config.influx.url:
+            self._influx = InfluxOutput(
+                config.influx, environment=config.environment, latest=self._latest, telemetry=telemetry
+            )
         self._fleet: tuple[Snapshot | None, Snapshot] | None = None
         self._damaged_members: dict[str, str] = {}
 
@@ -128,6 +134,7 @@ class Service:
                 started()
             await self._pipeline.run(stop)
         finally:
+            self._publish()  # what the last commit wrote is for the last point of an output
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -141,6 +148,8 @@ class Service:
         for one in self._servers:
             if one.target.kind in ("sentinel", "cluster"):  # of the others there is nothing to watch
                 works[f"watch:{one.target.display}"] = partial(one.watch, self._pipeline.ingest.hurry)
+        if self._influx is not None:
+            works["influx"] = self._influx.run
         return works
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
@@ -166,7 +175,9 @@ class Service:
 
     def health(self) -> Health:
         now = time.time()
-        return health(self._pipeline, self._gauges, stale=self._stale(now), now=now, left_out=self._damaged_members)
+        outputs = [("influx", self._influx.component)] if self._influx is not None else []
+        stale, left_out = self._stale(now), self._damaged_members
+        return health(self._pipeline, self._gauges, stale=stale, now=now, left_out=left_out, outputs=outputs)
 
     def ready(self) -> tuple[bool, Role]:
         if self._ledger.active:

@@ -44,6 +44,9 @@ class Telemetry:
         self.websocket_updates = counter(
             "websocket_updates", "Updates sent, skipped for a slow client, or failed.", "outcome"
         )
+        self.influx_points = counter(
+            "influx_points", "Points written to InfluxDB, refused by it, or dropped while it was away.", "outcome"
+        )
         self.requests_refused = counter(
             "requests_refused", "Requests and handshakes that were not let in.", "server", "reason"
         )
@@ -64,6 +67,8 @@ class Telemetry:
         for server in ("http", "websocket"):
             for reason in ("token", "host", "origin", "busy"):
                 self.requests_refused.labels(server, reason)
+        for outcome in ("written", "refused", "dropped"):
+            self.influx_points.labels(outcome)
         for outcome in ("sent", "skipped", "failed"):
             self.websocket_updates.labels(outcome)
 

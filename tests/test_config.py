@@ -149,6 +149,19 @@ REFUSED = {
     "redis: {prefix: 'a b'}": "FILE:1: redis.prefix must not be empty and must not contain whitespace",
     "redis: {url: shop}": "FILE:1: redis.url must start with redis://",
     "redis: {ca_file: ca.pem}": "FILE:1: redis.ca_file is only used with TLS",
+    "influx: {url: 'influx:8086', database: a}": "FILE:1: influx.url must be http://HOST:PORT or https://HOST:PORT",
+    "influx: {url: 'http://', database: a}": "FILE:1: influx.url must be http://HOST:PORT",
+    "influx: {url: 'http://a:x', database: a}": "FILE:1: influx.url must be http://HOST:PORT",
+    "influx: {url: 'http://a?db=b', database: a}": "FILE:1: influx.url must be http://HOST:PORT or https://",
+    "influx: {url: 'http://ann:hunter2@a', database: a}": "FILE:1: influx.url must not hold a user: set influx.",
+    "influx: {url: 'http://a', database: a, ca_file: b}": "FILE:1: influx.ca_file is only used with TLS",
+    "influx: {url: 'http://a'}": "influx.database is for InfluxDB 1.x and influx.bucket for 2.x: set the one you have",
+    "influx: {url: 'http://a', database: a, bucket: b}": "FILE:1: influx.database is for InfluxDB 1.x",
+    "influx: {url: 'http://a', database: a, token: b}": "FILE:1: influx.token is of InfluxDB 2.x, which has influx.buc",
+    "influx: {url: 'http://a', bucket: a, username: b}": "FILE:1: influx.username is of InfluxDB 1.x, which has influ",
+    "influx: {url: 'http://a', database: a, username: 'a:b'}": "FILE:1: influx.username must not contain a colon",
+    'influx: {url: http://a, bucket: a, token: "a\\nb"}': "FILE:1: influx.token must be one line of printable",
+    "influx: {url: 'http://a', database: a, interval: 0.5s}": "FILE:1: influx.interval must be from 1s to 1h",
     "currency: euro": "FILE:1: currency must be three capital letters",
     "products: [a, b, a]": 'FILE:1: products names "a" twice',
     "products: ['']": "FILE:1: products must not contain an empty name",
@@ -162,6 +175,12 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED)
 def test_a_wrong_file_is_refused_in_one_line_with_place_and_mend(tmp_path: Path, text: str) -> None:
     assert refusal(tmp_path, text).startswith(REFUSED[text])
+
+
+def test_an_output_that_is_off_asks_nothing_of_its_other_settings(tmp_path: Path) -> None:
+    """So that one setting turns it on and off, whatever else the environment carries."""
+    assert from_file(tmp_path, "influx: {bucket: a, token: b, username: c}").influx.url == ""
+    assert from_file(tmp_path, "influx: {url: 'http://[::1]:8086/influx', database: a}").influx.database == "a"
 
 
 def test_a_wrong_variable_or_flag_is_named() -> None:
@@ -288,6 +307,9 @@ def test_a_secret_file_that_is_no_use_is_refused(
         "redis: {password: 'hunter2}",
         "redis: {password: %hunter2}",
         "redis: {password: hunter2, password_file: x}",
+        "influx: {url: 'http://ann:hunter2@influx:8086'}",
+        "influx: {url: 'http://influx', bucket: a, token: hunter2ä}",
+        "influx: {url: 'http://influx', bucket: a, password: hunter2}",
     ],
 )
 def test_no_refusal_quotes_a_secret(tmp_path: Path, text: str) -> None:

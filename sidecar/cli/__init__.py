@@ -1,7 +1,7 @@
 """The command line. This module holds the group and what every command shares: how an error becomes an exit status.
 
 options    flags of every command -> Where: a running daemon, or Redis and a configuration
-readers    Where -> snapshot, report, rejected: over HTTP or from Redis
+readers    Where -> snapshot, report, history, rejected: over HTTP or from Redis
 redis_access, publishing   connections that commands open; events -> Redis
 stored                     what the sidecar keeps in Redis: read, clear
 findings, probes           what `check` says and how it finds it
@@ -21,6 +21,7 @@ from sidecar import __version__
 from sidecar.cli.check import check
 from sidecar.cli.clear import clear
 from sidecar.cli.demo import demo
+from sidecar.cli.export import export
 from sidecar.cli.publish import publish
 from sidecar.cli.rejected import rejected
 from sidecar.cli.report import report
@@ -81,5 +82,5 @@ def main() -> None:
     """Count a flash sale: exact live metrics from the events that a backend publishes to Redis."""
 
 
-for command in (run, demo, check, top, report, publish, simulate, rejected, clear, schema):
+for command in (run, demo, check, top, report, export, publish, simulate, rejected, clear, schema):
     main.add_command(command)

@@ -4,7 +4,9 @@ import asyncio
 import http.client
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sidecar.cli.options import DEFAULT_URL, Where
@@ -26,6 +28,10 @@ class Reader(Protocol):
 
     def report(self) -> Document:
         """Return the JSON of `GET /monitoring/benchmark`."""
+        ...
+
+    def history(self, grid: Mapping[str, str]) -> Document:
+        """Return the JSON of `GET /monitoring/history` for these `from`, `to` and `step`: every metric by name."""
         ...
 
     def rejected(self, limit: int) -> list[Document]:
@@ -62,6 +68,10 @@ class HttpReader:
     def report(self) -> Document:
         """Return the JSON of `GET /monitoring/benchmark`."""
         return self._ask("GET", "/monitoring/benchmark")
+
+    def history(self, grid: Mapping[str, str]) -> Document:
+        """Return the JSON of `GET /monitoring/history`."""
+        return self._ask("GET", f"/monitoring/history?{urllib.parse.urlencode(grid)}")
 
     def rejected(self, limit: int) -> list[Document]:
         """Return the newest refused payloads: time, source, reason, detail, payload."""
@@ -130,6 +140,12 @@ class RedisReader:
         from sidecar.exposition import document
 
         return document.report(asyncio.run(stored.read(self._config)))
+
+    def history(self, grid: Mapping[str, str]) -> Document:
+        """Return what is kept in Redis as the JSON of `GET /monitoring/history`."""
+        from sidecar.cli import stored
+
+        return asyncio.run(stored.history(self._config, grid))
 
     def rejected(self, limit: int) -> list[Document]:
         """Return the newest refused payloads: time, source, reason, detail, payload."""

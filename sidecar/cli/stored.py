@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from sidecar.config import Config
 from sidecar.core.pending import Refused
 from sidecar.core.snapshot import Snapshot
 from sidecar.errors import RefusedError, SidecarError, UnavailableError
+from sidecar.exposition.history import METRICS, draw, parse_query
 from sidecar.store.redis import RedisStore, cleared_report
 
 # How long an owner may take for its next commit before `clear` answers anyway; its lease would end about then.
@@ -26,14 +27,21 @@ async def read(config: Config) -> Snapshot:
         return await service.read(config)
 
 
+async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Any]:
+    """Return the last hour, every metric by name. Raises `SidecarError` where no sidecar ever counted."""
+    now = int(time.time())
+    query = parse_query(grid, now)
+    first, last = query.kept(now)
+    async with _store(config) as store:
+        await _is_there(config, store)
+        return {name: draw(name, query, await store.history(name, first, last)).document() for name in METRICS}
+
+
 async def clear(config: Config) -> dict[str, Any]:
     """Clear the metrics, wait for the owner's next commit if there is one, and return the report."""
     generation = secrets.token_hex(8)
     async with _store(config) as store:
-        if not await store.exists():
-            raise SidecarError(
-                f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix (--prefix)"
-            )
+        await _is_there(config, store)
         try:
             totals = await store.clear(generation)
         except RefusedError:
@@ -48,6 +56,13 @@ async def rejected(config: Config, limit: int) -> list[Refused]:
     """Return the newest refused payloads."""
     async with _store(config) as store:
         return await store.rejected(limit)
+
+
+async def _is_there(config: Config, store: RedisStore) -> None:
+    if not await store.exists():
+        raise SidecarError(
+            f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix (--prefix)"
+        )
 
 
 @asynccontextmanager

@@ -2,11 +2,12 @@
 
 import itertools
 import re
+import urllib.parse
 from collections.abc import Generator, Iterator
 
 from sidecar import redis_url
 from sidecar.config.flat import flatten
-from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, Config
+from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, Config, InfluxConfig
 from sidecar.core.events import MAX_ID_BYTES
 from sidecar.errors import ConfigError
 from sidecar.redis_url import RedisTarget
@@ -19,6 +20,8 @@ LEASE_INTERVALS = 3
 MIN_LEASE_SECONDS = 0.2
 MIN_SLOW_CLIENT_SECONDS = 0.1
 MAX_NEW_SERIES_HOLD_SECONDS = 3600.0
+# More often there is hardly anything new; more rarely a sale is over before it is seen.
+INFLUX_INTERVAL_SECONDS = (1.0, 3600.0)
 
 Problem = tuple[str, str]
 
@@ -29,6 +32,8 @@ def problems(config: Config) -> Iterator[Problem]:
     yield from _sources(config)
     yield from _servers(config)
     yield from _metrics(config)
+    if config.influx.url:
+        yield from _influx(config.influx)
     yield from _timing(config)
     yield from _names(config)
     for name, value, allowed in (
@@ -116,6 +121,39 @@ def _metrics(config: Config) -> Iterator[Problem]:
         yield "metrics.max_products", f"must be at least the number of products listed, {len(config.products)}"
     if config.metrics.new_series_hold > MAX_NEW_SERIES_HOLD_SECONDS:
         yield "metrics.new_series_hold", "must be at most 1h"
+
+
+def _influx(influx: InfluxConfig) -> Iterator[Problem]:
+    parts = _url_parts(influx.url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        yield "influx.url", "must be http://HOST:PORT or https://HOST:PORT, and no more than a path behind it"
+    elif "@" in parts.netloc:
+        yield "influx.url", "must not hold a user: set influx.username and influx.password, or influx.token"
+    elif influx.ca_file and parts.scheme != "https":
+        yield "influx.ca_file", "is only used with TLS: let influx.url start with https://"
+    if bool(influx.database) == bool(influx.bucket):
+        yield "influx.database", "is for InfluxDB 1.x and influx.bucket for 2.x: set the one you have"
+    wrong = ("token", "org") if influx.database else ("username", "password")
+    for name in wrong:
+        if getattr(influx, name):
+            version, other = ("2.x", "bucket") if influx.database else ("1.x", "database")
+            yield f"influx.{name}", f"is of InfluxDB {version}, which has influx.{other}"
+    if ":" in influx.username:
+        yield "influx.username", "must not contain a colon"
+    if not (influx.token.isascii() and influx.token.isprintable()):
+        yield "influx.token", "must be one line of printable ASCII text"
+    low, high = INFLUX_INTERVAL_SECONDS
+    if not low <= influx.interval <= high:
+        yield "influx.interval", "must be from 1s to 1h"
+
+
+def _url_parts(url: str) -> urllib.parse.SplitResult | None:
+    """Split a URL; `None` where it cannot be one."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return None if parts.port == 0 else parts  # reading it is what checks it
+    except ValueError:
+        return None
 
 
 def _timing(config: Config) -> Iterator[Problem]:

@@ -81,7 +81,7 @@ def _located(name: str, problem: str, raws: Mapping[str, tuple[Raw, str]]) -> st
     if name not in raws:
         return f"{name} {problem}"
     raw, origin = raws[name]
-    secret = schema()[name] is Secret or name in ("redis.url", "sources.redis_url")
+    secret = schema()[name] is Secret or name in ("redis.url", "sources.redis_url", "influx.url")
     shown = isinstance(raw, str) and len(raw) <= 100 and not secret and "\n" not in raw
     return f"{origin}: {name} {problem}" + (f', not "{raw}"' if shown else "")
 

@@ -74,6 +74,22 @@ class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     keep_rejected: bool = True
 
 
+class InfluxConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the numbers are written besides; without `url` nowhere. `database` is InfluxDB 1.x, `bucket` is 2.x."""
+
+    url: str = ""
+    database: str = ""
+    username: str = ""
+    password: Secret = Secret("")
+    password_file: str = ""
+    bucket: str = ""
+    org: str = ""
+    token: Secret = Secret("")
+    token_file: str = ""
+    ca_file: str = ""
+    interval: Seconds = Seconds(10)
+
+
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`format`: `auto` is `console` on a terminal and `json` otherwise."""
 
@@ -89,6 +105,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     ws: WsConfig = WsConfig()
     metrics: MetricsConfig = MetricsConfig()
+    influx: InfluxConfig = InfluxConfig()
     log: LogConfig = LogConfig()
     commit_interval: Seconds = Seconds(0.5)
     lease: Seconds = Seconds(5)

@@ -12,7 +12,7 @@ from sidecar.cli import main
 from sidecar.errors import AccessError, ConfigError
 from tests.cli.commands import ENVIRONMENT, execute, invoke
 
-READERS = ("report", "top")
+READERS = ("report", "top", "export")
 NOBODY = "redis://127.0.0.1:1/0"
 
 
@@ -24,7 +24,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_the_contract_s_commands_are_there() -> None:
-    expected = "check clear demo publish rejected report run schema simulate top"
+    expected = "check clear demo export publish rejected report run schema simulate top"
     assert sorted(main.commands) == expected.split()
 
 
@@ -103,7 +103,7 @@ def test_nothing_at_the_address_is_status_1_and_one_line_with_the_mend(arguments
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["report", "top", "rejected", "check", "run", "clear", "simulate"])
+@pytest.mark.parametrize("command", ["report", "top", "export", "rejected", "check", "run", "clear", "simulate"])
 def test_a_wrong_configuration_is_status_2(command: str, tmp_path: Path) -> None:
     file = tmp_path / "sidecar.yml"
     file.write_text("leese: 3\n")

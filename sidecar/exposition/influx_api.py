@@ -1,0 +1,73 @@
+"""The write APIs of InfluxDB, as values: where a batch goes, who sends it, and what an answer means. Pure."""
+
+import json
+from base64 import b64encode
+from http import HTTPStatus
+from typing import Literal
+
+from msgspec import Struct
+
+from sidecar.config import InfluxConfig
+
+# How each batch ends; `again` does not end it.
+Outcome = Literal["written", "refused", "again"]
+
+# Besides 5xx. Everything else would be answered alike the next time, too.
+LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+MENDS: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "check influx.token, or influx.username and influx.password",
+    HTTPStatus.FORBIDDEN: "give this user or token the right to write there",
+    HTTPStatus.NOT_FOUND: "create the database or bucket, or check influx.url, influx.database, influx.bucket",
+}
+SHOWN_CHARACTERS = 200
+
+
+class Answer(Struct, frozen=True):
+    """What came of a request; `problem` is empty when all is well."""
+
+    outcome: Outcome
+    problem: str = ""
+
+
+def endpoint(config: InfluxConfig) -> tuple[str, dict[str, str]]:
+    """Return URL and query: a database is InfluxDB 1.x, a bucket 2.x."""
+    root = config.url.rstrip("/")
+    if config.database:
+        return f"{root}/write", {"db": config.database, "precision": "ns"}
+    organization = {"org": config.org} if config.org else {}  # InfluxDB 3 takes the same API, and has none
+    return f"{root}/api/v2/write", {"bucket": config.bucket, "precision": "ns", **organization}
+
+
+def headers(config: InfluxConfig) -> dict[str, str]:
+    """Return what every request carries."""
+    shared = {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "gzip"}
+    if config.token:
+        return {**shared, "Authorization": f"Token {config.token}"}
+    if config.username:
+        credentials = b64encode(f"{config.username}:{config.password}".encode()).decode()
+        return {**shared, "Authorization": f"Basic {credentials}"}
+    return shared
+
+
+def judge(status: int, body: bytes, *, secrets: tuple[str, ...] = ()) -> Answer:
+    """Say what an answer means; of its words only the first, and none of ours that are secret."""
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Answer("written")
+    said = message(body)
+    for secret in filter(None, secrets):
+        said = said.replace(secret, "***")
+    parts = [f"HTTP {status}", said[:SHOWN_CHARACTERS], MENDS.get(status, "")]
+    problem = ": ".join(filter(None, parts))
+    again = status in LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return Answer("again" if again else "refused", problem)
+
+
+def message(body: bytes) -> str:
+    """Return the server's words in one line: `error` of 1.x, `message` of 2.x, or whatever it says."""
+    text = body.decode("utf-8", "replace")
+    try:
+        document = json.loads(text)
+        text = str(document.get("error") or document.get("message") or "")
+    except (ValueError, AttributeError, RecursionError):
+        pass
+    return " ".join(text.split())
