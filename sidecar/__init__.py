@@ -7,7 +7,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
 
     pub/sub \\                                                        /-> /metrics, JSON, page
              > payloads -> decode -> Aggregator --commit--> Snapshot ---> WebSocket clients
-    stream  /                                       |                 \\-> terminal, report
+    stream  /                                       |                 \\-> terminal, report, InfluxDB
                                                     \\-> Redis: keys and checkpoint, in one atomic script
 
     errors.py       one tree of exceptions
@@ -28,7 +28,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
     supervision.py  no task dies silently
     sources/        Redis -> payloads: pub/sub, stream
     store/          Aggregator -> Redis: keys, commit, load, clear; a private Redis to embed
-    exposition/     Snapshot -> readers: Prometheus, HTTP, WebSocket, page
+    exposition/     Snapshot -> readers: Prometheus, HTTP, WebSocket, page, InfluxDB
     simulation/     a made-up sale
     ingest.py       source -> ledger: connect, read, apply
     pipeline.py     standing by and owning; tick -> commit -> publish

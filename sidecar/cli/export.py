@@ -74,9 +74,9 @@ def _seconds(name: str, text: str, now: float) -> int:
     from sidecar.config import Seconds
     from sidecar.config.values import convert
 
-    if text.replace(".", "", 1).isdigit():
-        return int(float(text))
     try:
+        if text.replace(".", "", 1).isdigit():
+            return int(float(text))
         if name != "step" and ("T" in text or "-" in text):
             there = datetime.fromisoformat(text)
             return int(there.replace(tzinfo=there.tzinfo or UTC).timestamp())

@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 from msgspec import UNSET
@@ -113,3 +114,13 @@ def test_counts_are_those_of_the_exposition_which_do_not_go_back() -> None:
     assert written(snapshot(orders=held, series=shown))["flash_sale_orders"].startswith(
         "success=70i,failed=20i,pending=0i,cancelled=0i,total=90i,in_flight=0i,refusals=15i,faults=5i,"
     )
+
+
+def test_the_page_on_long_term_storage_names_every_measurement_tag_and_field() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "long-term.md").read_text(encoding="utf-8")
+    rows = {row.group(): row.group(1, 2) for row in re.finditer(r"^\| (`flash_sale_.*?) \| (.*) \|$", page, re.M)}
+    for point, fields in written(snapshot()).items():
+        name, *tags = point.split(",")
+        (row,) = [row for row, (measurements, _) in rows.items() if f"`{name}`" in measurements]
+        named = {part.partition("=")[0] for part in (*tags, *fields.split(","))}
+        assert [one for one in named if f"`{one}`" not in row] == []

@@ -125,11 +125,11 @@ class Stack:
             text = text.replace(REPLACED[key], new)
         (self.folder / name).write_text(text)
 
-    def start_prometheus(self) -> None:
+    def start_prometheus(self, config: str = "prometheus.yml") -> None:
         """Start it with the environment `test`, and wait until it is ready."""
         self._start(
             "prometheus",
-            f"--config.file={self.folder / 'prometheus.yml'}",
+            f"--config.file={self.folder / config}",
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.prometheus}",
             "--enable-feature=expand-external-labels",
@@ -194,6 +194,7 @@ REPLACED = {
     "mail": "127.0.0.1:587",
     "tls": "tls: true",
     "metrics_path": "# metrics_path:",
+    "storage": "victoria-metrics:8428",
 }
 
 
