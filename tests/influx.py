@@ -34,6 +34,13 @@ class FakeInflux:
         self.answers: list[tuple[int, str]] = []
         self.silent = False
         self.headers: dict[str, str] = {}  # of every answer
+        self.server: web.Server | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        assert self.server is not None
+        return len(self.server.connections)
 
     def url(self, scheme: str = "http") -> str:
         """Where it listens."""
@@ -61,7 +68,7 @@ async def fake_influx(*, port: int = 0, tls: ssl.SSLContext | None = None) -> As
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
     await site.start()
-    fake.port = runner.addresses[0][1]
+    fake.port, fake.server = runner.addresses[0][1], runner.server
     try:
         yield fake
     finally:

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sidecar.exposition import influx
 from sidecar.exposition.influx import Backlog, Batch, InfluxOutput
 from sidecar.exposition.latest import Latest
 from sidecar.telemetry import Telemetry
+from tests.cancelling import Interrupt, sweep
 from tests.exposition.snapshots import TS, orders, snapshot
 from tests.influx import FakeInflux, fake_influx
 from tests.redis_server import free_port
@@ -228,6 +229,24 @@ async def test_an_end_waits_only_shortly_for_one_that_does_not_answer(
             assert loop.time() - began < 1.5
         assert logs[-1]["event"] == "stopped with points not written to InfluxDB"
         assert logs[-1]["points"] > 0
+
+
+async def test_cancelled_at_any_await_it_leaves_no_task_and_no_connection() -> None:
+    async def a_while(output: InfluxOutput) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3 * INTERVAL):
+                await output.run()
+
+    async with fake_influx() as fake:
+
+        async def scenario(interrupt: Interrupt) -> None:
+            sidecar = Sidecar(InfluxConfig(url=fake.url(), bucket="b", interval=Seconds(INTERVAL)))
+            sidecar.latest.publish(snapshot())
+            await interrupt(a_while(sidecar.output))
+            await eventually(lambda: not fake.connections, 5, "every connection to be closed")
+
+        assert await sweep(scenario, range(1, 15)) >= 5
+    assert fake.writes
 
 
 async def test_many_products_are_many_batches_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,10 @@ from tests.waiting import wait_until
 SECRETS = {
     name: f"Zz{n}SECRET{name}"
     for n, name in enumerate(
-        ("redis", "read", "admin", "login", "wrongtoken", "wrongadmin", "wronglogin", "wrongredis", "wrongquery")
+        (
+            *("redis", "read", "admin", "login", "wrongtoken", "wrongadmin", "wronglogin", "wrongredis", "wrongquery"),
+            "influx",
+        )
     )
 }
 HASH = bcrypt.hashpw(SECRETS["login"].encode(), bcrypt.gensalt(4)).decode()
@@ -62,7 +65,8 @@ def daemon(tmp_path: Path, guarded: RedisServer) -> Iterator[Daemon]:
     (tmp_path / "web.yml").write_text(f"basic_auth_users: {{ann: '{HASH}'}}")
     settings = (
         f"{{http: {{read_token: {SECRETS['read']}, admin_token_file: {tmp_path}/admin, "
-        f"web_config_file: {tmp_path}/web.yml}}, log: {{level: debug}}, commit_interval: 100ms}}"
+        f"web_config_file: {tmp_path}/web.yml}}, influx: {{url: 'http://127.0.0.1:1', bucket: b, "
+        f"token: {SECRETS['influx']}, interval: 1s}}, log: {{level: debug}}, commit_interval: 100ms}}"
     )
     daemon = Daemon(tmp_path, f"redis://:{SECRETS['redis']}@127.0.0.1:{guarded.port}/0", settings=settings)
     daemon.start()
@@ -103,6 +107,7 @@ def test_a_daemon_in_every_kind_of_trouble_tells_no_secret(
     daemon.stop()
     log = daemon.log.read_text()
     assert "request refused" in log
+    assert "InfluxDB is away" in log
     assert leaks(log) == []
 
 
