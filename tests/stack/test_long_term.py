@@ -118,7 +118,7 @@ def test_influxdb_holds_what_the_json_says_and_an_outage_leaves_no_hole(
     killed = time.time()
     publish(redis_server, 2)
     wait_until(lambda: "points wait" in component(daemon).get("detail", ""), 20, "the loss of InfluxDB")
-    assert daemon.snapshot()["orders"]["total"] == 42, "counting goes on"
+    wait_until(lambda: daemon.snapshot()["orders"]["total"] == 42, 10, "counting to go on")
     assert daemon.ask("/monitoring/health")[1]["status"] == "degraded"
     restarted = time.time()
     influx.start()
