@@ -115,6 +115,14 @@ class Link:
             await self.close()
             raise _translated(exc, "Redis") from exc
 
+    def post(self, *command: Any) -> None:
+        """Send a command without waiting for anything: that the connection is lost is for `arrived` to find.
+
+        So nothing is lost that has arrived before.
+        """
+        if not self.closed:
+            self._connection._writer.writelines(self._connection.pack_commands([command]))
+
     async def arrived(self, *, limit: int, seconds: float) -> list[Any]:
         """Wait for a reply and return it with all that came along, at most `limit`; `[]` after `seconds` of silence.
 

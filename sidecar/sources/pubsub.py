@@ -56,29 +56,36 @@ class PubSubSource:
             replies = await link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if self._asked else PING_SECONDS)
             self._few = 0 < len(replies) < FEW
         if replies:
-            await self._measure(link, replies)
-            if (batch := self._messages(replies)) is None:
-                self._raise_refusal(replies)
-            if any(isinstance(reply, list) and reply[0] == b"sunsubscribe" for reply in replies):
-                link.cut()  # the slot moved to another node; the next read says so
-            return batch
+            payloads = _payloads(replies)
+            self._heed(link, [] if len(payloads) == len(replies) else _others(replies), alone=not payloads)
+            return self._batch(payloads)
         if self._asked:
             await self.close()
             raise UnavailableError(f"no PONG within {PONG_SECONDS:.0f} s")
-        await self._ask(link)
+        self._ask(link)
         return None
 
-    async def _measure(self, link: Link, replies: list[Any]) -> None:
-        """Look for the PONG; ask for the next one in time, also while messages keep coming."""
-        now = time.monotonic()
-        if any(reply[0] == b"pong" for reply in replies if isinstance(reply, list)):
-            self._asked, self._answered = 0.0, now
-        elif not self._asked and now - self._answered >= PING_SECONDS:
-            await self._ask(link)
+    def _heed(self, link: Link, others: list[Any], *, alone: bool) -> None:
+        """Take what is no message; ask for the next PONG in time, also while messages keep coming.
 
-    async def _ask(self, link: Link) -> None:
+        Raises RefusedError if Redis answered a PING with an error and nothing else came, as it does to a user without
+        the right.
+        """
+        now = time.monotonic()
+        for reply in others:
+            if isinstance(reply, Exception):
+                if alone:
+                    raise RefusedError(f"{self.name}: {reply}")
+            elif reply[0] == b"pong":
+                self._asked, self._answered = 0.0, now
+            elif reply[0] == b"sunsubscribe":
+                link.cut()  # the slot moved to another node; the next read says so
+        if not self._asked and now - self._answered >= PING_SECONDS:
+            self._ask(link)
+
+    def _ask(self, link: Link) -> None:
         self._asked = time.monotonic()
-        await link.send("PING")
+        link.post("PING")
 
     def _commands(self) -> tuple[str, ...]:
         """Return how to subscribe. On a Cluster a channel is heard both ways: PUBLISH goes to every node, SPUBLISH
@@ -97,20 +104,21 @@ class PubSubSource:
                 replies += more
         except UnavailableError:
             pass  # what came before the connection was lost is there all the same
-        return self._messages(replies)
+        return self._batch(_payloads(replies))
 
     async def close(self) -> None:
         if self._link is not None:
             await self._link.close()
             self._link = None
 
-    def _messages(self, replies: list[Any]) -> Batch | None:
-        """Keep the messages; what else arrives are PONGs and errors."""
-        payloads = [reply[-1] for reply in replies if isinstance(reply, list) and reply[0] in MESSAGES]
+    def _batch(self, payloads: list[bytes]) -> Batch | None:
         return Batch(source=self.name, payloads=payloads, arrivals=[time.time()] * len(payloads)) if payloads else None
 
-    def _raise_refusal(self, replies: list[Any]) -> None:
-        """Raise RefusedError if Redis answered a PING with an error, as it does to a user without the right."""
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise RefusedError(f"{self.name}: {reply}")
+
+def _payloads(replies: list[Any]) -> list[bytes]:
+    return [reply[-1] for reply in replies if isinstance(reply, list) and reply[0] in MESSAGES]
+
+
+def _others(replies: list[Any]) -> list[Any]:
+    """Return what is no message: PONGs, errors, and what a Cluster says when a slot moves."""
+    return [reply for reply in replies if not isinstance(reply, list) or reply[0] not in MESSAGES]
