@@ -170,6 +170,7 @@ def test_a_database_that_is_not_there_is_said_with_the_words_of_influxdb(
     assert "InfluxDB refused points" in daemon.log.read_text()
 
 
+@pytest.mark.campaign
 @pytest.mark.needs("victoria-metrics")
 def test_victoria_metrics_takes_the_lines_as_well(
     victoria: VictoriaMetrics, daemon: Daemon, redis_server: RedisServer, tmp_path: Path
