@@ -5,16 +5,26 @@ READY := .venv/ready
 BENCH := .venv-bench
 EXAMPLE := examples/flash_sale_backend
 
-.PHONY: help demo run test campaign test-long style types coverage bench lock sbom clean docs dashboards
+.PHONY: help demo run env stack-native test campaign test-long style types coverage bench lock sbom clean docs dashboards
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Run the sidecar, a private Redis and a simulated sale
 	@$(BIN)/sidecar demo
 
 run: $(READY) ## Run the sidecar with a private Redis
 	@$(BIN)/sidecar run --embedded-redis
+
+env: .env ## Write .env, the secrets of docker-compose.yml, if it is not there
+
+# Never made anew, whatever is newer: it holds what the volumes were made with.
+.env:
+	@umask 077 && awk '/_(PASSWORD|TOKEN)=$$/ { "openssl rand -hex 24" | getline secret; close("openssl rand -hex 24"); \
+		$$0 = $$0 secret } { print }' .env.example > $@.new && mv $@.new $@
+
+stack-native: $(READY) ## Run the stack without Docker, from the packages of Debian
+	@$(BIN)/python -m monitoring.native
 
 test: $(READY) ## Run the tests (at most 3 minutes on 2 cores)
 	@$(BIN)/pytest -n 3
