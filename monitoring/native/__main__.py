@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from monitoring.native.layout import PACKAGES, ROOT, lay_out
-from monitoring.native.ports import Ports, free, taken
+from monitoring.native.ports import Ports, kept_free, taken
 from monitoring.native.supervise import Stack
 
 READY_SECONDS = 120.0  # a machine with ten times its work; a quiet one needs three
@@ -18,23 +18,23 @@ READY_SECONDS = 120.0  # a machine with ten times its work; a quiet one needs th
 def main() -> int:
     """Run it until Ctrl-C or SIGTERM; 1 if it could not be started."""
     options = read_arguments()
-    ports = free() if options.free_ports else Ports()
-    if trouble := missing_programs() or taken_ports(ports):
-        print(trouble, file=sys.stderr)
-        return 1
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     if options.folder:
         options.folder.mkdir(parents=True, exist_ok=True)
-        return run(options.folder.resolve(), ports, options.files, stop)
+        return run(options.folder.resolve(), options, stop)
     with tempfile.TemporaryDirectory(prefix="flash-sale-") as folder:
-        return run(Path(folder), ports, options.files, stop)
+        return run(Path(folder), options, stop)
 
 
-def run(folder: Path, ports: Ports, files: Path, stop: threading.Event) -> int:
+def run(folder: Path, options: argparse.Namespace, stop: threading.Event) -> int:
     """Run it with its data in a folder."""
-    stack = Stack(lay_out(folder, ports, files), folder / "log", say)
+    ports = kept_free(folder) if options.free_ports else Ports()
+    if trouble := missing_programs() or taken_ports(ports):
+        print(trouble, file=sys.stderr)
+        return 1
+    stack = Stack(lay_out(folder, ports, options.files), folder / "log", say)
     try:
         if not stack.wait_ready(READY_SECONDS, stop.wait):
             return 0 if stop.is_set() else 1

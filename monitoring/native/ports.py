@@ -1,9 +1,11 @@
 """On which ports of loopback everything listens."""
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ def free() -> Ports:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return Ports(*(probe.getsockname()[1] for probe in probes))
+
+
+def kept_free(folder: Path) -> Ports:
+    """Return free ports, and for a folder the same ones each time: its servers know each other by them."""
+    file = folder / "ports.json"
+    if not file.exists():
+        file.write_text(json.dumps(asdict(free())))
+    return Ports(**json.loads(file.read_text()))
 
 
 def taken(ports: Ports) -> Iterator[int]:
