@@ -5,7 +5,7 @@ READY := .venv/ready
 BENCH := .venv-bench
 EXAMPLE := examples/flash_sale_backend
 
-.PHONY: help demo run env stack-native test campaign test-long style types coverage bench lock sbom clean docs dashboards
+.PHONY: help demo run env stack-native test campaign test-long style types coverage bench lock sbom clean docs dashboards kubernetes
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: $(READY) $(BENCH)/ready ## Measure against the goals (10 minutes; ONLY=in
 
 dashboards: $(READY) ## Build the Grafana dashboards anew
 	@$(BIN)/python -m monitoring.dashboards
+
+kubernetes: $(READY) ## Build the rules for the Prometheus Operator anew
+	@$(BIN)/python -m monitoring.kubernetes
 
 lock: ## Lock the dependencies anew (needs uv)
 	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg

@@ -36,7 +36,7 @@ def run(folder: Path, options: argparse.Namespace, stop: threading.Event) -> int
         return 1
     stack = Stack(lay_out(folder, ports, options.files), folder / "log", say)
     try:
-        if not stack.wait_ready(READY_SECONDS, stop.wait):
+        if not stack.start(READY_SECONDS, stop.wait):
             return 0 if stop.is_set() else 1
         say(addresses(folder, ports))
         stack.keep(stop.wait)

@@ -27,12 +27,13 @@ JOBS = {"sidecar": "http", "redis": "redis_exporter", "node": "node_exporter"}  
 
 @dataclass(frozen=True)
 class Program:
-    """One program: what to run, where, with what in its environment, and how to see that it is ready."""
+    """One program: what to run, where, with what in its environment, after whom, and how to see that it is ready."""
 
     name: str
     command: tuple[str, ...]
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
     ready_url: str = ""
     ready_command: tuple[str, ...] = ()
 
@@ -99,6 +100,7 @@ def _sentinel(folder: Path, ports: Ports, files: Path, passwords: dict[str, str]
         command=(*start, "sentinel"),
         folder=_made(folder / name),
         environment={**_redis(folder, ports, files, name, ports.sentinels[number - 1]), **theirs},
+        after=("redis-primary", "redis-replica"),
         ready_command=(*start, "check"),
     )
 
@@ -106,6 +108,7 @@ def _sentinel(folder: Path, ports: Ports, files: Path, passwords: dict[str, str]
 def _redis_exporter(folder: Path, ports: Ports, passwords: dict[str, str]) -> Program:
     return Program(
         name="redis-exporter",
+        after=("redis-primary",),
         command=("prometheus-redis-exporter", f"-web.listen-address=127.0.0.1:{ports.redis_exporter}"),
         folder=folder,
         environment={
@@ -147,6 +150,7 @@ def _prometheus(folder: Path, ports: Ports, files: Path) -> Program:
         (targets / file.name).write_text(re.sub(r"(?<=127\.0\.0\.1:)\d+", str(port), file.read_text()))
     return Program(
         name="prometheus",
+        after=("alertmanager",),
         command=(
             *("prometheus", f"--config.file={home / 'prometheus.yml'}", f"--storage.tsdb.path={home / 'data'}"),
             *("--enable-feature=expand-external-labels", "--web.enable-lifecycle"),
@@ -161,6 +165,7 @@ def _prometheus(folder: Path, ports: Ports, files: Path) -> Program:
 def _sidecar(folder: Path, ports: Ports, passwords: dict[str, str]) -> Program:
     return Program(
         name="sidecar",
+        after=("sentinel-1", "sentinel-2", "sentinel-3"),
         command=(sys.executable, "-m", "sidecar", "run"),
         folder=ROOT,
         environment={

@@ -12,6 +12,7 @@ from pathlib import Path
 from monitoring.native.layout import Program
 
 POLL_SECONDS = 0.2
+NEVER = float("inf")
 # Longer than the Sentinels need for a failover, so that one can be seen by killing the primary.
 RESTART_SECONDS = 10.0
 STOP_SECONDS = 4.0  # then they are killed: Ctrl-C is answered within 5 s
@@ -23,7 +24,7 @@ class Process:
     def __init__(self, program: Program, log: Path) -> None:
         self.program = program
         self.log = log
-        self._due = float("inf")
+        self._due = NEVER
         self._popen = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -58,12 +59,12 @@ class Process:
         """Start it again if it has ended and its time has come; return what there is to say about it."""
         if not self.has_ended:
             return ""
-        if self._due == float("inf"):
+        if self._due == NEVER:
             self._due = now + RESTART_SECONDS
             return f"{self.program.name} ended ({self._popen.returncode}); again in {RESTART_SECONDS:g} s; {self.log}"
         if now < self._due:
             return ""
-        self._due = float("inf")
+        self._due = NEVER
         self._popen = self._start()
         return f"{self.program.name} started again"
 
@@ -78,17 +79,27 @@ class Stack:
 
     def __init__(self, programs: Sequence[Program], logs: Path, say: Callable[[str], None]) -> None:
         logs.mkdir(parents=True, exist_ok=True)
+        self._logs = logs
         self._say = say
-        self._processes = [Process(program, logs / f"{program.name}.log") for program in programs]
+        self._programs = programs
+        self._processes: list[Process] = []
 
-    def wait_ready(self, patience_seconds: float, stopped: Callable[[float], bool]) -> bool:
-        """Wait until all do their work; False, after saying whom it waited for, if one ended or it took too long."""
+    def start(self, patience_seconds: float, stopped: Callable[[float], bool]) -> bool:
+        """Start each when those before it are ready, and wait until all are.
+
+        False, after saying whom it waited for, if one ended or it took too long.
+        """
         deadline = time.monotonic() + patience_seconds
-        waiting = self._processes
-        while waiting := [one for one in waiting if not one.is_ready()]:
-            ended = [one for one in waiting if one.has_ended]
+        waiting, ready = list(self._programs), set[str]()
+        while len(ready) < len(self._programs):
+            for program in [one for one in waiting if ready.issuperset(one.after)]:
+                waiting.remove(program)
+                self._processes.append(Process(program, self._logs / f"{program.name}.log"))
+            unready = [one for one in self._processes if one.program.name not in ready]
+            ready.update(one.program.name for one in unready if one.is_ready())
+            ended = [one for one in unready if one.has_ended]
             if ended or stopped(POLL_SECONDS) or time.monotonic() > deadline:
-                for one in ended or waiting:
+                for one in ended or unready:
                     self._say(f"{one.program.name} is not ready; the end of {one.log}:\n{tail(one.log)}")
                 return False
         return True

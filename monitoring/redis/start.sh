@@ -119,6 +119,23 @@ END
   mv "$1.new" "$1"
 }
 
+# Its data is loaded; a replica has that of its primary.
+server_is_well() {
+  export REDISCLI_AUTH="$REDIS_EXPORTER_PASSWORD"
+  case $(ask "127.0.0.1:$NODE_PORT" --user exporter INFO replication) in
+    *role:master* | *master_link_status:up*) ;;
+    *) return 1 ;;
+  esac
+}
+
+# It could replace the primary now: it knows a replica, and enough Sentinels.
+sentinel_is_well() {
+  case $(ask "127.0.0.1:$NODE_PORT" SENTINEL CKQUORUM "$service") in
+    OK*) [ -n "$(ask "127.0.0.1:$NODE_PORT" SENTINEL REPLICAS "$service")" ] ;;
+    *) return 1 ;;
+  esac
+}
+
 mkdir -p "$DATA" "$RUNTIME"
 case $role in
   primary | replica)
@@ -130,9 +147,11 @@ case $role in
     exec redis-server "$DATA/sentinel.conf" --sentinel
     ;;
   check)
-    # A Sentinel answers anybody. A server wants a name, and while it loads its data it is not well.
-    export REDISCLI_AUTH="${REDIS_EXPORTER_PASSWORD:-}"
-    [ "$(ask "127.0.0.1:$NODE_PORT" ${REDISCLI_AUTH:+--user exporter} PING)" = PONG ]
+    if [ -n "${REDIS_EXPORTER_PASSWORD:-}" ]; then
+      server_is_well
+    else
+      sentinel_is_well # it has no exporter
+    fi
     ;;
   *) fail "primary, replica, sentinel or check, not $role" ;;
 esac

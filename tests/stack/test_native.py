@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,13 +14,17 @@ from pathlib import Path
 import pytest
 import redis
 import yaml
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
-from monitoring.native.layout import PACKAGES
+from monitoring.native.__main__ import taken_ports
+from monitoring.native.layout import PACKAGES, ROOT
+from monitoring.native.ports import Ports, taken
 from tests.stack.alerting import MONITORING
 from tests.stack.native import NativeStack
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.campaign, pytest.mark.needs(*PACKAGES)]
 STREAM = "flash_sale:events"
 RULES = [
     rule["record"]
@@ -75,6 +82,8 @@ def sale(stack: NativeStack) -> Iterator[Sale]:
     sale.finish()
 
 
+@pytest.mark.campaign
+@pytest.mark.needs(*PACKAGES)
 def test_every_target_is_up_every_rule_records_and_a_lost_primary_is_replaced(stack: NativeStack, sale: Sale) -> None:
     """Then a second start finds the roles as the Sentinels left them, and the numbers too."""
     wait_until(lambda: up(stack) == JOBS, 30, "every target to be up")
@@ -96,11 +105,11 @@ def lose_the_primary(stack: NativeStack) -> None:
     before = stack.received()
     os.kill(stack.server("redis-primary").info("server")["process_id"], signal.SIGKILL)
     wait_until(lambda: value(stack, "redis_up") == 0, 20, "the exporter to miss it")
-    wait_until(lambda: stack.server("redis-replica").role()[0] == b"master", 20, "the failover")
+    wait_until(lambda: role(stack, "redis-replica") == "master", 20, "the failover")
     wait_until(lambda: stack.received() > before + 200, 20, "the sidecar to count there")
     assert "redis-primary ended (-9)" in stack.said()
     wait_until(lambda: value(stack, "redis_up") == 1, 40, "the exporter to see it again")
-    wait_until(lambda: stack.server("redis-primary").role()[0] == b"slave", 20, "the first one to follow the other")
+    wait_until(lambda: role(stack, "redis-primary") == "slave", 20, "the first one to follow the other")
     wait_until(lambda: up(stack) == JOBS, 20, "every target to be up again")
 
 
@@ -114,7 +123,7 @@ def check_nothing_was_refused(stack: NativeStack) -> None:
 def check_the_next_start_goes_on(stack: NativeStack, received: int) -> None:
     """Began the former primary as one, what came after the failover would be lost."""
     with NativeStack(stack.folder.parent) as again:
-        assert again.server("redis-replica").role()[0] == b"master"
+        assert role(again, "redis-replica") == "master"
         assert again.received() == received
 
 
@@ -127,8 +136,94 @@ def value(stack: NativeStack, expression: str) -> float | None:
     return float(found[0]["value"][1]) if found else None
 
 
+def role(stack: NativeStack, name: str) -> str:
+    """Return what a server says that it is; nothing while it does not answer, or ends connections as it changes."""
+    try:
+        return str(stack.server(name).info("replication")["role"])
+    except redis.RedisError:
+        return ""
+
+
 def settled(stack: NativeStack) -> int:
     """Return the count once it has not changed for a second."""
     before = stack.received()
     time.sleep(1)
     return before if stack.received() == before else 0
+
+
+@pytest.mark.campaign
+@pytest.mark.needs(*PACKAGES)
+def test_troubles_look_and_end_as_the_page_on_the_stack_says(stack: NativeStack) -> None:
+    page = (ROOT / "docs" / "how-to" / "stack.md").read_text()
+    no_metrics(stack, page)
+    websocket_refused(stack, page)
+    redis_refuses(stack, page)
+
+
+def no_metrics(stack: NativeStack, page: str) -> None:
+    """A wrong address in the file of targets, and then the right one."""
+    file = stack.folder / "prometheus" / "targets" / "sidecar.yml"
+    right = file.read_text()
+    file.write_text('- targets: ["127.0.0.1:1"]\n')
+    trouble = "connection refused"
+    wait_until(lambda: trouble in str(stack.get("prometheus", "/api/v1/targets")), 30, "a target that is down")
+    assert f"`{trouble}`" in page
+    file.write_text(right)
+    wait_until(lambda: "sidecar" in up(stack), 30, "the target to be up again")
+
+
+def websocket_refused(stack: NativeStack, page: str) -> None:
+    """A page of another site; the words name the setting."""
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        connect(stack.places["websocket"], origin=Origin("https://shop.example")),
+    ):
+        pass
+    assert refused.value.response.status_code == 403
+    assert "Origin" in (words := refused.value.response.body.decode()) and "ws.origins" in words
+    assert "`Origin ... may not connect`" in page and "`ws.origins`" in page
+    with connect(stack.places["websocket"], origin=Origin("http://127.0.0.1:3000")) as client:
+        client.send('{"event":"subscribe-metrics"}')
+        assert json.loads(client.recv())["event"] == "subscribed"
+
+
+def redis_refuses(stack: NativeStack, page: str) -> None:
+    """A wrong password, a server that does not answer, a service that nobody knows; and then none of it."""
+    places = stack.places["sentinels"].replace(" ", ",")
+    right = stack.passwords()["REDIS_SIDECAR_PASSWORD"]
+    for url, password, words in [
+        (f"redis+sentinel://{places}/sale", "wrong", "refuses this user: invalid username-password pair"),
+        ("redis+sentinel://127.0.0.1:1/sale", right, "does not answer"),
+        (f"redis+sentinel://{places}/shop", right, "knows no service"),
+    ]:
+        assert words in check(url, password)
+        assert f"`{words}`" in page
+    assert "problem" not in check(f"redis+sentinel://{places}/sale", right)
+
+
+def check(url: str, password: str) -> str:
+    """Run `sidecar check` and return what it says."""
+    environment = {**os.environ, "SIDECAR_REDIS_URL": url, "SIDECAR_REDIS_PASSWORD": password}
+    environment["SIDECAR_REDIS_USERNAME"] = "flash-sale-sidecar"
+    command = [sys.executable, "-m", "sidecar", "check"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60).stdout
+
+
+def test_what_is_missing_is_said_with_the_line_that_installs_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "monitoring.native", "--free-ports", "--folder", str(tmp_path)]
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    packages = " ".join(sorted(PACKAGES.values()))
+    assert done.stderr == f"Not installed yet: apt-get install --no-install-recommends {packages}\n"
+    page = (ROOT / "docs" / "how-to" / "stack.md").read_text()
+    line = next(line for line in page.splitlines() if line.startswith("apt-get install"))
+    assert sorted(line.split()[3:]) == sorted(PACKAGES.values())
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ports = Ports(prometheus=port, **dict.fromkeys(("primary", "replica", "http", "ws"), 1))
+        assert port in set(taken(ports))
+        assert f"{port}" in taken_ports(ports)

@@ -1,0 +1,1 @@
+"""Plain manifests, and the rules as the Prometheus Operator takes them."""

@@ -1,0 +1,126 @@
+"""monitoring/redis/start.sh: every user gets its password and its rights, and nobody else gets in."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from monitoring.native.layout import PASSWORDS, lay_out
+from monitoring.native.ports import free
+from tests.redis_server import client_of
+from tests.stack.alerting import MONITORING
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.needs("redis-cli"), pytest.mark.needs_redis(7)]
+# User -> the variable of its password.
+USERS = {
+    "flash-sale-sidecar": "REDIS_SIDECAR_PASSWORD",
+    "flash-sale-backend": "REDIS_PUBLISHER_PASSWORD",
+    "example-backend": "REDIS_BACKEND_PASSWORD",
+    "admin": "REDIS_ADMIN_PASSWORD",
+    "viewer": "REDIS_VIEWER_PASSWORD",
+    "exporter": "REDIS_EXPORTER_PASSWORD",
+    "replica": "REDIS_REPLICA_PASSWORD",
+    "sentinel": "REDIS_SENTINEL_PASSWORD",
+}
+
+
+class Server:
+    """A primary, started as compose and the native stack start it."""
+
+    def __init__(self, folder: Path, **changes: str) -> None:
+        program = lay_out(folder, free(), MONITORING)[0]
+        self.environment = {**os.environ, **program.environment, **changes}
+        self.program = program
+
+    def start(self) -> "Server":
+        """Start it and wait until its health check says that it is well."""
+        self.process = subprocess.Popen(self.program.command, env=self.environment, stdout=subprocess.DEVNULL)
+        wait_until(self.is_well, 20, "the health check")
+        return self
+
+    def is_well(self) -> bool:
+        """Run the health check."""
+        assert self.process.poll() is None
+        return subprocess.run(self.program.ready_command, env=self.environment, check=False).returncode == 0
+
+    def client(self, user: str) -> Any:
+        """Return a client of a user."""
+        port, password = int(self.environment["NODE_PORT"]), self.environment[USERS[user]]
+        return redis.Redis(port=port, username=user, password=password, retry=Retry(NoBackoff(), 0))
+
+    def end(self) -> None:
+        """End it as a crash does."""
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path).start()
+    yield server
+    server.end()
+
+
+def test_every_user_has_a_password_and_no_name_means_no_entry(server: Server) -> None:
+    assert sorted(USERS.values()) == sorted(PASSWORDS)
+    for user in USERS:
+        assert server.client(user).ping()
+    with pytest.raises(redis.AuthenticationError):
+        client_of(int(server.environment["NODE_PORT"])).ping()
+    assert set(server.client("admin").acl_users()) == {*USERS, "default"}
+
+
+def test_users_may_do_their_work_and_no_more(server: Server) -> None:
+    server.client("example-backend").hset("sale:stock", "sku-1", 5)
+    server.client("flash-sale-backend").xadd("flash_sale:events", {"e": "{}"})
+    assert server.client("viewer").hgetall("sale:stock") == {b"sku-1": b"5"}
+    assert server.client("exporter").info("memory")["maxmemory"] == 256 * 2**20
+    for user, command in {
+        "example-backend": ("SET", "flash_sale_metrics:order_status:success", "1"),
+        "flash-sale-backend": ("HGET", "sale:stock", "sku-1"),
+        "viewer": ("DEL", "sale:stock"),
+        "exporter": ("GET", "sale:stock"),
+        "replica": ("GET", "sale:stock"),
+        "sentinel": ("GET", "sale:stock"),
+        "flash-sale-sidecar": ("DEL", "flash_sale:events"),
+    }.items():
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            server.client(user).execute_command(*command)
+
+
+def test_what_scripts_wrote_is_there_after_a_restart(server: Server) -> None:
+    """Redis loads its file with the rights of `default`: were it off, transactions would be left out."""
+    server.client("admin").eval("redis.call('SET', KEYS[1], 1) redis.call('SET', KEYS[2], 2)", 2, "a", "b")
+    server.end()  # the file is written before the answer, and synced later: it lives without the process
+    server.start()
+    assert server.client("admin").mget("a", "b") == [b"1", b"2"]
+
+
+def test_a_user_without_a_password_stays_off(tmp_path: Path) -> None:
+    server = Server(tmp_path, REDIS_VIEWER_PASSWORD="").start()
+    try:
+        assert server.client("admin").acl_getuser("viewer")["enabled"] is False
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize("password", ["of two words", 'with"quote', "back\\slash"])
+def test_a_password_that_a_configuration_cannot_hold_is_refused(tmp_path: Path, password: str) -> None:
+    server = Server(tmp_path, REDIS_ADMIN_PASSWORD=password)
+    done = subprocess.run(server.program.command, env=server.environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "the password of admin has white space, a quote or a backslash" in done.stderr
+    assert password not in done.stderr
+
+
+def test_what_holds_passwords_is_readable_for_their_owner_alone(server: Server) -> None:
+    for path in (Path(server.environment["RUNTIME"]) / "users.acl", Path(server.environment["DATA"]) / "redis.conf"):
+        assert path.stat().st_mode & 0o077 == 0
+        assert server.environment["REDIS_ADMIN_PASSWORD"] not in path.read_text()  # of users, a hash
