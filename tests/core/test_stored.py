@@ -153,7 +153,7 @@ def test_content_that_was_changed_and_sealed_again_is_refused_or_loads_whole(nam
     if is_deflated(name):
         data = bytearray(zlib.decompress(data))
     for _ in range(random.randint(1, 3)):
-        at = random.randrange(len(data))
+        at = random.randrange(len(data) + 1)
         data[at : at + random.randint(0, 2)] = random.randbytes(random.randint(0, 2))
     check_loaded(load({**REAL, name: sealed(name, bytes(data))}))
 
