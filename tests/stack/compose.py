@@ -44,7 +44,8 @@ def example() -> dict[str, str]:
 
 def filled() -> dict[str, str]:
     """Return .env.example with a value for everything that has none."""
-    return {name: value or f"of-the-test-{name.lower()}" for name, value in example().items()}
+    urls = {"SIDECAR_INFLUX_URL": "http://influxdb:8086"}
+    return {name: value or f"of-the-test-{name.lower()}" for name, value in example().items()} | urls
 
 
 SERVICES = services(filled())

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 import redis
+from redis.asyncio import Redis as AsyncRedis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from examples.flash_sale_backend.channel import Channel
+from examples.flash_sale_backend.settings import Settings
+from examples.flash_sale_backend.stockroom import Stockroom
 from monitoring.native.layout import PASSWORDS, lay_out
 from monitoring.native.ports import free
 from tests.redis_server import client_of
@@ -93,6 +97,24 @@ def test_users_may_do_their_work_and_no_more(server: Server) -> None:
     }.items():
         with pytest.raises(redis.exceptions.NoPermissionError):
             server.client(user).execute_command(*command)
+
+
+async def test_the_example_backend_has_the_rights_it_needs(server: Server) -> None:
+    """All that its stockroom and its channel do, as in docker-compose.yml."""
+    user, password = "example-backend", server.environment[USERS["example-backend"]]
+    url = f"redis://{user}:{password}@127.0.0.1:{server.environment['NODE_PORT']}/0"
+    async with AsyncRedis.from_url(url, decode_responses=True) as client:
+        stockroom = Stockroom(client)
+        await stockroom.open({"sku-1": 5})
+        assert await stockroom.reserve("order-1", "sku-1", 2)
+        assert await stockroom.take() == "order-1"
+        await stockroom.finish("order-1", sold=False)
+        assert await stockroom.jobs() == (0, 0)
+        assert await stockroom.stock() == {"sku-1": 5}
+        for transport in ("stream", "pubsub"):
+            await Channel(client, Settings(transport=transport)).send(['{"status":"success"}'])
+    refused = [one["object"] for one in server.client("admin").acl_log()]
+    assert set(refused) <= {"client|setinfo"}  # redis-py tries to say its name, and does without
 
 
 def test_what_scripts_wrote_is_there_after_a_restart(server: Server) -> None:
