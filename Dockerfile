@@ -14,7 +14,7 @@ RUN python -m venv --without-pip /opt/sidecar \
 
 # The wheel is built with the locked setuptools, and from the network comes nothing more.
 COPY requirements-dev.lock ./
-RUN sed -nE '/^(setuptools|wheel)==/,/[^\\]$/p' requirements-dev.lock > build.lock \
+RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.lock > build.lock \
     && pip install --require-hashes -r build.lock
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY sidecar sidecar

@@ -301,6 +301,16 @@ def test_the_image_is_as_the_service_says() -> None:
     assert settings <= {variable(setting) for setting in schema()}
 
 
+def test_the_image_takes_its_build_tool_from_the_lock() -> None:
+    """Only setuptools: with --require-hashes whatever that needed would have to be there as well."""
+    line = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if "requirements-dev.lock >" in line)
+    command = line.removeprefix("RUN ").partition(" >")[0]
+    taken = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    pinned, *hashes = taken.replace("\\", "").split()
+    assert re.fullmatch(r"setuptools==[\d.]+", pinned)
+    assert len(hashes) > 0 and all(each.startswith("--hash=sha256:") for each in hashes)
+
+
 def test_what_the_image_copies_is_enough_for_the_wheel(tmp_path: Path) -> None:
     """And .dockerignore lets it through."""
     copied = [
