@@ -170,7 +170,9 @@ def _source(state: SourceState) -> Component:
         return Component("degraded", state.detail or "connecting")
     if state.behind:
         return Component(
-            "degraded", f"{state.lag_seconds:.1f} s behind: more comes than can be counted; see docs/performance.md"
+            "degraded",
+            f"{state.lag_seconds:.1f} s behind and catching up; if this stays, more comes than can be counted: see "
+            "docs/performance.md",
         )
     return Component("ok")
 

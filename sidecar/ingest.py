@@ -156,7 +156,8 @@ class Ingest:
         state = self.states[name]
         behind = seconds > BEHIND_SECONDS
         if behind and not state.behind:
-            self._log.warning("source behind", source=name, detail="more comes than can be counted", seconds=seconds)
+            detail = "catching up; if this stays, more comes than can be counted"
+            self._log.warning("source behind", source=name, detail=detail, seconds=round(seconds, 1))
         elif state.behind and not seconds:
             self._log.info("source caught up", source=name)
         state.lag_seconds, state.behind = seconds, behind or (state.behind and seconds > 0)
