@@ -30,7 +30,9 @@ _read = json.JSONDecoder(parse_constant=_no_json).raw_decode
 
 def _split_slowly(text: str) -> list[bytes]:
     found: list[bytes] = []
-    at = text.index("[")
+    at = _after_gap(text, 0)
+    if text[at : at + 1] != "[":
+        raise ValueError("there is no array")
     while not found or text[at : at + 1] == ",":
         at = _after_gap(text, at + 1)
         _, end = _read(text, at)

@@ -36,6 +36,13 @@ def test_what_is_no_array_is_none_with_half_a_character_in_it_too(tail: bytes) -
             elements(b"[" + first + tail)
 
 
+@pytest.mark.parametrize("start", [b"\x0b", b"\x0c", b"x", b"1,"])
+def test_what_comes_before_an_array_is_white_space_or_a_fault(start: bytes) -> None:
+    for first in (b"1", HALF):
+        with pytest.raises(ValueError, match=r"JSON|array"):
+            elements(start + b"[" + first + b"]")
+
+
 def test_half_a_character_costs_its_event_and_not_its_neighbours() -> None:
     order = {"status": "success", "order_id": "1"}
     decoded = decode([json.dumps([order, {**order, "order_id": "\ud83d"}, order]).encode()], [NOW])
