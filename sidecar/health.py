@@ -124,7 +124,7 @@ def health(
         detail = f"left out, since their stored state is damaged: {', '.join(sorted(left_out))}; restart them"
         components["fleet"] = Component("degraded", detail)
     for name, state in pipeline.ingest.states.items():
-        components[name] = _source(state, now)
+        components[name] = _source(state)
     components.update(outputs)
     for producer, clock in ledger.aggregate.register.clocks.items():
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
@@ -165,15 +165,9 @@ def _redis(pipeline: Pipeline, gauges: Gauges) -> Component:
     return Component("ok")
 
 
-def _source(state: SourceState, now: float) -> Component:
+def _source(state: SourceState) -> Component:
     if state.status != "connected":
         return Component("degraded", state.detail or "connecting")
-    if state.is_flapping(now):
-        return Component(
-            "degraded",
-            "cut off again and again, as Redis does to a subscriber that cannot keep up; what is published meanwhile "
-            "is missed: see docs/performance.md",
-        )
     if state.behind:
         return Component(
             "degraded",

@@ -18,7 +18,6 @@ from sidecar.sources import Source
 from sidecar.telemetry import Telemetry
 
 BACKOFF_SECONDS = (0.05, 2.0)
-FLAPS, FLAP_SECONDS = 5, 10.0  # no outage looks like this; it stays on show for seconds
 BEHIND_SECONDS = 1.0  # two commits: below that a reader sees no difference
 
 SourceStatus = Literal["connecting", "connected", "down"]
@@ -27,8 +26,7 @@ SourceStatus = Literal["connecting", "connected", "down"]
 class SourceState(Struct):
     """What is known of a source; times are Unix seconds. `blind_since` is when its connection was lost.
 
-    It is `behind` from a lag of `BEHIND_SECONDS` on until there is none. `losses` are the times of the last ones: a
-    subscriber that cannot keep up is cut off by Redis before it is long behind, again and again.
+    It is `behind` from a lag of `BEHIND_SECONDS` on until there is none.
     """
 
     status: SourceStatus = "connecting"
@@ -36,11 +34,6 @@ class SourceState(Struct):
     blind_since: float | None = None
     lag_seconds: float = 0.0
     behind: bool = False
-    losses: tuple[float, ...] = ()
-
-    def is_flapping(self, now: float) -> bool:
-        """Tell whether it was lost `FLAPS` times within the last `FLAP_SECONDS`."""
-        return len(self.losses) == FLAPS and now - self.losses[0] <= FLAP_SECONDS
 
 
 class Ingest:
@@ -173,18 +166,17 @@ class Ingest:
         self.count_blind(self._clock())
         if self.states[name].status == "down":
             self._log.info("source is back", source=name)
-        self.states[name] = SourceState("connected", losses=self.states[name].losses)
+        self.states[name] = SourceState("connected")
         self._telemetry.source_connected.labels(name).set(1)
 
     def _disconnected(self, name: str, exc: SidecarError) -> None:
         state = self.states[name]
-        blind, losses = state.blind_since, state.losses
-        if state.status == "connected":
-            losses = (*losses, self._clock())[-FLAPS:]
-            blind = self._clock() if kind_of(name) == "pubsub" else blind
+        blind = state.blind_since
+        if state.status == "connected" and kind_of(name) == "pubsub":
+            blind = self._clock()
         if state.status != "down":
             self._log.warning("source lost", source=name, detail=f"{exc}; trying again")
-        self.states[name] = SourceState("down", str(exc), blind, losses=losses)
+        self.states[name] = SourceState("down", str(exc), blind)
         self._telemetry.source_connected.labels(name).set(0)
 
 

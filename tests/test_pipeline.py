@@ -471,21 +471,6 @@ async def test_a_source_that_is_lost_is_connected_again_and_its_blindness_counte
     await eventually(lambda: daemon.counted() == 1)
 
 
-async def test_a_source_that_is_cut_off_again_and_again_is_degraded_for_a_while(daemon: Daemon) -> None:
-    await daemon.active()
-    states = daemon.pipeline.ingest.states
-    for lost in range(5):
-        assert daemon.health().components["pubsub:c"].status == "ok", f"lost {lost} times"
-        daemon.channel.failure = UnavailableError("cut")
-        await eventually(lambda: states["pubsub:c"].status == "down")
-        daemon.channel.failure = None
-        await eventually(lambda: states["pubsub:c"].status == "connected")
-        daemon.clock.now += 2
-    assert daemon.health().components["pubsub:c"].status == "degraded"
-    daemon.clock.now += 1
-    assert daemon.health().components["pubsub:c"].status == "ok"
-
-
 async def test_a_source_that_lags_is_degraded_until_it_has_caught_up(daemon: Daemon) -> None:
     await daemon.active()
     told = []
