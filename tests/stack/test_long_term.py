@@ -100,6 +100,7 @@ def last_event(daemon: Daemon) -> float:
     return sample(daemon, f'flash_sale_sidecar_source_last_event_timestamp_seconds{{source="stream:{STREAM}"}}')
 
 
+@pytest.mark.campaign
 @pytest.mark.needs("influxd")
 def test_influxdb_holds_what_the_json_says_and_an_outage_leaves_no_hole(
     influx: InfluxDB, daemon: Daemon, redis_server: RedisServer, tmp_path: Path
