@@ -88,6 +88,7 @@ def rollbacks(daemon: Daemon) -> int:
     return int(float(line.rsplit(" ", 1)[1]))
 
 
+@pytest.mark.campaign
 def test_a_frozen_master_is_left_at_once_and_nothing_is_lost(sentinels: Sentinels, make_daemon: MakeDaemon) -> None:
     daemon = make_daemon(sentinels.url, settings=FAST).start()
     scraper = Scraper(daemon)

@@ -97,7 +97,9 @@ def daemon(redis_server: RedisServer, tmp_path: Path) -> Iterator[Daemon]:
 @pytest.mark.parametrize(
     ("transport", "endings"),
     [
-        pytest.param("stream", (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM), id="killed"),
+        pytest.param(
+            "stream", (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM), id="killed", marks=pytest.mark.campaign
+        ),
         pytest.param("pubsub", (signal.SIGTERM, signal.SIGTERM), id="stopped", marks=pytest.mark.campaign),
     ],
 )

@@ -74,6 +74,7 @@ def daemon(tmp_path: Path, guarded: RedisServer) -> Iterator[Daemon]:
     daemon.end()
 
 
+@pytest.mark.campaign
 def test_a_daemon_in_every_kind_of_trouble_tells_no_secret(
     daemon: Daemon, guarded: RedisServer, tmp_path: Path
 ) -> None:
