@@ -19,7 +19,7 @@ from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
 
-ORDERS, RATE = 150, 300  # of each life; more a second than are settled, so that some always wait
+ORDERS, RATE = 240, 300  # of each life; more a second than are settled, so that some always wait
 ENOUGH = 80  # of these, for the backend to be ended while they still come
 EVENTS = "flash_sale:events"
 # Each kind of fault and refusal often enough to be there.
