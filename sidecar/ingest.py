@@ -81,9 +81,9 @@ class Ingest:
             try:
                 await source.connect()
                 self._connected(source.name)
-                failures = 0
                 while True:
                     await self._read(source)
+                    failures = 0  # a Redis that lets connect and refuses to be read is no better than one that is away
             except (UnavailableError, AccessError) as exc:
                 self._disconnected(source.name, exc)
                 await source.close()

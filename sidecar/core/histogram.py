@@ -26,8 +26,8 @@ PERMILLES = (500, 900, 950, 990, 999)
 # A sum of many long durations passes 64 bits, which msgpack cannot hold: it is stored as two numbers.
 SUM_BASE = 10**18
 
-# Whole durations, at most 60,000 at once: of 36 h each, their sum still fits into 64 bits.
-Nanoseconds = NDArray[np.int64] | Sequence[int]
+Nanoseconds = NDArray[np.int64] | Sequence[int]  # whole durations, at most 36 h each
+SUMMED = 60_000  # so many of 36 h still fit into 64 bits together
 
 
 def _bound_ns(index: int) -> int:
@@ -85,7 +85,8 @@ class Histogram:
         values = np.asarray(values_ns, np.int64)
         if values.size:
             self.buckets += np.bincount(np.searchsorted(_BOUNDS_NS, values), minlength=BUCKETS)
-            self._extend(values.size, int(values.sum()), int(values.min()), int(values.max()))
+            sums = (values[at : at + SUMMED].sum() for at in range(0, values.size, SUMMED))
+            self._extend(values.size, sum(map(int, sums)), int(values.min()), int(values.max()))
 
     def merge(self, other: "Histogram") -> None:
         """Add the samples of another histogram."""

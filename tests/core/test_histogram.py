@@ -138,6 +138,12 @@ def test_a_sum_beyond_64_bits_survives_msgpack() -> None:
     assert Histogram.load(msgspec.msgpack.decode(msgspec.msgpack.encode(h.dump()))) == h
 
 
+def test_a_sum_beyond_64_bits_is_exact_in_one_update_too() -> None:
+    h = histogram([LONGEST] * 100_000)
+    assert h.sum_ns == LONGEST * 100_000 > 2**63
+    assert Histogram.load(h.dump()) == h
+
+
 def test_a_copy_is_independent() -> None:
     h = histogram([MS])
     twin = h.copy()

@@ -27,7 +27,7 @@ NETWORK = (
     "link set nowhere up",
     "route add default dev here",
 )
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 20.0
 
 
 def ip(command: str) -> None:

@@ -26,11 +26,8 @@ from tests.redis_server import DURABLE, RedisServer
 from tests.waiting import wait_until
 
 NOTICED_SECONDS, BACK_SECONDS = 4.0, 2.5
-BUSY = 4.0  # how much longer either may take where the machine has other things to do
 SHORT_SECONDS = (0.1, 0.6)
-PATIENCE_SECONDS = 60.0  # a hole is missed after five; a busy machine
-
-LONG = 500
+PATIENCE_SECONDS = 20.0  # a hole is missed after five
 
 FAULTS: tuple[Fault, ...] = ("cut", "half-close", "black hole", "deaf", "delay", "slow")
 OUTAGES = (*FAULTS, "restart", "freeze", "crash")
@@ -54,12 +51,12 @@ class Outages:
         began = time.monotonic()
         self._begin(kind)
         if kind in SILENT:
-            wait_until(self._daemon.has_lost_redis, NOTICED_SECONDS * BUSY, f"the daemon to notice: {kind}")
+            wait_until(self._daemon.has_lost_redis, NOTICED_SECONDS, f"the daemon to notice: {kind}")
             self.noticed_seconds.append(time.monotonic() - began)
         else:
             time.sleep(self._random.uniform(*SHORT_SECONDS))
         ended = self._end(kind)
-        wait_until(self._daemon.is_well, BACK_SECONDS * BUSY, f"the daemon to be back: {kind}")
+        wait_until(self._daemon.is_well, BACK_SECONDS, f"the daemon to be back: {kind}")
         if kind not in (*LOSSLESS, "crash"):
             self.back_seconds.append(time.monotonic() - ended)
 
@@ -88,7 +85,7 @@ class Outages:
         return time.monotonic()
 
 
-@pytest.mark.parametrize("number", sizes(0, 20, LONG)[1:])
+@pytest.mark.parametrize("number", sizes(0, 20, 500)[1:])
 def test_outages_are_noticed_survived_and_accounted_for(
     number: int,
     start_redis: StartRedis,
@@ -129,7 +126,7 @@ def test_outages_are_noticed_survived_and_accounted_for(
     )
     truth = orders.truth()
     wait_until(lambda: shown(daemon) == truth, PATIENCE_SECONDS, "the stream's orders to be counted once")
-    check_times(outages.noticed_seconds, outages.back_seconds, strict=number == LONG)
+    check_times(outages.noticed_seconds, outages.back_seconds)
     guarantee("G4", f"{number} outages: {in_words(outages.noticed_seconds, outages.back_seconds)}")
 
 
@@ -143,14 +140,14 @@ def test_a_black_hole_of_the_network_is_noticed(number: int, tmp_path: Path, see
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     noticed, back = zip(*json.loads(done.stdout), strict=True)
-    check_times(noticed, back, strict=number == 50)
+    check_times(noticed, back)
     guarantee("G4", f"no way to Redis (network namespace), {number} x: {in_words(noticed, back)}")
 
 
-def check_times(noticed: Sequence[float], back: Sequence[float], *, strict: bool) -> None:
-    """The promised times; in the shorter runs, which share the machine with others, with room."""
-    assert max(noticed) <= NOTICED_SECONDS * (1 if strict else BUSY)
-    assert max(back) <= BACK_SECONDS * (1 if strict else BUSY)
+def check_times(noticed: Sequence[float], back: Sequence[float]) -> None:
+    """The promised times."""
+    assert max(noticed) <= NOTICED_SECONDS
+    assert max(back) <= BACK_SECONDS
 
 
 def in_words(noticed: Sequence[float], back: Sequence[float]) -> str:

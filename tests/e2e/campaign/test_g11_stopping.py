@@ -27,13 +27,11 @@ from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
 EXIT_SECONDS = 2.0
-BUSY = 2.0  # how much longer it may take where the machine has other things to do
-LONG = 200
 CLIENTS = 3
 GOING_AWAY = 1001
 
 
-@pytest.mark.parametrize("stops", sizes(6, 30, LONG))
+@pytest.mark.parametrize("stops", sizes(6, 30, 200))
 def test_a_stop_under_load(
     stops: int,
     redis_server: RedisServer,
@@ -72,7 +70,7 @@ def test_a_stop_under_load(
         f"{orders.written + producers.published * len(NAMES):,} events, none lost that was read",
     )
     assert told == stops * CLIENTS
-    assert max(took) <= EXIT_SECONDS * (1 if stops == LONG else BUSY)
+    assert max(took) <= EXIT_SECONDS
 
 
 @contextmanager
@@ -108,7 +106,7 @@ def seconds_to_stop(pid: int) -> float:
     """Send SIGTERM and wait until the process is gone."""
     began = time.monotonic()
     os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not exists(pid), 2 * BUSY * EXIT_SECONDS, "the daemon to be gone")
+    wait_until(lambda: not exists(pid), 2 * EXIT_SECONDS, "the daemon to be gone")
     return time.monotonic() - began
 
 
