@@ -26,13 +26,15 @@ SourceStatus = Literal["connecting", "connected", "down"]
 class SourceState(Struct):
     """What is known of a source; times are Unix seconds. `blind_since` is when its connection was lost.
 
-    It is `behind` from a lag of `BEHIND_SECONDS` on until there is none.
+    It is `behind` once it has been late, by more than `BEHIND_SECONDS`, for as long, until there is no lag at all: what
+    waited for a start or through an outage is mostly read in less.
     """
 
     status: SourceStatus = "connecting"
     detail: str = ""
     blind_since: float | None = None
     lag_seconds: float = 0.0
+    late_since: float | None = None
     behind: bool = False
 
 
@@ -153,14 +155,19 @@ class Ingest:
 
     def _tell_lag(self, name: str, seconds: float) -> None:
         self._telemetry.source_lag_seconds.labels(name).set(seconds)
-        state = self.states[name]
-        behind = seconds > BEHIND_SECONDS
-        if behind and not state.behind:
+        state, now = self.states[name], self._clock()
+        state.lag_seconds = seconds
+        if state.behind and not seconds:
+            self._log.info("source caught up", source=name)
+            state.behind = False
+        if seconds <= BEHIND_SECONDS:
+            state.late_since = None
+        elif state.late_since is None:
+            state.late_since = now
+        elif not state.behind and now - state.late_since >= BEHIND_SECONDS:
             detail = "catching up; if this stays, more comes than can be counted"
             self._log.warning("source behind", source=name, detail=detail, seconds=round(seconds, 1))
-        elif state.behind and not seconds:
-            self._log.info("source caught up", source=name)
-        state.lag_seconds, state.behind = seconds, behind or (state.behind and seconds > 0)
+            state.behind = True
 
     def _connected(self, name: str) -> None:
         self.count_blind(self._clock())

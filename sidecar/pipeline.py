@@ -255,11 +255,9 @@ class Pipeline:
             return
         self._anew = not self.ledger.active
         self._telemetry.checkpoints_damaged.inc()
-        kept = (
-            f"the first damaged one is still kept in {aside.key}, this one is gone"
-            if aside.dropped
-            else (f"it is kept in {aside.key}")
-        )
+        kept = f"it is kept in {aside.key}"
+        if aside.dropped:
+            kept = f"the first damaged one is still kept in {aside.key}, this one is gone"
         self.damage = f"the stored state was damaged ({damage}); {kept}; {_ANEW if self._anew else _FROM_MEMORY}"
         self._log.error("checkpoint damaged", detail=self.damage)
 

@@ -22,9 +22,7 @@ class Telemetry:
             return Counter(f"flash_sale_sidecar_{name}", text, labels, registry=registry)
 
         self.source_connected = gauge("source_connected", "1 while the source is subscribed or read.", "source")
-        self.source_lag_seconds = gauge(
-            "source_lag_seconds", "Age of the newest event when it was read; grows while a stream is behind.", "source"
-        )
+        self.source_lag_seconds = gauge("source_lag_seconds", "How long what is read had waited in Redis.", "source")
         self.source_last_event = gauge(
             "source_last_event_timestamp_seconds", "When the newest event of the source arrived.", "source"
         )

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from itertools import count
 from typing import Any
 
-ENDS_SECONDS = 20.0
+ENDS_SECONDS = 5.0
 
 Interrupt = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]
 INTERRUPTED = object()

@@ -48,7 +48,7 @@ def nobody_connected(client: redis.Redis) -> Check:
         return len(client.client_list()) - 1
 
     async def check() -> None:
-        await eventually(lambda: others() == 0, 5, "every connection to be closed")
+        await eventually(lambda: others() == 0, 2, "every connection to be closed")
 
     return check
 

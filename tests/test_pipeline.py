@@ -471,14 +471,22 @@ async def test_a_source_that_is_lost_is_connected_again_and_its_blindness_counte
     await eventually(lambda: daemon.counted() == 1)
 
 
-async def test_a_source_that_lags_is_degraded_until_it_has_caught_up(daemon: Daemon) -> None:
+async def test_a_source_that_lags_for_a_second_is_degraded_until_it_has_caught_up(daemon: Daemon) -> None:
     await daemon.active()
-    told = []
-    for lag in (0.5, 1.5, 0.5, 0.0):
-        daemon.channel.lag_seconds = lag
-        await eventually(lambda lag=lag: daemon.pipeline.ingest.states["pubsub:c"].lag_seconds == lag)  # type: ignore[misc]
-        told.append(daemon.health().components["pubsub:c"].status)
-    assert told == ["ok", "degraded", "degraded", "ok"]
+    state = daemon.pipeline.ingest.states["pubsub:c"]
+
+    async def told(lag: float, after: float = 0.0) -> str:
+        """Return what health says once that lag was met again, so many seconds later."""
+        daemon.clock.now += after
+        daemon.channel.lag_seconds, state.lag_seconds = lag, -1.0
+        await eventually(lambda: state.lag_seconds == lag)
+        return daemon.health().components["pubsub:c"].status
+
+    assert [await told(0.9, 5), await told(1.1), await told(0.9, 2), await told(1.1), await told(1.1, 0.9)] == [
+        "ok"
+    ] * 5
+    assert [await told(1.1, 0.1), await told(0.1, 5), await told(1.1)] == ["degraded"] * 3
+    assert [await told(0.0), await told(1.1, 5)] == ["ok"] * 2
 
 
 async def test_a_source_that_waits_connects_at_once_when_redis_is_known_to_be_elsewhere(
