@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 import redis
 
+from examples.flash_sale_backend.__main__ import SCHEMA
 from tests.e2e.daemon import PREFIX, Daemon
 from tests.examples.backend import Backend
 from tests.examples.postgres import Url, running_postgres
@@ -115,6 +116,8 @@ async def test_the_numbers_equal_what_postgres_holds(
 ) -> None:
     """A sale whose backend ends again and again with orders waiting: all are settled, and counted once."""
     backend = make_backend(transport=transport, **SETTINGS)
+    await db.execute(SCHEMA)
+    await db.execute("UPDATE products SET stock = 20 WHERE id = 'sku-3'")  # sold out, whatever the seed
     for life, how in enumerate(endings, 1):
         backend.start()
         with backend.buy(ORDERS, RATE, seed + life) as shoppers:
