@@ -30,6 +30,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
     store/          Aggregator -> Redis: keys, commit, load, clear; a private Redis to embed
     exposition/     Snapshot -> readers: Prometheus, HTTP, WebSocket, page, InfluxDB
     simulation/     a made-up sale
+    assembly.py     configuration -> rules, stores, sources
     ingest.py       source -> ledger: connect, read, apply
     pipeline.py     standing by and owning; tick -> commit -> publish
     health.py       the state of every part, in words

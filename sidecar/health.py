@@ -20,7 +20,7 @@ LAG_PROBE_SECONDS = 0.05
 PROBES_A_ROUND = 20  # within a second
 LAG_SECONDS = 60  # the longest lag of a minute is shown too, so that no scrape misses it
 FACTS_SECONDS = 5.0
-ROLLBACK_SECONDS = 60.0  # long enough for a monitor that looks twice a minute
+LOSS_SECONDS = 60.0  # a loss stays on show long enough for a monitor that looks twice a minute
 CLOCK_OFFSET_SECONDS = 2.0  # beyond this, events count at their arrival instead
 
 
@@ -130,9 +130,13 @@ def health(
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
             detail = f"its clock is {-clock.offset_seconds:+.1f} s off ours; set the time of its machine"
             components[f"clock:{producer}"] = Component("degraded", detail)
-    if now - pipeline.rollback.at < ROLLBACK_SECONDS:
+    if now - pipeline.rollback.at < LOSS_SECONDS:
         detail = f"Redis lost {pipeline.rollback.commits} commits, as in a failover; counted again from what is there"
         components["rollback"] = Component("degraded", detail)
+    if now - pipeline.missed_at < LOSS_SECONDS:
+        missed = ledger.aggregate.committed.total.missed
+        detail = f"events were missed within the last minute, {missed} in all; completeness tells from whom"
+        components["completeness"] = Component("degraded", detail)
     if ledger.aggregate.unknown_fields:
         names = ", ".join(sorted(ledger.aggregate.unknown_fields))
         components["events"] = Component("ok", f"fields nobody reads: {names}; a misspelling?")

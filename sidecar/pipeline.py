@@ -5,9 +5,8 @@ applies, and one loop commits every interval. Everything between two awaits is a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -21,7 +20,7 @@ from sidecar.ingest import BACKOFF_SECONDS, Ingest
 from sidecar.logs import RateLimit
 from sidecar.sources import Source
 from sidecar.store import Store
-from sidecar.supervision import watched
+from sidecar.supervision import until, watched
 from sidecar.telemetry import Telemetry
 
 COMMIT_TRIES = 5  # outcomes that ask for another commit at once; more would starve the loop
@@ -66,6 +65,7 @@ class Pipeline:
         self.commit_error = ""
         self.holder_met = ""
         self.rollback = Rollback()
+        self.missed_at = 0.0
         self.damage = ""
         self.ingest = Ingest(ledger, sources, interval=config.commit_interval, telemetry=telemetry, clock=clock)
         self._store = store
@@ -230,6 +230,8 @@ class Pipeline:
         if verdict == "ok":
             self._telemetry.last_commit.set(now)
             self._tell_refused(commit.flight)
+            if _missed(commit.flight):
+                self.missed_at = now
         else:
             self._log.warning("commit", outcome=verdict, detail=_EXPLAINED[verdict], number=answer.number)
         if verdict in ("reload", "rolled_back"):
@@ -297,6 +299,10 @@ class Pipeline:
         return self.ledger.aggregate.committed.total.tallies["received"].total()
 
 
+def _missed(flight: Flight) -> bool:
+    return any(part.state.total.tallies["missed"].total() > 0 for part in (flight.stream, flight.pubsub))
+
+
 _ANEW = "counting begins anew, with what streams still hold; what pub/sub told before is lost"
 _FROM_MEMORY = "it is written again from memory, nothing is lost"
 _EXPLAINED: dict[Verdict, str] = {
@@ -309,17 +315,3 @@ _EXPLAINED: dict[Verdict, str] = {
     "reread": "Redis restarted or was replaced; reading again what was not committed",
     "anew": "a stream was deleted and made anew",
 }
-
-
-async def until(stop: asyncio.Event, works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run all of them until one ends, dies of a defect, or `stop` comes; then cancel the others."""
-    tasks = [asyncio.create_task(work) for work in works]
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (stopping, *tasks):
-            task.cancel()
-        await asyncio.gather(stopping, *tasks, return_exceptions=True)
-    for task in done - {stopping}:
-        task.result()

@@ -1,4 +1,4 @@
-"""The daemon, built from a configuration: the only place that names a real clock or constructs an adapter."""
+"""The daemon, built from a configuration: the only place that names a real clock."""
 
 import asyncio
 import gc
@@ -12,15 +12,15 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from sidecar import __version__, holder
-from sidecar.config import Config, RedisConfig, diff, flatten, unflatten
+from sidecar.assembly import rules, servers, sources, store
+from sidecar.config import Config, diff, flatten, unflatten
 from sidecar.core.aggregate import Aggregator
 from sidecar.core.hold import Hold
 from sidecar.core.ledger import Ledger
 from sidecar.core.pending import Refused
-from sidecar.core.picture import Frame, merged, picture
+from sidecar.core.picture import Frame, is_stale, merged, picture
 from sidecar.core.snapshot import Role, Snapshot
-from sidecar.core.state import Rules, State
-from sidecar.errors import CheckpointError, SidecarError, UnavailableError
+from sidecar.errors import UnavailableError
 from sidecar.exposition.guard import Guard
 from sidecar.exposition.http import HttpServer
 from sidecar.exposition.influx import InfluxOutput
@@ -30,15 +30,10 @@ from sidecar.exposition.websocket import WebSocketServer
 from sidecar.health import Gauges, health
 from sidecar.pipeline import Pipeline
 from sidecar.redis_url import join_host_port, parse
-from sidecar.servers import Servers
-from sidecar.sources import Source
-from sidecar.sources.pubsub import PubSubSource
-from sidecar.sources.stream import StreamSource
-from sidecar.store.redis import RedisStore, cleared_report
+from sidecar.store.redis import cleared_report
 from sidecar.supervision import loop_exceptions, restarted
 from sidecar.telemetry import Telemetry
 
-NS_PER_SECOND = 10**9
 # Objects until a collection, and collections until a deeper one: by default a few batches cause one of each. More than
 # 10,000 would keep some 5 MB of connections that are gone before the first collection looks at them.
 COLLECT = (10_000, 20, 50)
@@ -104,11 +99,7 @@ class Service:
             exposition=exposition,
             ws_url=f"{self._scheme('ws')}://{config.ws.listen}/",
         )
-        self._influx: InfluxOutput | None = None
-        if config.influx.url:
-            self._influx = InfluxOutput(
-                config.influx, environment=config.environment, latest=self._latest, telemetry=telemetry
-            )
+        self._influx = _influx(config, self._latest, telemetry)
         self._fleet: tuple[Snapshot | None, Snapshot] | None = None
         self._damaged_members: dict[str, str] = {}
 
@@ -222,7 +213,7 @@ class Service:
         names = [name for name, _ in members.states]
         state = merged((state for _, state in members.states), self._rules)
         oldest = min(committed, default=None)
-        frame = self._frame(now, committed_at=oldest, stale=self._too_old(oldest, now))
+        frame = self._frame(now, committed_at=oldest, stale=is_stale(oldest, now, self._config.commit_interval))
         return picture(state, self._rules, replace(frame, scope="fleet", instances=names))
 
     def _tell_damaged(self, damaged: dict[str, str]) -> None:
@@ -262,10 +253,7 @@ class Service:
         return self._ledger.aggregate.committed.total.committed_at
 
     def _stale(self, now: float) -> bool:
-        return self._too_old(self._committed_at(), now)
-
-    def _too_old(self, committed_at: float | None, now: float) -> bool:
-        return committed_at is None or now - committed_at > max(3 * self._config.commit_interval, 2.0)
+        return is_stale(self._committed_at(), now, self._config.commit_interval)
 
     def _scheme(self, plain: str) -> str:
         return f"{plain}s" if self._guard.tls else plain
@@ -274,69 +262,7 @@ class Service:
         return parse(self._config.redis.url).display
 
 
-def rules(config: Config) -> Rules:
-    """Return what the configuration says about counting."""
-    return Rules(
-        products=config.products,
-        refusals=frozenset(config.refusals),
-        currency=config.currency,
-        buckets_ns=tuple(round(bound * NS_PER_SECOND) for bound in config.metrics.buckets),
-        max_products=config.metrics.max_products,
-        new_series_hold=config.metrics.new_series_hold,
-        commit_interval=config.commit_interval,
-    )
-
-
-def servers(redis: RedisConfig) -> Servers:
-    """Return the servers of a configured Redis."""
-    return Servers(parse(redis.url, username=redis.username, password=redis.password), ca_file=redis.ca_file)
-
-
-def store(config: Config, where: Servers | None = None) -> RedisStore:
-    """Return a store for the configured prefix; `where` is the configured Redis, if it is known already."""
-    return RedisStore(
-        where or servers(config.redis),
-        config.redis.prefix,
-        lease=config.lease,
-        keep_rejected=config.metrics.keep_rejected,
-        apart=config.apart,
-    )
-
-
-def sources(config: Config, where: Servers) -> tuple[Source, ...]:
-    """Return the configured sources."""
-    channels = [PubSubSource(name, where) for name in config.sources.pubsub]
-    streams = [StreamSource(name, where) for name in config.sources.streams]
-    return (*channels, *streams)
-
-
-async def read(config: Config) -> Snapshot:
-    """Return what is committed under the configured prefix, without a daemon.
-
-    Raises SidecarError if there is nothing.
-    """
-    reader = store(config)
-    try:
-        state = State.load(await reader.load())
-    except CheckpointError as exc:
-        raise CheckpointError(
-            f"the state under {config.redis.prefix!r} is damaged: {exc}; "
-            "a `sidecar run` that starts there keeps it aside and counts anew"
-        ) from exc
-    finally:
-        await reader.close()
-    committed_at = state.total.committed_at
-    if committed_at is None:
-        raise SidecarError(
-            f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix, or start `sidecar run`"
-        )
-    now = time.time()
-    frame = Frame(
-        instance=config.instance,
-        now=now,
-        committed_at=committed_at,
-        stale=now - committed_at > max(3 * config.commit_interval, 2.0),
-        uptime_s=0.0,
-        settled=config.commit_interval,
-    )
-    return picture(state, rules(config), frame)
+def _influx(config: Config, latest: Latest, telemetry: Telemetry) -> InfluxOutput | None:
+    if not config.influx.url:
+        return None
+    return InfluxOutput(config.influx, environment=config.environment, latest=latest, telemetry=telemetry)

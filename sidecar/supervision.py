@@ -7,7 +7,7 @@ await restarted(telemetry, "gauges", gauges.run)         its defect is logged, a
 import asyncio
 import errno
 import resource
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import structlog
@@ -19,6 +19,20 @@ RESTART_SECONDS = 1.0
 # What accept() says when it is the machine that has nothing left, as asyncio tells them apart.
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 REPORT = "a fault of the sidecar, please report it"
+
+
+async def until(stop: asyncio.Event, works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all of them until one ends, dies of a defect, or `stop` comes; then cancel the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (stopping, *tasks):
+            task.cancel()
+        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    for task in done - {stopping}:
+        task.result()
 
 
 async def watched(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable[None]]) -> None:

@@ -56,6 +56,9 @@ class Telemetry:
         self.log_lines_dropped = counter("log_lines_dropped", "Log lines that could not be written.")
         self._troubles: dict[str, tuple[float, str]] = {}
         gauge("build_info", "The running version.", "version").labels(version).set(1)
+        self._begin_at_zero(sources)
+
+    def _begin_at_zero(self, sources: tuple[str, ...]) -> None:
         for source in sources:
             self.source_connected.labels(source).set(0)
             self.source_lag_seconds.labels(source).set(0)

@@ -489,6 +489,23 @@ async def test_a_source_that_lags_for_a_second_is_degraded_until_it_has_caught_u
     assert [await told(0.0), await told(1.1, 5)] == ["ok"] * 2
 
 
+async def test_missed_events_are_told_for_a_minute_and_others_are_no_loss(daemon: Daemon) -> None:
+    await daemon.active()
+    for seq in (1, 3):
+        daemon.channel.put(order(producer="p", epoch="e", seq=seq))
+    await eventually(lambda: daemon.counted() == 2)
+    assert "completeness" not in daemon.health().components
+    daemon.clock.now += 5
+    await eventually(lambda: "completeness" in daemon.health().components)
+    told = daemon.health()
+    assert told.status == told.components["completeness"].status == "degraded"
+    assert "1 in all" in str(told.components["completeness"].detail)
+    daemon.clock.now += 59
+    assert daemon.health().status == "degraded"
+    daemon.clock.now += 1
+    assert daemon.health().status == "ok"
+
+
 async def test_a_source_that_waits_connects_at_once_when_redis_is_known_to_be_elsewhere(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sidecar import service
+from sidecar import assembly
 from sidecar.cli.redis_access import connected, mended
 from sidecar.config import Config
 from sidecar.core.pending import Refused
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.05
 async def read(config: Config) -> Snapshot:
     """Return the committed state as a Snapshot. Raises `SidecarError` if there is none."""
     with mended():
-        return await service.read(config)
+        return await assembly.read(config, time.time())
 
 
 async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ async def _is_there(config: Config, store: RedisStore) -> None:
 
 @asynccontextmanager
 async def _store(config: Config) -> AsyncIterator[RedisStore]:
-    store = service.store(config)
+    store = assembly.store(config)
     try:
         with mended():
             yield store

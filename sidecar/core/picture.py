@@ -53,6 +53,11 @@ class Frame(Struct, frozen=True, kw_only=True):
     exemplars: Mapping[tuple[str, str, int], Exemplar] = {}
 
 
+def is_stale(committed_at: float | None, now: float, commit_interval: float) -> bool:
+    """Tell whether numbers that were committed then are too old: by three intervals, of at least 2 s together."""
+    return committed_at is None or now - committed_at > max(3 * commit_interval, 2.0)
+
+
 def picture(state: State, rules: Rules, frame: Frame) -> Snapshot:
     """Return the Snapshot of `state` at `frame.now`."""
     last_second = int(frame.now - frame.settled) - 1
@@ -183,8 +188,7 @@ def _histogram(state: State, duration: str, status: str) -> Histogram:
 def _completeness(state: State) -> Completeness:
     tallies = state.total.tallies
     received = tallies["received"].total()
-    # Below 0 where what was missed before a clear came after it.
-    missed = max(tallies["missed"].total() - tallies["recovered"].total(), 0)
+    missed = state.total.missed
     sources = tallies["received"].keys() | tallies["missed"].keys()
     knows = bool(state.producers) or any(source.startswith("stream:") for source in sources)
     return Completeness(

@@ -33,6 +33,14 @@ class Totals:
         self.peak = 0
         self.peak_at: int | None = None
 
+    @property
+    def missed(self) -> int:
+        """How many events were missed and did not come afterwards.
+
+        Not below 0, as it would be where what was missed before a clear came after it.
+        """
+        return max(self.tallies["missed"].total() - self.tallies["recovered"].total(), 0)
+
     def merge(self, other: "Totals") -> None:
         for name, tally in other.tallies.items():
             self.tallies[name].update(tally)

@@ -17,6 +17,7 @@ from tests.waiting import wait_until
 
 PREFIX = "flash_sale_metrics:"
 ROOT = Path(__file__).parents[2]
+PAST = ("rollback", "completeness")  # components that tell for a minute what was lost
 START_SECONDS = 20.0  # a loaded machine; a quiet one needs one
 
 
@@ -61,9 +62,11 @@ class Daemon:
         return status == 200 and answer["role"] == role
 
     def is_well(self) -> bool:
-        """Tell whether health says ok."""
+        """Tell whether health finds nothing wrong but with what is past."""
         status, answer = self.ask("/monitoring/health")
-        return status == 200 and answer["status"] == "ok"
+        return status == 200 and all(
+            one["status"] == "ok" for name, one in answer["components"].items() if name not in PAST
+        )
 
     def has_lost_redis(self) -> bool:
         """Tell whether no source is connected, and Redis is known to be away."""

@@ -13,9 +13,9 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 from redis.exceptions import RedisClusterException
 
+from sidecar.assembly import rules
 from sidecar.config import Config
 from sidecar.core.state import State
-from sidecar.service import rules
 from tests.e2e.daemon import Daemon
 from tests.waiting import wait_until
 

@@ -108,9 +108,7 @@ class Campaign:
         self._wait_for_orders(100)
 
     def _works_since(self, moment: float) -> bool:
-        components = self.daemon.ask("/monitoring/health")[1]["components"]
-        works = all(one["status"] == "ok" for name, one in components.items() if name != "rollback")
-        return works and (self.daemon.snapshot()["committed_at"] or 0) > moment
+        return self.daemon.is_well() and (self.daemon.snapshot()["committed_at"] or 0) > moment
 
     def _orders(self) -> int:
         return int(self.daemon.snapshot()["orders"]["by_status"]["success"])

@@ -71,9 +71,7 @@ class Campaign:
 
     def _committed_after(self, moment: float) -> bool:
         snapshot = self.daemon.snapshot()
-        healthy = self.daemon.ask("/monitoring/health")[1]["components"]
-        connected = all(one["status"] == "ok" for name, one in healthy.items() if name != "rollback")
-        return connected and (snapshot["committed_at"] or 0) > moment
+        return self.daemon.is_well() and (snapshot["committed_at"] or 0) > moment
 
     def finish(self) -> int:
         """Stop writing, and recount."""
