@@ -13,6 +13,7 @@ from sidecar.errors import ConfigError
 from tests import guarantees, seeds
 from tests.cluster import Cluster
 from tests.programs import missing, needs
+from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 
 # How long an example takes says nothing on a busy machine. A failure prints what replays it.
@@ -20,6 +21,7 @@ settings.register_profile("sidecar", deadline=None, print_blob=True)
 settings.load_profile("sidecar")
 
 StartRedis = Callable[..., RedisServer]
+MakeProxy = Callable[[RedisServer], Proxy]
 Guarantee = Callable[[str, str], None]
 
 
@@ -83,6 +85,26 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def redis_server(start_redis: StartRedis) -> RedisServer:
     """An empty Redis of this test alone."""
     return start_redis()
+
+
+@pytest.fixture
+def make_proxy() -> Iterator[MakeProxy]:
+    """Start proxies before a server, which end with the test."""
+    proxies: list[Proxy] = []
+
+    def make(server: RedisServer) -> Proxy:
+        proxies.append(Proxy(server.port).start())
+        return proxies[-1]
+
+    yield make
+    for proxy in proxies:
+        proxy.stop()
+
+
+@pytest.fixture
+def proxy(redis_server: RedisServer, make_proxy: MakeProxy) -> Proxy:
+    """A proxy before that Redis."""
+    return make_proxy(redis_server)
 
 
 @pytest.fixture

@@ -14,14 +14,6 @@ from tests.waiting import wait_until
 SILENCE_SECONDS = 0.15
 
 
-@pytest.fixture
-def proxy(redis_server: RedisServer) -> Iterator[Proxy]:
-    """A proxy before a Redis."""
-    made = Proxy(redis_server.port).start()
-    yield made
-    made.stop()
-
-
 @contextlib.contextmanager
 def connected(proxy: Proxy) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=2) as client:

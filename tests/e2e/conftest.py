@@ -7,12 +7,10 @@ import pytest
 
 from tests.conftest import StartRedis, redis_program, redis_version
 from tests.e2e.daemon import Daemon, ForkServer
-from tests.proxy import Proxy
 from tests.redis_acl import PASSWORD, SELECTORS, SIDECAR, with_users
 from tests.redis_server import RedisServer
 
 MakeDaemon = Callable[..., Daemon]
-MakeProxy = Callable[[RedisServer], Proxy]
 
 
 @pytest.fixture
@@ -65,17 +63,3 @@ def fork_server() -> Iterator[ForkServer]:
     server = ForkServer()
     yield server
     server.stop()
-
-
-@pytest.fixture
-def make_proxy() -> Iterator[MakeProxy]:
-    """Start proxies before a server, which end with the test."""
-    proxies: list[Proxy] = []
-
-    def make(server: RedisServer) -> Proxy:
-        proxies.append(Proxy(server.port).start())
-        return proxies[-1]
-
-    yield make
-    for proxy in proxies:
-        proxy.stop()

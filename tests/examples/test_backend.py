@@ -63,14 +63,6 @@ async def db(database: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-def proxy(redis_server: RedisServer) -> Iterator[Proxy]:
-    """What stands between the backend and Redis."""
-    standing = Proxy(redis_server.port).start()
-    yield standing
-    standing.stop()
-
-
-@pytest.fixture
 def make_backend(redis_server: RedisServer, proxy: Proxy, database: str, tmp_path: Path) -> Iterator[MakeBackend]:
     """Prepare a backend on that database; it ends with the test."""
     made: list[Backend] = []

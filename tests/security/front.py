@@ -74,6 +74,18 @@ async def front(http: HttpConfig | None = None, ws: WsConfig | None = None) -> A
         await asyncio.gather(pages.stop(), sockets.stop())
 
 
+async def rest(reader: asyncio.StreamReader, seconds: float) -> bytes:
+    """Return all that comes until the server closes, which it must within so long."""
+    answer = b""
+    try:
+        async with asyncio.timeout(seconds):
+            while piece := await reader.read(65536):
+                answer += piece
+    except ConnectionError:
+        pass  # closed, with something of ours unread
+    return answer
+
+
 async def throw(
     address: Address, data: bytes, *, quiet: float = LIMIT_SECONDS, tls: ssl.SSLContext | None = None
 ) -> bytes:

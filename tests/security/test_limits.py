@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.config import HttpConfig, Secret
 from sidecar.exposition import connections, http
-from tests.security.front import UPGRADE, Address, close_code, front, statuses, throw
+from tests.security.front import UPGRADE, Address, close_code, front, rest, statuses, throw
 from tests.security.pki import make_pki
 from tests.waiting import eventually
 
@@ -30,13 +30,8 @@ async def lasts(address: Address, first: bytes, then: bytes = b"") -> tuple[floa
             writer.write(then[n : n + 1])
 
     dripping = asyncio.create_task(drip())
-    answer = b""
     try:
-        async with asyncio.timeout(20):
-            while piece := await reader.read(65536):
-                answer += piece
-    except ConnectionError:
-        pass
+        answer = await rest(reader, 20)
     finally:
         dripping.cancel()
         await asyncio.gather(dripping, return_exceptions=True)

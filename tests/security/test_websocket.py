@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.config import HttpConfig, Secret, WsConfig
 from sidecar.exposition import guard, handshake, websocket
-from tests.security.front import UPGRADE, Front, close_code, front, masked, statuses, throw
+from tests.security.front import UPGRADE, Front, close_code, front, masked, rest, statuses, throw
 from tests.waiting import eventually
 
 BYE = masked(8, b"\x03\xe8")
@@ -192,14 +192,7 @@ async def speak(there: Front, frames: bytes, handshake: bytes = UPGRADE % b"") -
     """Connect, send the frames, and return all that comes until the server closes."""
     reader, writer, head = await opened(there, handshake)
     writer.write(frames)
-    answer = b""
-    try:
-        async with asyncio.timeout(10):
-            while piece := await reader.read(65536):
-                answer += piece
-    except ConnectionError:
-        pass
-    return head + answer
+    return head + await rest(reader, 10)
 
 
 async def serves(there: Front, handshake: bytes = UPGRADE % b"") -> bool:

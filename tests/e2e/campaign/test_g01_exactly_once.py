@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.conftest import Guarantee, StartRedis
-from tests.e2e.conftest import MakeDaemon, MakeProxy
+from tests.conftest import Guarantee, MakeProxy, StartRedis
+from tests.e2e.conftest import MakeDaemon
 from tests.e2e.daemon import START_SECONDS, ForkServer, kill
 from tests.e2e.exact import COUNTED_SECONDS, check_exact, wait_for_position
 from tests.e2e.producer import Producer

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Guarantee, StartRedis
-from tests.e2e.conftest import MakeDaemon, MakeProxy
+from tests.conftest import Guarantee, MakeProxy, StartRedis
+from tests.e2e.conftest import MakeDaemon
 from tests.e2e.daemon import ROOT, Daemon
 from tests.e2e.numbered import NAMES, NumberedProducers
 from tests.e2e.producer import Producer
