@@ -35,7 +35,7 @@ def _overload(report: Report, transport: str, rate: int, events: int, say: Calla
     with lab(*BY_DEFAULT) as place, watched_sidecar(place) as sidecar:
         # Nothing is trimmed: what waits must be there when the daemon comes to it.
         publisher = place.start_publishing(events, rate=rate, transport=transport, maxlen=events * 2)
-        most, unwell, lag = _watched(sidecar, publisher, f"stream:{CHANNEL}")
+        most, unwell, lag = _watched(sidecar, publisher, f"{transport}:{CHANNEL}")
         told = published(publisher)
         say(f"{transport}: published, {most:.0f} MB, {', '.join(sorted(set(unwell)))}")
         began = time.monotonic()
@@ -54,7 +54,7 @@ def _overload(report: Report, transport: str, rate: int, events: int, say: Calla
     report.note(
         f"{transport}: {number(told['events'] / told['seconds'])} of {number(rate)} events a second reached, "
         f"{told['events']:,} in all; received {complete['received']:,}, missed {complete['missed']:,}; "
-        f"health said {said}, and {status} {settled:.0f} s after the end; lag of the stream at most {lag:.1f} s."
+        f"health said {said}, and {status} {settled:.0f} s after the end; lag at most {lag:.1f} s."
     )
 
 
