@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from sidecar.core.parts import Reading
-from sidecar.core.picture import _decimal, merged, picture
+from sidecar.core.picture import _decimal, is_stale, merged, picture
 from sidecar.core.snapshot import Connections, ProducerCompleteness, Snapshot, Summary, System
 from sidecar.core.state import OTHER, Rules, State
 from tests.core.counted import NOW, PUBSUB, RULES, STREAM, aggregator, batch, commit, committed, frame, order, shown
@@ -48,6 +48,23 @@ def test_the_frame_is_shown_as_it_is() -> None:
     assert (found.instance, found.ts, found.committed_at, found.stale) == ("x", NOW + 0.1, NOW, True)
     assert (found.uptime_s, found.role, found.scope, found.instances) == (12.346, "standby", "fleet", ["x", "y"])
     assert found.system == system
+
+
+@pytest.mark.parametrize(
+    ("committed_at", "commit_interval", "stale"),
+    [
+        (None, 1.0, True),  # nothing was ever committed
+        (NOW, 1.0, False),
+        (NOW - 3, 1.0, False),
+        (NOW - 3.1, 1.0, True),
+        (NOW - 2, 0.01, False),  # short intervals: 2 s all the same
+        (NOW - 2.1, 0.01, True),
+    ],
+)
+def test_numbers_are_stale_after_three_intervals_without_a_commit(
+    committed_at: float | None, commit_interval: float, stale: bool
+) -> None:
+    assert is_stale(committed_at, NOW, commit_interval) is stale
 
 
 @pytest.mark.parametrize(
