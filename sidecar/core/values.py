@@ -123,7 +123,7 @@ def _epoch(value: Any) -> str | int:
 
 
 def _timestamp(value: Any) -> float:
-    if isinstance(value, str):
+    if isinstance(value, str) and "\0" not in value:  # msgspec takes that character for the end of a moment
         try:
             return unix_time(msgspec.convert(value, datetime))
         except msgspec.ValidationError:
