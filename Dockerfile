@@ -1,8 +1,8 @@
 # The sidecar. Build from the root of the repository: docker build -t flash-sale-sidecar .
 #
 # To pin the base image by digest, for builds that are the same to the byte: `docker buildx imagetools inspect
-# python:3.13.9-slim-bookworm` prints it; write python:3.13.9-slim-bookworm@sha256:... in both places.
-FROM python:3.13.9-slim-bookworm AS build
+# python:3.13.15-slim-bookworm` prints it; write python:3.13.9-slim-bookworm@sha256:... in both places.
+FROM python:3.13.15-slim-bookworm AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
@@ -21,7 +21,7 @@ COPY sidecar sidecar
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && pip --python /opt/sidecar/bin/python install --no-deps --no-index /wheels/*.whl
 
-FROM python:3.13.9-slim-bookworm
+FROM python:3.13.15-slim-bookworm
 
 COPY --from=build /opt/sidecar /opt/sidecar
 # Within a container loopback reaches nobody: who may connect is decided by the ports that are published.

@@ -292,7 +292,7 @@ def test_hadolint_finds_nothing_in_a_dockerfile(path: Path) -> None:
 
 def test_the_image_is_as_the_service_says() -> None:
     text = (ROOT / "Dockerfile").read_text()
-    assert re.findall(r"^FROM (\S+)", text, re.M) == ["python:3.13.9-slim-bookworm"] * 2
+    assert re.findall(r"^FROM (\S+)", text, re.M) == ["python:3.13.15-slim-bookworm"] * 2
     assert re.findall(r"^EXPOSE (.*)$", text, re.M) == ["9850 9851"]
     assert re.findall(r"^USER (.*)$", text, re.M) == [SERVICES["sidecar"]["user"]]
     check = SERVICES["sidecar"]["healthcheck"]["test"][-1]
