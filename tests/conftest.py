@@ -1,5 +1,6 @@
 """Fixtures for every test: real servers, started on demand and always stopped."""
 
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -19,6 +20,9 @@ from tests.redis_server import RedisServer
 # How long an example takes says nothing on a busy machine. A failure prints what replays it.
 settings.register_profile("sidecar", deadline=None, print_blob=True)
 settings.load_profile("sidecar")
+
+# Shells start what is in the background with SIGINT ignored, and commands that the tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 StartRedis = Callable[..., RedisServer]
 MakeProxy = Callable[[RedisServer], Proxy]

@@ -5,7 +5,7 @@ import re
 import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from monitoring.native.ports import Ports
@@ -22,7 +22,6 @@ PACKAGES = {
 }
 USERS = ("SIDECAR", "PUBLISHER", "BACKEND", "REPLICA", "SENTINEL", "EXPORTER", "VIEWER", "ADMIN")
 PASSWORDS = tuple(f"REDIS_{user}_PASSWORD" for user in USERS)
-JOBS = {"sidecar": "http", "redis": "redis_exporter", "node": "node_exporter"}  # others are named as their ports are
 
 
 @dataclass(frozen=True)
@@ -145,9 +144,10 @@ def _alertmanager(folder: Path, ports: Ports, files: Path) -> Program:
 def _prometheus(folder: Path, ports: Ports, files: Path) -> Program:
     home = _linked(folder / "prometheus", files, "prometheus.yml", "rules", "secrets")
     targets = _made(home / "targets")
+    moved = dict(zip(map(str, astuple(Ports())), map(str, astuple(ports)), strict=True))
     for file in (files / "targets" / "native").glob("*.yml"):
-        port = getattr(ports, JOBS.get(file.stem, file.stem))
-        (targets / file.name).write_text(re.sub(r"(?<=127\.0\.0\.1:)\d+", str(port), file.read_text()))
+        text = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda port: moved[port[0]], file.read_text())
+        (targets / file.name).write_text(text)
     return Program(
         name="prometheus",
         after=("alertmanager",),

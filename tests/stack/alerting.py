@@ -113,7 +113,7 @@ class Stack:
         for name in ("rules", "templates"):
             (folder / name).symlink_to(MONITORING / name)
         ports = {"sidecar": sidecar, "alertmanager": self.alertmanager, "prometheus": self.prometheus}
-        write_targets(folder, {job: f"127.0.0.1:{port}" for job, port in ports.items()})
+        _write_targets(folder, ports)
         self.write("prometheus.yml")
 
     def write(self, name: str, **replacements: str) -> None:
@@ -198,12 +198,12 @@ REPLACED = {
 }
 
 
-def write_targets(folder: Path, targets: dict[str, str]) -> None:
-    """Write targets/*.yml as monitoring/targets has them; a job without a target has an empty file."""
+def _write_targets(folder: Path, ports: dict[str, int]) -> None:
+    """Write targets/*.yml as monitoring/targets has them; a job without a port has an empty file."""
     (folder / "targets").mkdir()
     for example in (MONITORING / "targets" / "native").iterdir():
-        target = targets.get(example.stem)
-        (folder / "targets" / example.name).write_text(f'- targets: ["{target}"]\n' if target else "[]\n")
+        port = ports.get(example.stem)
+        (folder / "targets" / example.name).write_text(f'- targets: ["127.0.0.1:{port}"]\n' if port else "[]\n")
 
 
 def _get(url: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.programs import needs
-from tests.stack.alerting import MONITORING, REPLACED, write_targets
+from tests.stack.alerting import MONITORING, REPLACED
 
 ROOT = MONITORING.parent
 RULES = sorted((MONITORING / "rules").glob("*.yml"))
@@ -57,7 +57,7 @@ def test_prometheus_yml_is_valid_where_it_is_mounted(tmp_path: Path, alternative
         text = text.replace(REPLACED["metrics_path"], "metrics_path:")
     (tmp_path / "prometheus.yml").write_text(text)
     (tmp_path / "rules").symlink_to(MONITORING / "rules")
-    write_targets(tmp_path, {job: f"{job}:{port}" for job, port in JOBS.items()})
+    (tmp_path / "targets").symlink_to(MONITORING / "targets" / "compose")
     said = check("promtool", "check", "config", tmp_path / "prometheus.yml")
     assert f"{len(RULES)} rule files found" in said
     assert "WARNING" not in said  # a target file that is not there
@@ -69,8 +69,10 @@ def test_compose_and_the_native_stack_scrape_the_same_jobs_on_the_same_ports() -
     for name, job in jobs.items():
         assert job["file_sd_configs"] == [{"files": [f"targets/{name}.yml"]}]
     for place in ("compose", "native"):
-        targets = {path.stem: load(path)[0]["targets"] for path in (MONITORING / "targets" / place).iterdir()}
-        assert {name: int(found[0].rpartition(":")[2]) for name, found in targets.items()} == JOBS
+        groups = {path.stem: load(path)[0] for path in (MONITORING / "targets" / place).iterdir()}
+        asked = {name: group.get("labels", {}).get("__exporter", group["targets"][0]) for name, group in groups.items()}
+        assert {name: int(address.rpartition(":")[2]) for name, address in asked.items()} == JOBS
+        assert len(groups["redis"]["targets"]) == 2  # by the one exporter
 
 
 def test_the_sale_is_scraped_every_5_s_and_the_slow_ones_every_30_s() -> None:
