@@ -68,6 +68,7 @@ class Ledger:
         self._read = dict(self._positions)
         self._elsewhere: dict[str, bytes] = {}  # positions of streams that are not configured now
         self._replid = ""
+        self._read_on = False  # whether a stream was read since the last flight
         self._in_flight: Commit | None = None
         self._full = False
 
@@ -161,7 +162,7 @@ class Ledger:
     def _moved(self, stream: str, position: Position, replid: str) -> None:
         if position != self._read[stream]:
             self._read[stream] = position
-            self._replid = replid
+            self._replid, self._read_on = replid, True
 
     def freeze(self, now: float) -> Commit:
         """Return the commit to send: the one that was never answered, else everything pending."""
@@ -177,6 +178,7 @@ class Ledger:
                 positions=dict(self._read),
                 flight=self.aggregate.freeze(now),
             )
+            self._read_on = False
         return self._in_flight
 
     def fields(self, commit: Commit) -> dict[str, bytes]:
@@ -218,7 +220,7 @@ class Ledger:
         self._number, self._token = number, commit.token
         self._era = era_of(commit.token)
         self._positions, self._in_flight, self._full = commit.positions, None, False
-        if self._read == self._positions:
+        if not self._read_on:  # equal positions do not tell: a stream that lost its end may have been read once more
             self._replid = ""
         return "ok"
 

@@ -407,6 +407,23 @@ def test_with_a_commit_in_flight_the_answer_decides() -> None:
     assert ledger.apply(read(order(), after="1-0", replid="r2"), T0) == "ok"
 
 
+def test_what_was_read_beyond_a_flight_keeps_its_replid_even_if_it_ends_where_the_flight_does() -> None:
+    """The flight's answer was lost, then the end of the stream: it is read once more, from its first entry."""
+    ledger = owner()
+    ledger.apply(read(order()), T0)
+    flight = ledger.freeze(T0)
+    assert ledger.apply(read(order(), after="1-0"), T0) == "ok"
+    assert ledger.apply(read(after="2-0", added=1, length=1), T0) == "anew"
+    assert ledger.apply(read(order()), T0) == "ok"
+    assert ledger.position("s") == flight.positions["s"].id
+    ledger.resolve(flight, landed(flight), T0)
+    commit = ledger.freeze(T0)
+    assert commit.replid == "r1"
+    assert ledger.resolve(commit, answer("REREAD", replid="r2"), T0) == "reread"
+    settle(ledger)
+    assert shown(ledger) == 1
+
+
 def test_streams_are_followed_one_by_one() -> None:
     ledger = owner(streams=("s", "t"))
     ledger.apply(read(order()), T0)
