@@ -116,21 +116,22 @@ class Optimist(Process):
 class Careless(Process):
     """Count every batch, wherever it was read."""
 
-    def apply(self, batch: Batch, now: float) -> None:
+    def apply(self, batch: Batch, now: float) -> bool:
         if batch.stream is not None and self.ledger.active:
             self.ledger.aggregate.apply(batch, now)
             self.ledger._read["s"] = self.ledger._advanced(batch.source, self.ledger._read["s"], batch.stream)
             self.ledger._replid = batch.stream.replid
-            return
-        super().apply(batch, now)
+            return True
+        return super().apply(batch, now)
 
 
 class Timeless(Process):
     """Do not tell the script under which replid was read."""
 
-    def apply(self, batch: Batch, now: float) -> None:
-        super().apply(batch, now)
+    def apply(self, batch: Batch, now: float) -> bool:
+        taken = super().apply(batch, now)
         self.ledger._replid = ""
+        return taken
 
 
 @pytest.mark.parametrize("process", [Forgetful, Optimist, Careless, Timeless])

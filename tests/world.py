@@ -116,12 +116,11 @@ class Process:
         except UnavailableError:
             self._connected = False
 
-    async def read(self, now: float) -> None:
-        """Count what was read, now or some time ago."""
+    async def read(self, now: float) -> bool:
+        """Count what was read, now or some time ago; tell whether it could be read, and was taken."""
         await self.fetch()
-        if self._held is not None:
-            self.apply(self._held, now)
-            self._held = None
+        held, self._held = self._held, None
+        return held is not None and self.apply(held, now)
 
     async def tick(self, now: float, fate: str = "ok") -> str:
         """Commit, or try to become the owner."""
@@ -142,10 +141,12 @@ class Process:
         """Nobody knows whether the commit happened: the same flight is sent again."""
         return "unknown"
 
-    def apply(self, batch: Batch, now: float) -> None:
-        """Count a batch."""
-        if self.ledger.apply(batch, now) == "refused":
+    def apply(self, batch: Batch, now: float) -> bool:
+        """Count a batch; tell whether it was taken."""
+        applied = self.ledger.apply(batch, now)
+        if applied == "refused":
             self._source.ask_again()
+        return applied == "ok"
 
     async def close(self) -> None:
         """End without a word."""
@@ -321,12 +322,13 @@ class World:
         for _ in range(SETTLING_TRIES):
             await self.read()  # perhaps what it held
             before = self.owner.ledger.position(STREAM)
-            await self.read()
+            could = await self.owner.read(self.now)
             verdict = await self.owner.tick(self.now)
             self.outcomes[verdict] += 1
             if verdict == "held":
                 self.client.delete(LEASE)
-            if verdict == "ok" and before == self.owner.ledger.position(STREAM) and not self.owner.ledger.uncommitted():
+            nothing_new = could and before == self.owner.ledger.position(STREAM)
+            if verdict == "ok" and nothing_new and not self.owner.ledger.uncommitted():
                 self._behind = False
                 return
         raise AssertionError(f"it does not settle: {self.outcomes}")
