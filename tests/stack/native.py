@@ -28,17 +28,17 @@ class NativeStack:
     def __init__(self, folder: Path) -> None:
         """Prepare it with the files that are shipped, but for their intervals, which are all 1 s."""
         self.folder = folder / "stack"
-        self._files = folder / "monitoring"
+        self.files = folder / "monitoring"
         self._said = folder / "said"
-        if not self._files.exists():
-            shutil.copytree(MONITORING, self._files, ignore=shutil.ignore_patterns("secrets"))
+        if not self.files.exists():
+            shutil.copytree(MONITORING, self.files, ignore=shutil.ignore_patterns("secrets"))
             for name in ("prometheus.yml", "alertmanager.yml"):
-                (self._files / name).write_text(SECONDS.sub(r"\1: 1s", (MONITORING / name).read_text()))
+                (self.files / name).write_text(SECONDS.sub(r"\1: 1s", (MONITORING / name).read_text()))
         self.places: dict[str, str] = {}
 
     def __enter__(self) -> "NativeStack":
         command = [sys.executable, "-m", "monitoring.native", "--free-ports"]
-        command += ["--folder", str(self.folder), "--files", str(self._files)]
+        command += ["--folder", str(self.folder), "--files", str(self.files)]
         with self._said.open("w") as said:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
         wait_until(self._runs, START_SECONDS, "the native stack")
@@ -99,6 +99,10 @@ class NativeStack:
         """Return the JSON at a path of one of the places."""
         with urllib.request.urlopen(self.places[name] + path, timeout=10) as answer:
             return json.load(answer)
+
+    def post(self, name: str, path: str) -> None:
+        """Post nothing to a path of one of the places."""
+        urllib.request.urlopen(self.places[name] + path, b"", timeout=10).close()
 
     def received(self) -> int:
         """Return how many events the sidecar has counted."""

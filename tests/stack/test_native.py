@@ -14,9 +14,6 @@ from pathlib import Path
 import pytest
 import redis
 import yaml
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
-from websockets.typing import Origin
 
 from monitoring.native.__main__ import taken_ports
 from monitoring.native.layout import PACKAGES, ROOT
@@ -66,12 +63,6 @@ class Sale(threading.Thread):
         """Stop, and wait for the end."""
         self._done.set()
         self.join()
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[NativeStack]:
-    with NativeStack(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture
@@ -144,64 +135,6 @@ def settled(stack: NativeStack) -> int:
     before = stack.received()
     time.sleep(1)
     return before if stack.received() == before else 0
-
-
-@pytest.mark.campaign
-@pytest.mark.needs(*PACKAGES)
-def test_troubles_look_and_end_as_the_page_on_the_stack_says(stack: NativeStack) -> None:
-    page = (ROOT / "docs" / "how-to" / "stack.md").read_text()
-    no_metrics(stack, page)
-    websocket_refused(stack, page)
-    redis_refuses(stack, page)
-
-
-def no_metrics(stack: NativeStack, page: str) -> None:
-    """A wrong address in the file of targets, and then the right one."""
-    file = stack.folder / "prometheus" / "targets" / "sidecar.yml"
-    right = file.read_text()
-    file.write_text('- targets: ["127.0.0.1:1"]\n')
-    trouble = "connection refused"
-    wait_until(lambda: trouble in str(stack.get("prometheus", "/api/v1/targets")), 30, "a target that is down")
-    assert f"`{trouble}`" in page
-    file.write_text(right)
-    wait_until(lambda: "sidecar" in up(stack), 30, "the target to be up again")
-
-
-def websocket_refused(stack: NativeStack, page: str) -> None:
-    """A page of another site; the words name the setting."""
-    with (
-        pytest.raises(InvalidStatus) as refused,
-        connect(stack.places["websocket"], origin=Origin("https://shop.example")),
-    ):
-        pass
-    assert refused.value.response.status_code == 403
-    assert "Origin" in (words := refused.value.response.body.decode()) and "ws.origins" in words
-    assert "`Origin ... may not connect`" in page and "`ws.origins`" in page
-    with connect(stack.places["websocket"], origin=Origin("http://127.0.0.1:3000")) as client:
-        client.send('{"event":"subscribe-metrics"}')
-        assert json.loads(client.recv())["event"] == "subscribed"
-
-
-def redis_refuses(stack: NativeStack, page: str) -> None:
-    """A wrong password, a server that does not answer, a service that nobody knows; and then none of it."""
-    places = stack.places["sentinels"].replace(" ", ",")
-    right = stack.passwords()["REDIS_SIDECAR_PASSWORD"]
-    for url, password, words in [
-        (f"redis+sentinel://{places}/sale", "wrong", "refuses this user: invalid username-password pair"),
-        ("redis+sentinel://127.0.0.1:1/sale", right, "does not answer"),
-        (f"redis+sentinel://{places}/shop", right, "knows no service"),
-    ]:
-        assert words in check(url, password)
-        assert f"`{words}`" in page
-    assert "problem" not in check(f"redis+sentinel://{places}/sale", right)
-
-
-def check(url: str, password: str) -> str:
-    """Run `sidecar check` and return what it says."""
-    environment = {**os.environ, "SIDECAR_REDIS_URL": url, "SIDECAR_REDIS_PASSWORD": password}
-    environment["SIDECAR_REDIS_USERNAME"] = "flash-sale-sidecar"
-    command = [sys.executable, "-m", "sidecar", "check"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60).stdout
 
 
 def test_what_is_missing_is_said_with_the_line_that_installs_it(tmp_path: Path) -> None:
