@@ -281,10 +281,17 @@ class World:
         await self.settle()
 
     async def make_stream_anew(self) -> None:
-        """Somebody deletes the stream; it may grow anew before anybody looks."""
+        """Somebody deletes the stream; it may grow anew before anybody looks.
+
+        If it outgrows the old one unseen, only ids tell its entries from those counted: none of them comes in the
+        millisecond of the last one.
+        """
         await self.settle()
         self._image = None
         self.client.delete(STREAM)
+        deleted_ms = self._redis_ms()
+        while self._redis_ms() == deleted_ms:
+            pass
         if self.lossy:  # what is trimmed of a stream that outgrew the old one unseen is not noticed
             await self.settle()
         for _ in range(self.random.randint(0, 3)):
@@ -358,6 +365,10 @@ class World:
         for process in (self.owner, *self.zombies):
             await process.close()
         self.client.close()
+
+    def _redis_ms(self) -> int:
+        seconds, microseconds = self.client.time()
+        return int(seconds * 1000 + microseconds // 1000)
 
     def _fields(self) -> dict[str, bytes]:
         found: dict[Any, Any] = self.client.hgetall(CHECKPOINT)
