@@ -3,7 +3,6 @@
 import importlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,14 +66,6 @@ def test_the_schema_of_compose_accepts_it() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(FILE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout
-
-
-def test_docker_compose_accepts_it() -> None:
-    """That is, if it is there: it needs no engine for this, but is no package of Debian."""
-    environment = {**os.environ, **filled()}
-    if not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
-        pytest.skip("docker with its plugin compose is not installed")
-    subprocess.run(["docker", "compose", "config", "-q"], cwd=ROOT, env=environment, check=True, timeout=60)
 
 
 def test_images_are_pinned_by_version(service: dict[str, Any]) -> None:
