@@ -60,7 +60,7 @@ class Link:
     ) -> Self:
         """Connect to one server as `target` says: to `address`, by default its own.
 
-        `auth` False is for Sentinels, which have other users. Raises UnavailableError, or AccessError where user or
+        `auth` False is for Sentinels, which may know no users. Raises UnavailableError, or AccessError where user or
         password are refused.
         """
         where = address or (target.addresses[0] if target.addresses else (target.path, 0))

@@ -179,9 +179,26 @@ class Servers:
             await guide.close()
 
     async def _guide(self, address: Address) -> Link:
-        """Connect to a Sentinel or a node. Sentinels have users of their own, and are asked without one."""
+        """Connect to a Sentinel or a node."""
         async with _soon(address):
-            return await Link.open(self.target, address, ca_file=self._ca_file, auth=self.target.kind == "cluster")
+            if self.target.kind == "sentinel":
+                return await self._sentinel_at(address)
+            return await Link.open(self.target, address, ca_file=self._ca_file)
+
+    async def _sentinel_at(self, address: Address) -> Link:
+        """Connect without a user, since most Sentinels know none; to one that wants to know, as the user of Redis."""
+        link = await Link.open(self.target, address, ca_file=self._ca_file, auth=False)
+        if not self.target.password:
+            return link
+        try:
+            await link.call("PING")
+        except AccessError:
+            await link.close()
+            return await Link.open(replace(self.target, db=0), address, ca_file=self._ca_file)
+        except BaseException:
+            await link.close()
+            raise
+        return link
 
     # When it changes
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import socket
+import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from sidecar.servers import Servers
 from tests.cluster import Cluster
 from tests.conftest import StartRedis
 from tests.fake_redis import SILENCE, FakeRedis
+from tests.programs import needs
 from tests.redis_server import RedisServer, free_port
 from tests.sentinel import Sentinels
-from tests.waiting import eventually
+from tests.waiting import eventually, wait_until
 
 MASTER = b"# Replication\r\nrole:master\r\nmaster_replid:abc\r\n"
 REPLICA = b"# Replication\r\nrole:slave\r\n"
@@ -196,6 +199,43 @@ async def test_a_real_sentinel_is_asked_and_followed(tmp_path: Path) -> None:
         await link.close()
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
+
+
+@pytest.mark.needs("redis-server")
+@pytest.mark.parametrize("user", ["", "sidecar"])
+async def test_a_sentinel_that_wants_to_know_is_told_who_asks(
+    start_redis: StartRedis, tmp_path: Path, user: str
+) -> None:
+    rights = "on >secret ~* &* +@all"
+    login = ("--requirepass", "secret") if not user else ("--user", user, *rights.split())
+    server, port = start_redis(*login), free_port()
+    wanted = "requirepass secret" if not user else f"user {user} {rights}\nuser default off"
+    with lone_sentinel(tmp_path, port, f"sentinel monitor sale 127.0.0.1 {server.port} 1\n{wanted}\n"):
+        url = f"redis+sentinel://127.0.0.1:{port}/sale"
+        assert await port_of(Servers(parse(url, username=user, password="secret"))) == server.port
+        with pytest.raises(AccessError, match=r"invalid username-password pair.*redis\.password"):
+            await Servers(parse(url, username=user, password="wrong")).open()
+        with pytest.raises(AccessError, match="Authentication required"):
+            await Servers(parse(url)).open()
+
+
+@contextlib.contextmanager
+def lone_sentinel(folder: Path, port: int, settings: str) -> Iterator[None]:
+    """Start a Sentinel of its own."""
+    file = folder / "sentinel.conf"
+    file.write_text(f"port {port}\nbind 127.0.0.1\ndir {folder}\nlogfile sentinel.log\n{settings}")
+    process = subprocess.Popen([needs("redis-server"), str(file), "--sentinel"], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _listens(port), 10, "the Sentinel")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 # Cluster
