@@ -206,9 +206,9 @@ async def test_a_real_sentinel_is_asked_and_followed(tmp_path: Path) -> None:
 async def test_a_sentinel_that_wants_to_know_is_told_who_asks(
     start_redis: StartRedis, tmp_path: Path, user: str
 ) -> None:
-    rights = "on >secret ~* &* +@all"
-    login = ("--requirepass", "secret") if not user else ("--user", user, *rights.split())
+    login = ("--requirepass", "secret") if not user else ("--user", user, "on", ">secret", "~*", "&*", "+@all")
     server, port = start_redis(*login), free_port()
+    rights = "on >secret &+switch-master +ping +client|setname +sentinel|master +subscribe"  # as in redis-acl.conf
     wanted = "requirepass secret" if not user else f"user {user} {rights}\nuser default off"
     with lone_sentinel(tmp_path, port, f"sentinel monitor sale 127.0.0.1 {server.port} 1\n{wanted}\n"):
         url = f"redis+sentinel://127.0.0.1:{port}/sale"
