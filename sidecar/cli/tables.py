@@ -90,7 +90,7 @@ def failures(document: Document) -> Table:
     reasons = document["orders"]["failed_by_reason"]
     table = _table("orders", first="failed because")
     for reason in sorted(reasons, key=lambda name: (-reasons[name], name))[:10]:
-        table.add_row(plain(reason), count(reasons[reason]))
+        table.add_row(Text(plain(reason)), count(reasons[reason]))
     return table
 
 
@@ -99,7 +99,7 @@ def queues(document: Document) -> Table:
     fields = ("waiting", "active", "delayed", "failed", "completed")
     table = _table(*fields, first="queue")
     for name, queue in sorted(document["queues"].items()):
-        table.add_row(plain(name), *(count(queue[field]) for field in fields))
+        table.add_row(Text(plain(name)), *(count(queue[field]) for field in fields))
     return table
 
 
