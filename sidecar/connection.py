@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from redis import exceptions
@@ -147,7 +147,11 @@ class Link:
 
     def drained(self, limit: int) -> list[Any]:
         """Return up to `limit` replies that have arrived, without waiting."""
-        replies: list[Any] = self._connection._parser.drain(limit)
+        try:
+            replies: list[Any] = self._connection._parser.drain(limit)
+        except exceptions.RedisError as exc:  # no RESP
+            self.cut()
+            raise _translated(exc, "Redis") from exc
         return replies
 
     async def close(self) -> None:
@@ -168,7 +172,8 @@ class Link:
 
         Raises UnavailableError if the server is not a master.
         """
-        info = parse_info(await self.call("INFO", "replication"))
+        with making_sense("INFO"):
+            info = parse_info(await self.call("INFO", "replication"))
         if info.get("role") != "master":
             raise UnavailableError("this Redis is a replica; waiting until a master answers here")
         return info.get("master_replid", "")
@@ -183,6 +188,15 @@ class Link:
             return await self._connection.read_response(disconnect_on_error=False)
         except exceptions.ResponseError as exc:
             return exc
+
+
+@contextlib.contextmanager
+def making_sense(what: str) -> Iterator[None]:
+    """Raise UnavailableError where a reply is none that Redis gives: something else answers there."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError) as exc:
+        raise UnavailableError(f"{what}: an answer that Redis does not give ({type(exc).__name__}: {exc})") from exc
 
 
 def parse_info(reply: bytes) -> dict[str, str]:

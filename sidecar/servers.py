@@ -18,7 +18,7 @@ from weakref import WeakSet
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sidecar.connection import Link, parse_info
+from sidecar.connection import Link, making_sense, parse_info
 from sidecar.errors import AccessError, SidecarError, UnavailableError
 from sidecar.redis_url import RedisTarget, join_host_port
 from sidecar.slots import Address, SlotMap, read_slots, slot_of
@@ -138,12 +138,14 @@ class Servers:
             if "No such master" not in str(exc):
                 raise
             raise UnavailableError(f"the Sentinel at {asked} knows no service {self.target.service!r}") from exc
-        facts = dict(zip(reply[::2], reply[1::2], strict=True))
-        return Named(int(facts.get(b"config-epoch", 0)), (facts[b"ip"].decode(), int(facts[b"port"])))
+        with making_sense(f"the Sentinel at {asked}"):
+            facts = dict(zip(reply[::2], reply[1::2], strict=True))
+            return Named(int(facts.get(b"config-epoch", 0)), (facts[b"ip"].decode(), int(facts[b"port"])))
 
     async def _slot_map(self, node: Link) -> SlotMap:
-        info = parse_info(await node.call("CLUSTER", "INFO"))
-        return read_slots(await node.call("CLUSTER", "SLOTS"), int(info["cluster_current_epoch"]), node.address)
+        with making_sense(f"the node at {join_host_port(*node.address)}"):
+            info = parse_info(await node.call("CLUSTER", "INFO"))
+            return read_slots(await node.call("CLUSTER", "SLOTS"), int(info["cluster_current_epoch"]), node.address)
 
     async def _ask(
         self, addresses: Iterable[Address], question: Callable[[Link], Awaitable[T]], enough: int
@@ -215,7 +217,8 @@ class Servers:
             await link.call("SUBSCRIBE", "+switch-master")
             asked = False
             while (replies := await link.arrived(limit=100, seconds=PING_SECONDS)) or not asked:
-                self._switch(replies)
+                with making_sense(f"the Sentinel at {join_host_port(*sentinel)}"):
+                    self._switch(replies)
                 if asked := not replies:
                     await link.send("PING")
         finally:

@@ -120,6 +120,9 @@ REFUSED = {
     "fleet: 'a": "FILE:1: not valid YAML: found unexpected end of stream",
     "fleet: a: b": "FILE:1: not valid YAML: mapping values are not allowed here",
     "--- a\n--- b": "FILE:2: not valid YAML",
+    'fleet: "\\UFFFFFFFF"': "FILE: is not valid YAML",
+    'fleet: "\\ud800"': "FILE:1: fleet holds what is no character",
+    'products: [a, "\\ud800"]': "FILE:1: products holds what is no character",
     "commit_interval: soon": "FILE:1: commit_interval must be a duration such as 500ms, 5s, 2m or 1h",
     "commit_interval: -1s": "FILE:1: commit_interval must be a duration",
     "commit_interval: 9ms": 'FILE:1: commit_interval must be from 10ms to 60s, not "9ms"',
@@ -274,6 +277,11 @@ def test_a_secret_is_read_from_its_file_without_the_line_end(tmp_path: Path) -> 
     (tmp_path / "token").write_text("s3cret \n")
     config = load(None, environ={"SIDECAR_HTTP_ADMIN_TOKEN_FILE": str(tmp_path / "token")}).config
     assert config.http.admin_token == "s3cret "
+
+
+def test_a_secret_file_whose_name_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot read a\0b: it is no name of a file"):
+        load(None, environ={"SIDECAR_HTTP_READ_TOKEN_FILE": "a\0b"})
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +20,7 @@ from tests.cluster import Cluster
 from tests.conftest import StartRedis
 from tests.fake_redis import SILENCE, FakeRedis
 from tests.programs import needs
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, free_port, listens
 from tests.sentinel import Sentinels
 from tests.waiting import eventually, wait_until
 
@@ -48,6 +47,11 @@ def behind(*sentinels: FakeRedis) -> Servers:
 
 async def start(fakes: AsyncExitStack, **answers: Any) -> FakeRedis:
     return await fakes.enter_async_context(FakeRedis(**answers))
+
+
+def subscribed(server: FakeRedis) -> int:
+    """Return how often somebody subscribed."""
+    return [command[0] for command in server.commands].count(b"SUBSCRIBE")
 
 
 async def port_of(servers: Servers, key: str = "") -> int:
@@ -175,9 +179,9 @@ async def test_a_silent_sentinel_is_listened_to_anew(fakes: AsyncExitStack, monk
     sentinel = await start(fakes, SUBSCRIBE=[b"subscribe", b"+switch-master", 1], PING=[b"pong", b""])
     watch = asyncio.create_task(behind(sentinel).watch(lambda: None))
     await eventually(lambda: [one[0] for one in sentinel.commands].count(b"PING") > 3)
-    assert [one[0] for one in sentinel.commands].count(b"SUBSCRIBE") == 1
+    assert subscribed(sentinel) == 1
     sentinel.answers["PING"] = SILENCE
-    await eventually(lambda: [one[0] for one in sentinel.commands].count(b"SUBSCRIBE") > 1)
+    await eventually(lambda: subscribed(sentinel) > 1)
     watch.cancel()
     await asyncio.gather(watch, return_exceptions=True)
 
@@ -199,6 +203,40 @@ async def test_a_real_sentinel_is_asked_and_followed(tmp_path: Path) -> None:
         await link.close()
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
+
+
+@pytest.mark.parametrize("nonsense", [[], 1, [b"ip"], [b"ip", b"127.0.0.1", b"port", b"abc"], [b"ip", b"\xff"], "OK"])
+async def test_a_sentinel_that_answers_nonsense_is_not_believed(fakes: AsyncExitStack, nonsense: Any) -> None:
+    master = await start(fakes, INFO=MASTER)
+    mad = [await start(fakes, SENTINEL=nonsense) for _ in range(2)]
+    with pytest.raises(UnavailableError, match="an answer that Redis does not give"):
+        await behind(*mad).open()
+    assert await port_of(behind(*mad, await start(fakes, SENTINEL=naming(master, 1)))) == master.port
+
+
+async def test_a_sentinel_that_tells_nonsense_is_listened_to_again(fakes: AsyncExitStack) -> None:
+    master = await start(fakes, INFO=MASTER)
+    sentinel = await start(fakes, SENTINEL=naming(master, 1), SUBSCRIBE=[b"subscribe", b"+switch-master", 1])
+    watch = asyncio.create_task(behind(sentinel).watch(lambda: None))
+    await eventually(lambda: subscribed(sentinel) == 1)
+    sentinel.push([b"message", b"+switch-master", b"sale nonsense"])
+    await eventually(lambda: subscribed(sentinel) == 2)
+    assert not watch.done()
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        lambda command: b"cluster_state:ok" if command[1] == b"INFO" else [],
+        lambda command: b"cluster_current_epoch:1" if command[1] == b"INFO" else [[0, 16383]],
+        lambda command: 1,
+    ],
+)
+async def test_a_node_that_answers_nonsense_is_not_believed(fakes: AsyncExitStack, cluster: Any) -> None:
+    with pytest.raises(UnavailableError, match="an answer that Redis does not give"):
+        await around(await start(fakes, CLUSTER=cluster, INFO=MASTER)).open("k")
 
 
 @pytest.mark.needs("redis-server")
@@ -226,16 +264,11 @@ def lone_sentinel(folder: Path, port: int, settings: str) -> Iterator[None]:
     file.write_text(f"port {port}\nbind 127.0.0.1\ndir {folder}\nlogfile sentinel.log\n{settings}")
     process = subprocess.Popen([needs("redis-server"), str(file), "--sentinel"], stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: _listens(port), 10, "the Sentinel")
+        wait_until(lambda: listens(port), 10, "the Sentinel")
         yield
     finally:
         process.kill()
         process.wait()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 # Cluster

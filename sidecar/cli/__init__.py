@@ -28,6 +28,7 @@ from sidecar.cli.report import report
 from sidecar.cli.run import run
 from sidecar.cli.schema import schema
 from sidecar.cli.simulate import simulate
+from sidecar.cli.terminal import plain
 from sidecar.cli.top import top
 from sidecar.errors import ConfigError, SidecarError
 
@@ -36,7 +37,7 @@ class Failure(click.ClickException):
     """It failed: one line on stderr, exit status 1."""
 
     def __init__(self, text: object) -> None:
-        super().__init__(" ".join(str(text).split()))
+        super().__init__(plain(" ".join(str(text).split())))
 
 
 class WrongUsage(Failure):

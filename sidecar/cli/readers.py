@@ -86,7 +86,7 @@ class HttpReader:
     def _ask(self, method: str, path: str) -> Document:
         request = urllib.request.Request(self._url + path, method=method, headers={"Accept": "application/json"})
         if self._token:
-            request.add_header("Authorization", f"Bearer {self._token}")
+            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
         try:
             with self._opener.open(request, timeout=HTTP_SECONDS) as answer:
                 document = json.load(answer)

@@ -21,7 +21,7 @@ def rejected(where: Where, limit: int, as_json: bool) -> None:
     found = reader(where, redis_first=True).rejected(limit)
     if as_json:
         for one in found:
-            click.echo(json.dumps(one, ensure_ascii=False))
+            click.echo(json.dumps(one).replace("\x7f", r"\u007f"))  # the one control character that JSON leaves
     elif not found:
         click.echo("No event was refused lately.")
     else:

@@ -50,4 +50,7 @@ def share(value: float | None) -> str:
 
 def moment(ts: float | None) -> str:
     """Write a Unix time in UTC."""
-    return UNKNOWN if ts is None else datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        return UNKNOWN if ts is None else datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):  # beyond the calendar
+        return UNKNOWN

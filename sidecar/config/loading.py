@@ -52,7 +52,10 @@ def _value(name: str, raw: Raw, origin: str) -> Any:
     if name not in kinds:
         raise ConfigError(f"{origin}: {unknown_setting(name, kinds)}")
     try:
+        "".join(raw).encode()  # half a character would fail where the value is used
         return convert(raw, kinds[name])
+    except UnicodeEncodeError:
+        raise ConfigError(f"{origin}: {name} holds what is no character") from None
     except ValueError as exc:
         raise ConfigError(f"{origin}: {name} {exc}") from None
 
@@ -68,8 +71,9 @@ def _secrets(values: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"{name} and {name}_file are both set: keep one of them")
         try:
             found[name] = Secret(Path(file).read_text(encoding="utf-8").rstrip("\r\n"))
-        except (OSError, UnicodeDecodeError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
+        except (OSError, ValueError) as exc:
+            unreadable = "it is not UTF-8 text" if isinstance(exc, UnicodeDecodeError) else "it is no name of a file"
+            reason = exc.strerror if isinstance(exc, OSError) else unreadable
             raise ConfigError(f"{name}_file: cannot read {file}: {reason}") from None
         if not found[name]:
             raise ConfigError(f"{name}_file: {file} is empty")  # an empty token would open what it should close

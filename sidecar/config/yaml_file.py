@@ -36,6 +36,8 @@ def compose(path: str, what: str) -> yaml.Node | None:
         raise ConfigError(f"{path}: is not UTF-8 text") from exc
     except yaml.YAMLError as exc:
         raise ConfigError(_syntax(path, exc)) from None  # its text quotes the file
+    except (ValueError, OverflowError):  # of a character that there is not, as in "\\UFFFFFFFF"
+        raise ConfigError(f"{path}: is not valid YAML") from None
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply") from None
 

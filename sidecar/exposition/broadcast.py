@@ -95,8 +95,12 @@ class Broadcast:
 
     async def _send_due(self, snapshot: Snapshot | None) -> None:
         now = asyncio.get_running_loop().time()
+        if snapshot is not self._rendered:
+            self._rendered, self._rests = snapshot, {}
         written = 0
         for group, clients in self._schedule.take(now):
+            if group.wish.topics not in self._rests:
+                written = BEFORE_YIELD  # a rendering takes about as long as so many writes
             rest = None if snapshot is None else self._rest(snapshot, group.wish.topics)
             while clients:
                 some, clients = clients[:BEFORE_YIELD], clients[BEFORE_YIELD:]
@@ -133,9 +137,6 @@ class Broadcast:
 
     def _rest(self, snapshot: Snapshot, topics: frozenset[str]) -> bytes:
         """Return what all updates of these topics have in common: the document and the end of the message."""
-        if snapshot is not self._rendered:
-            self._rendered = snapshot
-            self._rests = {}
         rest = self._rests.get(topics)
         if rest is None:
             rest = self._rests[topics] = document.topics(snapshot, topics) + b"}"

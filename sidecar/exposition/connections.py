@@ -101,6 +101,8 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer with our body; log only what is our fault: anybody can send what is no HTTP, or go, in floods."""
+        if isinstance(exc, UnicodeEncodeError):  # aiohttp quoted an `Expect` that is no UTF-8
+            status = 400
         if status >= 500 and not isinstance(exc, ConnectionError):
             super().handle_error(request, status, exc, message)
         code, text = CODES.get(status, ("internal", "the sidecar failed to answer this"))

@@ -19,6 +19,7 @@ from sidecar.exposition.prometheus import Exposition
 
 VARY = {"Vary": "Accept"}
 FORMATS = ("json", "markdown")
+REJECTED_LIMITS = frozenset(map(str, range(1, REJECTED_KEPT + 1)))
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 NOT_READY = "the state is not loaded yet; /monitoring/health says what is missing"
@@ -110,7 +111,7 @@ class Endpoints:
     async def rejected(self, request: web.Request) -> web.Response:
         """Answer with the newest refused payloads."""
         limit = request.query.get("limit", str(REJECTED_KEPT))
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= REJECTED_KEPT):
+        if limit not in REJECTED_LIMITS:
             raise Problem(400, "bad_request", f"limit is a number from 1 to {REJECTED_KEPT}")
         return json_response({"rejected": await self._monitor.rejected(int(limit))})
 

@@ -21,7 +21,7 @@ from msgspec import UNSET, Struct
 from sidecar.config import InfluxConfig
 from sidecar.core.snapshot import Snapshot
 from sidecar.errors import ConfigError
-from sidecar.exposition.influx_api import Answer, endpoint, headers, judge
+from sidecar.exposition.influx_api import Answer, endpoint, headers, judge, secrets
 from sidecar.exposition.latest import Component, Latest
 from sidecar.exposition.line_protocol import lines
 from sidecar.logs import RateLimit
@@ -194,7 +194,7 @@ class InfluxOutput:
         try:
             async with session.post(url, params=parameters, data=batch.body, allow_redirects=False) as answer:
                 body = b"" if answer.ok else await answer.content.read(SHOWN_BYTES)
-                return judge(answer.status, body, secrets=(self._config.token, self._config.password))
+                return judge(answer.status, body, hidden=secrets(self._config))
         except TimeoutError:
             return Answer("again", f"no answer within {ANSWER_SECONDS:g} s")
         except (aiohttp.ClientError, OSError) as exc:

@@ -49,12 +49,17 @@ def headers(config: InfluxConfig) -> dict[str, str]:
     return shared
 
 
-def judge(status: int, body: bytes, *, secrets: tuple[str, ...] = ()) -> Answer:
-    """Say what an answer means; of its words only the first, and none of ours that are secret."""
+def secrets(config: InfluxConfig) -> tuple[str, ...]:
+    """Return what no message may quote: what is configured, and how it is sent."""
+    return config.token, config.password, headers(config).get("Authorization", "").rpartition(" ")[2]
+
+
+def judge(status: int, body: bytes, *, hidden: tuple[str, ...] = ()) -> Answer:
+    """Say what an answer means; of its words only the first, and none of those that are `hidden`."""
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Answer("written")
     said = message(body)
-    for secret in filter(None, secrets):
+    for secret in filter(None, hidden):
         said = said.replace(secret, "***")
     parts = [f"HTTP {status}", said[:SHOWN_CHARACTERS], MENDS.get(status, "")]
     problem = ": ".join(filter(None, parts))

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from sidecar.connection import Link
+from sidecar.connection import Link, making_sense
 from sidecar.core.batch import Batch
 from sidecar.errors import RefusedError, UnavailableError
 from sidecar.servers import Servers
@@ -56,8 +56,9 @@ class PubSubSource:
             replies = await link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if self._asked else PING_SECONDS)
             self._few = 0 < len(replies) < FEW
         if replies:
-            payloads = _payloads(replies)
-            self._heed(link, [] if len(payloads) == len(replies) else _others(replies), alone=not payloads)
+            with making_sense(self.name):
+                payloads = _payloads(replies)
+                self._heed(link, [] if len(payloads) == len(replies) else _others(replies), alone=not payloads)
             return self._batch(payloads)
         if self._asked:
             await self.close()

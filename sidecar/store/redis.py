@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScriptError, ReadOnlyError
 
-from sidecar.connection import Link, parse_info
+from sidecar.connection import Link, making_sense, parse_info
 from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of
 from sidecar.core.events import STATUSES
 from sidecar.core.fields import field
@@ -105,17 +105,21 @@ class RedisStore:
         if not seconds:
             return {}
         values = await self._call("MGET", *(self._key(f"{metric}:{second}") for second in seconds))
-        # What is no number was written by somebody else: unknown.
-        return {second: int(value) for second, value in zip(seconds, values, strict=True) if (value or b"").isdigit()}
+        # What is no number of ours was written by somebody else: unknown.
+        pairs = ((second, value or b"") for second, value in zip(seconds, values, strict=True))
+        return {second: int(value) for second, value in pairs if value.isdigit() and len(value) <= LONGEST_NUMBER}
 
     async def exists(self) -> bool:
         """Tell whether a sidecar keeps, or is about to keep, its state under the prefix."""
         return bool(await self._call("EXISTS", *self._own_keys()))
 
     async def rejected(self, limit: int) -> list[Refused]:
-        """Return the newest refused payloads, newest first."""
-        entries = await self._call("LRANGE", self._key("rejected"), 0, limit - 1)
-        return [msgspec.json.decode(entry, type=Refused) for entry in entries]
+        """Return the newest refused payloads, newest first; what somebody else put among them is left out."""
+        found = []
+        for entry in await self._call("LRANGE", self._key("rejected"), 0, limit - 1):
+            with suppress(ValueError):
+                found.append(msgspec.json.decode(entry, type=Refused))
+        return found
 
     async def register(self, fleet: str, instance: str, now: float) -> None:
         """Tell the fleet that this prefix lives, and which instance counts it."""
@@ -178,7 +182,8 @@ class RedisStore:
         link = await self._servers.open(self._key("checkpoint"))
         try:
             await link.replid()
-            self._scripts = _scripts(parse_info(await link.call("INFO", "server")))
+            with making_sense("INFO"):
+                self._scripts = _scripts(parse_info(await link.call("INFO", "server")))
         except BaseException:
             await link.close()
             raise

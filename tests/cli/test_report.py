@@ -1,13 +1,18 @@
 """`sidecar report`, `top` and `rejected` from what is stored in Redis; the daemon's answers are in test_run."""
 
 import json
+import random
 import time
 
+import msgspec
 import pytest
 
+from sidecar.core.aggregate import Aggregator
+from sidecar.core.batch import Batch
+from sidecar.core.state import Rules
 from sidecar.simulation import Sale
 from tests.cli.commands import invoke
-from tests.cli.sales import PREFIX, counted, keep
+from tests.cli.sales import PREFIX, SOURCE, counted, keep
 from tests.redis_server import RedisServer
 
 SECONDS = 12
@@ -44,6 +49,23 @@ def test_the_table_holds_the_same_numbers_and_no_colour_when_piped(sold: RedisSe
 
 def test_the_markdown_report_is_markdown(sold: RedisServer) -> None:
     assert invoke("report", "--markdown", "--redis-url", sold.url).stdout.startswith("# Flash sale report")
+
+
+def test_names_with_brackets_are_shown_as_they_are(redis_server: RedisServer) -> None:
+    now = time.time()
+    aggregator = Aggregator(Rules(), random.Random(0))
+    events = [
+        {"status": "failed", "reason": "[/x]boom", "product_id": "[red]p"},
+        {"type": "queue", "queue": "[/q]", "waiting": 1},
+    ]
+    aggregator.apply(
+        Batch(source=SOURCE, payloads=list(map(msgspec.json.encode, events)), arrivals=[now] * len(events)), now
+    )
+    aggregator.land(aggregator.freeze(now), now)
+    keep(redis_server, aggregator)
+    result = invoke("report", "--redis-url", redis_server.url)
+    assert result.exit_code == 0, result.output
+    assert all(name in result.stdout for name in ("[/x]boom", "[red]p", "[/q]"))
 
 
 def test_json_and_markdown_exclude_each_other() -> None:
@@ -98,3 +120,11 @@ def test_refused_events_are_shown_newest_first(redis_server: RedisServer) -> Non
     assert "2026-09-21 14:13:23 UTC  stream:s  not_json  d\n" in shown
     documents = invoke("rejected", "--json", "--redis-url", redis_server.url).stdout.splitlines()
     assert [json.loads(line)["payload"] for line in documents] == ["p3", "p2", "p1"]
+
+
+def test_a_refused_payload_cannot_steer_the_terminal(redis_server: RedisServer) -> None:
+    entry = json.dumps({"time": 1.0, "source": "s", "reason": "not_json", "detail": "d", "payload": "\x9b2J\u202e\x7f"})
+    redis_server.ask(f"LPUSH {PREFIX}rejected '{entry}'")
+    for options in ((), ("--json",)):
+        shown = invoke("rejected", *options, "--redis-url", redis_server.url).stdout
+        assert shown.replace("\n", "").isprintable(), shown

@@ -56,6 +56,7 @@ def test_what_is_not_quite_0_or_100_percent_does_not_look_so(value: float | None
 def test_moments_are_in_utc() -> None:
     assert terminal.moment(1_790_000_000.9) == "2026-09-21 14:13:20 UTC"
     assert terminal.moment(None) == "-"
+    assert terminal.moment(1e300) == terminal.moment(-1e15) == "-"
 
 
 def test_a_name_cannot_steer_the_terminal() -> None:

@@ -144,8 +144,9 @@ async def test_rejected_gives_the_newest_refused_payloads() -> None:
     async with serving() as served:
         answer: Any = await get_json(served.client, "/monitoring/rejected")
         assert [(one["reason"], one["payload"]) for one in answer["rejected"]] == [("not_json", "{")]
-        status, code, message = await refusal(served.client, "/monitoring/rejected?limit=101")
-        assert (status, code, message) == (400, "bad_request", "limit is a number from 1 to 100")
+        for limit in ("0", "101", "-1", "x", "9" * 4400):
+            status, code, message = await refusal(served.client, f"/monitoring/rejected?limit={limit}")
+            assert (status, code, message) == (400, "bad_request", "limit is a number from 1 to 100")
 
 
 async def test_history_gives_all_three_metrics_for_an_hour_by_the_second() -> None:
@@ -308,6 +309,18 @@ async def test_a_stop_cuts_what_does_not_end_by_itself() -> None:
     await server.stop()
     for connection in (writer, asking):
         connection.close()
+
+
+@pytest.mark.parametrize("path", [b"/healthz", b"/nowhere"])
+async def test_an_expectation_that_is_no_text_is_the_clients_fault(
+    caplog: pytest.LogCaptureFixture, path: bytes
+) -> None:
+    async with serving() as served:
+        reader, writer = await asyncio.open_connection(*served.server.address)
+        writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continu\x96\r\n\r\n")
+        assert await reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
+        writer.close()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_who_goes_before_being_told_to_continue_leaves_no_trace_in_the_log(

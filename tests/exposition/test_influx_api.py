@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.config import InfluxConfig, Secret
-from sidecar.exposition.influx_api import endpoint, headers, judge
+from sidecar.exposition.influx_api import endpoint, headers, judge, secrets
 
 
 def test_a_database_is_written_as_influxdb_1_wants_it() -> None:
@@ -56,5 +56,18 @@ def test_the_words_of_the_server_are_told_in_one_short_line(status: int, body: b
 
 
 def test_a_secret_that_the_server_repeats_is_not_told() -> None:
-    told = judge(401, b'{"error":"no user ann with s3cret, token t0ken"}', secrets=("", "s3cret", "t0ken")).problem
+    told = judge(401, b'{"error":"no user ann with s3cret, token t0ken"}', hidden=("", "s3cret", "t0ken")).problem
     assert told.startswith("HTTP 401: no user ann with ***, token ***: check")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        InfluxConfig(url="http://a", database="sale", username="ann", password=Secret("s3cret")),
+        InfluxConfig(url="http://a", bucket="sale", token=Secret("t0ken")),
+    ],
+)
+def test_a_header_that_the_server_repeats_is_not_told(config: InfluxConfig) -> None:
+    sent = headers(config)["Authorization"]
+    told = judge(400, f"bad header {sent}, {config.token}{config.password}".encode(), hidden=secrets(config)).problem
+    assert told == f"HTTP 400: bad header {sent.split()[0]} ***, ***"

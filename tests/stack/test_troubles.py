@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from monitoring.native.layout import PACKAGES, ROOT
+from tests.cli.commands import execute
 from tests.e2e.daemon import Daemon
 from tests.stack.native import NativeStack
 from tests.waiting import wait_until
@@ -172,7 +172,5 @@ def redis_cli(stack: NativeStack, server: str, user: str, *command: str) -> str:
 
 def check(url: str, password: str) -> str:
     """Run `sidecar check` and return what it says."""
-    environment = {**os.environ, "SIDECAR_REDIS_URL": url, "SIDECAR_REDIS_PASSWORD": password}
-    environment["SIDECAR_REDIS_USERNAME"] = "flash-sale-sidecar"
-    command = [sys.executable, "-m", "sidecar", "check"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60).stdout
+    variables = {"REDIS_URL": url, "REDIS_USERNAME": "flash-sale-sidecar", "REDIS_PASSWORD": password}
+    return execute("check", seconds=60, **{f"SIDECAR_{name}": value for name, value in variables.items()}).stdout

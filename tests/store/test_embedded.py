@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from sidecar.errors import ConfigError, UnavailableError
 from sidecar.store import embedded
 from sidecar.store.embedded import EmbeddedRedis, find_server
 from tests.programs import missing
+from tests.redis_server import listens
 from tests.waiting import eventually
 
 DAEMON = """
@@ -38,12 +38,6 @@ def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         find_server()
     except ConfigError as exc:
         missing(str(exc))
-
-
-def listens(port: int) -> bool:
-    """Tell whether somebody accepts connections there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def ask(server: EmbeddedRedis, *command: str) -> object:

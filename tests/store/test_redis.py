@@ -313,10 +313,19 @@ async def test_a_lease_of_another_type_is_nobodys(
     assert client.get(PREFIX + "lease") == b"here:1:a"
 
 
+async def test_what_is_made_by_hand_is_no_refused_event(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
+) -> None:
+    store = open_store(redis_server)
+    await counted(store, b"one")
+    client.lpush(PREFIX + "rejected", "{garbage", "7", b"\xff")
+    assert [refused.payload for refused in await store.rejected(10)] == ["one"]
+
+
 async def test_values_made_by_hand_are_no_history(
     redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
 ) -> None:
-    client.mset({PREFIX + "throughput:1": "x", PREFIX + "throughput:2": "7"})
+    client.mset({PREFIX + "throughput:1": "x", PREFIX + "throughput:2": "7", PREFIX + "throughput:3": "9" * 5000})
     assert await open_store(redis_server).history("throughput", 1, 3) == {2: 7}
 
 
