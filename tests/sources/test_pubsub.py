@@ -293,6 +293,7 @@ async def test_what_is_left_over_is_returned_though_redis_died(
     source = source_of(redis_server)
     await source.connect()
     client.publish("c", "one")
+    client.ping()
     redis_server.kill()
     found: list[bytes] = []
     async with asyncio.timeout(5):
