@@ -39,8 +39,12 @@ class FakeRedis:
 
     def push(self, value: Any) -> None:
         """Send something unasked to everybody."""
+        self.push_raw(packed(value))
+
+    def push_raw(self, data: bytes) -> None:
+        """Send bytes unasked to everybody."""
         for writer in self._writers:
-            writer.write(packed(value))
+            writer.write(data)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)

@@ -65,3 +65,26 @@ async def test_who_leaves_while_the_others_are_served_gets_nothing_more() -> Non
     await eventually(lambda: written_then)
     running.cancel()
     assert written_then == [len(transport.frames)]
+
+
+async def test_every_rendering_gives_way_to_the_loop() -> None:
+    """All leave as soon as the loop turns, which it does after the first of two that want different topics."""
+    latest = Latest()
+    latest.publish(snapshot())
+    broadcast = Broadcast(partial(newest, latest), Telemetry(CollectorRegistry(), version="0", sources=()))
+
+    def leave() -> None:
+        for client in clients:
+            broadcast.remove(client)
+
+    transport = Roomy(lambda: asyncio.get_running_loop().call_soon(leave))
+    connection: Any = SimpleNamespace(transport=transport, protocol=SimpleNamespace(state=State.OPEN))
+    clients = [Client(connection, authorized=True, now=0.0) for _ in range(2)]
+    for client, topic in zip(clients, ("orders", "inventory"), strict=True):
+        broadcast.add(client, Subscription(topics=frozenset({topic}), interval_ms=60_000))
+    running = asyncio.create_task(broadcast.run())
+    await eventually(lambda: transport.frames)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    running.cancel()
+    assert len(transport.frames) == 1

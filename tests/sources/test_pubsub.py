@@ -17,6 +17,7 @@ from sidecar.sources import pubsub
 from sidecar.sources.pubsub import MESSAGES_A_BATCH, PubSubSource
 from tests.cluster import Cluster, ask
 from tests.conftest import StartRedis
+from tests.fake_redis import SILENCE, FakeRedis, packed
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
 
@@ -357,3 +358,16 @@ async def test_when_the_slot_of_a_channel_moves_the_source_says_so_and_follows(
             with contextlib.suppress(UnavailableError):
                 await source.connect()
     assert await messages(source, 1) == [b"after"]
+
+
+@pytest.mark.parametrize("nonsense", [b"*0\r\n", b":5\r\n", b"?garbage\r\n"])
+@pytest.mark.parametrize("before", [0, MESSAGES_A_BATCH])
+async def test_nonsense_is_an_outage(source_of: OpenSource, nonsense: bytes, before: int) -> None:
+    """Also behind as many messages as are read at once: it is met without waiting for the socket."""
+    info = b"# Replication\r\nrole:master\r\nmaster_replid:abc\r\n"
+    async with FakeRedis(INFO=info, SUBSCRIBE=[b"subscribe", b"c", 1], PING=SILENCE) as server:
+        source = source_of(f"redis://127.0.0.1:{server.port}")
+        await source.connect()
+        server.push_raw(packed([b"message", b"c", b"{}"]) * before + nonsense)
+        with pytest.raises(UnavailableError):
+            await messages(source, before + 1)
