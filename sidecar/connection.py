@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
+import msgspec
 from redis import exceptions
 from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
@@ -197,6 +198,22 @@ def making_sense(what: str) -> Iterator[None]:
         yield
     except (TypeError, ValueError, LookupError, AttributeError) as exc:
         raise UnavailableError(f"{what}: an answer that Redis does not give ({type(exc).__name__}: {exc})") from exc
+
+
+def expected(reply: Any, form: Any, what: str) -> Any:
+    """Return a reply of the form that it must have: a type, by the rules of msgspec.
+
+    Raises UnavailableError for any other.
+    """
+    with making_sense(what):
+        return msgspec.convert(reply, form)
+
+
+def only_bytes(values: list[Any]) -> list[bytes]:
+    """Return the values as they are. Raises TypeError if one is something else."""
+    if any(kind is not bytes for kind in set(map(type, values))):
+        raise TypeError("a payload that is no string")
+    return values
 
 
 def parse_info(reply: bytes) -> dict[str, str]:

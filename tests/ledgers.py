@@ -61,8 +61,8 @@ def read(
     complete: bool = True,
     exists: bool = True,
     empty: int = 0,
-    oldest: str = "",
-    newest: str = "",
+    oldest: str | None = None,
+    newest: str | None = None,
 ) -> Batch:
     """Return a batch of stream entries; ids count up from `after`, and by default all that was added is there."""
     start = int(after.split("-")[0])

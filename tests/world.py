@@ -40,12 +40,12 @@ class LossyStore(RedisStore):
 
     fate = "ok"
 
-    async def _run(self, name: str, key_names: Sequence[str], arguments: Sequence[Any]) -> Any:
+    async def _run(self, name: str, key_names: Sequence[str], arguments: Sequence[Any], *, form: Any) -> Any:
         fate, self.fate = (self.fate, "ok") if name == "commit" else ("ok", self.fate)
         if fate == "late":
             self.late.append((name, key_names, arguments))
             raise UnavailableError("cut on the way")
-        reply = await super()._run(name, key_names, arguments)
+        reply = await super()._run(name, key_names, arguments, form=form)
         if fate == "lost":
             self.late.append((name, key_names, arguments))
             raise UnavailableError("cut on the way back")
@@ -58,7 +58,7 @@ class LossyStore(RedisStore):
 
     async def deliver(self, place: int) -> None:
         """Let a delayed commit arrive; nobody waits for the answer."""
-        await super()._run(*self.late.pop(place))
+        await super()._run(*self.late.pop(place), form=Any)
 
 
 class Recount(Struct):

@@ -1,6 +1,10 @@
 """What a source hands over: payloads as they came, and what was known about Redis when they were read."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+EntryId = Annotated[str, Meta(pattern="^[0-9]{1,20}-[0-9]{1,20}$")]
 
 
 class StreamRead(Struct, frozen=True, kw_only=True):
@@ -8,20 +12,20 @@ class StreamRead(Struct, frozen=True, kw_only=True):
 
     `after` is the id read after; `last` the newest id read (`after` if there was none). `replid` is the
     `master_replid` under which it was read. `added` is `entries-added` (`None` before Redis 7), `length` the entries
-    there, `complete` tells that nothing was left behind. `oldest` is the first id there ("" where there is none),
+    there, `complete` tells that nothing was left behind. `oldest` is the first id there (`None` where there is none),
     `newest` the `last-generated-id`. A stream that does not exist has `exists` False.
     """
 
-    after: str
-    last: str
+    after: EntryId
+    last: EntryId
     replid: str
     entries: int
     added: int | None
     length: int
     complete: bool
     exists: bool
-    oldest: str = ""
-    newest: str = ""
+    oldest: EntryId | None = None
+    newest: EntryId | None = None
 
 
 class Batch(Struct, frozen=True, kw_only=True):

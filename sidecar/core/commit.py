@@ -1,12 +1,13 @@
 """What a commit is: the values that go to the store and come back from it."""
 
-from typing import Annotated, Literal
+from typing import Literal
 from zlib import crc32
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from sidecar.core.aggregate import Flight
+from sidecar.core.batch import EntryId
 from sidecar.errors import CheckpointError
 
 START = "0-0"
@@ -50,9 +51,7 @@ class Position(Struct, frozen=True, array_like=True):
         return crc32(msgspec.json.encode([stream, self.id, self.seen, self.base, self.added]))
 
 
-_decode_position = msgspec.json.Decoder(
-    tuple[Annotated[str, Meta(pattern="^[0-9]{1,20}-[0-9]{1,20}$")], int, int, int, int]
-).decode
+_decode_position = msgspec.json.Decoder(tuple[EntryId, int, int, int, int]).decode
 
 
 class Commit(Struct, frozen=True, kw_only=True):

@@ -242,7 +242,7 @@ def _count_times(pending: Pending, cell: Second, rules: Rules) -> None:
 
 def _fold_finished(state: State, second: int, whole: Slice, now: float) -> None:
     if second >= now - HISTORY_SECONDS:
-        state.minutes.setdefault(second - second % 60, Minute()).finished[second] += whole.finished
+        state.minutes.setdefault(second - second % 60, Minute()).finished.add(second, whole.finished)
     for ring in RINGS.values():
         getattr(state, ring.section).setdefault(second - second % ring.width, Slice()).merge(whole)
 

@@ -6,11 +6,11 @@ A part offers `merge` (add another part of the same kind to this one), `copy`, `
 `load`. Merging is replaying: counts add up, gauges keep the reading with the newest event time.
 """
 
-from collections import Counter
 from typing import Any, Protocol, Self
 
 from sidecar.core.depletion import Depletion
 from sidecar.core.histogram import Classic, Histogram
+from sidecar.core.seconds import Seconds
 
 
 class Part(Protocol):
@@ -95,47 +95,40 @@ class Slice:
 
 
 class Minute:
-    """The public per-second values of one minute, by Unix second: orders finished, jobs waiting, connections."""
+    """The public per-second values of one minute: orders finished, jobs waiting, connections."""
 
     __slots__ = ("connections", "finished", "waiting")
 
     def __init__(self) -> None:
-        self.finished: Counter[int] = Counter()
-        self.waiting: dict[int, int] = {}
-        self.connections: dict[int, int] = {}
+        self.finished = Seconds()
+        self.waiting = Seconds()
+        self.connections = Seconds()
 
     def merge(self, other: "Minute") -> None:
-        self.finished.update(other.finished)
-        self.waiting.update(other.waiting)
-        self.connections.update(other.connections)
+        for second, count in other.finished.items():
+            self.finished.add(second, count)
+        for second, value in other.waiting.items():
+            self.waiting[second] = value
+        for second, value in other.connections.items():
+            self.connections[second] = value
 
     def copy(self) -> "Minute":
         twin = Minute()
-        twin.merge(self)
+        twin.finished, twin.waiting, twin.connections = (
+            self.finished.copy(),
+            self.waiting.copy(),
+            self.connections.copy(),
+        )
         return twin
 
     def dump(self) -> Any:
-        return [_packed(self.finished), _packed(self.waiting), _packed(self.connections)]
+        return [self.finished.dump(), self.waiting.dump(), self.connections.dump()]
 
     @classmethod
     def load(cls, data: Any) -> "Minute":
         part = cls()
-        finished, waiting, connections = data
-        part.finished.update(_unpacked(finished))
-        part.waiting, part.connections = _unpacked(waiting), _unpacked(connections)
+        part.finished, part.waiting, part.connections = map(Seconds.load, data)
         return part
-
-
-def _packed(values: dict[int, int]) -> list[int]:
-    """Return [first second, distance, value, distance, value, ...]: a few bytes a second instead of nine."""
-    if not values:
-        return []
-    first = min(values)
-    return [first, *(number for second in sorted(values) for number in (second - first, values[second]))]
-
-
-def _unpacked(data: list[int]) -> dict[int, int]:
-    return {data[0] + data[i]: data[i + 1] for i in range(1, len(data), 2)}
 
 
 class Product:

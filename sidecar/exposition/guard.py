@@ -4,6 +4,7 @@ Whoever is refused is counted, and logged at a bounded rate, without what he sen
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import structlog
@@ -36,7 +37,7 @@ class Guard:
         self.http = http
         self.headers = web.headers
         self.tls = server_context(web.tls) if web.tls else None
-        self._tls = web.tls
+        self._rules = _rules(web.tls)
         self._passwords = Passwords(web.users)
         self._counter = telemetry.requests_refused
         self._limit = RateLimit()
@@ -49,11 +50,11 @@ class Guard:
         Raises ConfigError, and then nothing has changed.
         """
         web = read_web_file(http.web_config_file)
-        same = _rules(web.tls) == _rules(self._tls)
-        if web.tls and self.tls and same:
+        if web.tls:
             server_context(web.tls)  # a pair that does not fit would leave the one in use without a key
+        same = _rules(web.tls) == self._rules
+        if web.tls and self.tls and same:
             load_certificate(self.tls, web.tls)
-            self._tls = web.tls
         self.http, self.headers = http, web.headers
         self._passwords.replace(web.users)
         return same
@@ -103,6 +104,9 @@ class Guard:
             )
 
 
-def _rules(tls: TlsConfig | None) -> TlsConfig | None:
-    """Return what of TLS cannot change while it listens: all but certificate and key."""
-    return None if tls is None else replace(tls, cert_file="", key_file="")
+def _rules(tls: TlsConfig | None) -> tuple[TlsConfig, bytes] | None:
+    """Return what of TLS cannot change while it listens: all but certificate and key, and whose clients come in."""
+    if tls is None:
+        return None
+    authorities = Path(tls.client_ca_file).read_bytes() if tls.client_ca_file else b""
+    return replace(tls, cert_file="", key_file=""), authorities

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from sidecar.connection import Link, making_sense
+from sidecar.connection import Link, making_sense, only_bytes
 from sidecar.core.batch import Batch
 from sidecar.errors import RefusedError, UnavailableError
 from sidecar.servers import Servers
@@ -99,13 +99,14 @@ class PubSubSource:
         pass  # nothing that pub/sub delivers depends on it
 
     async def leftover(self) -> Batch | None:
-        replies: list[Any] = []
+        payloads: list[bytes] = []
         try:
             while self._link is not None and (more := await self._link.arrived(limit=MESSAGES_A_BATCH, seconds=0)):
-                replies += more
+                with making_sense(self.name):
+                    payloads += _payloads(more)
         except UnavailableError:
             pass  # what came before the connection was lost is there all the same
-        return self._batch(_payloads(replies))
+        return self._batch(payloads)
 
     async def close(self) -> None:
         if self._link is not None:
@@ -117,7 +118,7 @@ class PubSubSource:
 
 
 def _payloads(replies: list[Any]) -> list[bytes]:
-    return [reply[-1] for reply in replies if isinstance(reply, list) and reply[0] in MESSAGES]
+    return only_bytes([reply[-1] for reply in replies if isinstance(reply, list) and reply[0] in MESSAGES])
 
 
 def _others(replies: list[Any]) -> list[Any]:

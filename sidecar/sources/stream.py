@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from sidecar.connection import Link
+from sidecar.connection import Link, expected, making_sense, only_bytes
 from sidecar.core.batch import Batch, StreamRead
 from sidecar.errors import RefusedError, UnavailableError
 from sidecar.servers import Servers
@@ -83,12 +83,13 @@ class StreamSource:
         if isinstance(replies, Exception):  # EXEC's own error does not tell the cause
             cause = next((reply for reply in queued if isinstance(reply, Exception)), replies)
             raise RefusedError(f"reading stream {self._stream!r}: {cause}")
-        found, info = replies
-        if isinstance(found, Exception):
-            raise RefusedError(f"reading stream {self._stream!r}: {found}")
-        entries = found[0][1] if found else []
-        self._drained = len(entries) < self._portion
-        batch = self._batch(after, replid, entries, info)
+        with making_sense(self.name):
+            found, info = replies
+            if isinstance(found, Exception):
+                raise RefusedError(f"reading stream {self._stream!r}: {found}")
+            entries = found[0][1] if found else []
+            self._drained = len(entries) < self._portion
+            batch = self._batch(after, replid, entries, info)
         if entries:
             self._portion = _portion(sum(map(len, batch.payloads)) / len(entries))
         return batch
@@ -98,20 +99,24 @@ class StreamSource:
         payloads, arrivals = _events(entries)
         behind = arrivals and not self._drained
         self.lag_seconds = max(time.time() - arrivals[-1], 0.0) if behind else 0.0
-        read = StreamRead(
-            after=after,
-            last=entries[-1][0].decode() if entries else after,
-            replid=replid,
-            entries=len(entries),
-            added=facts.get(b"entries-added"),
-            length=facts.get(b"length", 0),
-            complete=self._drained,
-            exists=bool(facts),
-            oldest=facts[b"first-entry"][0].decode() if facts.get(b"first-entry") else "",
-            newest=facts.get(b"last-generated-id", b"").decode(),
-        )
+        read = {
+            "after": after,
+            "last": entries[-1][0].decode() if entries else after,
+            "replid": replid,
+            "entries": len(entries),
+            "added": facts.get(b"entries-added"),
+            "length": facts.get(b"length", 0),
+            "complete": self._drained,
+            "exists": bool(facts),
+            "oldest": facts[b"first-entry"][0].decode() if facts.get(b"first-entry") else None,
+            "newest": facts[b"last-generated-id"].decode() if facts else None,
+        }
         return Batch(
-            source=self.name, payloads=payloads, arrivals=arrivals, empty=len(entries) - len(payloads), stream=read
+            source=self.name,
+            payloads=only_bytes(payloads),
+            arrivals=arrivals,
+            empty=len(entries) - len(payloads),
+            stream=expected(read, StreamRead, self.name),
         )
 
 

@@ -13,21 +13,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScriptError, ReadOnlyError
 
-from sidecar.connection import Link, making_sense, parse_info
+from sidecar.connection import Link, expected, making_sense, parse_info
 from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of
 from sidecar.core.events import STATUSES
 from sidecar.core.fields import field
 from sidecar.core.ledger import LONGEST_NUMBER
 from sidecar.core.pending import Refused
 from sidecar.core.state import State
-from sidecar.errors import CheckpointError, RefusedError
+from sidecar.errors import CheckpointError, RefusedError, UnavailableError
 from sidecar.servers import Servers
 from sidecar.store import Aside, Taken, keys
 
 FLEET_SECONDS = 60  # a sidecar that has not registered for so long is no longer part of its fleet
+SECONDS_AT_ONCE = 600  # a command for an hour would take 1 MB, and keep Redis from others for 2 ms
 FLEET_KEY = "flash_sale_fleet:"
 SCRIPTS = ("commit", "take", "clear", "release", "set_aside")
 ELSEWHERE = (ReadOnlyError, MasterDownError, AskError, ClusterDownError)  # MOVED is an AskError to redis-py
+
+
+_Reply = tuple[bytes, bytes, bytes, bytes, bytes, bytes]  # of commit.lua
 
 
 class Members(Struct, frozen=True):
@@ -65,12 +69,13 @@ class RedisStore:
             self._link = None
 
     async def take(self, holder: str, token: str, *, dead: str, create: bool) -> Taken:
-        reply = await self._run("take", self._own_keys(), [holder, token, self._lease_ms, dead, int(create)])
-        if reply[0] == b"OK":
-            return Taken(_fields(reply[1]))
-        if reply[0] == b"DAMAGED":
+        arguments = [holder, token, self._lease_ms, dead, int(create)]
+        outcome, found = await self._run("take", self._own_keys(), arguments, form=tuple[bytes, bytes | list[bytes]])
+        if outcome == b"DAMAGED":
             raise CheckpointError("it is no hash with a number")
-        return Taken(None, reply[1].decode("utf-8", "replace"))
+        if outcome == b"OK":
+            return Taken(_fields(found))
+        return Taken(None, expected(found, bytes, "take").decode("utf-8", "replace"))
 
     async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
         if self._apart:  # nothing here tells how the streams are: their positions are stored like counts
@@ -79,44 +84,47 @@ class RedisStore:
         streams = list(commit.positions)
         arguments = self._arguments(commit, fields, committed, now)
         with _no_other_key():
-            reply = await self._run("commit", [*self._own_keys(), *streams], arguments)
+            reply = await self._run("commit", [*self._own_keys(), *streams], arguments, form=_Reply)
         return _answer(reply)
 
     async def load(self) -> dict[str, bytes]:
         with _no_other_key():
-            return _fields(await self._call("HGETALL", self._key("checkpoint")))
+            return _fields(await self._call("HGETALL", self._key("checkpoint"), form=list[bytes]))
 
     async def set_aside(self, holder: str) -> Aside | None:
         kept = self._key(keys.DAMAGED)
         arguments = [holder, self._lease_ms, keys.DAMAGED_KEPT_SECONDS]
-        reply = await self._run("set_aside", [*self._own_keys(), kept], arguments)
+        reply = await self._run("set_aside", [*self._own_keys(), kept], arguments, form=bytes)
         return None if reply == b"HELD" else Aside(kept, reply == b"DROPPED")
 
     async def release(self, holder: str) -> None:
-        await self._run("release", [self._key("lease")], [holder])
+        await self._run("release", [self._key("lease")], [holder], form=Any)
 
     async def clear(self, generation: str) -> bytes:
-        reply: bytes | None = await self._run("clear", [self._key("checkpoint")], [generation, self._prefix])
-        return reply or b""
+        arguments = [generation, self._prefix]
+        return await self._run("clear", [self._key("checkpoint")], arguments, form=bytes | None) or b""
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
         """Return the values of one of `keys.HISTORY` by Unix second, from `start` to `end` inclusive."""
-        seconds = range(start, end + 1)
-        if not seconds:
-            return {}
-        values = await self._call("MGET", *(self._key(f"{metric}:{second}") for second in seconds))
-        # What is no number of ours was written by somebody else: unknown.
-        pairs = ((second, value or b"") for second, value in zip(seconds, values, strict=True))
-        return {second: int(value) for second, value in pairs if value.isdigit() and len(value) <= LONGEST_NUMBER}
+        found = {}
+        for first in range(start, end + 1, SECONDS_AT_ONCE):
+            seconds = range(first, min(first + SECONDS_AT_ONCE, end + 1))
+            names = [self._key(f"{metric}:{second}") for second in seconds]
+            values = await self._call("MGET", *names, form=list[bytes | None])
+            for second, value in zip(seconds, values, strict=False):
+                # What is no number of ours was written by somebody else: unknown.
+                if value and value.isdigit() and len(value) <= LONGEST_NUMBER:
+                    found[second] = int(value)
+        return found
 
     async def exists(self) -> bool:
         """Tell whether a sidecar keeps, or is about to keep, its state under the prefix."""
-        return bool(await self._call("EXISTS", *self._own_keys()))
+        return bool(await self._call("EXISTS", *self._own_keys(), form=int))
 
     async def rejected(self, limit: int) -> list[Refused]:
         """Return the newest refused payloads, newest first; what somebody else put among them is left out."""
         found = []
-        for entry in await self._call("LRANGE", self._key("rejected"), 0, limit - 1):
+        for entry in await self._call("LRANGE", self._key("rejected"), 0, limit - 1, form=list[bytes]):
             with suppress(ValueError):
                 found.append(msgspec.json.decode(entry, type=Refused))
         return found
@@ -124,19 +132,20 @@ class RedisStore:
     async def register(self, fleet: str, instance: str, now: float) -> None:
         """Tell the fleet that this prefix lives, and which instance counts it."""
         key = FLEET_KEY + fleet
-        await self._call("ZADD", key, now, f"{self._prefix} {instance}")
-        await self._call("ZREMRANGEBYSCORE", key, "-inf", now - FLEET_SECONDS)
-        await self._call("EXPIRE", key, FLEET_SECONDS)
+        await self._call("ZADD", key, now, f"{self._prefix} {instance}", form=int)
+        await self._call("ZREMRANGEBYSCORE", key, "-inf", now - FLEET_SECONDS, form=int)
+        await self._call("EXPIRE", key, FLEET_SECONDS, form=int)
 
     async def fleet(self, fleet: str, now: float) -> Members:
         """Return every living member. Of one prefix the newest instance counts."""
-        listed = await self._call("ZRANGEBYSCORE", FLEET_KEY + fleet, now - FLEET_SECONDS, "+inf")
+        oldest = now - FLEET_SECONDS
+        listed = await self._call("ZRANGEBYSCORE", FLEET_KEY + fleet, oldest, "+inf", form=list[bytes])
         instances = dict(member.decode("utf-8", "replace").partition(" ")[::2] for member in listed)
         members = Members([], {})
         for prefix, instance in sorted(instances.items()):
             try:
                 with _no_other_key():
-                    fields = _fields(await self._call("HGETALL", prefix + "checkpoint"))
+                    fields = _fields(await self._call("HGETALL", prefix + "checkpoint", form=list[bytes]))
                 members.states.append((instance, State.load(fields)))
             except CheckpointError as exc:
                 members.damaged[instance] = str(exc)
@@ -144,7 +153,7 @@ class RedisStore:
 
     async def facts(self) -> dict[str, str]:
         """Return what INFO says of memory: `used_memory`, `maxmemory_policy` and so on."""
-        return parse_info(await self._call("INFO", "memory"))
+        return parse_info(await self._call("INFO", "memory", form=bytes))
 
     def _key(self, name: str) -> str:
         return self._prefix + name
@@ -189,24 +198,25 @@ class RedisStore:
             raise
         return link
 
-    async def _call(self, *command: Any) -> Any:
+    async def _call(self, *command: Any, form: Any) -> Any:
+        """Return the reply; `form` is the type it must have."""
         link = await self._connected()
         try:
-            return await link.call(*command)
-        except RefusedError as exc:
-            if isinstance(exc.__cause__, ELSEWHERE):
-                link.cut()  # a replica now, or the slot moved: look for the right server at the next call
+            return expected(await link.call(*command), form, command[0])
+        except UnavailableError as exc:
+            if not isinstance(exc, RefusedError) or isinstance(exc.__cause__, ELSEWHERE):
+                link.cut()  # nonsense; or a replica now, or the slot moved: look for the right server at the next call
             raise
 
-    async def _run(self, name: str, key_names: Sequence[str], arguments: Sequence[Any]) -> Any:
+    async def _run(self, name: str, key_names: Sequence[str], arguments: Sequence[Any], *, form: Any) -> Any:
         """Run a script by its digest; send its text where Redis does not know it yet."""
         await self._connected()  # which tells the version of the scripts
         text, digest = self._scripts[name]
         try:
-            return await self._call("EVALSHA", digest, len(key_names), *key_names, *arguments)
+            return await self._call("EVALSHA", digest, len(key_names), *key_names, *arguments, form=form)
         except RefusedError as exc:
             if isinstance(exc.__cause__, NoScriptError):
-                return await self._call("EVAL", text, len(key_names), *key_names, *arguments)
+                return await self._call("EVAL", text, len(key_names), *key_names, *arguments, form=form)
             raise
 
 
@@ -240,13 +250,15 @@ def _texts() -> dict[str, str]:
 
 def _fields(flat: list[bytes]) -> dict[str, bytes]:
     """Read the reply of HGETALL. Raises CheckpointError if it is no checkpoint of ours."""
+    with making_sense("HGETALL"):
+        pairs = list(zip(flat[::2], flat[1::2], strict=True))
     try:
-        return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        return {name.decode(): value for name, value in pairs}
     except UnicodeDecodeError as exc:
         raise CheckpointError(f"the name of a checkpoint field is damaged: {exc}") from exc
 
 
-def _answer(reply: list[bytes]) -> Answer:
+def _answer(reply: tuple[bytes, ...]) -> Answer:
     """Read the reply of commit.lua. Raises CheckpointError where it passes on what nobody of us wrote."""
     try:
         outcome, number, token, generation, replid, stream = (text.decode() for text in reply)

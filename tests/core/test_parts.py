@@ -14,6 +14,7 @@ from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice
 from sidecar.core.totals import Totals
 
 T0 = 1_790_000_000
+MINUTE = T0 - T0 % 60
 
 Add = Callable[[Any, int], None]
 
@@ -44,9 +45,9 @@ def add_to_slice(part: Slice, n: int) -> None:
 
 
 def add_to_minute(part: Minute, n: int) -> None:
-    part.finished[T0 + n % 60] += n
-    part.waiting[T0 + n % 60] = n % 60  # a gauge: who merges writes the same or later
-    part.connections[T0 + n % 50] = n % 50
+    part.finished.add(MINUTE + n % 60, n)
+    part.waiting[MINUTE + n % 60] = n % 60  # a gauge: who merges writes the same or later
+    part.connections[MINUTE + n % 50] = n % 50
 
 
 def add_to_product(part: Product, n: int) -> None:
@@ -140,6 +141,7 @@ def test_a_reading_without_its_number_adds_nothing() -> None:
 
 def test_a_minute_is_stored_in_a_few_bytes_a_second() -> None:
     minute = Minute()
-    minute.finished.update({T0 + second: 100 for second in range(60)})
-    assert minute.dump()[0][:5] == [T0, 0, 100, 1, 100]
+    for second in range(MINUTE, MINUTE + 60):
+        minute.finished[second] = 100
+    assert minute.dump()[0][:5] == [MINUTE, 0, 100, 1, 100]
     assert len(msgspec.msgpack.encode(minute.dump())) < 60 * 3

@@ -31,7 +31,7 @@ def counting(events: Changes) -> State:
         state.timings.setdefault(f"latency:{label}", Timing(Histogram(), Classic(BOUNDS))).histogram.update([count])
         for ring in RINGS.values():
             getattr(state, ring.section).setdefault(second - second % ring.width, Slice()).finished += count
-        state.minutes.setdefault(second - second % 60, Minute()).finished[second] += count
+        state.minutes.setdefault(second - second % 60, Minute()).finished.add(second, count)
         state.products.setdefault(label, Product()).success += count
         reading = state.queues.setdefault(label, Reading(0.0, []))
         reading.merge(Reading(second + count / 1000, [count]))

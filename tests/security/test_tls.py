@@ -182,6 +182,21 @@ async def test_a_new_certificate_is_presented_from_the_next_handshake_on(
         assert statuses(await get(there, "/metrics", tls=pki.client())) == [200]  # the users are gone at once
 
 
+async def test_another_authority_of_clients_needs_a_restart(tmp_path: Path, pki: Pki, pair: tuple[Path, Path]) -> None:
+    authority = tmp_path / "clients.pem"
+    authority.write_bytes(pki.ca.read_bytes())
+    kind = f", client_auth_type: RequireAndVerifyClientCert, client_ca_file: {authority}"
+    config = web_file(tmp_path, pair, more=kind)
+    async with front(config) as there:
+        assert there.guard.reload(config)
+        authority.write_text("no certificate")
+        with pytest.raises(ConfigError, match="client_ca_file: cannot use .*clients.pem"):
+            there.guard.reload(config)
+        (tmp_path / "other").mkdir()
+        authority.write_bytes(make_pki(tmp_path / "other").ca.read_bytes())
+        assert not there.guard.reload(config)
+
+
 async def presented(there: Front, pki: Pki) -> bytes:
     _, writer = await asyncio.open_connection(*there.http, ssl=pki.client())
     certificate: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)

@@ -360,7 +360,9 @@ async def test_when_the_slot_of_a_channel_moves_the_source_says_so_and_follows(
     assert await messages(source, 1) == [b"after"]
 
 
-@pytest.mark.parametrize("nonsense", [b"*0\r\n", b":5\r\n", b"?garbage\r\n"])
+@pytest.mark.parametrize(
+    "nonsense", [b"*0\r\n", b":5\r\n", b"?garbage\r\n", b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n:5\r\n"]
+)
 @pytest.mark.parametrize("before", [0, MESSAGES_A_BATCH])
 async def test_nonsense_is_an_outage(source_of: OpenSource, nonsense: bytes, before: int) -> None:
     """Also behind as many messages as are read at once: it is met without waiting for the socket."""
