@@ -121,9 +121,12 @@ class InfluxOutput:
 
     async def run(self) -> None:
         """Take and send until cancelled; then send the last numbers, if that is quickly done."""
-        connector = aiohttp.TCPConnector(ssl=self._tls, limit=1)
-        timeout, shared = aiohttp.ClientTimeout(total=ANSWER_SECONDS), headers(self._config)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=shared) as session:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._tls, limit=1),
+            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+            headers=headers(self._config),
+            cookie_jar=aiohttp.DummyCookieJar(),  # InfluxDB sets none, and whoever sets many would fill the memory
+        ) as session:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._keep_taking())

@@ -271,6 +271,14 @@ async def test_a_redirect_is_not_followed_with_the_token() -> None:
         assert elsewhere.writes == []
 
 
+async def test_cookies_are_not_kept() -> None:
+    async with fake_influx() as fake:
+        fake.headers = {"Set-Cookie": "session=1"}
+        async with writing(fake.url().replace("127.0.0.1", "localhost")):  # of an address none would be kept anyway
+            await eventually(lambda: len(fake.writes) >= 2)
+            assert "Cookie" not in fake.writes[1].headers
+
+
 async def test_no_secret_is_told_whatever_goes_wrong() -> None:
     bodies = [(401, f'{{"message":"token {SECRET} is unknown"}}'), (503, SECRET), (500, f"x{SECRET}x")]
     async with fake_influx() as fake:
