@@ -54,7 +54,12 @@ def missing_programs() -> str:
 def taken_ports(ports: Ports) -> str:
     """Say which ports are taken; nothing if all are free."""
     found = ", ".join(map(str, taken(ports)))
-    return f"Somebody listens on {found}. Debian starts these programs by itself: systemctl stop them." if found else ""
+    if not found:
+        return ""
+    return (
+        f"Somebody listens on {found}. Debian starts these programs by itself: systemctl stop them. "
+        "Or take other ports: .venv/bin/python -m monitoring.native --free-ports"
+    )
 
 
 def addresses(folder: Path, ports: Ports) -> str:
