@@ -31,10 +31,9 @@ async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Any]:
     """Return the last hour, every metric by name. Raises `SidecarError` where no sidecar ever counted."""
     now = int(time.time())
     query = parse_query(grid, now)
-    first, last = query.kept(now)
     async with _store(config) as store:
         await _is_there(config, store)
-        return {name: draw(name, query, await store.history(name, first, last)).document() for name in METRICS}
+        return {name: (await draw(name, query, now, store.history)).document() for name in METRICS}
 
 
 async def clear(config: Config) -> dict[str, Any]:

@@ -9,6 +9,7 @@ found by comparing whole numbers, never by a logarithm, whose last digit differs
 
 from collections.abc import Sequence
 from math import exp2, isqrt
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +65,11 @@ class Histogram:
 
     __slots__ = ("buckets", "count", "max_ns", "min_ns", "sum_ns")
 
+    kind: type[np.signedinteger] = np.int64  # of the counts
+
     def __init__(self) -> None:
         """Start empty; `min_ns` and `max_ns` mean nothing until there is a sample."""
-        self.buckets = np.zeros(BUCKETS, np.int64)
+        self.buckets = np.zeros(BUCKETS, self.kind)
         self.count = 0
         self.sum_ns = 0
         self.min_ns = 0
@@ -100,9 +103,9 @@ class Histogram:
         self.count += count
         self.sum_ns += sum_ns
 
-    def copy(self) -> "Histogram":
+    def copy(self) -> Self:
         """Return an independent copy."""
-        twin = Histogram()
+        twin = type(self)()
         twin.merge(self)
         return twin
 
@@ -128,7 +131,7 @@ class Histogram:
         return [*divmod(self.sum_ns, SUM_BASE), self.min_ns, self.max_ns, *steps.tolist(), *self.buckets[used].tolist()]
 
     @classmethod
-    def load(cls, data: list[int]) -> "Histogram":
+    def load(cls, data: list[int]) -> Self:
         """Return what was dumped; raise `CheckpointError` if it was damaged."""
         histogram = cls()
         if data == []:
@@ -137,7 +140,7 @@ class Histogram:
             raise CheckpointError("a stored histogram is not a list of counts")
         buckets = len(data) // 2 - 2
         steps, counts = data[4 : 4 + buckets], data[4 + buckets :]
-        if sum(steps) >= BUCKETS or sum(counts) > np.iinfo(np.int64).max or 0 in steps[1:] or 0 in counts:
+        if sum(steps) >= BUCKETS or sum(counts) > np.iinfo(cls.kind).max or 0 in steps[1:] or 0 in counts:
             raise CheckpointError("a stored histogram has impossible buckets")
         histogram.buckets[np.cumsum(steps)] = counts
         histogram._extend(sum(counts), data[0] * SUM_BASE + data[1], data[2], data[3])
@@ -152,6 +155,14 @@ class Histogram:
             and self.min_ns <= self.max_ns
             and self.count * self.min_ns <= self.sum_ns <= self.count * self.max_ns
         )
+
+
+class BriefHistogram(Histogram):
+    """A distribution of a few seconds in half the memory; two billion samples of a bucket do not come in them."""
+
+    __slots__ = ()
+
+    kind = np.int32
 
 
 def summary(h: Histogram) -> Summary:

@@ -9,7 +9,7 @@ A part offers `merge` (add another part of the same kind to this one), `copy`, `
 from typing import Any, Protocol, Self
 
 from sidecar.core.depletion import Depletion
-from sidecar.core.histogram import Classic, Histogram
+from sidecar.core.histogram import BriefHistogram, Classic, Histogram
 from sidecar.core.seconds import Seconds
 
 
@@ -68,8 +68,8 @@ class Slice:
         self.finished = 0
         self.failed = 0
         self.faults = 0
-        self.latency = Histogram()
-        self.processing = Histogram()
+        self.latency = BriefHistogram()
+        self.processing = BriefHistogram()
 
     def merge(self, other: "Slice") -> None:
         self.finished += other.finished
@@ -90,7 +90,7 @@ class Slice:
     def load(cls, data: Any) -> "Slice":
         part = cls()
         part.finished, part.failed, part.faults, latency, processing = data
-        part.latency, part.processing = Histogram.load(latency), Histogram.load(processing)
+        part.latency, part.processing = BriefHistogram.load(latency), BriefHistogram.load(processing)
         return part
 
 

@@ -158,9 +158,8 @@ class Endpoints:
 
     async def _drawn(self, metric: Metric, query: Query, now: int) -> msgspec.Raw:
         """Return the JSON: as values an hour is ten times as large."""
-        first, last = query.kept(now)
-        values = await self._monitor.history(metric, first, last) if first <= last else {}
-        return msgspec.Raw(msgspec.json.encode(draw(metric, query, values).document()))
+        drawn = await draw(metric, query, now, self._monitor.history)
+        return msgspec.Raw(msgspec.json.encode(drawn.document()))
 
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Flash Sale Metrics Sidecar</title>

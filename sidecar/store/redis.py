@@ -25,7 +25,6 @@ from sidecar.servers import Servers
 from sidecar.store import Aside, Taken, keys
 
 FLEET_SECONDS = 60  # a sidecar that has not registered for so long is no longer part of its fleet
-SECONDS_AT_ONCE = 600  # a command for an hour would take 1 MB, and keep Redis from others for 2 ms
 FLEET_KEY = "flash_sale_fleet:"
 SCRIPTS = ("commit", "take", "clear", "release", "set_aside")
 ELSEWHERE = (ReadOnlyError, MasterDownError, AskError, ClusterDownError)  # MOVED is an AskError to redis-py
@@ -106,16 +105,12 @@ class RedisStore:
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
         """Return the values of one of `keys.HISTORY` by Unix second, from `start` to `end` inclusive."""
-        found = {}
-        for first in range(start, end + 1, SECONDS_AT_ONCE):
-            seconds = range(first, min(first + SECONDS_AT_ONCE, end + 1))
-            names = [self._key(f"{metric}:{second}") for second in seconds]
-            values = await self._call("MGET", *names, form=list[bytes | None])
-            for second, value in zip(seconds, values, strict=False):
-                # What is no number of ours was written by somebody else: unknown.
-                if value and value.isdigit() and len(value) <= LONGEST_NUMBER:
-                    found[second] = int(value)
-        return found
+        seconds = range(start, end + 1)
+        names = [self._key(f"{metric}:{second}") for second in seconds]
+        values = await self._call("MGET", *names, form=list[bytes | None])
+        # What is no number of ours was written by somebody else: unknown.
+        pairs = ((second, value or b"") for second, value in zip(seconds, values, strict=False))
+        return {second: int(value) for second, value in pairs if value.isdigit() and len(value) <= LONGEST_NUMBER}
 
     async def exists(self) -> bool:
         """Tell whether a sidecar keeps, or is about to keep, its state under the prefix."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.histogram import Classic, Histogram, bucket_index, summary
+from sidecar.core.histogram import BriefHistogram, Classic, Histogram, bucket_index, summary
 from sidecar.core.snapshot import Summary
 from sidecar.errors import CheckpointError
 
@@ -149,6 +149,17 @@ def test_a_copy_is_independent() -> None:
     twin = h.copy()
     twin.update([2 * MS])
     assert h == histogram([MS]) != twin
+
+
+def test_a_brief_histogram_is_half_as_large_and_holds_two_billion_of_a_bucket() -> None:
+    most = [0, 2**31 - 1, 1, 1, 0, 2**31 - 1]
+    brief, whole = BriefHistogram.load(most), Histogram.load(most)
+    assert brief == brief.copy() == whole
+    assert brief.copy().buckets.nbytes == whole.buckets.nbytes / 2
+    whole.merge(brief)
+    assert whole.dump() == [0, 2**32 - 2, 1, 1, 0, 2**32 - 2]
+    with pytest.raises(CheckpointError):
+        BriefHistogram.load([0, 2**31, 1, 1, 0, 2**31])
 
 
 def test_a_histogram_is_not_equal_to_something_else() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.exposition.history import MAX_POINTS, Query, draw, parse_query
+from sidecar.exposition.history import MAX_POINTS, SECONDS_AT_ONCE, History, Metric, Query, draw, parse_query
 
 NOW = 1_790_000_000
 
@@ -46,8 +46,19 @@ def test_only_what_is_kept_for_an_hour_is_looked_for() -> None:
     assert Query(0, NOW + 500, 1_000_000).kept(NOW) == (NOW - 3600, NOW)
 
 
-def test_by_the_second_values_stay_as_they_are_and_gaps_are_null() -> None:
-    history = draw("throughput", Query(100, 103, 1), {100: 5, 102: 0, 99: 7, 104: 7})
+async def drawn(metric: Metric, query: Query, values: dict[int, int], *, now: int = 200) -> History:
+    """Draw values that are read as they are from a store."""
+
+    async def read(asked: str, first: int, last: int) -> dict[int, int]:
+        assert asked == metric
+        assert first <= last < first + SECONDS_AT_ONCE
+        return {second: value for second, value in values.items() if first <= second <= last}
+
+    return await draw(metric, query, now, read)
+
+
+async def test_by_the_second_values_stay_as_they_are_and_gaps_are_null() -> None:
+    history = await drawn("throughput", Query(100, 103, 1), {100: 5, 102: 0, 99: 7, 104: 7})
     assert history.document() == {
         "metric": "throughput",
         "step": 1,
@@ -56,13 +67,23 @@ def test_by_the_second_values_stay_as_they_are_and_gaps_are_null() -> None:
     }
 
 
-def test_throughput_over_a_step_is_per_second_and_a_second_without_orders_counts() -> None:
-    assert draw("throughput", Query(100, 119, 10), {100: 10, 105: 20}).points == [(100, 3.0), (110, None)]
+async def test_throughput_over_a_step_is_per_second_and_a_second_without_orders_counts() -> None:
+    assert (await drawn("throughput", Query(100, 119, 10), {100: 10, 105: 20})).points == [(100, 3.0), (110, None)]
 
 
-def test_a_gauge_over_a_step_is_the_mean_of_what_is_known() -> None:
-    assert draw("queue_length", Query(100, 109, 10), {100: 10, 105: 20}).points == [(100, 15.0)]
+async def test_a_gauge_over_a_step_is_the_mean_of_what_is_known() -> None:
+    assert (await drawn("queue_length", Query(100, 109, 10), {100: 10, 105: 20})).points == [(100, 15.0)]
 
 
-def test_a_last_step_cut_short_by_the_end_is_divided_by_its_own_length() -> None:
-    assert draw("throughput", Query(100, 114, 10), {110: 10, 112: 20}).points == [(100, None), (110, 6.0)]
+async def test_a_last_step_cut_short_by_the_end_is_divided_by_its_own_length() -> None:
+    assert (await drawn("throughput", Query(100, 114, 10), {110: 10, 112: 20})).points == [(100, None), (110, 6.0)]
+
+
+async def test_more_seconds_than_are_read_at_once_are_all_there_and_none_after_now() -> None:
+    values = dict(zip(range(NOW - 3600, NOW + 2), range(3602), strict=True))
+    history = await drawn("queue_length", Query(NOW - 3599, NOW + 1, 1), values, now=NOW)
+    assert history.points == [*list(values.items())[1:-1], (NOW + 1, None)]
+
+
+async def test_a_time_of_which_nothing_is_kept_is_drawn_without_asking() -> None:
+    assert (await drawn("throughput", Query(100, 101, 1), {100: 1}, now=NOW)).points == [(100, None), (101, None)]
