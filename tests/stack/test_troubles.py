@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
+import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,7 @@ def test_every_trouble_of_the_page_is_as_it_says(stack: NativeStack, tmp_path: P
     another_name_and_a_token(stack, tmp_path)
     no_event_arrives(stack)
     the_websocket(stack)
+    a_slow_client(stack)
     redis_refuses_the_sidecar(stack)
     redis_refuses_a_client(stack)
 
@@ -91,6 +95,31 @@ def the_websocket(stack: NativeStack) -> None:
         client.send(SUBSCRIBE)
         assert json.loads(client.recv(5))["event"] == "subscribed"
         assert json.loads(client.recv(5))["event"] == "metrics-update"
+
+
+def a_slow_client(stack: NativeStack) -> None:
+    """One that reads nothing until it has been given up; and it may connect again."""
+    host, port = stack.places["websocket"].removeprefix("ws://").split(":")
+    with socket.socket() as narrow:
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        narrow.connect((host, int(port)))
+        with connect(stack.places["websocket"], sock=narrow, max_queue=1) as client:
+            client.send('{"event":"subscribe-metrics","data":{"interval_ms":100}}')
+            wait_until(lambda: gave_up(stack), 60, "the sidecar to give it up")
+            with suppress(ConnectionClosed):
+                while True:
+                    client.recv(5)
+            assert client.close_code in (1013, 1006), "as the page says"
+    assert "| 1013, or" in PAGE
+    with connect(stack.places["websocket"]) as client:
+        client.send(SUBSCRIBE)
+        assert json.loads(client.recv(5))["event"] == "subscribed"
+
+
+def gave_up(stack: NativeStack) -> bool:
+    """Tell whether the sidecar has cut a client that reads too slowly."""
+    with urllib.request.urlopen(stack.places["sidecar"] + "/metrics", timeout=10) as answer:
+        return bool(re.search(r'websocket_updates_total\{outcome="failed"\} [1-9]', answer.read().decode()))
 
 
 def redis_refuses_the_sidecar(stack: NativeStack) -> None:
