@@ -24,9 +24,8 @@ _NUMBER = re.compile(r"(\d{1,11})(?:\.\d*)?\Z")
 SECONDS_AT_ONCE = 600
 
 Value = int | float | None
-Read = Callable[
-    [str, int, int], Awaitable[Mapping[int, int]]
-]  # values by second of a metric, from the first to the last
+# Reads a metric from the first to the last of some seconds; those that have a value.
+Read = Callable[[str, int, int], Awaitable[Mapping[int, int]]]
 
 
 class Query(Struct, frozen=True):
