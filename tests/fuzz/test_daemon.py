@@ -62,9 +62,9 @@ async def exchange(port: int, parts: list[bytes], *, half_close: bool) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = b""
     try:
-        for part in parts:
+        for number, part in enumerate(parts, 1):
             writer.write(part)
-            if half_close and part is parts[-1]:
+            if half_close and number == len(parts):
                 with contextlib.suppress(OSError):  # the daemon may have gone first
                     writer.write_eof()
             answer += await until_silence(reader)
