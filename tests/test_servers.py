@@ -125,6 +125,11 @@ async def test_a_service_that_no_sentinel_knows_is_named(fakes: AsyncExitStack) 
         await port_of(behind(sentinel))
 
 
+async def test_who_may_not_ask_whether_it_is_the_master_believes_the_sentinel(fakes: AsyncExitStack) -> None:
+    master = await start(fakes, INFO=ValueError("NOPERM this user has no permissions to run the 'info' command"))
+    assert await port_of(behind(await start(fakes, SENTINEL=naming(master, 1)))) == master.port
+
+
 async def test_sentinels_that_want_a_password_say_so(fakes: AsyncExitStack) -> None:
     sentinel = await start(fakes, SENTINEL=ValueError("NOAUTH Authentication required."))
     with pytest.raises(AccessError):

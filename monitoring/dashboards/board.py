@@ -20,7 +20,7 @@ DATASOURCE_UID = "prometheus"
 
 ALL = model.VariableOption(selected=True, text="All", value="$__all")
 
-# What the SDK does not know and Grafana reads: the words of an annotation, and the theme of versions before 12.
+# What the SDK does not know: the words of an annotation, and the theme, which old versions of Grafana read.
 ANNOTATION_WORDS = {"titleFormat": "{{alertname}}", "textFormat": "{{severity}} {{instance}}", "tagKeys": "severity"}
 THEME = {"style": "dark"}
 

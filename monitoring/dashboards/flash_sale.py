@@ -135,7 +135,8 @@ def _latency() -> Panels:
         lines(
             "Order latency: average, p95, p99",
             "From accepted to decided, as customers wait for it. An average that stays low under a rising p99: "
-            "a few customers wait very long.",
+            "a few customers wait very long. Percentiles come from the buckets of metrics.buckets and end at the "
+            "last one (10 s).",
             units.Seconds,
             *_durations("flash_sale_order_latency_seconds"),
         ),
@@ -149,10 +150,13 @@ def _latency() -> Panels:
         *(
             number(
                 f"Latency now, {name}",
-                f"{meaning}, over the last minute. Exact to 1 %, of the slowest of the sidecars chosen.",
+                f"{meaning}, over the last minute. Exact to 1 %, of the slowest of the sidecars chosen. Orange and red "
+                "begin where OrderLatencyHigh does.",
                 units.Seconds,
                 Query(f'max(flash_sale_order_latency_quantile_seconds{{SCOPE,quantile="{q}",window="1m"}})', name),
-            ).no_value("no orders")
+            )
+            .thresholds(steps("green", (1, "orange"), (2.5, "red")))
+            .no_value("no orders")
             for name, q, meaning in (
                 ("median", "0.5", "Half of the orders were decided faster"),
                 ("p95", "0.95", "One order in 20 took longer"),

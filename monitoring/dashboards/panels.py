@@ -17,8 +17,8 @@ from monitoring.dashboards.queries import DATASOURCE, FIRING, Query
 
 Panel = TypeVar("Panel", bargauge.Panel, gauge.Panel, piechart.Panel, stat.Panel, timeseries.Panel)
 
-PER_SECOND = "suffix: /s"
-PER_MINUTE = "suffix: /min"
+PER_SECOND = "suffix:/s"  # Grafana puts a space before it
+PER_MINUTE = "suffix:/min"
 
 # Where Grafana serves docs/runbooks from, mounted into its public folder. Or the address of your copy of them.
 RUNBOOKS = "/public/runbooks"

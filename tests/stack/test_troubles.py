@@ -77,6 +77,9 @@ def no_event_arrives(stack: NativeStack) -> None:
     before = stack.received()
     assert "-" in redis_cli(stack, "redis-primary", "flash-sale-backend", *ADD)
     wait_until(lambda: stack.received() == before + 1, 10, "the event")
+    found = execute("publish", ADD[-1], seconds=60, **sentinels(stack, "flash-sale-backend", "PUBLISHER"))
+    assert "heard by 1" in found.stdout, found
+    wait_until(lambda: stack.received() == before + 2, 10, "the event of the backend's user, by the Sentinels")
 
 
 def the_websocket(stack: NativeStack) -> None:
@@ -181,6 +184,15 @@ def second(stack: NativeStack, folder: Path, **http: str) -> Iterator[Daemon]:
         yield daemon
     finally:
         daemon.end()
+
+
+def sentinels(stack: NativeStack, user: str, secret: str) -> dict[str, str]:
+    """Return the variables by which a command of ours finds the primary as a user."""
+    return {
+        "SIDECAR_REDIS_URL": f"redis+sentinel://{stack.places['sentinels'].replace(' ', ',')}/sale",
+        "SIDECAR_REDIS_USERNAME": user,
+        "SIDECAR_REDIS_PASSWORD": stack.passwords()[f"REDIS_{secret}_PASSWORD"],
+    }
 
 
 def redis_cli(stack: NativeStack, server: str, user: str, *command: str) -> str:
