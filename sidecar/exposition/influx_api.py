@@ -17,7 +17,7 @@ LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 MENDS: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "check influx.token, or influx.username and influx.password",
     HTTPStatus.FORBIDDEN: "give this user or token the right to write there",
-    HTTPStatus.NOT_FOUND: "create the database or bucket, or check influx.url, influx.database, influx.bucket",
+    HTTPStatus.NOT_FOUND: "create the database or bucket, or check it, influx.url and influx.org",
 }
 SHOWN_CHARACTERS = 200
 

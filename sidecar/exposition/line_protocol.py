@@ -1,7 +1,7 @@
 """Snapshot -> InfluxDB line protocol: measurements, tags and fields, nothing computed and nothing sent. Pure.
 
-A line is `measurement,tag=value field=1i,other=0.5 nanoseconds`. Counts are integers and everything else is a float,
-always: InfluxDB refuses a field whose type changes. What is unknown has no field.
+A line is `measurement,tag=value field=1i,other=0.5 nanoseconds`. A field is an integer (counts, bytes), a float or
+a boolean, always the same: InfluxDB refuses a field whose type changes. What is unknown has no field.
 """
 
 import math
