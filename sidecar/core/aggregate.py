@@ -161,7 +161,7 @@ class Aggregator:
     def _count(self, source: str, pending: Pending, decoded: Decoded, now: float) -> int:
         """Count events and rejections in the order they came; return how many were received."""
         call = RollCall(self.register, source, pending, self._labels, now)
-        count = Count(pending, labels=self._labels, rules=self._rules)
+        count = Count(pending, labels=self._labels, rules=self._rules, exemplars=self.exemplars, now=now)
         received = start = 0
         for refused, place in zip([*decoded.rejections, None], [*decoded.places, len(decoded.events)], strict=True):
             events, arrivals = call.attend(decoded.events[start:place], decoded.arrivals[start:place])

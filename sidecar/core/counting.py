@@ -13,7 +13,7 @@ from sidecar.core.gauges import keep
 from sidecar.core.histogram import NS_PER_MS, NS_PER_SECOND, Histogram, nanoseconds
 from sidecar.core.labels import Labels
 from sidecar.core.parts import Minute, Product, Reading, Slice
-from sidecar.core.pending import TIMES_GATHERED, Pending, Second
+from sidecar.core.pending import SECONDS_GATHERED, TIMES_GATHERED, Pending, Second
 from sidecar.core.snapshot import Exemplar
 from sidecar.core.state import HISTORY_SECONDS, OTHER, RINGS, Rules, State
 
@@ -33,8 +33,10 @@ class Count:
     share: that makes an event cost half a microsecond.
     """
 
-    def __init__(self, pending: Pending, *, labels: Labels, rules: Rules) -> None:
+    def __init__(self, pending: Pending, *, labels: Labels, rules: Rules, exemplars: Exemplars, now: float) -> None:
         self._pending = pending
+        self._exemplars = exemplars
+        self._now = now
         self._state = pending.state
         self._tallies = pending.state.total.tallies
         self._labels = labels
@@ -50,10 +52,17 @@ class Count:
             for event in events:
                 if event.type != "order":
                     self._count_other(event, moment(event))
-        for second, part in _by_second(orders, times).items():
-            if second not in self._pending.seconds:
-                self._pending.seconds[second] = Second()
-            self._count_orders(self._pending.seconds[second], part)
+        for second, part in _by_second(orders, times, int(self._now - HISTORY_SECONDS) - 1).items():
+            self._count_orders(self._cell(second), part)
+
+    def _cell(self, second: int) -> Second:
+        """Return where the orders of a second gather."""
+        seconds = self._pending.seconds
+        if second not in seconds:
+            if len(seconds) >= SECONDS_GATHERED:
+                fold(self._pending, self._labels, self._rules, self._exemplars, self._now)
+            seconds[second] = Second()
+        return seconds[second]
 
     def _count_other(self, event: Event, ts: float) -> None:
         """Count an event that is no order."""
@@ -156,14 +165,17 @@ def moment(event: Event) -> float:
     return event.ts
 
 
-def _by_second(orders: list[Event], times: list[float]) -> dict[int, list[Event]]:
-    """Sort orders by the second they belong to; mostly that is one. `times` are those of all events beside them."""
-    first = int(min(times))
-    if int(max(times)) == first:
+def _by_second(orders: list[Event], times: list[float], oldest: int) -> dict[int, list[Event]]:
+    """Sort orders by the second they belong to; mostly that is one. `times` are those of all events beside them.
+
+    Those of before `oldest` are put there: no window, history or rate still tells such seconds apart.
+    """
+    first = max(int(min(times)), oldest)
+    if int(max(times)) <= first:
         return {first: orders} if orders else {}
     seconds: defaultdict[int, list[Event]] = defaultdict(list)
     for order in orders:
-        seconds[int(moment(order))].append(order)
+        seconds[max(int(moment(order)), oldest)].append(order)
     return seconds
 
 
@@ -191,7 +203,7 @@ def fold(pending: Pending, labels: Labels, rules: Rules, exemplars: Exemplars, n
         _fold_sales(pending, labels, second, cell)
         if cell.whole.finished:
             _count_times(pending, cell, rules)
-            _fold_finished(pending.state, second, cell.whole, now)
+            _fold_finished(pending.state, second, cell.whole, now, rules.commit_interval)
             for order in cell.examples:
                 _exemplify(order, rules, exemplars)
     pending.seconds.clear()
@@ -240,11 +252,16 @@ def _count_times(pending: Pending, cell: Second, rules: Rules) -> None:
     cell.times.clear()
 
 
-def _fold_finished(state: State, second: int, whole: Slice, now: float) -> None:
+def _fold_finished(state: State, second: int, whole: Slice, now: float, commit_interval: float) -> None:
     if second >= now - HISTORY_SECONDS:
         state.minutes.setdefault(second - second % 60, Minute()).finished.add(second, whole.finished)
     for ring in RINGS.values():
-        getattr(state, ring.section).setdefault(second - second % ring.width, Slice()).merge(whole)
+        start = second - second % ring.width
+        if start >= ring.oldest(now, commit_interval):
+            slices = getattr(state, ring.section)
+            if start not in slices:
+                slices[start] = Slice()
+            slices[start].merge(whole)
 
 
 def _exemplify(order: Event, rules: Rules, exemplars: Exemplars) -> None:

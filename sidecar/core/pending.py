@@ -16,7 +16,7 @@ REJECTED_KEPT = 100
 SALES_GATHERED = 10_000
 TIMES_GATHERED = 5_000  # of one kind: many cost the least each; beyond some thousands there is nothing to gain
 EXAMPLES_KEPT = 100
-SECONDS_GATHERED = 64  # live events are of two or three seconds; a backlog is read in order
+SECONDS_GATHERED = 64  # at most: live events are of two or three seconds; a backlog is read in order
 
 
 class Sample:
@@ -125,10 +125,8 @@ class Pending:
         """Whether it is time to fold: what gathers under foreign names must not grow however late a commit comes."""
         seconds = self.seconds.values()
         gauges = max(len(self.queue_seconds), len(self.connection_seconds))
-        return (
-            len(seconds) > SECONDS_GATHERED
-            or gauges > 2 * HISTORY_SECONDS
-            or any(len(cell.sales) + len(cell.lines) > SALES_GATHERED for cell in seconds)
+        return gauges > 2 * HISTORY_SECONDS or any(
+            len(cell.sales) + len(cell.lines) > SALES_GATHERED for cell in seconds
         )
 
     def merge(self, later: "Pending") -> None:

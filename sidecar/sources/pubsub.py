@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from sidecar.connection import Link, making_sense, only_bytes
-from sidecar.core.batch import Batch
+from sidecar.core.batch import Batch, first_turn
 from sidecar.errors import RefusedError, UnavailableError
 from sidecar.servers import Servers
 
@@ -27,6 +27,7 @@ class PubSubSource:
         self._servers = servers
         self._link: Link | None = None
         self._few = False
+        self._unread: list[bytes] = []
         self._asked = 0.0  # when the PING was sent whose PONG has not come
         self._answered = 0.0  # when the last PONG came
 
@@ -47,6 +48,8 @@ class PubSubSource:
         return time.monotonic() - self._asked if self._asked else 0.0
 
     async def read(self, after: str = "") -> Batch | None:
+        if self._unread:
+            return self._turn()
         link = self._link
         if link is None:
             raise UnavailableError("not subscribed")
@@ -59,7 +62,8 @@ class PubSubSource:
             with making_sense(self.name):
                 payloads = _payloads(replies)
                 self._heed(link, [] if len(payloads) == len(replies) else _others(replies), alone=not payloads)
-            return self._batch(payloads)
+            self._unread = payloads
+            return self._turn()
         if self._asked:
             await self.close()
             raise UnavailableError(f"no PONG within {PONG_SECONDS:.0f} s")
@@ -99,7 +103,7 @@ class PubSubSource:
         pass  # nothing that pub/sub delivers depends on it
 
     async def leftover(self) -> Batch | None:
-        payloads: list[bytes] = []
+        payloads, self._unread = self._unread, []
         try:
             while self._link is not None and (more := await self._link.arrived(limit=MESSAGES_A_BATCH, seconds=0)):
                 with making_sense(self.name):
@@ -112,6 +116,12 @@ class PubSubSource:
         if self._link is not None:
             await self._link.close()
             self._link = None
+
+    def _turn(self) -> Batch | None:
+        """Return what to count before the loop turns, and keep the rest for the next read."""
+        count = first_turn(self._unread)
+        payloads, self._unread = self._unread[:count], self._unread[count:]
+        return self._batch(payloads)
 
     def _batch(self, payloads: list[bytes]) -> Batch | None:
         return Batch(source=self.name, payloads=payloads, arrivals=[time.time()] * len(payloads)) if payloads else None

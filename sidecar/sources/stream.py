@@ -4,8 +4,11 @@ import asyncio
 import time
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import astuple
+
 from sidecar.connection import Link, expected, making_sense, only_bytes
-from sidecar.core.batch import Batch, StreamRead
+from sidecar.core.batch import Batch, StreamRead, first_turn
 from sidecar.errors import RefusedError, UnavailableError
 from sidecar.servers import Servers
 
@@ -20,6 +23,17 @@ PACE_SECONDS = 0.02
 FIELD = b"e"
 
 
+class _Unread(Struct, frozen=True):
+    """What a read brought and was not handed over yet: all after the entry `after`; `facts` are those of XINFO."""
+
+    after: str
+    replid: str
+    entries: list[Any]
+    payloads: list[bytes]
+    arrivals: list[float]
+    facts: dict[bytes, Any]
+
+
 class StreamSource:
     """The entries of one stream."""
 
@@ -30,6 +44,7 @@ class StreamSource:
         self._link: Link | None = None
         self._replid = ""
         self._drained = False
+        self._unread: _Unread | None = None
         self.lag_seconds = 0.0
         self._portion = 2 * ENTRIES_AT_FIRST
 
@@ -42,12 +57,16 @@ class StreamSource:
             await link.close()
             raise
         self._portion = max(min(self._portion // 2, ENTRIES_AT_FIRST), 1)
-        self._link, self._drained = link, False
+        self._link, self._drained, self._unread = link, False, None
 
     async def read(self, after: str) -> Batch | None:
         link = self._link
         if link is None:
             raise UnavailableError("not connected")
+        unread, self._unread = self._unread, None
+        if unread is not None and (unread.after, unread.replid) == (after, self._replid):
+            with making_sense(self.name):
+                return self._turn(unread)
         if self._drained:
             await asyncio.sleep(PACE_SECONDS)
             await link.call("XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", self._stream, after)
@@ -88,17 +107,24 @@ class StreamSource:
             if isinstance(found, Exception):
                 raise RefusedError(f"reading stream {self._stream!r}: {found}")
             entries = found[0][1] if found else []
+            payloads, arrivals = _events(entries)
+            facts = {} if isinstance(info, Exception) else dict(zip(info[::2], info[1::2], strict=True))
             self._drained = len(entries) < self._portion
-            batch = self._batch(after, replid, entries, info)
-        if entries:
-            self._portion = _portion(sum(map(len, batch.payloads)) / len(entries))
-        return batch
+            if entries:
+                self._portion = _portion(sum(map(len, payloads)) / len(entries))
+            return self._turn(_Unread(after, replid, entries, only_bytes(payloads), arrivals, facts))
 
-    def _batch(self, after: str, replid: str, entries: list[Any], info: Any) -> Batch:
-        facts = {} if isinstance(info, Exception) else dict(zip(info[::2], info[1::2], strict=True))
-        payloads, arrivals = _events(entries)
-        behind = arrivals and not self._drained
-        self.lag_seconds = max(time.time() - arrivals[-1], 0.0) if behind else 0.0
+    def _turn(self, unread: _Unread) -> Batch:
+        """Return what to count before the loop turns, and keep the rest for the next read."""
+        after, replid, entries, payloads, arrivals, facts = astuple(unread)
+        if (count := first_turn(payloads)) < len(payloads):
+            at = [place for place, (_, pairs) in enumerate(entries) if _payload(pairs or ()) is not None][count]
+            rest = entries[at:]
+            entries, payloads, arrivals = entries[:at], payloads[:count], arrivals[:count]
+            last = entries[-1][0].decode()
+            self._unread = _Unread(last, replid, rest, unread.payloads[count:], unread.arrivals[count:], facts)
+        complete = self._drained and self._unread is None
+        self.lag_seconds = max(time.time() - arrivals[-1], 0.0) if arrivals and not complete else 0.0
         read = {
             "after": after,
             "last": entries[-1][0].decode() if entries else after,
@@ -106,14 +132,14 @@ class StreamSource:
             "entries": len(entries),
             "added": facts.get(b"entries-added"),
             "length": facts.get(b"length", 0),
-            "complete": self._drained,
+            "complete": complete,
             "exists": bool(facts),
             "oldest": facts[b"first-entry"][0].decode() if facts.get(b"first-entry") else None,
             "newest": facts[b"last-generated-id"].decode() if facts else None,
         }
         return Batch(
             source=self.name,
-            payloads=only_bytes(payloads),
+            payloads=payloads,
             arrivals=arrivals,
             empty=len(entries) - len(payloads),
             stream=expected(read, StreamRead, self.name),

@@ -1,5 +1,6 @@
 """What each event adds, told from outside: payloads in, Snapshot and State out."""
 
+import tracemalloc
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.core.events import MAX_BATCH_EVENTS
 from sidecar.core.pending import TIMES_GATHERED
 from sidecar.core.state import OTHER, RINGS, Rules
 from tests.core.counted import NOW, PUBSUB, RULES, STREAM, aggregator, batch, commit, committed, order, shown
@@ -155,6 +157,30 @@ def test_an_entry_whose_id_is_no_time_arrives_now(at: float) -> None:
     seconds = {s: n for minute in aggregate.committed.minutes.values() for s, n in minute.finished.items()}
     assert seconds == {int(NOW): 1, int(NOW) - 1: 1}
     assert shown(aggregate).completeness.late == 0
+
+
+def test_a_batch_of_ten_thousand_old_seconds_takes_little_memory_and_counts() -> None:
+    ages = range(5_000, 5_000 + 11 * MAX_BATCH_EVENTS, 11)
+    events = batch([order(ts=NOW - age, latency_ms=5, product_id="p") for age in ages])
+    aggregate = aggregator()
+    tracemalloc.start()
+    aggregate.apply(events, NOW)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    commit(aggregate)
+    assert shown(aggregate).orders.by_product["p"].success == MAX_BATCH_EVENTS
+    assert shown(aggregate).latency_ms.total.count == MAX_BATCH_EVENTS
+    assert (aggregate.committed.slices10, aggregate.committed.minutes) == ({}, {})
+    assert peak < 30e6  # the events themselves; with a slice for each second it was 300 MB
+
+
+def test_the_seconds_of_an_hour_are_gathered_some_at_a_time() -> None:
+    aggregate = aggregator()
+    aggregate.apply(batch([order(ts=NOW - age) for age in range(3600)]), NOW)
+    commit(aggregate)
+    seconds = {s: n for minute in aggregate.committed.minutes.values() for s, n in minute.finished.items()}
+    assert seconds == {int(NOW) - age: 1 for age in range(3600)}
+    assert shown(aggregate).orders.total == 3600
 
 
 def test_durations_count_by_status_with_exact_sums_and_classic_buckets() -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from sidecar.core.batch import Batch
+from sidecar.core.batch import COMMA_BYTES, TURN_BYTES, Batch
 from sidecar.errors import AccessError, RefusedError, UnavailableError
 from sidecar.redis_url import parse
 from sidecar.servers import Servers
@@ -266,6 +266,26 @@ async def test_what_has_arrived_and_was_not_read_is_left_over(
     while (batch := await source.leftover()) is not None:
         found += batch.payloads
     assert found == [b"%d" % number for number in range(3 * MESSAGES_A_BATCH)]
+
+
+async def test_what_costs_much_is_handed_over_in_turns_and_outlives_the_connection(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    heavy = [b"[%d" % number + b",1" * (TURN_BYTES // COMMA_BYTES + 1) for number in range(4)]
+    source = source_of(redis_server)
+    await source.connect()
+    with client.pipeline(transaction=False) as pipeline:
+        for payload in heavy:
+            pipeline.publish("c", payload)
+        pipeline.execute()
+    turns = [await messages(source, 1)]
+    await source.close()
+    turns.append(await messages(source, 1))
+    await source.connect()
+    turns.append(await messages(source, 1))
+    last = await source.leftover()
+    assert last is not None
+    assert [*turns, last.payloads] == [[payload] for payload in heavy]
 
 
 async def test_what_arrived_in_a_turn_of_the_loop_in_which_the_read_was_cancelled_is_left_over(

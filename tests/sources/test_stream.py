@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from sidecar.core.batch import Batch, StreamRead
+from sidecar.core.batch import TURN_BYTES, Batch, StreamRead
 from sidecar.errors import RefusedError, UnavailableError
 from sidecar.redis_url import parse
 from sidecar.servers import Servers
@@ -106,12 +106,46 @@ async def test_large_entries_are_read_in_portions_that_fit_in_memory(
         client.xadd("s", {"e": b"x" * (BYTES_A_READ // 4)}, id=f"{number}-0")
     source = source_of(redis_server)
     await source.connect()
-    after, portions = "0-0", []
+    after = "0-0"
     while after != "69-0":
+        after = (await batch_of(source, after))[1].last
+    assert client.info("commandstats")["cmdstat_xread"]["calls"] == 1 + 5  # 50 entries, then four at once
+
+
+async def test_what_costs_much_is_handed_over_in_turns(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    heavy = b"[" + b"1," * TURN_BYTES
+    entries = [("e", b"1"), ("x", b"?"), ("e", heavy), ("x", b"?"), ("e", heavy), ("x", b"?")]
+    for number, (field, value) in enumerate(entries, 1):
+        client.xadd("s", {field: value}, id=f"{number}-0")
+    source = source_of(redis_server)
+    await source.connect()
+    after, turns = "0-0", []
+    while after != "6-0":
         batch, read = await batch_of(source, after)
+        turns.append((read.after, read.last, len(batch.payloads), batch.empty, read.entries, read.complete))
+        assert (read.added, read.length) in ((6, 6), (None, 6))
         after = read.last
-        portions.append(len(batch.payloads))
-    assert portions == [ENTRIES_AT_FIRST, 4, 4, 4, 4, 3]
+    assert turns == [("0-0", "2-0", 1, 1, 2, False), ("2-0", "4-0", 1, 1, 2, False), ("4-0", "6-0", 1, 1, 2, True)]
+
+
+async def test_what_was_not_handed_over_is_forgotten_where_reading_goes_on_elsewhere(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    heavy = b"[" + b"1," * TURN_BYTES
+    for number in range(1, 4):
+        client.xadd("s", {"e": heavy}, id=f"{number}-0")
+    source = source_of(redis_server)
+    await source.connect()
+    assert (await batch_of(source))[1].last == "1-0"
+    assert (await batch_of(source))[1].last == "1-0"
+    source.ask_again()
+    client.xdel("s", "2-0")
+    assert (await batch_of(source, "1-0"))[1].last == "3-0"
+    assert (await batch_of(source))[1].last == "1-0"
+    await source.connect()
+    assert (await batch_of(source, "1-0"))[1].last == "3-0"
 
 
 async def test_the_lag_is_the_age_of_what_was_read_while_more_waits(
