@@ -2,9 +2,11 @@
 
 import asyncio
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.web_protocol import ERROR
 
 from sidecar.exposition.address import cannot_listen, parse_listen
 from sidecar.exposition.connections import MAX_CONNECTIONS, Connection, Connections
@@ -56,6 +58,7 @@ class HttpServer:
         self._runner = web.AppRunner(self._application(host), shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
         assert self._runner.server is not None
+        self._runner.server.request_factory = functools.partial(_request, self._runner.server.request_factory)
         loop = asyncio.get_running_loop()
         settings = {"loop": loop, "connections": Connections(MAX_CONNECTIONS), **_protocol_settings()}
         protocol = functools.partial(Connection, self._runner.server, **settings)
@@ -81,6 +84,11 @@ class HttpServer:
         application.on_response_prepare.append(response_headers(self._guard))
         application.add_routes(self._endpoints.routes())
         return application
+
+
+def _request(make: Callable[..., web.BaseRequest], message: Any, *rest: Any) -> web.BaseRequest:
+    """Make the request of a message. aiohttp's parser lets a CONNECT without a target pass, and fails here."""
+    return make(ERROR if message.url is None else message, *rest)
 
 
 def _protocol_settings() -> dict[str, Any]:
