@@ -134,13 +134,14 @@ class Aggregator:
         Raises CheckpointError if any of it is damaged; then nothing has changed.
         """
         before, found, windows = self.committed, State.load(fields), windows_of(fields)
-        self.committed, self.register.windows = found, windows
+        ours = [source for source in self.register.sources if kind_of(source) == "pubsub"]
+        self.committed = found
         self.committed.fit(self._rules.buckets_ns)
         if same_generation:
             self._miss_what_rolled_back(before)
-        for source in self.register.sources:
-            if kind_of(source) == "pubsub":
-                self.register.save(source)
+        self.register.load(windows)
+        for source in ours:
+            self.register.save(source)
         self.born.clear()
         self.drop_streams()
 

@@ -30,10 +30,17 @@ class Register:
         self.unsaved: dict[str, bytes | None] = {}
         self.clocks = Clocks()
         self._sequences: dict[str, Sequences] = {}
+        self._sources: set[str] = set()
+
+    def load(self, windows: dict[str, bytes]) -> None:
+        """Take over windows that were committed, with the holes that wait in them, however silent their source is."""
+        self.windows = windows
+        self._sources.update(name.removeprefix(WINDOW).partition("\n")[0] for name in windows)
 
     def sequences(self, source: str) -> Sequences:
         """Return the windows of a source, as committed when first asked for."""
         if source not in self._sequences:
+            self._sources.add(source)
             start = f"{WINDOW}{source}\n"
             stored = {name[len(start) :]: name for name in self.windows if name.startswith(start)}
             self._sequences[source] = Sequences.load(
@@ -52,8 +59,8 @@ class Register:
 
     @property
     def sources(self) -> list[str]:
-        """The sources that have sent numbers, or were asked for."""
-        return list(self._sequences)
+        """The sources that have sent numbers, now or before a restart, or were asked for."""
+        return sorted(self._sources)
 
     def land(self, windows: Mapping[str, bytes | None]) -> None:
         """Take over windows that were committed; one that changed since stays unsaved."""

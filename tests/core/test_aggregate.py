@@ -306,6 +306,41 @@ def test_windows_survive_a_restart() -> None:
     assert (found.received, found.duplicates, found.missed) == (5, 1, 0)
 
 
+@pytest.mark.parametrize("source", [PUBSUB, STREAM])
+def test_a_hole_is_missed_after_a_restart_though_its_source_stays_silent(source: str) -> None:
+    aggregate = committed(*numbered(1, 4), source=source)
+    again = aggregator()
+    again.load(aggregate.fields(), same_generation=False)
+    assert commit(again, NOW + 4.9).windows == {}, "what is stored is not written again"
+    assert shown(again).completeness.missed == 0
+    commit(again, NOW + 5)
+    commit(again, NOW + 50)
+    assert shown(again).completeness.missed == 2
+    assert again.committed.producers[f"{source}\np"].missed == 2
+    third = aggregator()
+    third.load(again.fields(), same_generation=False)
+    commit(third, NOW + 60)
+    assert shown(third).completeness.missed == 2, "once, whoever looks"
+
+
+def test_a_hole_in_a_stream_that_is_to_be_read_again_is_missed_though_it_stays_silent() -> None:
+    aggregate = committed(*numbered(1, 4), source=STREAM)
+    aggregate.drop_streams()
+    commit(aggregate, NOW + 5)
+    assert shown(aggregate).completeness.missed == 2
+
+
+@pytest.mark.parametrize("source", [PUBSUB, STREAM])
+def test_a_hole_that_became_missed_in_a_commit_that_met_a_rollback_is_missed_once(source: str) -> None:
+    older = committed(*numbered(1, 4), source=source).fields()
+    aggregate = aggregator()
+    aggregate.load(older, same_generation=False)
+    aggregate.thaw(aggregate.freeze(NOW + 5))
+    aggregate.load(older, same_generation=True)
+    commit(aggregate, NOW + 6)
+    assert shown(aggregate).completeness.missed == 2
+
+
 def test_a_window_that_moved_on_during_a_commit_is_written_by_the_next() -> None:
     aggregate = aggregator()
     aggregate.apply(batch(*numbered(1)), NOW)
