@@ -12,6 +12,9 @@ from sidecar.core.depletion import Depletion
 from sidecar.core.histogram import BriefHistogram, Classic, Histogram
 from sidecar.core.seconds import Seconds
 
+# Of what one producer sent: msgpack holds 64 bits, and each event can claim that 10^12 before it were missed.
+MOST = 2**63 - 1
+
 
 class Part(Protocol):
     """What every part can do."""
@@ -227,12 +230,14 @@ class Attendance:
         self.duplicates = duplicates
 
     def merge(self, other: "Attendance") -> None:
-        self.received += other.received
-        self.missed += other.missed
-        self.duplicates += other.duplicates
+        self.received = _storable(self.received + other.received)
+        self.missed = _storable(self.missed + other.missed)
+        self.duplicates = _storable(self.duplicates + other.duplicates)
 
     def copy(self) -> "Attendance":
-        return Attendance(self.received, self.missed, self.duplicates)
+        twin = Attendance()
+        twin.merge(self)
+        return twin
 
     def dump(self) -> Any:
         return [self.received, self.missed, self.duplicates]
@@ -240,3 +245,7 @@ class Attendance:
     @classmethod
     def load(cls, data: Any) -> "Attendance":
         return cls(*data)
+
+
+def _storable(count: int) -> int:
+    return max(-MOST - 1, min(count, MOST))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.histogram import Classic, Histogram
-from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing
+from sidecar.core.parts import MOST, Attendance, Minute, Part, Product, Reading, Slice, Timing
 from sidecar.core.totals import Totals
 
 T0 = 1_790_000_000
@@ -145,3 +145,13 @@ def test_a_minute_is_stored_in_a_few_bytes_a_second() -> None:
         minute.finished[second] = 100
     assert minute.dump()[0][:5] == [MINUTE, 0, 100, 1, 100]
     assert len(msgspec.msgpack.encode(minute.dump())) < 60 * 3
+
+
+@pytest.mark.parametrize(("claimed", "stored"), [(10**30, MOST), (-(10**30), -MOST - 1)])
+def test_what_one_producer_claims_can_be_stored(claimed: int, stored: int) -> None:
+    """Else no commit could be made any more: each event can claim that 10^12 before it were missed."""
+    claims = Attendance(claimed, claimed, claimed)
+    merged = Attendance(stored, stored, stored)
+    merged.merge(claims)
+    for part in (claims.copy(), merged):
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(part.dump())) == [stored] * 3
