@@ -5,6 +5,7 @@ their nearest known ones stand in.
 """
 
 from collections.abc import Iterable, Mapping
+from heapq import heapify, heappop, heappush
 from math import inf
 
 from sidecar.core.parts import Reading
@@ -47,6 +48,35 @@ def added_up(readings: Iterable[Reading], since: float = -inf) -> int | None:
     return sum(values) if values else None
 
 
+class _Sum:
+    """A sum of readings that changes with each of them, and as they become too old."""
+
+    def __init__(self, readings: Mapping[str, Reading]) -> None:
+        self._readings = dict(readings)
+        self._total = sum(reading.value for reading in readings.values())
+        self._ages = [(reading.ts, name) for name, reading in readings.items()]  # a heap, with those of before
+        heapify(self._ages)
+
+    def put(self, name: str, reading: Reading) -> None:
+        """Add a reading in place of the one there is of this name."""
+        self._remove(name)
+        self._readings[name] = reading
+        self._total += reading.value
+        heappush(self._ages, (reading.ts, name))
+
+    def since(self, oldest: float) -> int | None:
+        """Leave out for good what is older; return the sum of the others, `None` if there is none."""
+        while self._ages and self._ages[0][0] < oldest:
+            _, name = heappop(self._ages)
+            if name in self._readings and self._readings[name].ts < oldest:
+                self._remove(name)
+        return self._total if self._readings else None
+
+    def _remove(self, name: str) -> None:
+        if name in self._readings:
+            self._total -= self._readings.pop(name).value
+
+
 def by_second(
     known: Mapping[str, Reading], reported: BySecond, now: float, silent_seconds: float = inf
 ) -> dict[int, int]:
@@ -56,19 +86,24 @@ def by_second(
     """
     sums: dict[int, int] = {}
     latest: dict[str, Reading] = {}
+    later: list[tuple[float, str]] = []  # a heap: when what is known of a name takes its place again
+    current = _Sum(known)
     for second in sorted({*reported, int(now)}):
-        latest.update(reported.get(second, {}))
-        found = added_up(_at(known, latest, second + 1), min(second + 1, now) - silent_seconds)
+        changed = reported.get(second, {})
+        latest.update(changed)
+        for name in changed:
+            current.put(name, _at(known.get(name), latest[name], second + 1))
+            if name in known and known[name].ts >= second + 1:
+                heappush(later, (known[name].ts, name))
+        while later and later[0][0] < second + 1:
+            _, name = heappop(later)
+            current.put(name, _at(known[name], latest[name], second + 1))
+        found = current.since(min(second + 1, now) - silent_seconds)
         if found is not None:
             sums[second] = found
     return sums
 
 
-def _at(known: Mapping[str, Reading], latest: Mapping[str, Reading], end: int) -> Iterable[Reading]:
-    """Return the newest reading of each name before `end`: `latest` are from before, `known` may be from after."""
-    at = dict(known)
-    for name, reading in latest.items():
-        before = known.get(name)
-        if before is None or before.ts >= end or reading.ts >= before.ts:
-            at[name] = reading
-    return at.values()
+def _at(known: Reading | None, latest: Reading, end: int) -> Reading:
+    """Return the newest reading of a name before `end`: `latest` is from before, `known` may be from after."""
+    return latest if known is None or known.ts >= end or latest.ts >= known.ts else known

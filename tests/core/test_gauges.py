@@ -1,6 +1,11 @@
 """Gauges by second: each second shows what was known at its end."""
 
+from collections.abc import Mapping
+from math import inf
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.core.gauges import BySecond, added_up, by_second, forget, joined, keep
 from sidecar.core.parts import Reading
@@ -45,6 +50,64 @@ def test_the_silent_do_not_count_and_where_nobody_speaks_there_is_no_value() -> 
     assert by_second(known, {}, 100.1, 60.0) == {100: 7}
     assert by_second(known, {}, 110.1, 60.0) == {}
     assert by_second({}, reported(("a", 30.0, 5), ("b", 100.0, 7)), 100.1, 60.0) == {30: 5, 100: 7}
+
+
+def by_second_plainly(
+    known: Mapping[str, Reading], came: BySecond, now: float, silent_seconds: float
+) -> dict[int, int]:
+    """Add everything up anew for every second."""
+    sums: dict[int, int] = {}
+    latest: dict[str, Reading] = {}
+    for second in sorted({*came, int(now)}):
+        latest.update(came.get(second, {}))
+        at = dict(known)
+        for name, reading in latest.items():
+            before = known.get(name)
+            if before is None or before.ts >= second + 1 or reading.ts >= before.ts:
+                at[name] = reading
+        found = added_up(at.values(), min(second + 1, now) - silent_seconds)
+        if found is not None:
+            sums[second] = found
+    return sums
+
+
+names = st.sampled_from("abcd")
+moments = st.integers(0, 80).map(lambda quarter: 100 + quarter / 4)  # many of them equal, and on whole seconds
+
+
+@given(
+    known=st.dictionaries(names, st.tuples(moments, st.integers(0, 9))),
+    came=st.lists(st.tuples(names, moments, st.integers(0, 9)), max_size=20),
+    now=moments,
+    oldest=moments,
+    silent_seconds=st.sampled_from([0.0, 1.0, 2.5, 7.0, inf]),
+)
+def test_a_running_sum_is_what_adding_up_anew_gives(
+    known: dict[str, tuple[float, int]],
+    came: list[tuple[str, float, int]],
+    now: float,
+    oldest: float,
+    silent_seconds: float,
+) -> None:
+    seconds = reported(*came)
+    forget(seconds, oldest)
+    expected = by_second_plainly(readings(**known), seconds, now, silent_seconds)
+    assert by_second(readings(**known), seconds, now, silent_seconds) == expected
+
+
+def test_late_readings_of_many_cost_no_more_than_there_are_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a producer that reports for every second of the hour halts each commit for half a second."""
+    looked_at = 0
+
+    def value(reading: Reading) -> int:
+        nonlocal looked_at
+        looked_at += 1
+        return reading.values[0] or 0
+
+    monkeypatch.setattr(Reading, "value", property(value))
+    known = {f"p{n}": Reading(5000.0, [1]) for n in range(100)}
+    by_second(known, reported(*((f"p{s % 100}", s, 1) for s in range(1000, 2000))), 5000.5, 60.0)
+    assert looked_at <= 5 * (len(known) + 1000)
 
 
 @pytest.mark.parametrize(("since", "total"), [(0.0, 12), (40.0, 12), (40.1, 7), (50.1, None)])
