@@ -33,6 +33,8 @@ def test_the_grid_is_the_last_hour_by_the_second_unless_asked_otherwise(
         ({"to": "inf"}, "to must be a number"),
         ({"to": "1e9"}, "to must be a number"),
         ({"to": "9" * 400}, "to must be a number"),
+        ({"from": "\N{ARABIC-INDIC DIGIT ONE}"}, "from must be a number"),
+        ({"from": "1.\N{ARABIC-INDIC DIGIT ONE}"}, "from must be a number"),
         ({"from": str(NOW + 1)}, "from must not be after to"),
         ({"from": str(NOW - MAX_POINTS)}, "more than 11000 points"),
     ],
