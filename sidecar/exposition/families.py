@@ -26,6 +26,8 @@ WINDOWS = {"10s": "last_10s", "1m": "last_1m", "5m": "last_5m", "total": "total"
 
 # OpenMetrics 1.0: names and values of an exemplar's labels together; a scrape with a longer one fails as a whole.
 MAX_EXEMPLAR_CHARACTERS = 128
+# What is escaped in a label value: prometheus-client's parser fails at a quote in an exemplar, with the whole scrape.
+ESCAPED = frozenset('"\\\n')
 
 Key = TypeVar("Key", bound=tuple[str, ...])  # label values
 Value = int | float | None
@@ -121,7 +123,8 @@ def _columns(status: str, histogram: ClassicHistogram) -> Iterator[Column]:
 
 
 def _fits(exemplar: Exemplar) -> bool:
-    return sum(len(name) + len(value) for name, value in exemplar.labels.items()) <= MAX_EXEMPLAR_CHARACTERS
+    characters = "".join(name + value for name, value in exemplar.labels.items())
+    return len(characters) <= MAX_EXEMPLAR_CHARACTERS and ESCAPED.isdisjoint(characters)
 
 
 def _quantiles(timings: Timings) -> Family:
