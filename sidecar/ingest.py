@@ -150,7 +150,8 @@ class Ingest:
             source.ask_again()
             await asyncio.sleep(self._interval / 10)  # the next commit settles what the position is
         elif batch.arrivals:
-            self._telemetry.source_last_event.labels(name).set(batch.arrivals[-1])
+            # The id of an entry may be of any time.
+            self._telemetry.source_last_event.labels(name).set(min(batch.arrivals[-1], now))
         await asyncio.sleep(0)  # a reader with data already buffered would never let the loop turn
 
     def _tell_lag(self, name: str, seconds: float) -> None:

@@ -471,6 +471,15 @@ async def test_a_source_that_is_lost_is_connected_again_and_its_blindness_counte
     await eventually(lambda: daemon.counted() == 1)
 
 
+async def test_an_event_from_the_future_arrived_now(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.clock.now += 1000
+    daemon.stream.add(order())
+    daemon.clock.now -= 1000
+    await eventually(lambda: daemon.sample("source_last_event_timestamp_seconds", source="stream:s") is not None)
+    assert daemon.sample("source_last_event_timestamp_seconds", source="stream:s") == daemon.clock.now
+
+
 async def test_a_source_that_lags_for_a_second_is_degraded_until_it_has_caught_up(daemon: Daemon) -> None:
     await daemon.active()
     state = daemon.pipeline.ingest.states["pubsub:c"]

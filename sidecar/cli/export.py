@@ -13,7 +13,7 @@ import click
 
 from sidecar.cli.options import Where, reader_options
 from sidecar.cli.readers import Reader, reader
-from sidecar.cli.terminal import count
+from sidecar.cli.terminal import count, plain
 from sidecar.errors import ConfigError, SidecarError
 from sidecar.exposition.history import METRICS, parse_query
 
@@ -108,7 +108,7 @@ def _csv(rows: Iterable[Row]) -> Iterator[str]:
         if writer is None:
             writer = csv.DictWriter(buffer, list(row), lineterminator="\n")
             writer.writeheader()
-        writer.writerow(row)
+        writer.writerow({name: plain(value) if isinstance(value, str) else value for name, value in row.items()})
     yield buffer.getvalue()
 
 

@@ -131,7 +131,7 @@ def revenue(document: Document) -> Text:
     amounts = document["orders"]["revenue"]
     text = Text("revenue ", "bold")
     return text.append(
-        " · ".join(f"{amount} {plain(currency)}" for currency, amount in sorted(amounts.items())), "not bold"
+        " · ".join(f"{plain(amount)} {plain(currency)}" for currency, amount in sorted(amounts.items())), "not bold"
     )
 
 

@@ -80,7 +80,7 @@ def _headline(document: dict[str, Any]) -> "Text":
     from rich.text import Text
 
     orders, active = document["orders"], document["connections"]["active"]
-    line = Text(plain(document["instance"]), "bold").append(f" {document['role']}", "not bold dim")
+    line = Text(plain(document["instance"]), "bold").append(f" {plain(document['role'])}", "not bold dim")
     if document["stale"]:
         line.append(" STALE", "bold red")
     pace = orders["per_second"]

@@ -112,7 +112,8 @@ def _period(report: dict[str, Any]) -> str:
 def _outcome(orders: dict[str, Any]) -> str:
     return (
         f"Finished: {_number(orders['total'])}, in flight: {_number(orders['in_flight'])}. "
-        f"Failed because the business said no: {orders['refusals']}, because of a fault: {orders['faults']}. "
+        f"Failed because the business said no: {_number(orders['refusals'])}, "
+        f"because of a fault: {_number(orders['faults'])}. "
         f"Error rate {_percent(orders['error_rate']['total'])}, fault rate {_percent(orders['fault_rate']['total'])}."
     )
 
@@ -120,7 +121,9 @@ def _outcome(orders: dict[str, Any]) -> str:
 def _rates(report: dict[str, Any]) -> str:
     rates = report["orders"]["per_second"]
     at = "" if rates["peak_at"] is None else f" at {_moment(rates['peak_at'])}"
-    return f"Orders per second: {_number(report['average_per_second'])} on average, at most {rates['peak']}{at}."
+    return (
+        f"Orders per second: {_number(report['average_per_second'])} on average, at most {_number(rates['peak'])}{at}."
+    )
 
 
 def _percentiles(report: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli.export import NOTHING
+from sidecar.cli.readers import HttpReader
+from sidecar.exposition.history import METRICS
 from tests.cli.commands import execute, invoke, on_terminal
 from tests.cli.sales import PREFIX
 from tests.cli.test_run import count_one, daemon
@@ -136,3 +138,9 @@ def test_a_daemon_gives_what_redis_holds_and_the_totals_are_one_line(redis_serve
         told = invoke("export", "--report", "--redis-url", redis_server.url).stdout
         assert told.count("\n") == 1
         assert json.loads(told)["orders"]["total"] == 1
+
+
+def test_a_false_daemon_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {"points": [[1, "\x1b[2J"]]}
+    monkeypatch.setattr(HttpReader, "history", lambda *_: dict.fromkeys(METRICS, points))
+    assert "\x1b" not in invoke("export", "--url", "http://127.0.0.1:1").output

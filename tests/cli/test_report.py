@@ -7,6 +7,7 @@ import time
 import msgspec
 import pytest
 
+from sidecar.cli.readers import HttpReader
 from sidecar.core.aggregate import Aggregator
 from sidecar.core.batch import Batch
 from sidecar.core.state import Rules
@@ -128,3 +129,17 @@ def test_a_refused_payload_cannot_steer_the_terminal(redis_server: RedisServer) 
     for options in ((), ("--json",)):
         shown = invoke("rejected", *options, "--redis-url", redis_server.url).stdout
         assert shown.replace("\n", "").isprintable(), shown
+
+
+@pytest.mark.parametrize("flags", [(), ("--markdown",)])
+@pytest.mark.parametrize("place", [("revenue", "EUR"), ("refusals",), ("per_second", "peak")])
+def test_a_false_daemon_cannot_steer_the_terminal(
+    place: tuple[str, ...], flags: tuple[str, ...], sold: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = json.loads(invoke("report", "--json", "--redis-url", sold.url).stdout)
+    part = answer["orders"]
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = "\x1b[2J"
+    monkeypatch.setattr(HttpReader, "report", lambda _: answer)
+    assert "\x1b" not in invoke("report", *flags, "--url", "http://127.0.0.1:1").output
