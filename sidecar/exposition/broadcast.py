@@ -48,6 +48,12 @@ class Client:
         self.drained_at = now
         return True
 
+    def write(self, head: bytes, body: bytes) -> None:
+        """Write one message. The body, which may be shared, is copied as seldom as the transport lets us."""
+        if self.protocol.state is OPEN and not self.transport.is_closing():
+            self.transport.write(text_header(len(head) + len(body)) + head)
+            self.transport.write(body)
+
 
 class Broadcast:
     """Send the updates of one scope, each client at its own phase."""
@@ -149,12 +155,16 @@ def text_frame(head: bytes, rest: bytes = b"") -> bytes:
     Written past the library, which would copy and inspect the shared body for each client. It holds because
     compression is off, and because nothing here sends fragments between which a frame could fall.
     """
-    size = len(head) + len(rest)
+    return b"".join((text_header(len(head) + len(rest)), head, rest))
+
+
+def text_header(size: int) -> bytes:
+    """Return what stands before the payload in such a frame."""
     if size < 126:
-        return b"".join((struct.pack("!BB", 0x81, size), head, rest))
+        return struct.pack("!BB", 0x81, size)
     if size < 65536:
-        return b"".join((struct.pack("!BBH", 0x81, 126, size), head, rest))
-    return b"".join((struct.pack("!BBQ", 0x81, 127, size), head, rest))
+        return struct.pack("!BBH", 0x81, 126, size)
+    return struct.pack("!BBQ", 0x81, 127, size)
 
 
 async def newest(latest: Latest) -> Snapshot:

@@ -60,6 +60,16 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
     return document
 
 
+def report_json(snapshot: Snapshot) -> bytes:
+    """Return the report as JSON."""
+    return msgspec.json.encode(report(snapshot))
+
+
+def report_markdown(snapshot: Snapshot) -> bytes:
+    """Return the report as Markdown, in UTF-8."""
+    return markdown(report(snapshot)).encode()
+
+
 def markdown(report: dict[str, Any]) -> str:
     """Return the report as a Markdown document that can be pasted elsewhere."""
     orders = report["orders"]

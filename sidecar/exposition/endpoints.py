@@ -17,6 +17,7 @@ from sidecar.exposition.negotiation import accepts_gzip, exposition_format, want
 from sidecar.exposition.openapi import describe
 from sidecar.exposition.problem import Problem, json_response
 from sidecar.exposition.prometheus import Exposition
+from sidecar.exposition.renderings import Render, Renderings
 
 VARY = {"Vary": "Accept"}
 FORMATS = ("json", "markdown")
@@ -36,6 +37,8 @@ class Endpoints:
         self._exposition = exposition
         self._ws_url = ws_url
         self._description = describe()
+        self._instance = Renderings()
+        self._fleet = Renderings()
 
     def routes(self) -> list[web.RouteDef]:
         """List every path with its handler; HEAD comes with GET."""
@@ -69,17 +72,17 @@ class Endpoints:
         """Answer with the Snapshot as JSON, or to a Prometheus with the exposition."""
         if wants_exposition(_accept(request)):
             return await self.metrics(request)
-        body = document.full(await self._scoped(request))
+        body = await self._rendered(request, document.full)
         return web.Response(body=body, headers=VARY, content_type="application/json")
 
     async def report(self, request: web.Request) -> web.Response:
         """Answer with the report as JSON or Markdown."""
         format = _choice(request, "format", FORMATS)
-        report = document.report(await self._scoped(request))
         if format == "markdown" or (format is None and wants_markdown(_accept(request))):
-            text = document.markdown(report)
-            return web.Response(text=text, headers=VARY, content_type="text/markdown")
-        return json_response(report, headers=VARY)
+            body = await self._rendered(request, document.report_markdown)
+            return web.Response(body=body, headers=VARY, content_type="text/markdown", charset="utf-8")
+        body = await self._rendered(request, document.report_json)
+        return web.Response(body=body, headers=VARY, content_type="application/json")
 
     async def health(self, request: web.Request) -> web.Response:
         """Answer with the state of every component; 503 if down, with `strict=1` also if degraded."""
@@ -151,10 +154,13 @@ class Endpoints:
             raise Problem(503, "standby", STANDBY)
         raise Problem(503, "not_ready", NOT_READY)
 
-    async def _scoped(self, request: web.Request) -> Snapshot:
+    async def _rendered(self, request: web.Request, render: Render) -> bytes:
+        """Return the newest Snapshot of the scope that is asked for, in this form."""
         scope = _choice(request, "scope", SCOPES)
         snapshot = self._serving()
-        return await self._monitor.fleet() if scope == "fleet" else snapshot
+        if scope == "fleet":
+            return self._fleet.get(await self._monitor.fleet(), render)
+        return self._instance.get(snapshot, render)
 
     async def _drawn(self, metric: Metric, query: Query, now: int) -> msgspec.Raw:
         """Return the JSON: as values an hour is ten times as large."""

@@ -146,7 +146,12 @@ def _describe(subscription: Subscription) -> dict[str, Any]:
 
 def frame(event: str, data: Any, id: Id = None) -> bytes:
     """Return one message of the server as JSON; the id is that of the message it answers."""
-    return msgspec.json.encode({"event": event, **({} if id is None else {"id": id}), "data": data})
+    return head(event, id) + msgspec.json.encode(data) + b"}"
+
+
+def head(event: str, id: Id = None) -> bytes:
+    """Return what stands before the data of a message; `}` follows them."""
+    return msgspec.json.encode({"event": event, **({} if id is None else {"id": id})})[:-1] + b',"data":'
 
 
 def error(code: str, message: str, id: Id = None) -> bytes:

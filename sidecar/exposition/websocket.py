@@ -15,13 +15,14 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from sidecar.config import WsConfig
-from sidecar.core.snapshot import Scope
+from sidecar.core.snapshot import Scope, Snapshot
 from sidecar.exposition import document
 from sidecar.exposition.address import cannot_listen, parse_listen
 from sidecar.exposition.broadcast import BEFORE_YIELD, Broadcast, Client, Fleet, newest
 from sidecar.exposition.guard import WRONG_SECONDS, Guard
 from sidecar.exposition.handshake import Handshake, Incoming, address, choose_bearer, tracked
 from sidecar.exposition.latest import Latest, Monitor
+from sidecar.exposition.renderings import Renderings
 from sidecar.exposition.subscriptions import (
     Answer,
     Authenticate,
@@ -32,6 +33,7 @@ from sidecar.exposition.subscriptions import (
     decide,
     error,
     frame,
+    head,
 )
 from sidecar.exposition.tls import listening
 from sidecar.supervision import restarted
@@ -74,6 +76,8 @@ class WebSocketServer:
         self._guard = guard
         self._handshake = Handshake(config, guard, host=self._host, taken=lambda: (len(self._clients), self._strangers))
         self._strangers = 0
+        self._renderings = Renderings()
+        self._reporting = asyncio.Lock()  # a crowd that asks at once gets one report in each turn of the loop
         self._broadcasts: dict[Scope, Broadcast] = {
             "instance": Broadcast(partial(newest, latest), telemetry),
             "fleet": Broadcast(Fleet(latest, monitor).newest, telemetry),
@@ -148,6 +152,7 @@ class WebSocketServer:
         deadline = loop.call_later(AUTHENTICATE_WITHIN_SECONDS, self._expel_unauthorized, client)
         try:
             async for message in connection:
+                await connection.drain()  # who does not read what it was sent is not heard
                 await self._obey(client, decide(message, authorized=client.authorized))
         except ConnectionClosed:
             pass
@@ -173,7 +178,7 @@ class WebSocketServer:
                 self._unsubscribe(client)
                 await client.connection.send(answer, text=True)
             case Report(id):
-                await client.connection.send(self._report(id), text=True)
+                await self._report(client, id)
             case Authenticate(id, token):
                 await client.connection.send(await self._authenticate(client, id, token), text=True)
 
@@ -181,12 +186,19 @@ class WebSocketServer:
         if client.subscription is not None:
             self._broadcasts[client.subscription.scope].remove(client)
 
-    def _report(self, id: Any) -> bytes:
-        if self._latest.snapshot is None:
-            if self._monitor.ready()[1] == "standby":
-                return error("standby", "this instance is a standby; the active one has the numbers", id)
-            return error("not_ready", "there are no metrics yet; try again in a moment", id)
-        return frame("benchmark-report", document.report(self._latest.snapshot), id)
+    async def _report(self, client: Client, id: Any) -> None:
+        snapshot = self._latest.snapshot
+        if snapshot is None:
+            await client.connection.send(self._no_report(id), text=True)
+        else:
+            async with self._reporting:
+                client.write(head("benchmark-report", id), self._renderings.get(snapshot, _report_and_end))
+                await asyncio.sleep(0)
+
+    def _no_report(self, id: Any) -> bytes:
+        if self._monitor.ready()[1] == "standby":
+            return error("standby", "this instance is a standby; the active one has the numbers", id)
+        return error("not_ready", "there are no metrics yet; try again in a moment", id)
 
     async def _authenticate(self, client: Client, id: Any, token: str) -> bytes:
         if not self._guard.open and not self._guard.knows(f"Bearer {token}"):
@@ -238,3 +250,8 @@ async def _expel(client: Client, code: CloseCode, reason: str) -> None:
         pass
     finally:
         client.connection.transport.abort()
+
+
+def _report_and_end(snapshot: Snapshot) -> bytes:
+    """Return what all reports have in common: the document and the end of the message."""
+    return document.report_json(snapshot) + b"}"

@@ -282,6 +282,37 @@ async def test_answers_to_a_client_that_never_reads_are_bounded_and_end_with_the
             await eventually(lambda: served.clients() == 0)
 
 
+async def test_reports_of_one_snapshot_are_rendered_once_and_answer_each_its_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rendered: list[Snapshot] = []
+    render = document.report
+
+    def report(snapshot: Snapshot) -> dict[str, Any]:
+        rendered.append(snapshot)
+        return render(snapshot)
+
+    monkeypatch.setattr(document, "report", report)
+    async with serving(snapshot()) as served, served.connect() as one, served.connect() as two:
+        answers = [await ask(one, "get-benchmark-report"), await ask(two, "get-benchmark-report", id={"a": 1})]
+        assert answers[1] == {"event": "benchmark-report", "id": {"a": 1}, "data": answers[0]["data"]}
+        assert answers[0].keys() == {"event", "data"}
+        assert len(rendered) == 1
+
+
+async def test_who_has_not_read_an_update_is_not_heard_until_it_has() -> None:
+    async with serving(snapshot(queues=LARGE)) as served, served.connect(narrow=True) as client:
+        client.transport.pause_reading()
+        await client.send('{"event":"subscribe-metrics","data":{"interval_ms":60000,"topics":["queues"]}}')
+        await eventually(lambda: served.updates("sent") == 1)
+        await client.send('{"event":"get-benchmark-report"}')
+        await asyncio.sleep(0.1)
+        served.latest.publish(snapshot(uptime_s=99.0))
+        client.transport.resume_reading()
+        assert [(await receive(client))["event"] for _ in range(2)] == ["subscribed", "metrics-update"]
+        assert (await receive(client))["data"]["uptime_s"] == 99.0
+
+
 async def test_a_client_that_vanishes_is_forgotten_without_a_trace_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
