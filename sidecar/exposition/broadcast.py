@@ -5,6 +5,7 @@ that is not empty the client is left out. A body is rendered once and shared; on
 """
 
 import asyncio
+import math
 import struct
 from collections.abc import Awaitable, Callable
 
@@ -16,7 +17,7 @@ from sidecar.errors import SidecarError
 from sidecar.exposition import document
 from sidecar.exposition.latest import Latest, Monitor
 from sidecar.exposition.schedule import Schedule
-from sidecar.exposition.subscriptions import Subscription, error
+from sidecar.exposition.subscriptions import SHORTEST_MS, SHORTEST_WITH_PRODUCTS_MS, Subscription, error
 from sidecar.telemetry import Telemetry
 
 OPEN = State.OPEN  # the enumeration looks its members up each time
@@ -29,7 +30,19 @@ UNAVAILABLE = error("unavailable", "the fleet's metrics cannot be read from Redi
 class Client:
     """One connection, what it wants, and how it keeps up. Times are the loop's."""
 
-    __slots__ = ("authorized", "connection", "drained_at", "protocol", "seq", "skipped", "subscription", "transport")
+    __slots__ = (
+        "authorized",
+        "connection",
+        "drained_at",
+        "joining",
+        "products_at",
+        "protocol",
+        "seq",
+        "skipped",
+        "subscription",
+        "transport",
+        "updated_at",
+    )
 
     def __init__(self, connection: ServerConnection, *, authorized: bool, now: float) -> None:
         self.connection = connection
@@ -38,8 +51,16 @@ class Client:
         self.authorized = authorized
         self.drained_at = now
         self.subscription: Subscription | None = None
+        self.joining: asyncio.TimerHandle | None = None
         self.seq = 0
         self.skipped = 0
+        # The last update, and the last one with all products: a new subscription does not forget them.
+        self.updated_at = self.products_at = -math.inf
+
+    def due(self, subscription: Subscription) -> float:
+        """Return when a new subscription may begin: the shortest interval there is after the last update."""
+        any_at = self.updated_at + SHORTEST_MS / 1000
+        return max(any_at, self.products_at + SHORTEST_WITH_PRODUCTS_MS / 1000) if subscription.products else any_at
 
     def drained(self, now: float) -> bool:
         """Tell whether everything written has left, and remember when."""
@@ -70,17 +91,25 @@ class Broadcast:
         self._rests: dict[frozenset[str], bytes] = {}
 
     def add(self, client: Client, subscription: Subscription) -> None:
-        """Send updates to the client, the first at once."""
+        """Send updates to the client, the first at once or as soon as its last one allows."""
         client.subscription = subscription
         client.seq = client.skipped = 0
-        now = asyncio.get_running_loop().time()
-        self._schedule.join(client, subscription, subscription.interval_ms / 1000, now)
-        self._woken.set()
+        loop = asyncio.get_running_loop()
+        client.joining = loop.call_at(max(loop.time(), client.due(subscription)), self._join, client, subscription)
 
     def remove(self, client: Client) -> None:
         """Send the client nothing more."""
+        if client.joining is not None:
+            client.joining.cancel()
+        if client.seq and client.subscription is not None and client.subscription.products:
+            client.products_at = client.updated_at
         client.subscription = None
         self._schedule.leave(client)
+
+    def _join(self, client: Client, subscription: Subscription) -> None:
+        now = asyncio.get_running_loop().time()
+        self._schedule.join(client, subscription, subscription.interval_ms / 1000, now)
+        self._woken.set()
 
     async def run(self) -> None:
         """Send what is due, for ever."""
@@ -131,7 +160,7 @@ class Broadcast:
                 transport.write(text_frame(UNAVAILABLE))
                 failed += 1
             else:
-                client.drained_at = now
+                client.drained_at = client.updated_at = now
                 client.seq += 1
                 head = b'{"event":"metrics-update","seq":%d,"skipped":%d,"data":' % (client.seq, client.skipped)
                 transport.write(text_frame(head, rest))

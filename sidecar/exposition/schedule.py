@@ -54,8 +54,10 @@ class Schedule(Generic[Member, Wish]):
         self._group_of[member] = group
 
     def leave(self, member: Member) -> None:
-        """Forget a member that joined, with its group if it was the last."""
-        group = self._group_of.pop(member)
+        """Forget a member, if it has joined, with its group if it was the last."""
+        group = self._group_of.pop(member, None)
+        if group is None:
+            return
         group.members.discard(member)
         if not group.members:
             del self._named[group.name]

@@ -29,6 +29,11 @@ class Subscription(Struct, frozen=True):
     topics: frozenset[str] = DEFAULT_TOPICS
     scope: Scope = "instance"
 
+    @property
+    def products(self) -> bool:
+        """Tell whether its updates hold all products."""
+        return PRODUCTS in self.topics
+
 
 class Answer(Struct, frozen=True):
     """Send the frame; nothing else changes."""

@@ -186,6 +186,30 @@ async def test_a_second_subscription_replaces_the_first() -> None:
             await asyncio.wait_for(client.recv(), 0.25)
 
 
+@pytest.mark.parametrize(("topic", "most"), [("products", 2), ("system", 8)])
+async def test_to_subscribe_again_and_again_brings_no_more_updates(topic: str, most: int) -> None:
+    """In 0.75 s and a bit: after the first, one in 100 ms, or with all products in 1 s."""
+    async with serving(snapshot()) as served, served.connect() as client:
+        updates = 0
+        end = time.monotonic() + 0.75
+        subscription = {"event": "subscribe-metrics", "data": {"interval_ms": 1000, "topics": [topic]}}
+        await client.send(json.dumps(subscription))
+        while time.monotonic() < end:
+            if (await receive(client))["event"] == "metrics-update":
+                updates += 1
+                await client.send(json.dumps(subscription))
+        assert 2 <= updates <= most
+
+
+async def test_all_products_come_at_once_after_updates_without_them() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        for topics in (["system"], ["products"], ["system"]):
+            start = time.monotonic()
+            await ask(client, "subscribe-metrics", {"topics": topics})
+            await receive(client)
+            assert time.monotonic() - start < 0.3
+
+
 async def test_a_refused_subscription_leaves_the_first_in_force() -> None:
     async with serving(snapshot()) as served, served.connect() as client:
         await ask(client, "subscribe-metrics", {"interval_ms": 100})
