@@ -107,6 +107,7 @@ class Exposition:
             if waiting >= LINES_BEFORE_YIELD:
                 waiting = 0
                 await asyncio.sleep(0)
+        await asyncio.sleep(0)  # however few the lines: a crowd of filtered scrapes comes one after the other
         text.append(_GENERATE[format](_Live(_live(self._registry.collect(), names))))
         return b"".join(text)
 

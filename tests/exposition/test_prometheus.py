@@ -162,6 +162,15 @@ async def test_a_rendering_gives_way_to_everything_else(counted: Exposition) -> 
     assert turns > lines / (LINES_BEFORE_YIELD + BLOCK)
 
 
+async def test_a_crowd_of_filtered_scrapes_gives_way_to_everything_else(counted: Exposition) -> None:
+    crowd = asyncio.gather(*(counted.render(lambda: MANY, Format.TEXT, ("nonsense",)) for _ in range(10)))
+    turns = 0
+    while not crowd.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 10
+
+
 async def test_filtered_scrapes_do_not_run_at_the_same_time(counted: Exposition, counting: Counting) -> None:
     begun: list[int] = []
 
