@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.events import MAX_BATCH_EVENTS
-from sidecar.core.pending import TIMES_GATHERED
+from sidecar.core.pending import SALES_GATHERED, TIMES_GATHERED
 from sidecar.core.state import OTHER, RINGS, Rules
 from tests.core.counted import NOW, PUBSUB, RULES, STREAM, aggregator, batch, commit, committed, order, shown
 
@@ -172,6 +172,17 @@ def test_a_batch_of_ten_thousand_old_seconds_takes_little_memory_and_counts() ->
     assert shown(aggregate).latency_ms.total.count == MAX_BATCH_EVENTS
     assert (aggregate.committed.slices10, aggregate.committed.minutes) == ({}, {})
     assert peak < 30e6  # the events themselves; with a slice for each second it was 300 MB
+
+
+def test_orders_under_many_names_do_not_gather_until_the_commit() -> None:
+    aggregate, gathered = aggregator(), []
+    for part in range(3):
+        aggregate.apply(batch([order(product_id=f"{part}-{i}") for i in range(SALES_GATHERED // 2)]), NOW)
+        cells = aggregate._pending["pubsub"].seconds.values()
+        gathered.append(sum(len(cell.sales) for cell in cells))
+    assert gathered == [SALES_GATHERED // 2, SALES_GATHERED, 0]
+    commit(aggregate)
+    assert shown(aggregate).orders.total == 3 * SALES_GATHERED // 2
 
 
 def test_the_seconds_of_an_hour_are_gathered_some_at_a_time() -> None:
