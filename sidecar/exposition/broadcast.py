@@ -70,7 +70,7 @@ class Client:
         return True
 
     def write(self, head: bytes, body: bytes) -> None:
-        """Write one message. The body, which may be shared, is copied as seldom as the transport lets us."""
+        """Write one message. The body may be shared: joined with the head it would be copied for each client."""
         if self.protocol.state is OPEN and not self.transport.is_closing():
             self.transport.write(text_header(len(head) + len(body)) + head)
             self.transport.write(body)

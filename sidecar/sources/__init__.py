@@ -1,4 +1,4 @@
-"""Redis -> batches of payloads. A source reads; it counts nothing and remembers nothing but its connection."""
+"""Redis -> batches of payloads, each as much as is counted before the loop turns. A source reads; it counts nothing."""
 
 from typing import Protocol
 

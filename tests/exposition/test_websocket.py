@@ -325,12 +325,16 @@ async def test_reports_of_one_snapshot_are_rendered_once_and_answer_each_its_id(
 
 
 async def test_who_has_not_read_an_update_is_not_heard_until_it_has() -> None:
-    async with serving(snapshot(queues=LARGE)) as served, served.connect(narrow=True) as client:
+    async with (
+        serving(snapshot(queues=LARGE)) as served,
+        served.connect(narrow=True) as client,
+        served.connect() as other,
+    ):
         client.transport.pause_reading()
         await client.send('{"event":"subscribe-metrics","data":{"interval_ms":60000,"topics":["queues"]}}')
         await eventually(lambda: served.updates("sent") == 1)
         await client.send('{"event":"get-benchmark-report"}')
-        await asyncio.sleep(0.1)
+        await ask(other, "get-benchmark-report")  # asked later: by now the one before it would have been answered
         served.latest.publish(snapshot(uptime_s=99.0))
         client.transport.resume_reading()
         assert [(await receive(client))["event"] for _ in range(2)] == ["subscribed", "metrics-update"]
