@@ -5,7 +5,8 @@ A window follows one (producer, epoch). It has a highest number, and holes: rang
   and including its number. What lies before a first contact is a hole that is never missed.
 - A hole is missed 5 s after it was shown. A number that fills it is `new` before that and `recovered` afterwards.
 - Only the newest 1,024 numbers of a window can be told apart; below them a number with an epoch is a duplicate.
-  A hole that falls out still becomes missed in its time, or at once if 1,024 newer ones crowd it out.
+  A hole that falls out still becomes missed in its time, or at once if 1,024 newer ones crowd it out. Of more than
+  64,000 holes in all each window keeps its newest 64: no fleet has that many, an attack has a million.
 - An event without an epoch belongs to its producer's newest window. There 1 again, a number below the window (or
   before the first contact), or a repeat with a newer `ts` than any before is a restart: a new window without a name.
   A late event of the process before cannot be told from one of the new process and is taken for one.
@@ -29,6 +30,8 @@ Verdict = Literal["new", "recovered", "duplicate"]
 WINDOW = 1024
 MAX_EPOCHS = 2
 MAX_PRODUCERS = 1000
+SHARE = 64  # holes: events that a producer may have under way beside each other
+MAX_HOLES = MAX_PRODUCERS * SHARE  # of one source: 1.6 MB stored at most, much of it at each commit, and 8 MB of memory
 GRACE_SECONDS = 5.0
 BEFORE_CONTACT = inf  # when a hole before the first contact would be missed: never
 
@@ -80,9 +83,9 @@ class Window(Struct, array_like=True):
         parts = (Hole(hole.first, seq - 1, hole.due), Hole(seq + 1, hole.last, hole.due))
         self.holes[at : at + 1] = [part for part in parts if part.size]
 
-    def shed(self) -> list[Hole]:
-        """Take out the lowest holes beyond 1,024: with that many above them they are below the window."""
-        excess = max(len(self.holes) - WINDOW, 0)
+    def shed(self, most: int = WINDOW) -> list[Hole]:
+        """Take out the lowest holes beyond `most`: with 1,024 above them they are below the window."""
+        excess = max(len(self.holes) - most, 0)
         shed, self.holes[:excess] = self.holes[:excess], []
         return shed
 
@@ -181,6 +184,8 @@ class Sequences:
 
     def advance(self, now: float) -> dict[str, int]:
         """Return by producer how many numbers are missed since the last call."""
+        if self._waiting:
+            self._share_out()
         missed, self._missed = self._missed, Counter()
         for producer in tuple(self._waiting):
             holes = list(self._producers[producer].waiting())
@@ -260,6 +265,16 @@ class Sequences:
         self._waiting.add(producer)
         window.raise_to(seq, last_missing, now + GRACE_SECONDS)
         self._lose(producer, window.shed())
+
+    def _share_out(self) -> None:
+        """Leave each window the newest of its holes if there are too many in all."""
+        windows = [(producer, window) for producer, known in self._producers.items() for window in known.windows]
+        if sum(len(window.holes) for _, window in windows) <= MAX_HOLES:
+            return
+        for producer, window in windows:
+            if shed := window.shed(SHARE):
+                self._lose(producer, shed)
+                self._changed.add(producer)
 
     def _lose(self, producer: str, holes: list[Hole]) -> None:
         """Count the holes that wait as missed before their time."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.core.sequence import MAX_PRODUCERS, WINDOW, Sequences
+from sidecar.core.sequence import MAX_HOLES, MAX_PRODUCERS, SHARE, WINDOW, Sequences
 from sidecar.errors import CheckpointError
 
 T0 = 1_790_000_000.0
@@ -312,6 +312,30 @@ def test_filling_a_wide_hole_keeps_the_bound() -> None:
     Sequences.load(sequences.dump())
     missed = sequences.advance(T0)["p"] + sequences.advance(T0 + 5)["p"]
     assert missed + len(fallen) + 1 + len(filled) == top
+
+
+def test_all_holes_together_are_bounded_and_none_is_lost() -> None:
+    sequences, names = Sequences(), [f"p{number}" for number in range(MAX_PRODUCERS)]
+    for name in names:
+        for seq in range(1, 1000, 2):
+            sequences.see(name, "e", seq, None, T0)
+    early = sequences.advance(T0)
+    assert sequences.changed().keys() == set(names)
+    assert sum(map(len, sequences.dump().values())) < MAX_HOLES * 30
+    assert sequences.see("p7", "e", 1000 - 2 * SHARE, None, T0) == "new", "the newest are still told apart"
+    assert sequences.see("p7", "e", 998 - 2 * SHARE, None, T0) == "duplicate"
+    late = sequences.advance(T0 + 5)
+    assert early["p8"] + late["p8"] == 499
+    assert early["p7"] + late["p7"] + 1 == 499
+
+
+def test_few_producers_keep_all_their_holes() -> None:
+    sequences = Sequences()
+    for name in range(MAX_HOLES // 500):
+        for seq in range(1, 1000, 2):
+            sequences.see(f"p{name}", "e", seq, None, T0)
+    assert sequences.advance(T0) == {}
+    assert sequences.see("p7", "e", 2, None, T0) == "new"
 
 
 numbers = st.lists(st.tuples(st.integers(1, 60), st.booleans()), max_size=80)
