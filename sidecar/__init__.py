@@ -25,7 +25,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
     connection.py   the only door to Redis; servers.py: which server that is, alone, behind Sentinels, in a Cluster
     holder.py       who holds the lease
     logs.py telemetry.py   what the daemon says about itself
-    supervision.py  no task dies silently
+    supervision.py  no task dies silently; turns.py: the event loop, which lets no crowd hold it
     sources/        Redis -> payloads: pub/sub, stream
     store/          Aggregator -> Redis: keys, commit, load, clear; a private Redis to embed
     exposition/     Snapshot -> readers: Prometheus, HTTP, WebSocket, page, InfluxDB

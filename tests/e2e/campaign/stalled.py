@@ -10,15 +10,22 @@ RECEIVE_BUFFER_BYTES = 4096  # the less the kernel takes, the more is left to th
 
 
 @contextmanager
-def stalled(port: int, count: int, **wanted: object) -> Iterator[None]:
-    """Keep so many of them connected while the context is open; `wanted` is what they subscribe to."""
+def stalled(port: int, count: int, *, report: bool = False, **wanted: object) -> Iterator[None]:
+    """Keep so many of them connected while the context is open; `wanted` is what they subscribe to.
+
+    With `report` they ask for one, too.
+    """
     with ExitStack() as stack:
         for _ in range(count):
-            stack.enter_context(_subscribed(port, wanted))
+            client = stack.enter_context(connected(port))
+            send(client, "subscribe-metrics", wanted)
+            if report:
+                send(client, "get-benchmark-report", {})
         yield
 
 
-def _subscribed(port: int, wanted: dict[str, object]) -> socket.socket:
+def connected(port: int) -> socket.socket:
+    """Return a client that has shaken hands."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     client.settimeout(10)
@@ -29,6 +36,10 @@ def _subscribed(port: int, wanted: dict[str, object]) -> socket.socket:
     )
     while not client.recv(4096).endswith(b"\r\n\r\n"):
         pass
-    ask = json.dumps({"event": "subscribe-metrics", "data": wanted}).encode()
-    client.sendall(struct.pack("!BBH4x", 0x81, 0x80 | 126, len(ask)) + ask)  # masked with zeros
     return client
+
+
+def send(client: socket.socket, event: str, data: dict[str, object]) -> None:
+    """Send one message, and wait for nothing."""
+    message = json.dumps({"event": event, "data": data}).encode()
+    client.sendall(struct.pack("!BBH4x", 0x81, 0x80 | 126, len(message)) + message)  # masked with zeros

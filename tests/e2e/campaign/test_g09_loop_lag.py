@@ -5,13 +5,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from benchmarks.processes import program, publishing
 from tests.conftest import Guarantee
+from tests.e2e.campaign.stalled import connected, send
 from tests.e2e.conftest import MakeDaemon
 from tests.e2e.daemon import Daemon
 from tests.guarantees import sizes
@@ -85,8 +86,23 @@ def crowd(server: RedisServer, daemon: Daemon, seconds: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def reports(server: RedisServer, daemon: Daemon, seconds: int) -> Iterator[None]:
+    """Let a thousand clients ask for a report in the same moment."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connected(daemon.ws)) for _ in range(CLIENTS)]
+        for client in clients:
+            send(client, "get-benchmark-report", {})
+        yield
+
+
 Load = Callable[[RedisServer, Daemon, int], AbstractContextManager[None]]
-LOADS: dict[str, Load] = {"a flood": flood, "a frozen Redis": frozen_redis, f"{CLIENTS} clients": crowd}
+LOADS: dict[str, Load] = {
+    "a flood": flood,
+    "a frozen Redis": frozen_redis,
+    f"{CLIENTS} clients": crowd,
+    f"{CLIENTS} reports at once": reports,
+}
 
 
 @pytest.mark.parametrize("seconds", sizes(0, 8, LONG_SECONDS)[1:])
