@@ -1,13 +1,13 @@
 """Updates to WebSocket clients: latest wins. A client gets the newest Snapshot or nothing, and never a backlog.
 
-Nothing here awaits a client. What the kernel does not take at once stays in the transport's buffer, and while
-that is not empty the client is left out. A body is rendered once and shared; only a small head is the client's own.
+No update awaits a client. What the kernel does not take at once stays in the transport's buffer, and while that is
+not empty the client is left out. A body is rendered once and shared; a small head, and at most a piece, is its own.
 """
 
 import asyncio
 import math
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
@@ -21,6 +21,9 @@ from sidecar.exposition.subscriptions import SHORTEST_MS, SHORTEST_WITH_PRODUCTS
 from sidecar.telemetry import Telemetry
 
 OPEN = State.OPEN  # the enumeration looks its members up each time
+CONTINUATION, TEXT, LAST = 0x00, 0x01, 0x80
+# Updates with a thousand products, and reports of them, are up to 0.4 MB: a slow reader holds a copy of this of them.
+PIECE_BYTES = 64 * 1024
 # A write costs 20 us: the loop is held for 4 ms at most.
 BEFORE_YIELD = 200
 
@@ -35,6 +38,7 @@ class Client:
         "connection",
         "drained_at",
         "joining",
+        "pieces",
         "products_at",
         "protocol",
         "seq",
@@ -50,6 +54,7 @@ class Client:
         self.protocol = connection.protocol
         self.authorized = authorized
         self.drained_at = now
+        self.pieces: Iterator[bytes] | None = None  # the frames of a large message that are not written yet
         self.subscription: Subscription | None = None
         self.joining: asyncio.TimerHandle | None = None
         self.seq = 0
@@ -69,11 +74,33 @@ class Client:
         self.drained_at = now
         return True
 
-    def write(self, head: bytes, body: bytes) -> None:
-        """Write one message. The body may be shared: joined with the head it would be copied for each client."""
-        if self.protocol.state is OPEN and not self.transport.is_closing():
-            self.transport.write(text_header(len(head) + len(body)) + head)
-            self.transport.write(body)
+    def write(self, head: bytes, rest: bytes) -> None:
+        """Write a message; a large one piece by piece, as what was written before it leaves."""
+        if len(rest) <= PIECE_BYTES:
+            self.transport.write(frame(TEXT | LAST, head, rest))
+        else:
+            self.pieces = fragments(head, rest)
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Write pieces until there is no room for more."""
+        while self.pieces is not None and not self.connection.paused:
+            piece = next(self.pieces, None)
+            if piece is None or self.protocol.state is not OPEN:
+                self.pieces = None
+            else:
+                self.transport.write(piece)
+
+    async def answer(self, message: bytes) -> None:
+        """Send a message, but not between the pieces of another. Raises `ConnectionClosed`."""
+        await self.wait()
+        await self.connection.send(message, text=True)
+
+    async def wait(self) -> None:
+        """Wait until it has read nearly all that it was sent."""
+        await self.connection.drain()
+        while self.pieces is not None and self.protocol.state is OPEN:
+            await self.connection.drain()
 
 
 class Broadcast:
@@ -153,17 +180,17 @@ class Broadcast:
             transport = client.transport
             if client.protocol.state is not OPEN or transport.is_closing():
                 failed += 1
-            elif transport.get_write_buffer_size():
+            elif client.pieces is not None or transport.get_write_buffer_size():
                 client.skipped += 1
                 skipped += 1
             elif rest is None:
-                transport.write(text_frame(UNAVAILABLE))
+                client.write(UNAVAILABLE, b"")
                 failed += 1
             else:
                 client.drained_at = client.updated_at = now
                 client.seq += 1
                 head = b'{"event":"metrics-update","seq":%d,"skipped":%d,"data":' % (client.seq, client.skipped)
-                transport.write(text_frame(head, rest))
+                client.write(head, rest)
                 client.skipped = 0
                 sent += 1
         self._sent.inc(sent)
@@ -178,22 +205,28 @@ class Broadcast:
         return rest
 
 
-def text_frame(head: bytes, rest: bytes = b"") -> bytes:
-    """Return an unfragmented text frame of a server (RFC 6455, 5.2), which is never masked.
+def frame(first: int, head: bytes, rest: bytes = b"") -> bytes:
+    """Return a frame of a server (RFC 6455, 5.2), which is never masked; `first` is its opcode and whether it is last.
 
     Written past the library, which would copy and inspect the shared body for each client. It holds because
-    compression is off, and because nothing here sends fragments between which a frame could fall.
+    compression is off, and because nothing but control frames is written while a message has pieces left.
     """
-    return b"".join((text_header(len(head) + len(rest)), head, rest))
-
-
-def text_header(size: int) -> bytes:
-    """Return what stands before the payload in such a frame."""
+    size = len(head) + len(rest)
     if size < 126:
-        return struct.pack("!BB", 0x81, size)
-    if size < 65536:
-        return struct.pack("!BBH", 0x81, 126, size)
-    return struct.pack("!BBQ", 0x81, 127, size)
+        header = struct.pack("!BB", first, size)
+    elif size < 65536:
+        header = struct.pack("!BBH", first, 126, size)
+    else:
+        header = struct.pack("!BBQ", first, 127, size)
+    return b"".join((header, head, rest))
+
+
+def fragments(head: bytes, rest: bytes) -> Iterator[bytes]:
+    """Yield the frames of a large message, the first with the head. What is not yielded yet shares `rest`."""
+    yield frame(TEXT, head, rest[:PIECE_BYTES])
+    for start in range(PIECE_BYTES, len(rest), PIECE_BYTES):
+        last = LAST if start + PIECE_BYTES >= len(rest) else 0
+        yield frame(CONTINUATION | last, rest[start : start + PIECE_BYTES])
 
 
 async def newest(latest: Latest) -> Snapshot:

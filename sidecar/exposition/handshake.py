@@ -80,6 +80,7 @@ class Incoming(ServerConnection):
 
     authorized = False
     ending: asyncio.TimerHandle | None = None
+    has_room: Callable[[], None] | None = None  # called when there is room to write again
 
     def let_in(self) -> None:
         """Note that the handshake is over."""
@@ -102,6 +103,11 @@ def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, hands
 
         def let_in(self) -> None:
             waiting.pop(self, None)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self.has_room is not None:
+                self.has_room()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)

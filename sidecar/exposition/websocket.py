@@ -77,7 +77,6 @@ class WebSocketServer:
         self._handshake = Handshake(config, guard, host=self._host, taken=lambda: (len(self._clients), self._strangers))
         self._strangers = 0
         self._renderings = Renderings()
-        self._reporting = asyncio.Lock()  # a crowd that asks at once gets one report in each turn of the loop
         self._broadcasts: dict[Scope, Broadcast] = {
             "instance": Broadcast(partial(newest, latest), telemetry),
             "fleet": Broadcast(Fleet(latest, monitor).newest, telemetry),
@@ -146,13 +145,14 @@ class WebSocketServer:
         connection.let_in()
         loop = asyncio.get_running_loop()
         client = Client(connection, authorized=connection.authorized, now=loop.time())
+        connection.has_room = client.go_on
         self._clients.add(client)
         self._strangers += not client.authorized
         self._gauge.inc()
         deadline = loop.call_later(AUTHENTICATE_WITHIN_SECONDS, self._expel_unauthorized, client)
         try:
             async for message in connection:
-                await connection.drain()  # who does not read what it was sent is not heard
+                await client.wait()  # who does not read what it was sent is not heard
                 await self._obey(client, decide(message, authorized=client.authorized))
         except ConnectionClosed:
             pass
@@ -169,18 +169,18 @@ class WebSocketServer:
     async def _obey(self, client: Client, decision: Decision) -> None:
         match decision:
             case Answer(answer):
-                await client.connection.send(answer, text=True)
+                await client.answer(answer)
             case Subscribe(answer, subscription):
                 self._unsubscribe(client)
-                await client.connection.send(answer, text=True)
+                await client.answer(answer)
                 self._broadcasts[subscription.scope].add(client, subscription)
             case Unsubscribe(answer):
                 self._unsubscribe(client)
-                await client.connection.send(answer, text=True)
+                await client.answer(answer)
             case Report(id):
                 await self._report(client, id)
             case Authenticate(id, token):
-                await client.connection.send(await self._authenticate(client, id, token), text=True)
+                await client.answer(await self._authenticate(client, id, token))
 
     def _unsubscribe(self, client: Client) -> None:
         if client.subscription is not None:
@@ -189,11 +189,10 @@ class WebSocketServer:
     async def _report(self, client: Client, id: Any) -> None:
         snapshot = self._latest.snapshot
         if snapshot is None:
-            await client.connection.send(self._no_report(id), text=True)
+            await client.answer(self._no_report(id))
         else:
-            async with self._reporting:
-                client.write(head("benchmark-report", id), self._renderings.get(snapshot, _report_and_end))
-                await asyncio.sleep(0)
+            await client.wait()
+            client.write(head("benchmark-report", id), self._renderings.get(snapshot, _report_and_end))
 
     def _no_report(self, id: Any) -> bytes:
         if self._monitor.ready()[1] == "standby":

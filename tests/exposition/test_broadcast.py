@@ -11,7 +11,17 @@ from prometheus_client import CollectorRegistry
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from sidecar.exposition.broadcast import BEFORE_YIELD, Broadcast, Client, newest, text_frame
+from sidecar.exposition.broadcast import (
+    BEFORE_YIELD,
+    LAST,
+    PIECE_BYTES,
+    TEXT,
+    Broadcast,
+    Client,
+    fragments,
+    frame,
+    newest,
+)
 from sidecar.exposition.latest import Latest
 from sidecar.exposition.subscriptions import Subscription
 from sidecar.telemetry import Telemetry
@@ -22,7 +32,17 @@ from tests.waiting import eventually
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
 def test_a_frame_is_the_one_the_library_writes(size: int) -> None:
     head, body = b"h" * (size // 2), b"b" * (size - size // 2)
-    assert text_frame(head, body) == Frame(Opcode.TEXT, head + body).serialize(mask=False)
+    assert frame(TEXT | LAST, head, body) == Frame(Opcode.TEXT, head + body).serialize(mask=False)
+
+
+@pytest.mark.parametrize("size", [PIECE_BYTES + 1, 2 * PIECE_BYTES, 2 * PIECE_BYTES + 1])
+def test_a_large_message_is_fragments_of_one_text(size: int) -> None:
+    head, body = b"head", bytes(range(256)) * (size // 256) + b"b" * (size % 256)
+    pieces = [body[start : start + PIECE_BYTES] for start in range(0, size, PIECE_BYTES)]
+    frames = [Frame(Opcode.TEXT, head + pieces[0], fin=False)]
+    frames += [Frame(Opcode.CONT, piece, fin=False) for piece in pieces[1:-1]]
+    frames.append(Frame(Opcode.CONT, pieces[-1]))
+    assert list(fragments(head, body)) == [one.serialize(mask=False) for one in frames]
 
 
 class Roomy:
@@ -88,3 +108,21 @@ async def test_every_rendering_gives_way_to_the_loop() -> None:
     await asyncio.sleep(0)
     running.cancel()
     assert len(transport.frames) == 1
+
+
+async def test_no_update_falls_into_a_message_of_which_pieces_are_left() -> None:
+    latest = Latest()
+    latest.publish(snapshot())
+    broadcast = Broadcast(partial(newest, latest), Telemetry(CollectorRegistry(), version="0", sources=()))
+    transport = Roomy(lambda: None)
+    connection: Any = SimpleNamespace(paused=False, transport=transport, protocol=SimpleNamespace(state=State.OPEN))
+    client = Client(connection, authorized=True, now=0.0)
+    client.pieces = iter((b"the rest",))
+    broadcast.add(client, Subscription(interval_ms=100))
+    running = asyncio.create_task(broadcast.run())
+    await eventually(lambda: client.skipped)
+    assert not transport.frames
+    client.go_on()
+    await eventually(lambda: transport.frames[1:])
+    assert transport.frames[0] == b"the rest"
+    running.cancel()

@@ -21,6 +21,7 @@ from sidecar.config import HttpConfig, Seconds, Secret, WsConfig
 from sidecar.core.snapshot import Queue, Snapshot
 from sidecar.errors import ConfigError, SidecarError, UnavailableError
 from sidecar.exposition import document, websocket
+from sidecar.exposition.broadcast import PIECE_BYTES
 from sidecar.exposition.guard import Guard
 from sidecar.exposition.latest import Latest
 from sidecar.exposition.websocket import WebSocketServer
@@ -122,10 +123,10 @@ async def refused(served: Served, **options: Any) -> tuple[int, str]:
     return raised.value.response.status_code, (raised.value.response.body or b"").decode()
 
 
-def narrow_socket(served: Served) -> socket.socket:
-    """Connect with the smallest buffer there is: what is not read stays with the server."""
+def narrow_socket(served: Served, buffer_bytes: int = 1) -> socket.socket:
+    """Connect with a small buffer, by default the smallest there is: what is not read stays with the server."""
     narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     narrow.connect(served.server.address)
     return narrow
 
@@ -322,6 +323,20 @@ async def test_reports_of_one_snapshot_are_rendered_once_and_answer_each_its_id(
         assert answers[1] == {"event": "benchmark-report", "id": {"a": 1}, "data": answers[0]["data"]}
         assert answers[0].keys() == {"event", "data"}
         assert len(rendered) == 1
+
+
+async def test_a_large_report_comes_piece_by_piece_and_whole() -> None:
+    large = snapshot(queues=LARGE)
+    async with serving(large) as served, served.connect(sock=narrow_socket(served, PIECE_BYTES)) as client:
+        client.transport.pause_reading()
+        await client.send('{"event":"subscribe-metrics","data":{"interval_ms":100,"topics":["system"]}}')
+        await client.send('{"event":"get-benchmark-report"}')
+        await eventually(lambda: served.updates("skipped") >= 2, what="the report to stand in the way")
+        client.transport.resume_reading()
+        while (report := await receive(client))["event"] != "benchmark-report":
+            pass
+        assert report["data"] == json.loads(document.report_json(large))
+        assert (await receive(client))["event"] == "metrics-update"
 
 
 async def test_who_has_not_read_an_update_is_not_heard_until_it_has() -> None:
