@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,7 +16,9 @@ from sidecar.errors import AccessError, ConfigError, SidecarError, UnavailableEr
 if TYPE_CHECKING:
     from sidecar.config import Config
 
-HTTP_SECONDS = 5.0
+HTTP_SECONDS = 5.0  # for each part of an answer to come, and for all of it
+MAX_ANSWER_BYTES = 64 << 20  # the history of an hour and the report of 1,000 products take a megabyte
+PART_BYTES = 1 << 16
 Document = dict[str, Any]
 
 
@@ -63,47 +66,80 @@ class HttpReader:
 
     def snapshot(self) -> Document:
         """Return the JSON of `GET /monitoring/metrics`."""
-        return self._ask("GET", "/monitoring/metrics")
+        from sidecar.core.snapshot import Snapshot
+
+        return self._ask("GET", "/monitoring/metrics", Snapshot)
 
     def report(self) -> Document:
         """Return the JSON of `GET /monitoring/benchmark`."""
-        return self._ask("GET", "/monitoring/benchmark")
+        from sidecar.cli.forms import Report
+
+        return self._ask("GET", "/monitoring/benchmark", Report)
 
     def history(self, grid: Mapping[str, str]) -> Document:
         """Return the JSON of `GET /monitoring/history`."""
-        return self._ask("GET", f"/monitoring/history?{urllib.parse.urlencode(grid)}")
+        from sidecar.cli.forms import Points
+
+        return self._ask("GET", f"/monitoring/history?{urllib.parse.urlencode(grid)}", dict[str, Points])
 
     def rejected(self, limit: int) -> list[Document]:
         """Return the newest refused payloads: time, source, reason, detail, payload."""
-        found: list[Document] = self._ask("GET", f"/monitoring/rejected?limit={limit}")["rejected"]
+        from sidecar.cli.forms import Rejected
+
+        found: list[Document] = self._ask("GET", f"/monitoring/rejected?limit={limit}", Rejected)["rejected"]
         return found
 
     def clear(self) -> Document:
         """Clear the metrics and return the value of `cleared`."""
-        cleared: Document = self._ask("POST", "/monitoring/metrics/clear")["cleared"]
+        from sidecar.cli.forms import Clear
+
+        cleared: Document = self._ask("POST", "/monitoring/metrics/clear", Clear)["cleared"]
         return cleared
 
-    def _ask(self, method: str, path: str) -> Document:
+    def _ask(self, method: str, path: str, form: Any) -> Document:
+        """Return the answer if it has this form, a type of msgspec's; what has more fields is of a later version."""
+        import msgspec
+
         request = urllib.request.Request(self._url + path, method=method, headers={"Accept": "application/json"})
         if self._token:
             request.add_unredirected_header("Authorization", f"Bearer {self._token}")
         try:
-            with self._opener.open(request, timeout=HTTP_SECONDS) as answer:
-                document = json.load(answer)
-        except urllib.error.HTTPError as exc:
-            with exc:
-                raise _refused(self._url, exc.code, exc.read(65_536)) from exc
+            status, body = self._fetch(request)
         except (OSError, http.client.HTTPException) as exc:
             reason = getattr(exc, "reason", exc)
             raise UnavailableError(
                 f"no daemon answers at {self._url} ({reason}): start it with `sidecar run`, "
                 "or read Redis with --redis-url or --config"
             ) from exc
-        except ValueError as exc:
-            raise UnavailableError(f"what answers at {self._url} is not the sidecar: check --url") from exc
-        if not isinstance(document, dict):
-            raise UnavailableError(f"what answers at {self._url} is not the sidecar: check --url")
+        if status != http.HTTPStatus.OK:
+            raise _refused(self._url, status, body)
+        try:
+            document: Document = json.loads(body)
+            msgspec.convert(document, form)
+        except (ValueError, RecursionError) as exc:
+            raise UnavailableError(f"what answers at {self._url} is not the sidecar: check --url ({exc})") from exc
         return document
+
+    def _fetch(self, request: urllib.request.Request) -> tuple[int, bytes]:
+        """Return status and body."""
+        try:
+            with self._opener.open(request, timeout=HTTP_SECONDS) as answer:
+                return answer.status, _read(answer)
+        except urllib.error.HTTPError as exc:
+            with exc:
+                return exc.code, _read(exc)
+
+
+def _read(answer: Any) -> bytes:
+    """Return the whole answer. Raises OSError if it does not end in time, or is longer than any of a daemon."""
+    deadline, found = time.monotonic() + HTTP_SECONDS, b""
+    while part := answer.read1(PART_BYTES):
+        found += part
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"its answer did not end within {HTTP_SECONDS:.0f} s")
+        if len(found) > MAX_ANSWER_BYTES:
+            raise OSError(f"its answer is longer than {MAX_ANSWER_BYTES >> 20} MiB")
+    return found
 
 
 def _refused(url: str, status: int, body: bytes) -> SidecarError:

@@ -1,10 +1,14 @@
 """What a command says to whatever answers at `--url`, and what it shows of the answer."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
+from sidecar.cli import readers
 from tests.cli.commands import invoke
 
 
@@ -49,3 +53,51 @@ def test_an_error_from_elsewhere_cannot_steer_the_terminal() -> None:
     assert result.exit_code == 1
     assert "?[2Jboo?" in result.stderr
     assert "\x1b" not in result.stderr
+
+
+def test_json_of_something_else_is_not_taken_for_the_sidecar() -> None:
+    def other(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(json.dumps({"status": "success", "orders": {"by_status": []}, "rejected": [1]}).encode())
+
+    with answering(other) as url:
+        for command in (["report"], ["report", "--markdown"], ["top", "--once"], ["export"], ["rejected"]):
+            result = invoke(*command, "--url", url)
+            assert result.exit_code == 1
+            assert f"what answers at {url} is not the sidecar: check --url" in result.stderr
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_that_drips_is_not_waited_for_to_its_end(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "HTTP_SECONDS", 0.2)
+    over = threading.Event()
+
+    def dripping(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        request.end_headers()
+        with suppress(OSError):
+            while not over.wait(0.02):
+                request.wfile.write(b" ")
+
+    with answering(dripping) as url:
+        result = invoke("report", "--url", url)
+        over.set()
+    assert result.exit_code == 1
+    assert "did not end within" in result.stderr
+
+
+def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "MAX_ANSWER_BYTES", 1 << 20)
+
+    def pouring(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        with suppress(OSError):
+            while True:
+                request.wfile.write(bytes(1 << 16))
+
+    with answering(pouring) as url:
+        result = invoke("report", "--url", url)
+    assert result.exit_code == 1
+    assert "longer than" in result.stderr

@@ -1,0 +1,53 @@
+"""What a daemon answers, as far as commands read it. Something else may answer at `--url`."""
+
+from msgspec import Struct
+
+from sidecar.core.pending import Refused
+from sidecar.core.snapshot import Snapshot
+
+
+class Report(Snapshot, frozen=True, kw_only=True):
+    """`GET /monitoring/benchmark`."""
+
+    until: float
+    duration_s: float | None
+    average_per_second: float | None
+
+
+class Points(Struct, frozen=True):
+    """One metric of `GET /monitoring/history`."""
+
+    points: list[tuple[int, float | None]]
+
+
+class Rejected(Struct, frozen=True):
+    """`GET /monitoring/rejected`."""
+
+    rejected: list[Refused]
+
+
+class ByStatus(Struct, frozen=True):
+    """Orders as they were."""
+
+    success: int
+    failed: int
+    pending: int
+    cancelled: int
+
+
+class ClearedOrders(Struct, frozen=True):
+    """The orders that were cleared."""
+
+    by_status: ByStatus
+
+
+class Cleared(Struct, frozen=True):
+    """What `POST /monitoring/metrics/clear` says was cleared."""
+
+    orders: ClearedOrders
+
+
+class Clear(Struct, frozen=True):
+    """`POST /monitoring/metrics/clear`."""
+
+    cleared: Cleared
