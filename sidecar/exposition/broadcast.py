@@ -62,6 +62,11 @@ class Client:
         # The last update, and the last one with all products: a new subscription does not forget them.
         self.updated_at = self.products_at = -math.inf
 
+    @property
+    def open(self) -> bool:
+        """Tell whether a message may be written."""
+        return self.protocol.state is OPEN and not self.transport.is_closing()
+
     def due(self, subscription: Subscription) -> float:
         """Return when a new subscription may begin: the shortest interval there is after the last update."""
         any_at = self.updated_at + SHORTEST_MS / 1000
@@ -86,7 +91,7 @@ class Client:
         """Write pieces until there is no room for more."""
         while self.pieces is not None and not self.connection.paused:
             piece = next(self.pieces, None)
-            if piece is None or self.protocol.state is not OPEN:
+            if piece is None or not self.open:
                 self.pieces = None
             else:
                 self.transport.write(piece)
@@ -99,7 +104,7 @@ class Client:
     async def wait(self) -> None:
         """Wait until it has read nearly all that it was sent."""
         await self.connection.drain()
-        while self.pieces is not None and self.protocol.state is OPEN:
+        while self.pieces is not None and self.open:
             await self.connection.drain()
 
 
@@ -178,7 +183,7 @@ class Broadcast:
         sent = skipped = failed = 0
         for client in clients:
             transport = client.transport
-            if client.protocol.state is not OPEN or transport.is_closing():
+            if not client.open:
                 failed += 1
             elif client.pieces is not None or transport.get_write_buffer_size():
                 client.skipped += 1

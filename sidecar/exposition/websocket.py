@@ -192,7 +192,8 @@ class WebSocketServer:
             await client.answer(self._no_report(id))
         else:
             await client.wait()
-            client.write(head("benchmark-report", id), self._renderings.get(snapshot, _report_and_end))
+            if client.open:
+                client.write(head("benchmark-report", id), self._renderings.get(snapshot, _report_and_end))
 
     def _no_report(self, id: Any) -> bytes:
         if self._monitor.ready()[1] == "standby":
