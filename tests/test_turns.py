@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from selectors import EVENT_READ
 
 from sidecar.turns import A_TURN, ShortTurns, new_loop
@@ -10,23 +11,26 @@ from sidecar.turns import A_TURN, ShortTurns, new_loop
 CROWD = 3 * A_TURN + 7
 
 
-def test_a_crowd_that_stays_ready_is_served_in_turns_and_all_of_it() -> None:
+@contextmanager
+def crowded() -> Iterator[ShortTurns]:
+    """Yield a selector with a crowd of numbered connections, all of them ready."""
     with ExitStack() as stack, ShortTurns() as turns:
         for number in range(CROWD):
             ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
             turns.register(ours, EVENT_READ, number)
             theirs.send(b"x")
+        yield turns
+
+
+def test_a_crowd_that_stays_ready_is_served_in_turns_and_all_of_it() -> None:
+    with crowded() as turns:
         rounds = [[key.data for key, _ in turns.select(0)] for _ in range(4)]
         assert {len(served) for served in rounds} == {A_TURN}
         assert {number for served in rounds for number in served} == set(range(CROWD))
 
 
 def test_who_was_served_makes_room_for_the_others() -> None:
-    with ExitStack() as stack, ShortTurns() as turns:
-        for number in range(CROWD):
-            ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
-            turns.register(ours, EVENT_READ, number)
-            theirs.send(b"x")
+    with crowded() as turns:
         served: list[int] = []
         while ready := turns.select(0):
             for key, _ in ready:
