@@ -15,7 +15,10 @@ OLDEST_REDIS = (6, 2)
 
 
 class Finding(Struct, frozen=True):
-    """One line of `check`. A problem keeps events from being counted; `mend` says what to do."""
+    """One line of `check`. A problem keeps events from being counted, or numbers from being kept.
+
+    `mend` says what to do.
+    """
 
     level: Literal["ok", "warning", "problem"]
     text: str

@@ -15,7 +15,7 @@ from sidecar.cli.findings import (
 from sidecar.cli.publishing import STREAM_LENGTH
 from sidecar.cli.redis_access import connected, target
 from sidecar.cli.terminal import milliseconds
-from sidecar.config import Config
+from sidecar.config import Config, InfluxConfig
 from sidecar.connection import Link, parse_info
 from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import Decoded
@@ -49,6 +49,8 @@ async def probe(config: Config) -> AsyncIterator[Finding]:
         async with connected(config.events, key=name) as link:
             for finding in await _guarded(f"stream {name}", _stream(link, config, name)):
                 yield finding
+    if config.influx.url:
+        yield await _influx(config.influx)
 
 
 async def _guarded(what: str, findings: Awaitable[list[Finding]]) -> list[Finding]:
@@ -204,6 +206,17 @@ async def _round_trip(link: Link, name: str) -> Finding:
     if not await link.call("XRANGE", name, entry, entry):
         return Finding("problem", f"stream {name}: a heartbeat was gone at once", "do not trim the stream so short")
     return Finding("ok", f"stream {name}: heartbeat read back after {_since(began)}")
+
+
+async def _influx(config: InfluxConfig) -> Finding:
+    """Write a comment where the numbers are to go."""
+    from sidecar.exposition.influx import attempt
+
+    began = time.perf_counter()
+    answer = await attempt(config)
+    if answer.problem:
+        return Finding("problem", f"InfluxDB at {config.url}: {answer.problem}")
+    return Finding("ok", f"InfluxDB at {config.url} takes what is written, after {_since(began)}")
 
 
 def _since(began: float) -> str:

@@ -121,12 +121,7 @@ class InfluxOutput:
 
     async def run(self) -> None:
         """Take and send until cancelled; then send the last numbers, if that is quickly done."""
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls, limit=1),
-            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
-            headers=headers(self._config),
-            cookie_jar=aiohttp.DummyCookieJar(),  # InfluxDB sets none, and whoever sets many would fill the memory
-        ) as session:
+        async with _session(self._config, self._tls) as session:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._keep_taking())
@@ -183,7 +178,7 @@ class InfluxOutput:
     async def _send_waiting(self, session: aiohttp.ClientSession) -> bool:
         """Send all that waits; False: the server must be given time first."""
         while (batch := self._backlog.oldest) is not None:
-            answer = await self._send(session, batch)
+            answer = await _send(session, self._config, batch.body)
             self._note(answer, batch)
             if answer.outcome == "again":
                 return False
@@ -191,17 +186,6 @@ class InfluxOutput:
                 self._counter.labels(answer.outcome).inc(batch.points)
         self._filled.clear()
         return True
-
-    async def _send(self, session: aiohttp.ClientSession, batch: Batch) -> Answer:
-        url, parameters = endpoint(self._config)
-        try:
-            async with session.post(url, params=parameters, data=batch.body, allow_redirects=False) as answer:
-                body = b"" if answer.ok else await answer.content.read(SHOWN_BYTES)
-                return judge(answer.status, body, hidden=secrets(self._config))
-        except TimeoutError:
-            return Answer("again", f"no answer within {ANSWER_SECONDS:g} s")
-        except (aiohttp.ClientError, OSError) as exc:
-            return Answer("again", str(exc) or type(exc).__name__)
 
     def _note(self, answer: Answer, batch: Batch) -> None:
         """Remember how it went, and say so when it changes."""
@@ -219,6 +203,34 @@ class InfluxOutput:
         suppressed = self._limit.allow(event, asyncio.get_running_loop().time())
         if suppressed is not None:
             self._log.warning(event, **details, suppressed=suppressed)
+
+
+async def attempt(config: InfluxConfig) -> Answer:
+    """Write a comment: no point, but taken or refused as one would be. Raises ConfigError for a `ca_file` of no use."""
+    async with _session(config, _tls(config.ca_file)) as session:
+        return await _send(session, config, zlib.compress(b"# sidecar check\n", wbits=GZIP_WINDOW))
+
+
+def _session(config: InfluxConfig, tls: ssl.SSLContext | bool) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=tls, limit=1),
+        timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+        headers=headers(config),
+        cookie_jar=aiohttp.DummyCookieJar(),  # InfluxDB sets none, and whoever sets many would fill the memory
+    )
+
+
+async def _send(session: aiohttp.ClientSession, config: InfluxConfig, body: bytes) -> Answer:
+    """Send compressed lines."""
+    url, parameters = endpoint(config)
+    try:
+        async with session.post(url, params=parameters, data=body, allow_redirects=False) as answer:
+            said = b"" if answer.ok else await answer.content.read(SHOWN_BYTES)
+            return judge(answer.status, said, hidden=secrets(config))
+    except TimeoutError:
+        return Answer("again", f"no answer within {ANSWER_SECONDS:g} s")
+    except (aiohttp.ClientError, OSError) as exc:
+        return Answer("again", str(exc) or type(exc).__name__)
 
 
 async def batches(snapshot: Snapshot, environment: str) -> AsyncIterator[Batch]:

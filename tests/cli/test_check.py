@@ -150,3 +150,10 @@ def test_offline_needs_no_redis() -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith("ok ")
     assert result.stdout.count("\n") == 1
+
+
+def test_an_influxdb_that_does_not_answer_is_a_problem(redis_server: RedisServer) -> None:
+    nowhere = "http://127.0.0.1:1"
+    problems = lines(redis_server, "problem", SIDECAR_INFLUX_URL=nowhere, SIDECAR_INFLUX_DATABASE="sale")
+    assert len(problems) == 1
+    assert f"InfluxDB at {nowhere}: Cannot connect" in problems[0]

@@ -11,6 +11,7 @@ import pytest
 import redis
 import yaml
 
+from tests.cli.commands import invoke
 from tests.e2e.daemon import ROOT, Daemon
 from tests.redis_server import RedisServer
 from tests.stack.alerting import Stack
@@ -98,6 +99,28 @@ def written(daemon: Daemon, outcome: str) -> float:
 def last_event(daemon: Daemon) -> float:
     """Return when the newest event was read, committed or not."""
     return sample(daemon, f'flash_sale_sidecar_source_last_event_timestamp_seconds{{source="stream:{STREAM}"}}')
+
+
+@pytest.mark.needs("influxd")
+@pytest.mark.parametrize(
+    ("database", "password", "level", "text"),
+    [
+        ("sale", SECRET, "ok", "takes what is written"),
+        ("sale", "wrong", "problem", "HTTP 401: authorization failed: check influx.token, or influx.username"),
+        ("other", SECRET, "problem", "HTTP 404: database not found"),
+    ],
+)
+def test_a_check_asks_influxdb_and_leaves_nothing_there(
+    database: str, password: str, level: str, text: str, influx: InfluxDB, redis_server: RedisServer
+) -> None:
+    settings = {"url": influx.url, "database": database, "username": "sidecar", "password": password}
+    environment = {f"SIDECAR_INFLUX_{name.upper()}": value for name, value in settings.items()}
+    result = invoke("check", SIDECAR_REDIS_URL=redis_server.url, **environment)
+    found = [line for line in result.stdout.splitlines() if "InfluxDB at" in line]
+    assert [line.split()[0] for line in found] == [level]
+    assert text in found[0]
+    assert result.exit_code == (level == "problem")
+    assert not influx.rows("sale", "SHOW MEASUREMENTS")
 
 
 @pytest.mark.campaign
