@@ -8,13 +8,14 @@ import asyncio
 import math
 import struct
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 
-from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
 from sidecar.core.snapshot import Snapshot
 from sidecar.errors import SidecarError
 from sidecar.exposition import document
+from sidecar.exposition.handshake import Incoming
 from sidecar.exposition.latest import Latest, Monitor
 from sidecar.exposition.schedule import Schedule
 from sidecar.exposition.subscriptions import SHORTEST_MS, SHORTEST_WITH_PRODUCTS_MS, Subscription, error
@@ -48,7 +49,7 @@ class Client:
         "updated_at",
     )
 
-    def __init__(self, connection: ServerConnection, *, authorized: bool, now: float) -> None:
+    def __init__(self, connection: Incoming, *, authorized: bool, now: float) -> None:
         self.connection = connection
         self.transport = connection.transport
         self.protocol = connection.protocol
@@ -97,15 +98,17 @@ class Client:
                 self.transport.write(piece)
 
     async def answer(self, message: bytes) -> None:
-        """Send a message, but not between the pieces of another. Raises `ConnectionClosed`."""
+        """Send a message, but not between the pieces of another, nor to who is gone. Raises `ConnectionClosed`."""
         await self.wait()
-        await self.connection.send(message, text=True)
+        if self.open:  # if not, the library may abort a transport that is closed, at which asyncio fails
+            await self.connection.send(message, text=True)
 
     async def wait(self) -> None:
-        """Wait until it has read nearly all that it was sent."""
-        await self.connection.drain()
-        while self.pieces is not None and self.open:
+        """Wait until it has read nearly all that it was sent, or is gone."""
+        with suppress(OSError):  # how it went
             await self.connection.drain()
+            while self.pieces is not None and self.open:
+                await self.connection.drain()
 
 
 class Broadcast:

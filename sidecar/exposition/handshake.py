@@ -80,10 +80,16 @@ class Incoming(ServerConnection):
 
     authorized = False
     ending: asyncio.TimerHandle | None = None
+    lost = False
     has_room: Callable[[], None] | None = None  # called when there is room to write again
 
     def let_in(self) -> None:
         """Note that the handshake is over."""
+
+    def cut(self) -> None:
+        """End it at once. asyncio fails at one that was lost after it had been closed with something to send."""
+        if not self.lost:
+            self.transport.abort()
 
 
 def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, handshakes: int) -> type[ServerConnection]:
@@ -112,9 +118,10 @@ def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, hands
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             if self.protocol.close_expected() and self.ending is None:
-                self.ending = self.loop.call_later(CLOSING_SECONDS, self.transport.abort)
+                self.ending = self.loop.call_later(CLOSING_SECONDS, self.cut)
 
         def connection_lost(self, exc: Exception | None) -> None:
+            self.lost = True
             connections.discard(self)
             waiting.pop(self, None)
             if self.ending is not None:

@@ -245,11 +245,12 @@ async def _expel(client: Client, code: CloseCode, reason: str) -> None:
     """Say why and close; cut the connection if that takes longer than a second."""
     try:
         async with asyncio.timeout(CLOSING_SECONDS):
-            await client.connection.close(code, reason)
+            if client.open:
+                await client.connection.close(code, reason)
     except TimeoutError:
         pass
     finally:
-        client.connection.transport.abort()
+        client.connection.cut()
 
 
 def _report_and_end(snapshot: Snapshot) -> bytes:

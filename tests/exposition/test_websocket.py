@@ -131,9 +131,9 @@ def narrow_socket(served: Served, buffer_bytes: int = 1) -> socket.socket:
     return narrow
 
 
-def deaf_client(served: Served, *messages: dict[str, Any]) -> socket.socket:
+def deaf_client(served: Served, *messages: dict[str, Any], buffer_bytes: int = 1) -> socket.socket:
     """Connect, send the messages, and read nothing."""
-    deaf = narrow_socket(served)
+    deaf = narrow_socket(served, buffer_bytes)
     deaf.sendall(
         b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -354,6 +354,35 @@ async def test_who_has_not_read_an_update_is_not_heard_until_it_has() -> None:
         client.transport.resume_reading()
         assert [(await receive(client))["event"] for _ in range(2)] == ["subscribed", "metrics-update"]
         assert (await receive(client))["data"]["uptime_s"] == 99.0
+
+
+@pytest.mark.parametrize("leave", ["reset", "half"])
+async def test_a_client_that_leaves_while_a_large_report_is_on_its_way_is_no_fault(
+    leave: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = snapshot(queues=LARGE)
+    async with serving(large) as served:
+        subscription = {"event": "subscribe-metrics", "data": {"interval_ms": 100, "topics": ["system"]}}
+        report = {"event": "get-benchmark-report"}
+        with deaf_client(served, subscription, report, {"event": "ping"}, buffer_bytes=PIECE_BYTES) as deaf:
+            await eventually(lambda: served.updates("skipped") >= 1, what="the report to stand in the way")
+            if leave == "reset":
+                deaf.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                deaf.shutdown(socket.SHUT_WR)
+                deaf.settimeout(LIMIT)
+                while await asyncio.to_thread(deaf.recv, PIECE_BYTES):
+                    pass
+        await eventually(lambda: served.clients() == 0)
+    assert not caplog.records
+
+
+async def test_a_client_that_ends_its_half_and_reads_nothing_does_not_stay() -> None:
+    async with serving(snapshot(queues=LARGE), slow_client_timeout=Seconds(0.2)) as served:
+        with deaf_client(served, {"event": "get-benchmark-report"}) as deaf:
+            await eventually(lambda: served.clients() == 1)
+            deaf.shutdown(socket.SHUT_WR)
+            await eventually(lambda: served.clients() == 0)
 
 
 async def test_a_client_that_vanishes_is_forgotten_without_a_trace_in_the_log(
