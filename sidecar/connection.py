@@ -237,6 +237,9 @@ def _prepared(target: RedisTarget, where: tuple[str, int], *, ca_file: str, auth
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_read_size": READ_BYTES,
         "client_name": "flash-sale-sidecar" if auth else None,
+        # CLIENT SETINFO, by which redis-py names itself, needs a right of its own from Redis 7.2 on. And its version
+        # it reads from a file, which fails where no descriptors are left.
+        "driver_info": None,
     }
     if target.kind == "unix":
         connection: Any = UnixDomainSocketConnection(**options, path=target.path)
@@ -246,8 +249,6 @@ def _prepared(target: RedisTarget, where: tuple[str, int], *, ca_file: str, auth
             connection = SSLConnection(**options, ssl_ca_certs=ca_file or None, ssl_cert_reqs="required")
         else:
             connection = Connection(**options)
-    # CLIENT SETINFO, by which redis-py names itself, needs a right of its own from Redis 7.2 on.
-    connection.lib_name = connection.lib_version = connection.driver_info = None
     return connection
 
 

@@ -182,14 +182,14 @@ class Service:
         return await self._readers.rejected(limit)
 
     async def clear(self) -> dict[str, Any]:
-        generation = holder.word()
+        generation, before = holder.word(), self._ledger.generation
         try:
             totals = await self._readers.clear(generation)
         except UnavailableError:
             totals = await self._readers.clear(generation)  # its answer was lost: the same clear is answered again
         try:
             async with asyncio.timeout(CLEAR_SECONDS):
-                while self._ledger.active and self._ledger.generation != generation:
+                while self._ledger.active and self._ledger.generation == before:  # it may be one that came later
                     await self._latest.newer()
         except TimeoutError:
             self._log.warning("cleared, but not committed yet")

@@ -11,6 +11,9 @@ from sidecar.errors import CheckpointError
 
 COUNTS = "c:"  # a clear removes every field that begins so
 
+# A histogram of 1,184 buckets takes 11 KB, a block of products as much.
+LARGEST_BYTES = 1 << 20
+
 pack = msgspec.msgpack.encode
 
 
@@ -25,8 +28,12 @@ def deflated(content: Any) -> bytes:
 
 
 def inflated(value: bytes) -> bytes:
-    """Return what was deflated, still packed."""
-    return zlib.decompress(value)
+    """Return what was deflated, still packed. Raises ValueError or zlib.error for anything else."""
+    unpacking = zlib.decompressobj()
+    content = unpacking.decompress(value, LARGEST_BYTES)
+    if not unpacking.eof or unpacking.unused_data:
+        raise ValueError("it does not end where it should, or is too large")
+    return content
 
 
 @contextmanager

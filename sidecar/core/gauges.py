@@ -42,6 +42,22 @@ def forget(seconds: BySecond, oldest: float) -> None:
         keep_all(seconds, {0: seconds.pop(second)})
 
 
+def thin(seconds: BySecond, most: int) -> None:
+    """Forget the oldest seconds, so that about so many readings are left."""
+    excess, oldest = count(seconds) - most, 0
+    for second in sorted(seconds):
+        if excess <= 0:
+            break
+        excess -= len(seconds[second])
+        oldest = second + 1
+    forget(seconds, oldest)
+
+
+def count(seconds: BySecond) -> int:
+    """Return how many readings there are."""
+    return sum(map(len, seconds.values()))
+
+
 def added_up(readings: Iterable[Reading], since: float = -inf) -> int | None:
     """Return the sum of the readings that are no older than `since`, Unix seconds; `None` if there is none."""
     values = [reading.value for reading in readings if reading.ts >= since]

@@ -7,7 +7,7 @@ from random import Random
 from msgspec import Struct
 
 from sidecar.core.events import Event, Status
-from sidecar.core.gauges import BySecond, forget, keep_all
+from sidecar.core.gauges import BySecond, count, forget, keep_all, thin
 from sidecar.core.parts import Slice
 from sidecar.core.state import HISTORY_SECONDS, State
 
@@ -16,6 +16,7 @@ REJECTED_KEPT = 100
 SALES_GATHERED = 10_000
 TIMES_GATHERED = 5_000  # of one kind: many cost the least each; beyond some thousands there is nothing to gain
 EXAMPLES_KEPT = 100
+READINGS_GATHERED = 100_000  # 25 MB: what 1,000 producers say in 100 s without a commit; beyond, history has a gap
 SECONDS_GATHERED = 64  # at most: live events are of two or three seconds; a backlog is read in order
 
 
@@ -123,10 +124,8 @@ class Pending:
     @property
     def is_full(self) -> bool:
         """Whether it is time to fold: what gathers under foreign names must not grow however late a commit comes."""
-        seconds = self.seconds.values()
-        gauges = max(len(self.queue_seconds), len(self.connection_seconds))
-        return gauges > 2 * HISTORY_SECONDS or any(
-            len(cell.sales) + len(cell.lines) > SALES_GATHERED for cell in seconds
+        return max(count(self.queue_seconds), count(self.connection_seconds)) > READINGS_GATHERED or any(
+            len(cell.sales) + len(cell.lines) > SALES_GATHERED for cell in self.seconds.values()
         )
 
     def merge(self, later: "Pending") -> None:
@@ -142,5 +141,7 @@ class Pending:
     def forget(self, now: float, commit_interval: float) -> None:
         """Drop what will never be shown."""
         self.state.remove(self.state.expired(now, commit_interval))
-        forget(self.queue_seconds, now - HISTORY_SECONDS)
-        forget(self.connection_seconds, now - HISTORY_SECONDS)
+        for seconds in (self.queue_seconds, self.connection_seconds):
+            forget(seconds, now - HISTORY_SECONDS)
+            if count(seconds) > READINGS_GATHERED:
+                thin(seconds, READINGS_GATHERED // 2)

@@ -23,6 +23,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
+from sidecar.core.state import OTHER
 from sidecar.errors import CheckpointError
 
 Verdict = Literal["new", "recovered", "duplicate"]
@@ -128,6 +129,8 @@ class Sequences:
         """Start without producers."""
         self._producers: OrderedDict[str, Producer] = OrderedDict()  # least recently seen first
         self._changed: set[str] = set()
+        self._dumped: set[str] = set()  # producers of which a dump was given out, or loaded
+        self._new_holes = 0  # since the holes were last counted
         self._waiting: set[str] = set()  # producers that may have holes to be missed
         self._missed: Counter[str] = Counter()  # missed before their time, not yet told
 
@@ -184,8 +187,6 @@ class Sequences:
 
     def advance(self, now: float) -> dict[str, int]:
         """Return by producer how many numbers are missed since the last call."""
-        if self._waiting:
-            self._share_out()
         missed, self._missed = self._missed, Counter()
         for producer in tuple(self._waiting):
             holes = list(self._producers[producer].waiting())
@@ -202,10 +203,13 @@ class Sequences:
     def changed(self) -> dict[str, bytes | None]:
         """Return dumps of the producers that changed since the last call; `None`: it left."""
         changed, self._changed = self._changed, set()
-        return {producer: self._dump(producer) if producer in self._producers else None for producer in changed}
+        found = {producer: self._dump(producer) if producer in self._producers else None for producer in changed}
+        self._dumped = set(self._producers)
+        return found
 
     def dump(self) -> dict[str, bytes]:
         """Return the state of every producer as msgpack."""
+        self._dumped.update(self._producers)
         return {producer: self._dump(producer) for producer in self._producers}
 
     @classmethod
@@ -220,6 +224,7 @@ class Sequences:
             if not 1 <= len(state.windows) <= MAX_EPOCHS or not all(window.is_sound() for window in state.windows):
                 raise CheckpointError(f"the stored sequence window of {producer!r} contradicts itself")
             sequences._producers[producer] = state
+            sequences._dumped.add(producer)
             if any(state.waiting()):
                 sequences._waiting.add(producer)
         return sequences
@@ -232,6 +237,7 @@ class Sequences:
             if hole is not None and (hole.due != BEFORE_CONTACT or epoch is not None):
                 window.fill(hole, seq)
                 self._lose(producer, window.shed())
+                self._share_out()
                 return "recovered" if hole.due is None else "new"
             restart = seq == 1 or seq <= window.floor or hole is not None or newer
             if epoch is not None or not restart:
@@ -250,7 +256,10 @@ class Sequences:
             for window in state.windows:
                 self._lose(left, window.holes)
             self._waiting.discard(left)
-            self._changed.add(left)
+            if left in self._dumped:
+                self._changed.add(left)
+            else:  # nobody knows it, and a flood of names must leave nothing behind
+                self._changed.discard(left)
         return known
 
     def _open(self, producer: str, known: Producer, epoch: str | None) -> Window:
@@ -265,9 +274,14 @@ class Sequences:
         self._waiting.add(producer)
         window.raise_to(seq, last_missing, now + GRACE_SECONDS)
         self._lose(producer, window.shed())
+        self._share_out()
 
     def _share_out(self) -> None:
-        """Leave each window the newest of its holes if there are too many in all."""
+        """Leave each window the newest of its holes if there are too many in all; there may be one more now."""
+        self._new_holes += 1
+        if self._new_holes < MAX_HOLES // 4:
+            return
+        self._new_holes = 0
         windows = [(producer, window) for producer, known in self._producers.items() for window in known.windows]
         if sum(len(window.holes) for _, window in windows) <= MAX_HOLES:
             return
@@ -280,7 +294,8 @@ class Sequences:
         """Count the holes that wait as missed before their time."""
         lost = sum(hole.size for hole in holes if hole.waits)
         if lost:
-            self._missed[producer] += lost
+            known = producer in self._missed or len(self._missed) < MAX_PRODUCERS
+            self._missed[producer if known else OTHER] += lost
 
     def _dump(self, producer: str) -> bytes:
         known = self._producers[producer]

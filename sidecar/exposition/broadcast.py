@@ -28,6 +28,8 @@ PIECE_BYTES = 64 * 1024
 # A write costs 20 us: the loop is held for 4 ms at most.
 BEFORE_YIELD = 200
 
+Rest = list[bytes]  # what messages have in common behind their heads
+
 UNAVAILABLE = error("unavailable", "the fleet's metrics cannot be read from Redis now; updates go on when it answers")
 
 
@@ -80,10 +82,10 @@ class Client:
         self.drained_at = now
         return True
 
-    def write(self, head: bytes, rest: bytes) -> None:
+    def write(self, head: bytes, rest: Rest) -> None:
         """Write a message; a large one piece by piece, as what was written before it leaves."""
-        if len(rest) <= PIECE_BYTES:
-            self.transport.write(frame(TEXT | LAST, head, rest))
+        if sum(map(len, rest)) <= PIECE_BYTES:
+            self.transport.write(frame(TEXT | LAST, head, *rest))
         else:
             self.pieces = fragments(head, rest)
             self.go_on()
@@ -123,7 +125,8 @@ class Broadcast:
         self._schedule: Schedule[Client, Subscription] = Schedule()
         self._woken = asyncio.Event()
         self._rendered: Snapshot | None = None
-        self._rests: dict[frozenset[str], bytes] = {}
+        self._sections: document.Sections | None = None
+        self._rests: dict[frozenset[str], Rest] = {}
 
     def add(self, client: Client, subscription: Subscription) -> None:
         """Send updates to the client, the first at once or as soon as its last one allows."""
@@ -167,11 +170,12 @@ class Broadcast:
         now = asyncio.get_running_loop().time()
         if snapshot is not self._rendered:
             self._rendered, self._rests = snapshot, {}
+            self._sections = None if snapshot is None else document.Sections(snapshot)
         written = 0
         for group, clients in self._schedule.take(now):
             if group.wish.topics not in self._rests:
                 written = BEFORE_YIELD  # a rendering takes about as long as so many writes
-            rest = None if snapshot is None else self._rest(snapshot, group.wish.topics)
+            rest = None if self._sections is None else self._rest(self._sections, group.wish.topics)
             while clients:
                 some, clients = clients[:BEFORE_YIELD], clients[BEFORE_YIELD:]
                 self._update(some, rest, now)
@@ -181,7 +185,7 @@ class Broadcast:
                     await asyncio.sleep(0)
                     clients = [client for client in clients if self._schedule.holds(group, client)]
 
-    def _update(self, clients: list[Client], rest: bytes | None, now: float) -> None:
+    def _update(self, clients: list[Client], rest: Rest | None, now: float) -> None:
         """Write each client its update, unless the last one has not left yet. All in one loop: here is the cost."""
         sent = skipped = failed = 0
         for client in clients:
@@ -192,7 +196,7 @@ class Broadcast:
                 client.skipped += 1
                 skipped += 1
             elif rest is None:
-                client.write(UNAVAILABLE, b"")
+                client.write(UNAVAILABLE, [])
                 failed += 1
             else:
                 client.drained_at = client.updated_at = now
@@ -205,36 +209,43 @@ class Broadcast:
         self._skipped.inc(skipped)
         self._failed.inc(failed)
 
-    def _rest(self, snapshot: Snapshot, topics: frozenset[str]) -> bytes:
+    def _rest(self, sections: document.Sections, topics: frozenset[str]) -> Rest:
         """Return what all updates of these topics have in common: the document and the end of the message."""
         rest = self._rests.get(topics)
         if rest is None:
-            rest = self._rests[topics] = document.topics(snapshot, topics) + b"}"
+            rest = [*sections.of(topics), b"}"]
+            if sum(map(len, rest)) <= PIECE_BYTES:
+                rest = [b"".join(rest)]
+            self._rests[topics] = rest
         return rest
 
 
-def frame(first: int, head: bytes, rest: bytes = b"") -> bytes:
+def frame(first: int, *payload: bytes) -> bytes:
     """Return a frame of a server (RFC 6455, 5.2), which is never masked; `first` is its opcode and whether it is last.
 
     Written past the library, which would copy and inspect the shared body for each client. It holds because
     compression is off, and because nothing but control frames is written while a message has pieces left.
     """
-    size = len(head) + len(rest)
+    size = sum(map(len, payload))
     if size < 126:
         header = struct.pack("!BB", first, size)
     elif size < 65536:
         header = struct.pack("!BBH", first, 126, size)
     else:
         header = struct.pack("!BBQ", first, 127, size)
-    return b"".join((header, head, rest))
+    return b"".join((header, *payload))
 
 
-def fragments(head: bytes, rest: bytes) -> Iterator[bytes]:
-    """Yield the frames of a large message, the first with the head. What is not yielded yet shares `rest`."""
-    yield frame(TEXT, head, rest[:PIECE_BYTES])
-    for start in range(PIECE_BYTES, len(rest), PIECE_BYTES):
-        last = LAST if start + PIECE_BYTES >= len(rest) else 0
-        yield frame(CONTINUATION | last, rest[start : start + PIECE_BYTES])
+def fragments(head: bytes, rest: Rest) -> Iterator[bytes]:
+    """Yield the frames of a large message, the first with the head. What is not yielded yet is shared."""
+    pieces = [(part, start) for part in rest for start in range(0, len(part), PIECE_BYTES)]
+    for left, (part, start) in zip(range(len(pieces) - 1, -1, -1), pieces, strict=True):
+        piece = part[start : start + PIECE_BYTES]
+        if head:
+            yield frame(TEXT, head, piece)
+            head = b""
+        else:
+            yield frame(CONTINUATION if left else CONTINUATION | LAST, piece)
 
 
 async def newest(latest: Latest) -> Snapshot:

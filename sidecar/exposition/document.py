@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -28,6 +29,10 @@ TOPICS = DEFAULT_TOPICS | {PRODUCTS}
 # As many products as a page or a printed table shows at once.
 BUSIEST = 20
 
+# Which products a section holds; `alone`: and nothing but them.
+_Products = Literal["busiest", "all", "alone"]
+T = TypeVar("T")
+
 HEADER = ("schema", "instance", "scope", "instances", "role", "ts", "since", "committed_at", "stale", "uptime_s")
 
 
@@ -36,17 +41,48 @@ def full(snapshot: Snapshot) -> bytes:
     return msgspec.json.encode(snapshot.public())
 
 
-def topics(snapshot: Snapshot, topics: frozenset[str]) -> bytes:
-    """Return the JSON `data` of a WebSocket update: the header and the sections of the chosen topics."""
-    fields = {name: getattr(snapshot, name) for name in HEADER}
-    document = {name: value for name, value in fields.items() if value is not UNSET}
-    document |= {field: getattr(snapshot, field) for topic, field in SECTIONS.items() if topic in topics}
-    if PRODUCTS in topics:
-        document.setdefault("orders", {"by_product": snapshot.orders.by_product})
-        document["inventory"] = snapshot.inventory
-    else:
-        _keep_busiest(document, snapshot)
-    return msgspec.json.encode(document)
+class Sections:
+    """The sections of one Snapshot as JSON: each is rendered once, however many choices of topics hold it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._rendered: dict[tuple[str, _Products], bytes] = {}
+
+    def of(self, topics: frozenset[str]) -> list[bytes]:
+        """Return the JSON `data` of a WebSocket update in pieces: the header, and the sections of the chosen topics."""
+        products: _Products = "all" if PRODUCTS in topics else "busiest"
+        chosen: dict[str, _Products] = {field: products for topic, field in SECTIONS.items() if topic in topics}
+        if PRODUCTS in topics:
+            alone: dict[str, _Products] = {"orders": "alone", "inventory": "all"}
+            chosen = alone | chosen
+        header = {name: getattr(self._snapshot, name) for name in HEADER}
+        known = {name: value for name, value in header.items() if value is not UNSET}
+        return [msgspec.json.encode(known)[:-1], *(self._section(*one) for one in chosen.items()), b"}"]
+
+    def _section(self, field: str, products: _Products) -> bytes:
+        """Return a section with the comma and the name before it."""
+        key = field, products if field in ("orders", "inventory") else "all"
+        if key not in self._rendered:
+            value = msgspec.json.encode(self._value(*key))
+            self._rendered[key] = b',"%s":%s' % (field.encode(), value)
+        return self._rendered[key]
+
+    def _value(self, field: str, products: _Products) -> Any:
+        orders, inventory = self._snapshot.orders, self._snapshot.inventory
+        match field, products:
+            case "orders", "alone":
+                return {"by_product": orders.by_product}
+            case "orders", "busiest":
+                return msgspec.structs.replace(orders, by_product=_only(orders.by_product, self._busiest))
+            case "inventory", "busiest":
+                return _only(inventory, self._busiest)
+        return getattr(self._snapshot, field)
+
+    @cached_property
+    def _busiest(self) -> list[str]:
+        by_product = self._snapshot.orders.by_product
+        finished = {name: product.success + product.failed for name, product in by_product.items()}
+        return _busiest(finished, finished.keys() | self._snapshot.inventory.keys())
 
 
 def report(snapshot: Snapshot) -> dict[str, Any]:
@@ -92,16 +128,8 @@ def _busiest(finished: Mapping[str, int], names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (-finished.get(name, 0), name))[:BUSIEST]
 
 
-def _keep_busiest(document: dict[str, Any], snapshot: Snapshot) -> None:
-    """Reduce `orders.by_product` and `inventory` to the same busiest products."""
-    orders, inventory = snapshot.orders, snapshot.inventory
-    finished = {name: product.success + product.failed for name, product in orders.by_product.items()}
-    chosen = _busiest(finished, finished.keys() | inventory.keys())
-    if "orders" in document:
-        kept = {name: orders.by_product[name] for name in chosen if name in finished}
-        document["orders"] = msgspec.structs.replace(orders, by_product=kept)
-    if "inventory" in document:
-        document["inventory"] = {name: inventory[name] for name in chosen if name in inventory}
+def _only(by_name: Mapping[str, T], names: Iterable[str]) -> dict[str, T]:
+    return {name: by_name[name] for name in names if name in by_name}
 
 
 def _descending(counts: dict[str, int]) -> list[tuple[str, int]]:

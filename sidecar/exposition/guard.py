@@ -5,6 +5,7 @@ Whoever is refused is counted, and logged at a bounded rate, without what he sen
 
 from collections.abc import Callable
 from pathlib import Path
+from ssl import SSLContext, SSLObject
 from typing import Any, Literal
 
 import structlog
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from sidecar.config import HttpConfig, TlsConfig, read_web_file
 from sidecar.exposition.access import scheme, token_matches
 from sidecar.exposition.passwords import Passwords, Verdict
-from sidecar.exposition.tls import load_certificate, server_context
+from sidecar.exposition.tls import server_context
 from sidecar.logs import RateLimit
 from sidecar.telemetry import Telemetry
 
@@ -36,7 +37,9 @@ class Guard:
         web = read_web_file(http.web_config_file)
         self.http = http
         self.headers = web.headers
-        self.tls = server_context(web.tls) if web.tls else None
+        self.tls = self._newest = server_context(web.tls) if web.tls else None
+        if self.tls:
+            self.tls.sni_callback = self._present
         self._rules = _rules(web.tls)
         self._passwords = Passwords(web.users)
         self._counter = telemetry.requests_refused
@@ -50,14 +53,18 @@ class Guard:
         Raises ConfigError, and then nothing has changed.
         """
         web = read_web_file(http.web_config_file)
-        if web.tls:
-            server_context(web.tls)  # a pair that does not fit would leave the one in use without a key
+        context = server_context(web.tls) if web.tls else None
         same = _rules(web.tls) == self._rules
-        if web.tls and self.tls and same:
-            load_certificate(self.tls, web.tls)
+        if same:
+            self._newest = context
         self.http, self.headers = http, web.headers
         self._passwords.replace(web.users)
         return same
+
+    def _present(self, connection: SSLObject, name: str | None, context: SSLContext) -> None:
+        """Show the newest certificate: in the context that listens it cannot be replaced with its key in one step."""
+        if self._newest is not None:
+            connection.context = self._newest
 
     @property
     def open(self) -> bool:

@@ -19,7 +19,7 @@ SHORTEST_WITH_PRODUCTS_MS = 1000
 EVENTS = ("subscribe-metrics", "unsubscribe-metrics", "get-benchmark-report", "authenticate", "ping")
 
 T = TypeVar("T")
-Id = Any  # whatever JSON value the client chose
+Id = msgspec.Raw | None  # the JSON of whatever value but null the client chose
 
 
 class Subscription(Struct, frozen=True):
@@ -94,7 +94,8 @@ def decide(message: str | bytes, *, authorized: bool) -> Decision:
         return Answer(error("not_json", f"the message is not JSON: {exc}"))
     if not isinstance(request, dict):
         return Answer(error("bad_request", 'send an object: {"event": name, "data": {...}}'))
-    id = request.get("id")
+    # As bytes: what could just be read could not be written some calls deeper.
+    id = None if request.get("id") is None else msgspec.Raw(msgspec.json.encode(request["id"]))
     event = request.get("event")
     if not authorized and event != "authenticate":
         return Answer(error("unauthorized", 'send {"event":"authenticate","data":{"token":...}} first', id))

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from sidecar.config import WsConfig
-from sidecar.core.snapshot import Scope, Snapshot
+from sidecar.core.snapshot import Scope
 from sidecar.exposition import document
 from sidecar.exposition.address import cannot_listen, parse_listen
 from sidecar.exposition.broadcast import BEFORE_YIELD, Broadcast, Client, Fleet, newest
@@ -36,6 +36,7 @@ from sidecar.exposition.subscriptions import (
     head,
 )
 from sidecar.exposition.tls import listening
+from sidecar.logs import RateLimit
 from sidecar.supervision import restarted
 from sidecar.telemetry import Telemetry
 
@@ -77,6 +78,7 @@ class WebSocketServer:
         self._handshake = Handshake(config, guard, host=self._host, taken=lambda: (len(self._clients), self._strangers))
         self._strangers = 0
         self._renderings = Renderings()
+        self._faults = RateLimit()
         self._broadcasts: dict[Scope, Broadcast] = {
             "instance": Broadcast(partial(newest, latest), telemetry),
             "fleet": Broadcast(Fleet(latest, monitor).newest, telemetry),
@@ -157,7 +159,10 @@ class WebSocketServer:
         except ConnectionClosed:
             pass
         except Exception:
-            log.exception("a WebSocket client was dropped because of a fault of the sidecar")
+            if (suppressed := self._faults.allow("fault", loop.time())) is not None:
+                log.exception(
+                    "a WebSocket client was dropped because of a fault of the sidecar", extra={"suppressed": suppressed}
+                )
             raise
         finally:
             deadline.cancel()
@@ -193,7 +198,7 @@ class WebSocketServer:
         else:
             await client.wait()
             if client.open:
-                client.write(head("benchmark-report", id), self._renderings.get(snapshot, _report_and_end))
+                client.write(head("benchmark-report", id), [self._renderings.get(snapshot, document.report_json), b"}"])
 
     def _no_report(self, id: Any) -> bytes:
         if self._monitor.ready()[1] == "standby":
@@ -251,8 +256,3 @@ async def _expel(client: Client, code: CloseCode, reason: str) -> None:
         pass
     finally:
         client.connection.cut()
-
-
-def _report_and_end(snapshot: Snapshot) -> bytes:
-    """Return what all reports have in common: the document and the end of the message."""
-    return document.report_json(snapshot) + b"}"

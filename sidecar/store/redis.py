@@ -20,7 +20,7 @@ from sidecar.core.fields import field
 from sidecar.core.ledger import LONGEST_NUMBER
 from sidecar.core.pending import Refused
 from sidecar.core.state import State
-from sidecar.errors import CheckpointError, RefusedError, UnavailableError
+from sidecar.errors import AccessError, CheckpointError, RefusedError, UnavailableError
 from sidecar.servers import Servers
 from sidecar.store import Aside, Taken, keys
 
@@ -142,7 +142,7 @@ class RedisStore:
                 with _no_other_key():
                     fields = _fields(await self._call("HGETALL", prefix + "checkpoint", form=list[bytes]))
                 members.states.append((instance, State.load(fields)))
-            except CheckpointError as exc:
+            except (CheckpointError, AccessError) as exc:
                 members.damaged[instance] = str(exc)
         return members
 

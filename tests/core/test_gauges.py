@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.gauges import BySecond, added_up, by_second, forget, joined, keep
+from sidecar.core.gauges import BySecond, added_up, by_second, count, forget, joined, keep, thin
 from sidecar.core.parts import Reading
 
 
@@ -138,3 +138,13 @@ def test_of_old_seconds_only_the_newest_readings_are_kept() -> None:
             0: {"a": 2, "b": 3},
             99: {"a": 4},
         }
+
+
+def test_of_too_many_readings_the_oldest_seconds_go_but_not_the_newest_reading_of_a_name() -> None:
+    seconds = reported(*((f"n{second % 3}", float(second), second) for second in range(100, 200)), ("old", 100.5, 7))
+    thin(seconds, 10)
+    assert sorted(seconds) == [0, *range(190, 200)]
+    assert seconds[0]["old"].value == 7
+    assert count(seconds) == 10 + len(seconds[0])
+    thin(seconds, 100)
+    assert len(seconds) == 11

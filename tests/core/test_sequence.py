@@ -329,6 +329,37 @@ def test_all_holes_together_are_bounded_and_none_is_lost() -> None:
     assert early["p7"] + late["p7"] + 1 == 499
 
 
+def test_holes_are_bounded_however_late_a_commit_comes() -> None:
+    sequences = Sequences()
+    for seq in range(1, 1000, 2):
+        for number in range(MAX_PRODUCERS):
+            sequences.see(f"p{number}", "e", seq, None, T0)
+    assert sum(map(len, sequences.dump().values())) < 1.5 * MAX_HOLES * 30
+    assert sum(sequences.advance(T0 + 5).values()) == 499 * MAX_PRODUCERS
+
+
+def test_a_flood_of_producers_leaves_nothing_behind() -> None:
+    sequences = Sequences()
+    sequences.see("stored", "e", 1, None, T0)
+    sequences.changed()
+    for number in range(3 * MAX_PRODUCERS):
+        sequences.heartbeat(f"p{number}", "e", 1, T0)
+        sequences.heartbeat(f"p{number}", "e", 3, T0)
+    changed = sequences.changed()
+    assert changed["stored"] is None, "what was stored has to go"
+    assert len(changed) == 1 + MAX_PRODUCERS
+    missed = sequences.advance(T0 + 5)
+    assert sum(missed.values()) == 2 * 3 * MAX_PRODUCERS
+    assert len(missed) <= 2 * MAX_PRODUCERS + 1
+
+
+def test_who_left_between_two_dumps_is_told_though_it_was_loaded() -> None:
+    sequences = Sequences.load(after("e", 1).dump())
+    for number in range(MAX_PRODUCERS):
+        sequences.see(f"q{number}", "e", 1, None, T0)
+    assert sequences.changed()["p"] is None
+
+
 def test_few_producers_keep_all_their_holes() -> None:
     sequences = Sequences()
     for name in range(MAX_HOLES // 500):

@@ -42,7 +42,7 @@ def test_a_large_message_is_fragments_of_one_text(size: int) -> None:
     frames = [Frame(Opcode.TEXT, head + pieces[0], fin=False)]
     frames += [Frame(Opcode.CONT, piece, fin=False) for piece in pieces[1:-1]]
     frames.append(Frame(Opcode.CONT, pieces[-1]))
-    assert list(fragments(head, body)) == [one.serialize(mask=False) for one in frames]
+    assert list(fragments(head, [body])) == [one.serialize(mask=False) for one in frames]
 
 
 class Roomy:

@@ -30,7 +30,7 @@ def many_products() -> Snapshot:
 
 
 def update(snapshot: Snapshot, *topics: str) -> Any:
-    return json.loads(document.topics(snapshot, frozenset(topics)))
+    return json.loads(b"".join(document.Sections(snapshot).of(frozenset(topics))))
 
 
 def test_the_full_document_is_that_of_the_contract_in_its_order() -> None:
@@ -173,3 +173,10 @@ def test_a_name_from_outside_cannot_break_the_table() -> None:
     by_product = {"a|b\n# `x`\x1b[31m": ProductOrders(success=1)}
     text = document.markdown(document.report(snapshot(orders=orders(by_product=by_product))))
     assert r"| a\|b # \`x\` \[31m | 1 | 0 | 0 | 0 | 0 |" in text.splitlines()
+
+
+def test_a_section_is_rendered_once_for_all_choices_of_topics() -> None:
+    sections = document.Sections(many_products())
+    chosen = sections.of(frozenset({"products", "queues"})), sections.of(frozenset({"products", "system"}))
+    first, second = ({id(part) for part in parts if len(part) > 20} for parts in chosen)
+    assert len(first & second) == 2, "all products, and all their stock"

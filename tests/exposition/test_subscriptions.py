@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from sidecar.exposition.document import DEFAULT_TOPICS
 from sidecar.exposition.subscriptions import (
@@ -14,6 +15,7 @@ from sidecar.exposition.subscriptions import (
     Subscription,
     Unsubscribe,
     decide,
+    head,
 )
 
 
@@ -86,7 +88,7 @@ def test_an_id_is_echoed(id: Any) -> None:
     assert answered(say("ping", id=id)) == {"event": "pong", "id": id, "data": {}}
     assert answered(say("unsubscribe-metrics", id=id)) == {"event": "unsubscribed", "id": id, "data": {}}
     assert answered(say("nonsense", id=id))["id"] == id
-    assert say("get-benchmark-report", id=id) == Report(id)
+    assert say("get-benchmark-report", id=id) == Report(Raw(json.dumps(id).encode()))
 
 
 @pytest.mark.parametrize("id", [True, 0, "", [1], {"a": 1}])
@@ -136,4 +138,17 @@ def test_before_authentication_only_authenticate_is_obeyed(event: str) -> None:
 
 def test_authenticate_is_obeyed_before_authentication() -> None:
     decision = decide('{"event":"authenticate","data":{"token":"secret"},"id":3}', authorized=False)
-    assert decision == Authenticate(3, "secret")
+    assert decision == Authenticate(Raw(b"3"), "secret")
+
+
+def test_an_id_that_can_just_be_read_can_be_written_some_calls_deeper() -> None:
+    def head_of(id: Any, calls: int) -> bytes:
+        return head("benchmark-report", id) if calls == 0 else head_of(id, calls - 1)
+
+    read = 0
+    for depth in range(400, 2000):
+        message = '{"event":"get-benchmark-report","id":' + "[" * depth + "]" * depth + "}"
+        if isinstance(decision := decide(message, authorized=True), Report):
+            assert len(head_of(decision.id, 20)) > 2 * depth
+            read += 1
+    assert 0 < read < 1600

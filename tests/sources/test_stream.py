@@ -109,7 +109,7 @@ async def test_large_entries_are_read_in_portions_that_fit_in_memory(
     after = "0-0"
     while after != "69-0":
         after = (await batch_of(source, after))[1].last
-    assert client.info("commandstats")["cmdstat_xread"]["calls"] == 1 + 5  # 50 entries, then four at once
+    assert client.info("commandstats")["cmdstat_xread"]["calls"] == 1 + 15  # 10 entries, then four at once
 
 
 async def test_what_costs_much_is_handed_over_in_turns(
