@@ -1,5 +1,6 @@
 """What `check` tries on a real Redis. Nothing here asks for KEYS or SCAN: a sale's Redis may hold millions of keys."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -16,13 +17,14 @@ from sidecar.cli.publishing import STREAM_LENGTH
 from sidecar.cli.redis_access import connected, target
 from sidecar.cli.terminal import milliseconds
 from sidecar.config import Config, InfluxConfig
-from sidecar.connection import Link, parse_info
+from sidecar.connection import Link, making_sense, parse_info
 from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import Decoded
 from sidecar.errors import AccessError, RefusedError, SidecarError
 
 PRODUCER = "sidecar-check"
 HEARTBEAT_SECONDS = 2.0
+LOOK_SECONDS = 15.0  # for all that is asked about one thing, each question with a deadline of its own
 SAMPLE = 100
 
 
@@ -54,9 +56,13 @@ async def probe(config: Config) -> AsyncIterator[Finding]:
 
 
 async def _guarded(what: str, findings: Awaitable[list[Finding]]) -> list[Finding]:
-    """Turn a refused command into a finding, so that the rest is still looked at."""
+    """Turn a refused command, or no answer, into a finding, so that the rest is still looked at."""
     try:
-        return await findings
+        async with asyncio.timeout(LOOK_SECONDS):
+            with making_sense(what):
+                return await findings
+    except TimeoutError:
+        return [Finding("problem", f"{what}: no whole answer within {LOOK_SECONDS:.0f} s")]
     except AccessError as exc:
         return [Finding("problem", f"{what}: {exc}", "give this user the right in the ACL")]
     except RefusedError as exc:

@@ -39,11 +39,14 @@ class Publisher:
         command: tuple[Any, ...] = ("PUBLISH", self.name)
         if self.transport == "stream":
             command = ("XADD", self.name, "MAXLEN", "~", STREAM_LENGTH, "*", "e")
+        from sidecar.connection import making_sense
+
         replies = await self._link.calls([(*command, payload) for payload in payloads])
         for reply in replies:
             if isinstance(reply, Exception):
                 raise RefusedError(f"Redis refuses {command[0]} {self.name}: {reply}")
-        return int(replies[-1]) if self.transport == "pubsub" else 1
+        with making_sense(command[0]):
+            return int(replies[-1]) if self.transport == "pubsub" else 1
 
 
 def destination(sources: "SourcesConfig", transport: Transport | None, to: str | None) -> tuple[Transport, str]:

@@ -13,6 +13,7 @@ import hmac
 import secrets
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import bcrypt
@@ -37,6 +38,8 @@ class Passwords:
     def __init__(self, users: Mapping[str, str]) -> None:
         self._key = secrets.token_bytes(32)
         self._checking = asyncio.Lock()
+        # asyncio's own threads may all be waiting for a resolver that does not answer.
+        self._thread = ThreadPoolExecutor(1, "bcrypt")
         self._waiting: Counter[str] = Counter()
         self.replace(users)
 
@@ -77,7 +80,8 @@ class Passwords:
         users = self._users
         # An unknown name takes as long as a known one, so that names cannot be guessed either.
         expected = users.get(name) or next(iter(users.values()), UNKNOWN)
-        same = await asyncio.to_thread(bcrypt.checkpw, password, expected.encode())
+        loop = asyncio.get_running_loop()
+        same = await loop.run_in_executor(self._thread, bcrypt.checkpw, password, expected.encode())
         if users is not self._users:
             return "busy"  # they were replaced meanwhile
         if same and name in users:

@@ -8,6 +8,8 @@ passed in, are few. Only gzip runs in a thread, since it needs no interpreter.
 import asyncio
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
@@ -60,6 +62,8 @@ class Exposition:
         self._rendering = {format: asyncio.Lock() for format in Format}
         self._rendered: dict[Format, Rendered] = {}
         self._writer = Writer()
+        # asyncio's own threads may all be waiting for a resolver that does not answer.
+        self._thread = ThreadPoolExecutor(1, "gzip")
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -81,9 +85,8 @@ class Exposition:
             if not gzipped:
                 return rendered.plain
             if not rendered.gzipped:
-                rendered.gzipped = await asyncio.to_thread(
-                    zlib.compress, rendered.plain, level=GZIP_LEVEL, wbits=_GZIP_WINDOW
-                )
+                pack = partial(zlib.compress, rendered.plain, level=GZIP_LEVEL, wbits=_GZIP_WINDOW)
+                rendered.gzipped = await asyncio.get_running_loop().run_in_executor(self._thread, pack)
             return rendered.gzipped
 
     async def _current(self, snapshot: Snapshot | None, format: Format, names: frozenset[str]) -> Rendered:

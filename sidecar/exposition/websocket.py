@@ -5,6 +5,7 @@ What a message means is decided in `subscriptions`; the updates are sent by `bro
 
 import asyncio
 import logging
+import socket
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
@@ -49,8 +50,9 @@ MAX_MESSAGE_BYTES = 4096
 MAX_QUEUED_MESSAGES = 4
 # With the kernel's own choice a client that reads nothing swallows 1,900 updates before anybody sees it; so 29.
 SEND_BUFFER_BYTES = 16 * 1024
-# A crowd that comes back at once after a restart.
+# A crowd that comes back at once after a restart waits in the kernel, and asyncio accepts so many of it in one turn.
 BACKLOG = 1024
+ACCEPTED_A_TURN = 100
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +103,9 @@ class WebSocketServer:
             self._server = await self._bind()
         except OSError as exc:
             raise cannot_listen(self._config.listen, "ws.listen", exc) from exc
+        for listener in self._server.sockets:
+            with socket.fromfd(listener.fileno(), listener.family, listener.type) as same:
+                same.listen(BACKLOG)
         for scope, broadcast in self._broadcasts.items():
             self._spawn(restarted(self._telemetry, f"broadcast:{scope}", broadcast.run))
         self._spawn(restarted(self._telemetry, "expel", self._expel_the_stuck))
@@ -137,7 +142,7 @@ class WebSocketServer:
             # The library logs a traceback for every client that vanishes in the handshake.
             logger=logging.Logger("websockets", logging.CRITICAL + 1),
             create_connection=tracked(self._connections, SEND_BUFFER_BYTES, handshakes=self._config.max_clients),
-            backlog=BACKLOG,
+            backlog=ACCEPTED_A_TURN,
             **listening(self._guard.tls),
         )
 
