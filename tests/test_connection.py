@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import subprocess
 import time
@@ -45,6 +46,18 @@ async def test_a_call_returns_bytes_numbers_lists_and_nothing(redis_server: Redi
     assert await link.call("GET", "none") is None
     assert await link.call("INCR", "n") == 1
     assert await link.call("MGET", "k", "none") == [b"\x00\xff", None]
+
+
+async def test_to_connect_no_file_is_read(
+    redis_server: RedisServer, connect: OpenLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """redis-py reads its own version from a file, which ends the daemon where no descriptor is left for it."""
+
+    def exhausted() -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("redis.utils.get_lib_version", exhausted)
+    assert await (await connect(redis_server)).call("PING") == b"PONG"
 
 
 async def test_a_unix_socket_is_reached(start_redis: StartRedis, connect: OpenLink, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,23 @@ def test_a_checkpoint_damaged_under_a_running_daemon_is_written_again_from_memor
     wait_until(lambda: metric(daemon, "checkpoints_damaged_total") == 1, 5, "the damage to be found")
     count_orders(daemon, client, 2)
     assert "from memory" in component(daemon, "checkpoint")["detail"]
+
+
+def test_clears_at_once_are_all_answered_at_once(
+    redis_server: RedisServer, client: redis.Redis, make_daemon: MakeDaemon
+) -> None:
+    settings = FAST.removesuffix("}") + ", http: {admin_token: secret}}"
+    daemon = make_daemon(redis_server.url, settings=settings).start()
+    count_orders(daemon, client, 1)
+
+    def clear(number: int) -> int:
+        return daemon.ask("/monitoring/metrics/clear", method="POST", headers={"Authorization": "Bearer secret"})[0]
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(20) as threads:
+        assert set(threads.map(clear, range(20))) == {200}
+    assert time.monotonic() - began < 3
+    assert not lines(daemon, "cleared, but not committed yet")
 
 
 # What Redis refuses

@@ -665,6 +665,19 @@ async def test_members_of_a_fleet_that_cannot_be_read_are_left_out_and_named(
     assert members.damaged.keys() == {"bad", "odd"}
 
 
+async def test_a_member_of_a_fleet_that_may_not_be_read_is_left_out_and_named(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
+) -> None:
+    for name in ("ours", "theirs"):
+        store = open_store(redis_server, prefix=f"{name}:")
+        await counted(store, order())
+        await store.register("f", name, T0)
+    client.acl_setuser("ours", enabled=True, nopass=True, keys=["ours:*", "flash_sale_fleet:*"], commands=["+@all"])
+    members = await open_store(f"redis://ours:any@127.0.0.1:{redis_server.port}/0").fleet("f", T0)
+    assert [name for name, _ in members.states] == ["ours"]
+    assert "refuses this user" in members.damaged["theirs"]
+
+
 async def test_facts_tell_of_the_memory(redis_server: RedisServer, open_store: OpenStore) -> None:
     facts = await open_store(redis_server).facts()
     assert int(facts["used_memory"]) > 0
