@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import io
 import json
 import time
 import urllib.error
@@ -62,7 +63,7 @@ class HttpReader:
         self._url = url.rstrip("/")
         self._token = token
         # Straight to the daemon: a proxy from the environment would be asked for its own 127.0.0.1.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Redirects)
 
     def snapshot(self) -> Document:
         """Return the JSON of `GET /monitoring/metrics`."""
@@ -130,6 +131,17 @@ class HttpReader:
                 return exc.code, _read(exc)
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follow a redirect without its body, which urllib would read to its end, if it has one."""
+
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        """Go where it says."""
+        fp.close()
+        return super().http_error_302(req, io.BytesIO(), code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
 def _read(answer: Any) -> bytes:
     """Return the whole answer. Raises OSError if it does not end in time, or is longer than any of a daemon."""
     deadline, found = time.monotonic() + HTTP_SECONDS, b""
@@ -139,6 +151,8 @@ def _read(answer: Any) -> bytes:
             raise TimeoutError(f"its answer did not end within {HTTP_SECONDS:.0f} s")
         if len(found) > MAX_ANSWER_BYTES:
             raise OSError(f"its answer is longer than {MAX_ANSWER_BYTES >> 20} MiB")
+    if answer.length:
+        raise http.client.IncompleteRead(found, answer.length)
     return found
 
 

@@ -6,7 +6,8 @@ A window follows one (producer, epoch). It has a highest number, and holes: rang
 - A hole is missed 5 s after it was shown. A number that fills it is `new` before that and `recovered` afterwards.
 - Only the newest 1,024 numbers of a window can be told apart; below them a number with an epoch is a duplicate.
   A hole that falls out still becomes missed in its time, or at once if 1,024 newer ones crowd it out. Of more than
-  64,000 holes in all each window keeps its newest 64: no fleet has that many, an attack has a million.
+  64,000 holes in all each window keeps its newest 32, the others are missed at once: no fleet has that many, an attack
+  has a million.
 - An event without an epoch belongs to its producer's newest window. There 1 again, a number below the window (or
   before the first contact), or a repeat with a newer `ts` than any before is a restart: a new window without a name.
   A late event of the process before cannot be told from one of the new process and is taken for one.
@@ -31,8 +32,8 @@ Verdict = Literal["new", "recovered", "duplicate"]
 WINDOW = 1024
 MAX_EPOCHS = 2
 MAX_PRODUCERS = 1000
-SHARE = 64  # holes: events that a producer may have under way beside each other
-MAX_HOLES = MAX_PRODUCERS * SHARE  # of one source: 1.6 MB stored at most, much of it at each commit, and 8 MB of memory
+SHARE = 32  # holes: events that a producer may have under way beside each other
+MAX_HOLES = MAX_PRODUCERS * MAX_EPOCHS * SHARE  # of one source: 2 MB stored, which a commit may write, and 10 MB here
 GRACE_SECONDS = 5.0
 BEFORE_CONTACT = inf  # when a hole before the first contact would be missed: never
 
@@ -85,7 +86,7 @@ class Window(Struct, array_like=True):
         self.holes[at : at + 1] = [part for part in parts if part.size]
 
     def shed(self, most: int = WINDOW) -> list[Hole]:
-        """Take out the lowest holes beyond `most`: with 1,024 above them they are below the window."""
+        """Take out the lowest holes beyond `most`. With 1,024 above them they are below the window."""
         excess = max(len(self.holes) - most, 0)
         shed, self.holes[:excess] = self.holes[:excess], []
         return shed

@@ -42,6 +42,8 @@ BACKOFF_SECONDS = (1.0, 30.0)
 # For the last numbers of a process that ends: a stop takes 2 s at most.
 LAST_SECONDS = 0.5
 LOG_SECONDS = 60.0
+# What InfluxDB 3 says of a comment, to who may write.
+NOTHING_WRITTEN = "incoming write was empty"
 # Of an answer that is no success; the message is in its beginning.
 SHOWN_BYTES = 4096
 
@@ -208,7 +210,8 @@ class InfluxOutput:
 async def attempt(config: InfluxConfig) -> Answer:
     """Write a comment: no point, but taken or refused as one would be. Raises ConfigError for a `ca_file` of no use."""
     async with _session(config, _tls(config.ca_file)) as session:
-        return await _send(session, config, zlib.compress(b"# sidecar check\n", wbits=GZIP_WINDOW))
+        answer = await _send(session, config, zlib.compress(b"# sidecar check\n", wbits=GZIP_WINDOW))
+    return Answer("written") if NOTHING_WRITTEN in answer.problem else answer
 
 
 def _session(config: InfluxConfig, tls: ssl.SSLContext | bool) -> aiohttp.ClientSession:

@@ -171,6 +171,7 @@ class WebSocketServer:
             raise
         finally:
             deadline.cancel()
+            connection.has_room = client.pieces = None  # a Snapshot that was half sent is not kept for its sake
             self._unsubscribe(client)
             self._clients.discard(client)
             self._strangers -= not client.authorized

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -101,3 +102,35 @@ def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> N
         result = invoke("report", "--url", url)
     assert result.exit_code == 1
     assert "longer than" in result.stderr
+
+
+def test_an_answer_that_is_cut_short_is_no_other_server() -> None:
+    def short(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "5000")
+        request.end_headers()
+        request.wfile.write(b'{"schema":1')
+
+    with answering(short) as url:
+        result = invoke("report", "--url", url)
+    assert result.exit_code == 1
+    assert "4989 more expected" in result.stderr
+
+
+def test_the_body_of_a_redirect_is_not_read() -> None:
+    over = threading.Event()
+
+    def elsewhere(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(302)
+        request.send_header("Location", "http://127.0.0.1:1")
+        request.end_headers()
+        with suppress(OSError):
+            while not over.wait(0.02):
+                request.wfile.write(b" ")
+
+    with answering(elsewhere) as url:
+        began = time.monotonic()
+        result = invoke("report", "--url", url)
+        over.set()
+    assert time.monotonic() - began < 3
+    assert "refused" in result.stderr

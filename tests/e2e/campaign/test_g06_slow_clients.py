@@ -21,7 +21,7 @@ from tests.guarantees import sizes
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
-KIB_A_CLIENT = 320
+KIB_A_CLIENT = 320  # 130 with the messages of today
 PRODUCTS = 1000
 READERS, STALLED = 900, 100
 RATIO = 1.1
