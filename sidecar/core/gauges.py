@@ -6,6 +6,7 @@ their nearest known ones stand in.
 
 from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
+from itertools import accumulate
 from math import inf
 
 from sidecar.core.parts import Reading
@@ -44,13 +45,9 @@ def forget(seconds: BySecond, oldest: float) -> None:
 
 def thin(seconds: BySecond, most: int) -> None:
     """Forget the oldest seconds, so that about so many readings are left."""
-    excess, oldest = count(seconds) - most, 0
-    for second in sorted(seconds):
-        if excess <= 0:
-            break
-        excess -= len(seconds[second])
-        oldest = second + 1
-    forget(seconds, oldest)
+    excess, times = count(seconds) - most, sorted(seconds)
+    before = accumulate((len(seconds[second]) for second in times), initial=0)
+    forget(seconds, max((second + 1 for second, gone in zip(times, before, strict=False) if gone < excess), default=0))
 
 
 def count(seconds: BySecond) -> int:
