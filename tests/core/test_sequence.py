@@ -8,12 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.core.sequence import MAX_HOLES, MAX_PRODUCERS, SHARE, WINDOW, Sequences
+from sidecar.core import sequence
+from sidecar.core.sequence import MAX_EPOCHS, MAX_HOLES, MAX_PRODUCERS, SHARE, WINDOW, Sequences
 from sidecar.errors import CheckpointError
 
 T0 = 1_790_000_000.0
 TS = T0 - 1
-MOST_STORED = 2_000_000  # bytes, of all holes of a source
+FEW = 20
+MOST_STORED = FEW * MAX_EPOCHS * SHARE * 40  # bytes, of all holes of so many producers
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep few producers, and holes in proportion."""
+    monkeypatch.setattr(sequence, "MAX_PRODUCERS", FEW)
+    monkeypatch.setattr(sequence, "MAX_HOLES", FEW * MAX_EPOCHS * SHARE)
 
 
 def judged(sequences: Sequences, epoch: str | None, *numbers: int, now: float = T0) -> list[str]:
@@ -315,8 +324,9 @@ def test_filling_a_wide_hole_keeps_the_bound() -> None:
     assert missed + len(fallen) + 1 + len(filled) == top
 
 
+@pytest.mark.usefixtures("few")
 def test_all_holes_together_are_bounded_and_none_is_lost() -> None:
-    sequences, names = Sequences(), [f"p{number}" for number in range(MAX_PRODUCERS)]
+    sequences, names = Sequences(), [f"p{number}" for number in range(FEW)]
     for name in names:
         for seq in range(1, 1000, 2):
             sequences.see(name, "e", seq, None, T0)
@@ -330,13 +340,14 @@ def test_all_holes_together_are_bounded_and_none_is_lost() -> None:
     assert early["p7"] + late["p7"] + 1 == 499
 
 
+@pytest.mark.usefixtures("few")
 def test_holes_are_bounded_however_late_a_commit_comes() -> None:
     sequences = Sequences()
     for seq in range(1, 1000, 2):
-        for number in range(MAX_PRODUCERS):
+        for number in range(FEW):
             sequences.see(f"p{number}", "e", seq, None, T0)
     assert sum(map(len, sequences.dump().values())) < MOST_STORED
-    assert sum(sequences.advance(T0 + 5).values()) == 499 * MAX_PRODUCERS
+    assert sum(sequences.advance(T0 + 5).values()) == 499 * FEW
 
 
 def test_a_flood_of_producers_leaves_nothing_behind() -> None:
@@ -361,9 +372,10 @@ def test_who_left_between_two_dumps_is_told_though_it_was_loaded() -> None:
     assert sequences.changed()["p"] is None
 
 
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(("first", "now"), [(2000, T0), (1, T0 + 6)], ids=["before a first contact", "missed"])
 def test_holes_that_are_filled_into_many_are_bounded(first: int, now: float) -> None:
-    sequences, names = Sequences(), [f"p{number}" for number in range(MAX_PRODUCERS)]
+    sequences, names = Sequences(), [f"p{number}" for number in range(FEW)]
     for epoch in ("e", "f"):
         for name in names:
             sequences.see(name, epoch, first, None, T0)
