@@ -160,6 +160,8 @@ class WebSocketServer:
         try:
             async for message in connection:
                 await client.wait()  # who does not read what it was sent is not heard
+                if not client.open:
+                    break  # nor is who is gone, whatever it said before
                 await self._obey(client, decide(message, authorized=client.authorized))
         except ConnectionClosed:
             pass

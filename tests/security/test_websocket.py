@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 
 import pytest
@@ -167,10 +168,12 @@ async def test_too_many_handshakes_at_once_cost_the_oldest_its_place() -> None:
 async def test_guesses_over_one_connection_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 1.0)
     guess = masked(1, b'{"event":"authenticate","data":{"token":"guess"}}')
+    began = time.monotonic()
     async with front(READ) as there:
         answer = await speak(there, guess * 100)
         assert close_code(answer) == 1008
         assert answer.count(b'"unauthorized"') <= 1.0 / guard.WRONG_SECONDS
+    assert time.monotonic() - began < 10, "the guesses of who is gone are still being judged"
 
 
 def clients(there: Front) -> float | None:
