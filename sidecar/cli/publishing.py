@@ -36,11 +36,11 @@ class Publisher:
 
         Raises `UnavailableError`; what was sent before it may have arrived.
         """
+        from sidecar.connection import making_sense
+
         command: tuple[Any, ...] = ("PUBLISH", self.name)
         if self.transport == "stream":
             command = ("XADD", self.name, "MAXLEN", "~", STREAM_LENGTH, "*", "e")
-        from sidecar.connection import making_sense
-
         replies = await self._link.calls([(*command, payload) for payload in payloads])
         for reply in replies:
             if isinstance(reply, Exception):

@@ -13,8 +13,9 @@ from sidecar.errors import RefusedError, UnavailableError
 from sidecar.servers import Servers
 
 ENTRIES_A_READ = 500  # larger reads are slower: the collector runs more
-# Entries may be 1 MiB each: the first read takes few, each as many as fit by the one before, and the first one of a
-# connection half as many as the last connection tried, so that what cannot be read in time together is read in the end.
+# Entries may be 1 MiB each, and tens of that from who means harm: the first read takes few, each as many as fit by the
+# one before, and the first one of a connection half as many as the last connection tried, so that what cannot be read
+# in time together is read in the end.
 ENTRIES_AT_FIRST = 10
 BYTES_A_READ = 8 << 20
 BLOCK_MS = 1000  # well below the reply timeout of the connection
