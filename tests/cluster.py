@@ -9,8 +9,9 @@ from redis.cluster import RedisCluster
 from redis.retry import Retry
 
 from sidecar.slots import SLOTS, slot_of
+from tests.ports import free_port
 from tests.programs import needs
-from tests.redis_server import QUIET, RedisServer, client_of, free_port
+from tests.redis_server import QUIET, RedisServer, client_of
 from tests.waiting import wait_until
 
 MASTERS = 3

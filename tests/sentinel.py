@@ -8,8 +8,9 @@ from typing import Any
 
 import redis
 
+from tests.ports import free_port
 from tests.programs import needs
-from tests.redis_server import QUIET, RedisServer, client_of, free_port
+from tests.redis_server import QUIET, RedisServer, client_of
 from tests.waiting import wait_until
 
 SERVICE = "sale"

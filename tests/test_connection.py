@@ -17,7 +17,8 @@ from sidecar.connection import Link, parse_info
 from sidecar.errors import AccessError, RefusedError, UnavailableError
 from sidecar.redis_url import parse
 from tests.conftest import StartRedis
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 OpenLink = Callable[..., Awaitable[Link]]
 

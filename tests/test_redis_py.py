@@ -122,7 +122,7 @@ async def test_closing_a_subscription_is_quick_though_nobody_answers() -> None:
         await source.connect()
         began = time.monotonic()
         await source.close()
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 1
 
 
 async def test_a_dead_link_is_given_up_within_seconds(redis_server: RedisServer) -> None:

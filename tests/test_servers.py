@@ -19,8 +19,9 @@ from sidecar.servers import Servers
 from tests.cluster import Cluster
 from tests.conftest import StartRedis
 from tests.fake_redis import SILENCE, FakeRedis
+from tests.ports import free_port, listens
 from tests.programs import needs
-from tests.redis_server import RedisServer, free_port, listens
+from tests.redis_server import RedisServer
 from tests.sentinel import Sentinels
 from tests.waiting import eventually, wait_until
 

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 PREFIX = "flash_sale_metrics:"

@@ -16,8 +16,9 @@ import redis
 
 from tests.e2e.conftest import MakeDaemon
 from tests.e2e.daemon import Daemon
+from tests.ports import free_port
 from tests.programs import needs
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
 CHANNEL = "flash_sale:events"

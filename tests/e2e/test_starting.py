@@ -14,7 +14,8 @@ import redis
 from tests.conftest import StartRedis
 from tests.e2e.conftest import MakeDaemon
 from tests.e2e.daemon import ROOT, Daemon
-from tests.redis_server import QUIET, RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import QUIET, RedisServer
 from tests.waiting import wait_until
 
 CHANNEL = "flash_sale:events"

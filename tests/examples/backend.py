@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.daemon import ROOT
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 PACKAGE = "examples.flash_sale_backend"

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.ports import free_port
 from tests.programs import missing
-from tests.redis_server import free_port
 
 DEBIAN = "/usr/lib/postgresql"
 USER = "postgres"

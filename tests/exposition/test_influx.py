@@ -21,7 +21,7 @@ from sidecar.telemetry import Telemetry
 from tests.cancelling import Interrupt, sweep
 from tests.exposition.snapshots import TS, orders, snapshot
 from tests.influx import FakeInflux, fake_influx
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.security.pki import make_pki
 from tests.waiting import eventually
 

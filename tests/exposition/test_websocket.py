@@ -148,14 +148,14 @@ def deaf_client(served: Served, *messages: dict[str, Any], buffer_bytes: int = 1
 async def test_updates_begin_at_once_and_come_every_interval() -> None:
     async with serving(snapshot()) as served, served.connect() as client:
         start = time.monotonic()
-        answer = await ask(client, "subscribe-metrics", {"interval_ms": 150, "topics": ["orders"]}, id=7)
+        answer = await ask(client, "subscribe-metrics", {"interval_ms": 300, "topics": ["orders"]}, id=7)
         assert answer == {
-            "event": "subscribed", "id": 7, "data": {"interval_ms": 150, "topics": ["orders"], "scope": "instance"}
+            "event": "subscribed", "id": 7, "data": {"interval_ms": 300, "topics": ["orders"], "scope": "instance"}
         }  # fmt: skip
         updates = [await receive(client)]
-        assert time.monotonic() - start < 0.14
+        assert time.monotonic() - start < 0.28
         updates += [await receive(client) for _ in range(3)]
-        assert 0.44 < time.monotonic() - start < 0.9
+        assert 0.89 < time.monotonic() - start < 1.5
         assert [update["event"] for update in updates] == ["metrics-update"] * 4
         assert [(update["seq"], update["skipped"]) for update in updates] == [(1, 0), (2, 0), (3, 0), (4, 0)]
         assert updates[0]["data"]["orders"]["total"] == 9
@@ -208,7 +208,7 @@ async def test_all_products_come_at_once_after_updates_without_them() -> None:
             start = time.monotonic()
             await ask(client, "subscribe-metrics", {"topics": topics})
             await receive(client)
-            assert time.monotonic() - start < 0.3
+            assert time.monotonic() - start < 0.8  # an interval is 1 s
 
 
 async def test_a_refused_subscription_leaves_the_first_in_force() -> None:
@@ -287,7 +287,7 @@ async def test_a_client_that_never_reads_is_skipped_then_cut_and_delays_nobody()
             start = time.monotonic()
             for _ in range(6):
                 await receive(client)
-            assert time.monotonic() - start < 0.8
+            assert time.monotonic() - start < 1.05  # 0.5 s, and 0.6 more if it waited for the other
             await eventually(lambda: served.updates("skipped") >= 2 and served.clients() == 1)
         assert (await receive(client))["event"] == "metrics-update"
 

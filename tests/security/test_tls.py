@@ -21,8 +21,9 @@ from sidecar.config import HttpConfig, Secret
 from sidecar.errors import ConfigError
 from tests.cli.commands import invoke
 from tests.e2e.daemon import Daemon
+from tests.ports import free_port
 from tests.programs import needs
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 from tests.security.front import Front, error, front, statuses, throw
 from tests.security.pki import Pki, make_pki
 from tests.waiting import wait_until

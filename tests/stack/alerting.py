@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.ports import free_port
 from tests.programs import needs
-from tests.redis_server import free_port
 from tests.waiting import wait_until
 
 MONITORING = Path(__file__).parents[2] / "monitoring"

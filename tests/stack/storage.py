@@ -8,8 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
 from tests.programs import needs
-from tests.redis_server import free_port
 from tests.waiting import wait_until
 
 START_SECONDS = 30.0  # a loaded machine; a quiet one needs one

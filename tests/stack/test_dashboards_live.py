@@ -23,8 +23,9 @@ from websockets.sync.client import connect
 from monitoring.dashboards.queries import FIRING
 from tests.conftest import StartRedis
 from tests.e2e.daemon import ROOT, Daemon
+from tests.ports import free_port
 from tests.programs import needs
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 from tests.stack.dashboards import NAMES, Target, read, targets
 from tests.waiting import wait_until
 

@@ -13,8 +13,8 @@ import redis.asyncio
 from sidecar.errors import ConfigError, UnavailableError
 from sidecar.store import embedded
 from sidecar.store.embedded import EmbeddedRedis, find_server
+from tests.ports import listens
 from tests.programs import missing
-from tests.redis_server import listens
 from tests.waiting import eventually
 
 DAEMON = """
