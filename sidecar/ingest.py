@@ -18,6 +18,7 @@ from sidecar.sources import Source
 from sidecar.telemetry import Telemetry
 
 BACKOFF_SECONDS = (0.05, 2.0)
+LEFTOVER_SECONDS = 0.5  # of the two for a stop; what is there is read in milliseconds unless a flood waits
 BEHIND_SECONDS = 1.0  # two commits: below that a reader sees no difference
 
 SourceStatus = Literal["connecting", "connected", "down"]
@@ -98,17 +99,25 @@ class Ingest:
                     pass
 
     async def stop(self) -> None:
-        """Apply what has arrived and was not read, and let go of every connection; no `run` is under way."""
+        """Apply what came before this and was not read, and let go of every connection; no `run` is under way."""
         try:
-            for source in self.sources:
-                if (batch := await source.leftover()) is not None:
-                    self._ledger.apply(batch, self._clock())
+            await asyncio.gather(*map(self._read_out, self.sources))
         finally:  # also when this is cancelled
             for source in self.sources:
                 await source.close()
         for source in self.sources:
             self.states[source.name] = SourceState()
             self._telemetry.source_connected.labels(source.name).set(0)
+
+    async def _read_out(self, source: Source) -> None:
+        try:
+            async with asyncio.timeout(LEFTOVER_SECONDS):
+                while (batch := await source.leftover()) is not None:
+                    self._ledger.apply(batch, self._clock())
+                    await asyncio.sleep(0)
+        except TimeoutError:
+            detail = f"it took longer than {LEFTOVER_SECONDS} s; what was still to come is missed"
+            self._log.warning("source not read to its end", source=source.name, detail=detail)
 
     def ask_again(self) -> None:
         """Have every source ask again what is known of Redis."""

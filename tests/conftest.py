@@ -81,7 +81,7 @@ def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A real Cluster, shared: a test may move slots, and leaves every node alive."""
-    with Cluster(tmp_path_factory.mktemp("cluster")) as shared:
+    with Cluster(tmp_path_factory.mktemp("cluster"), timeout_ms=10_000) as shared:
         yield shared
 
 

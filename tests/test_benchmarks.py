@@ -10,6 +10,7 @@ from benchmarks.lab import Lab, lab
 from benchmarks.processes import yardstick
 from benchmarks.results import Report, Row, Sample, keep
 from benchmarks.subjects import yardstick_cost
+from tests.waiting import wait_until
 
 EVENTS = 3_000
 
@@ -21,6 +22,7 @@ def test_the_daemon_accepts_every_event_of_the_publisher(transport: str) -> None
     with lab() as place, place.sidecar() as sidecar:
         told = place.publish(EVENTS, transport=transport)
         sidecar.wait_for(told["orders"])
+        wait_until(lambda: sidecar.daemon.received() == EVENTS)  # it learns of its commit after Redis
         completeness = sidecar.daemon.snapshot()["completeness"]
         assert (told["events"], told["orders"]) == (EVENTS, EVENTS * 95 // 100)
         assert (completeness["received"], completeness["invalid"], completeness["missed"]) == (EVENTS, 0, 0)
@@ -31,6 +33,7 @@ def test_one_event_in_a_thousand_is_invalid_where_that_is_wanted() -> None:
     with lab() as place, place.sidecar() as sidecar:
         told = place.publish(EVENTS, invalid=0.001)
         sidecar.wait_for(told["orders"])
+        wait_until(lambda: sidecar.daemon.received() == EVENTS)
         completeness = sidecar.daemon.snapshot()["completeness"]
         assert (completeness["received"], completeness["invalid"], completeness["missed"]) == (EVENTS, 3, 0)
 

@@ -129,8 +129,10 @@ async def test_subscribing(redis_server: RedisServer, nobody_connected: Check, n
 
 
 async def test_reading_a_channel_loses_nothing(
-    redis_server: RedisServer, client: redis.Redis, nobody_connected: Check
+    redis_server: RedisServer, client: redis.Redis, nobody_connected: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pubsub, "PING_SECONDS", 60.0)  # a PONG would wake it as well
+
     async def scenario(interrupt: Interrupt) -> None:
         source = PubSubSource("c", where(redis_server))
         await source.connect()

@@ -19,7 +19,7 @@ from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableE
 from sidecar.exposition.latest import Health
 from sidecar.health import Gauges, health
 from sidecar.holder import machine
-from sidecar.ingest import BACKOFF_SECONDS, backoff
+from sidecar.ingest import BACKOFF_SECONDS, LEFTOVER_SECONDS, backoff
 from sidecar.pipeline import Pipeline
 from sidecar.redis_url import parse
 from sidecar.servers import Servers
@@ -97,10 +97,17 @@ class Channel(MemorySource):
         self.asked_again += 1
 
 
-class Daemon:
-    """A pipeline over one channel and one stream, and everything around it."""
+class MuteChannel(Channel):
+    """A channel whose Redis does not say what is left over."""
 
-    def __init__(self, holder: str = "here:1:a") -> None:
+    async def leftover(self) -> Batch | None:
+        return await asyncio.Future()
+
+
+class Daemon:
+    """A pipeline over one channel, one stream and perhaps other sources, and everything around it."""
+
+    def __init__(self, holder: str = "here:1:a", *others: Source) -> None:
         self.clock = Clock()
         last_ids: dict[str, str] = {}
         self.last_ids = last_ids
@@ -110,7 +117,7 @@ class Daemon:
         self.stop = asyncio.Event()
         self.published = 0
         self.registry = CollectorRegistry()
-        sources: tuple[Source, ...] = (self.channel, self.stream)
+        sources: tuple[Source, ...] = (*others, self.channel, self.stream)
         self.telemetry = Telemetry(self.registry, version="1", sources=tuple(source.name for source in sources))
         self.pipeline = Pipeline(
             new_ledger(holder),
@@ -571,6 +578,16 @@ async def test_a_stop_commits_what_arrived_and_was_not_read(daemon: Daemon) -> N
     daemon.channel.put(*[order()] * 2000)
     await daemon.end()
     assert daemon.counted() == 2000
+
+
+async def test_a_source_that_does_not_answer_holds_up_no_stop_and_no_other_source() -> None:
+    daemon = Daemon("here:1:a", MuteChannel("pubsub:mute"))
+    await daemon.active()
+    daemon.channel.put(*[order()] * 2000)
+    with structlog.testing.capture_logs() as logs:
+        assert LEFTOVER_SECONDS <= await daemon.end() < 3 * LEFTOVER_SECONDS
+    assert daemon.counted() == 2000
+    assert [line["source"] for line in logs if line["event"] == "source not read to its end"] == ["pubsub:mute"]
 
 
 async def test_a_stop_while_standing_by_is_quick(daemon: Daemon) -> None:

@@ -145,12 +145,12 @@ async def test_a_flood_that_is_already_buffered_lets_the_loop_turn(redis_server:
     await link.calls([("PUBLISH", "c", "x")] * 20_000)
     found, longest = 0, 0.0
     while found < 20_000:
-        began = time.monotonic()
+        began = time.thread_time()
         batch = await source.read()
-        longest = max(longest, time.monotonic() - began)
+        longest = max(longest, time.thread_time() - began)
         found += len(batch.payloads) if batch else 0
         await asyncio.sleep(0)
-    assert longest < 0.05
+    assert longest < 0.05, "seconds of processor time"
     await source.close()
     await link.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -91,7 +92,7 @@ async def test_sentinels_that_are_gone_silent_or_confused_are_done_without(fakes
     gone.port = free_port()
     began = time.monotonic()
     assert await port_of(behind(gone, silent, knows)) == master.port
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 2.8  # 3 s is what a call may take
 
 
 async def test_a_master_that_is_a_replica_by_now_is_not_taken(fakes: AsyncExitStack) -> None:
@@ -184,10 +185,13 @@ async def test_a_silent_sentinel_is_listened_to_anew(fakes: AsyncExitStack, monk
     monkeypatch.setattr("sidecar.servers.PAUSE_SECONDS", 0.02)
     sentinel = await start(fakes, SUBSCRIBE=[b"subscribe", b"+switch-master", 1], PING=[b"pong", b""])
     watch = asyncio.create_task(behind(sentinel).watch(lambda: None))
-    await eventually(lambda: [one[0] for one in sentinel.commands].count(b"PING") > 3)
-    assert subscribed(sentinel) == 1
+    # On a busy machine a PONG may be late.
+    await eventually(
+        lambda: (b"PING", b"PING") in itertools.pairwise(one[0] for one in sentinel.commands), what="a PONG to keep it"
+    )
     sentinel.answers["PING"] = SILENCE
-    await eventually(lambda: subscribed(sentinel) > 1)
+    before = subscribed(sentinel)
+    await eventually(lambda: subscribed(sentinel) > before + 1)
     watch.cancel()
     await asyncio.gather(watch, return_exceptions=True)
 

@@ -32,9 +32,10 @@ class Source(Protocol):
         ...
 
     async def leftover(self) -> Batch | None:
-        """Return what has arrived and was not read yet, without waiting for more; for the last commit before a stop.
+        """Return a part of what came before the first such call and was not read, None when that was all.
 
-        Never raises.
+        For the last commit before a stop. A Redis that does not answer is waited for: the caller has a deadline, and
+        may cancel. Never raises.
         """
         ...
 

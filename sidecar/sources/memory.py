@@ -40,7 +40,7 @@ class MemorySource:
         pass
 
     async def leftover(self) -> Batch | None:
-        return self._next(len(self._waiting))
+        return self._next(BATCH)
 
     async def close(self) -> None:
         pass

@@ -30,9 +30,12 @@ class PubSubSource:
         self._unread: list[bytes] = []
         self._asked = 0.0  # when the PING was sent whose PONG has not come
         self._answered = 0.0  # when the last PONG came
+        self._pongs: int | None = None  # how many come behind what is left over; None: none was asked for
 
     async def connect(self) -> None:
         await self.close()
+        if self._pongs is not None:
+            self._unread = []  # it was stopped in between, and others may have counted meanwhile
         link = await self._servers.open(self._channel)
         try:
             for command in self._commands():
@@ -40,7 +43,7 @@ class PubSubSource:
         except BaseException:
             await link.close()
             raise
-        self._link, self._asked, self._answered = link, 0.0, time.monotonic()
+        self._link, self._asked, self._answered, self._pongs = link, 0.0, time.monotonic(), None
 
     @property
     def lag_seconds(self) -> float:
@@ -103,19 +106,39 @@ class PubSubSource:
         pass  # nothing that pub/sub delivers depends on it
 
     async def leftover(self) -> Batch | None:
-        payloads, self._unread = self._unread, []
-        try:
-            while self._link is not None and (more := await self._link.arrived(limit=MESSAGES_A_BATCH, seconds=0)):
-                with making_sense(self.name):
-                    payloads += _payloads(more)
-        except UnavailableError:
-            pass  # what came before the connection was lost is there all the same
-        return self._batch(payloads)
+        if self._pongs is None:
+            self._pongs = 2 if self._asked else 1
+            if self._link is not None:
+                self._ask(self._link)
+        if not self._unread:
+            self._unread = await self._rest()
+        return self._turn()
 
     async def close(self) -> None:
         if self._link is not None:
             await self._link.close()
             self._link = None
+
+    async def _rest(self) -> list[bytes]:
+        """Return some of the messages that come before the PONG, `[]` when it is there.
+
+        Only Redis knows what it sent before: asyncio has no more at hand than it has room for.
+        """
+        try:
+            while (
+                self._link is not None
+                and self._pongs
+                and (replies := await self._link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS))
+            ):
+                with making_sense(self.name):
+                    payloads = _payloads(replies)
+                    pongs = sum(isinstance(one, Exception) or one[0] == b"pong" for one in _others(replies))
+                    self._pongs = max(self._pongs - pongs, 0)
+                if payloads:
+                    return payloads
+        except UnavailableError:
+            pass  # what came before the connection was lost is there all the same
+        return []
 
     def _turn(self) -> Batch | None:
         """Return what to count before the loop turns, and keep the rest for the next read."""

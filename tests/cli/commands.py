@@ -144,7 +144,9 @@ class Terminal:
     def end(self, number: int = signal.SIGINT) -> int:
         """Send a signal and return the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(5)
+        status = self.process.wait(5)
+        self._reader.join(5)
+        return status
 
     def close(self) -> None:
         """Kill the command if it still runs, and let go of the terminal."""

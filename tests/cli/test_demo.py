@@ -75,12 +75,13 @@ def test_the_printed_lines_work_with_what_runs() -> None:
 
 def test_a_port_in_use_is_replaced_and_said() -> None:
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a moment ago are nobody's
         with contextlib.suppress(OSError):  # somebody else has it: as good
             taken.bind(("127.0.0.1", 9850))
             taken.listen()
         with running("demo") as demo:
             wait_until(lambda: address(demo.out, "HTTP"), 10, "the address")
-            assert any("Port 9850 is in use: taking" in line for line in demo.err)
+            wait_until(lambda: any("Port 9850 is in use: taking" in line for line in demo.err), 5, "the line on stderr")
             assert demo.end() == 0
 
 

@@ -71,7 +71,7 @@ def test_json_of_something_else_is_not_taken_for_the_sidecar() -> None:
 
 @pytest.mark.parametrize("status", [200, 500])
 def test_an_answer_that_drips_is_not_waited_for_to_its_end(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "HTTP_SECONDS", 0.2)
+    monkeypatch.setattr(readers, "HTTP_SECONDS", 1.0)
     over = threading.Event()
 
     def dripping(request: BaseHTTPRequestHandler) -> None:

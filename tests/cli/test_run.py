@@ -125,7 +125,7 @@ def test_a_second_ctrl_c_ends_it_at_once_where_the_first_waits_for_redis(redis_s
         redis_server.freeze()
         process.process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.process.wait(0.3)
+            process.process.wait(0.1)
         assert process.end(signal.SIGINT, seconds=2) == INTERRUPTED
         assert "Traceback" not in "".join(process.err)
 

@@ -150,6 +150,16 @@ class ForkServer:
 
 
 def kill(pid: int) -> None:
-    """End a process as a crash does."""
+    """End a process as a crash does, and wait until it is gone, its ports too."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not exists(pid), what=f"the end of process {pid}")
+
+
+def exists(pid: int) -> bool:
+    """Tell whether a process is there, as long as its parent has not taken note of its end."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

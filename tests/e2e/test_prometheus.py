@@ -85,7 +85,7 @@ def prometheus(tmp_path: Path) -> Iterator[Callable[[Daemon], Prometheus]]:
 def test_prometheus_shows_the_truth_from_the_first_event_and_over_a_restart(
     redis_server: RedisServer, make_daemon: MakeDaemon, prometheus: Callable[[Daemon], Prometheus]
 ) -> None:
-    settings = "{products: [reserved], metrics: {new_series_hold: 2s}, commit_interval: 100ms}"
+    settings = "{products: [reserved], metrics: {new_series_hold: 5s}, commit_interval: 100ms}"
     daemon = make_daemon(redis_server.url, settings=settings).start()
     server = prometheus(daemon)
     wait_until(lambda: server.value('flash_sale_orders_total{job="metrics",status="success"}') == 0, 30, "a scrape")

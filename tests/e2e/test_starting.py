@@ -165,13 +165,13 @@ def test_embedded_redis_runs_and_ends_with_the_daemon(tmp_path: Path) -> None:
 
 def test_a_frozen_redis_shows_as_stale_within_seconds(redis_server: RedisServer, make_daemon: MakeDaemon) -> None:
     daemon = make_daemon(redis_server.url).start()
-    assert not daemon.snapshot()["stale"]
+    wait_until(lambda: not daemon.snapshot()["stale"], 5, "the first commit")
     redis_server.freeze()
     began = time.monotonic()
     wait_until(lambda: daemon.snapshot()["stale"], 5, "the numbers to be called stale")
     assert time.monotonic() - began < 3.5
     before = daemon.snapshot()["ts"]
-    wait_until(lambda: daemon.snapshot()["ts"] > before, 2, "a new snapshot, though no commit is answered")
+    wait_until(lambda: daemon.snapshot()["ts"] > before, 10, "a new snapshot, though no commit is answered")
     wait_until(lambda: daemon.ask("/readyz")[0] == 503, 10, "readiness to end")
     redis_server.thaw()
     daemon.wait_ready()

@@ -1,7 +1,6 @@
 """bcrypt without its price: who was right is let in at once, and who guesses costs little and delays nobody."""
 
 import asyncio
-import time
 from base64 import b64encode
 
 import bcrypt
@@ -112,12 +111,10 @@ async def test_a_guesser_gets_few_computations_and_leaves_places_for_others(
     users = Passwords(USERS)
     guesses = [asyncio.create_task(users.check(basic("ann", f"guess {n}"), "evil")) for n in range(100)]
     await asyncio.sleep(0)
-    began = time.monotonic()
     assert await users.check(basic("ann", "right"), "friend") == "right"
-    assert time.monotonic() - began < 0.1 * (MAX_WAITING_OF_ONE + 2)
     verdicts = await asyncio.gather(*guesses)
     assert verdicts.count("busy") == 100 - MAX_WAITING_OF_ONE
-    assert len(checks) == MAX_WAITING_OF_ONE + 1
+    assert checks == [*(b"guess %d" % number for number in range(MAX_WAITING_OF_ONE)), b"right"]
 
 
 async def test_who_was_let_in_before_does_not_notice_a_crowd_of_guessers(monkeypatch: pytest.MonkeyPatch) -> None:

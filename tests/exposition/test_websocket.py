@@ -160,7 +160,7 @@ async def test_updates_begin_at_once_and_come_every_interval() -> None:
         assert [(update["seq"], update["skipped"]) for update in updates] == [(1, 0), (2, 0), (3, 0), (4, 0)]
         assert updates[0]["data"]["orders"]["total"] == 9
         assert "latency_ms" not in updates[0]["data"]
-        await eventually(lambda: served.updates("sent") == 4)
+        await eventually(lambda: served.updates("sent") >= 4)
 
 
 async def test_an_update_shows_the_newest_snapshot_and_without_a_tick_the_same_again() -> None:
@@ -169,7 +169,10 @@ async def test_an_update_shows_the_newest_snapshot_and_without_a_tick_the_same_a
         assert (await receive(client))["data"] == (await receive(client))["data"]
         served.latest.publish(snapshot(uptime_s=98.0))
         served.latest.publish(snapshot(uptime_s=99.0))
-        assert (await receive(client))["data"]["uptime_s"] == 99.0
+        shown = []
+        while 99.0 not in shown:  # one may have been on its way
+            shown.append((await receive(client))["data"]["uptime_s"])
+        assert 98.0 not in shown
 
 
 async def test_a_second_subscription_replaces_the_first() -> None:
@@ -500,7 +503,7 @@ async def test_a_wrong_token_in_the_handshake_is_none_at_all() -> None:
 
 
 async def test_authenticate_lets_a_client_in_and_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 0.2)
+    monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 1.0)
     monkeypatch.setattr(websocket, "WRONG_SECONDS", 0.01)
     async with serving(snapshot(), read_token="secret") as served, served.connect() as client:
         assert (await ask(client, "subscribe-metrics", id=1))["data"]["code"] == "unauthorized"
@@ -508,7 +511,7 @@ async def test_authenticate_lets_a_client_in_and_it_stays(monkeypatch: pytest.Mo
         assert await ask(client, "authenticate", {"token": "secret"}, id=2) == {
             "event": "authenticated", "id": 2, "data": {}
         }  # fmt: skip
-        await ask(client, "subscribe-metrics", {"interval_ms": 100})
+        await ask(client, "subscribe-metrics", {"interval_ms": 400})
         assert [(await receive(client))["seq"] for _ in range(4)] == [1, 2, 3, 4]
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,19 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from monitoring.native.ports import Ports
 from tests.e2e.daemon import ROOT
+from tests.ports import free_port
 from tests.redis_server import client_of
 from tests.stack.alerting import MONITORING, SECONDS
 from tests.waiting import wait_until
 
 START_SECONDS = 110.0  # a machine with ten times its work; a quiet one needs three
+
+
+def free_ports() -> Ports:
+    """Return ports that nobody else takes before the servers start."""
+    return Ports(*(free_port() for _ in fields(Ports)))
 
 
 class NativeStack:
@@ -30,6 +38,9 @@ class NativeStack:
         self.folder = folder / "stack"
         self.files = folder / "monitoring"
         self._said = folder / "said"
+        self.folder.mkdir(exist_ok=True)
+        if not (ports := self.folder / "ports.json").exists():
+            ports.write_text(json.dumps(asdict(free_ports())))
         if not self.files.exists():
             shutil.copytree(MONITORING, self.files, ignore=shutil.ignore_patterns("secrets"))
             for name in ("prometheus.yml", "alertmanager.yml"):

@@ -104,6 +104,7 @@ class Stack:
         self.daemon.start()
         sale = ("simulate", "--redis-url", self._primary.url, "--rate", "50", "--duration", "60", "--seed", "1")
         self._run(sys.executable, "-m", "sidecar", *sale)
+        wait_until(self._is_ready, DEADLINE_SECONDS, f"Prometheus; its log: {self._folder}/prometheus.log")
 
     def stop(self) -> None:
         """End everything."""
@@ -148,6 +149,13 @@ class Stack:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as exc:
             raise AssertionError(f"{arguments}: {exc.read().decode()}") from exc
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=2):
+                return True
+        except OSError:
+            return False
 
     def _run(self, *command: str) -> None:
         with (self._folder / f"{Path(command[0]).name}.log").open("w") as log:

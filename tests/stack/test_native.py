@@ -74,6 +74,7 @@ def sale(stack: NativeStack) -> Iterator[Sale]:
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(600)  # a busy machine; a quiet one needs one minute
 @pytest.mark.needs(*PACKAGES)
 def test_every_target_is_up_every_rule_records_and_a_lost_primary_is_replaced(stack: NativeStack, sale: Sale) -> None:
     """Then a second start finds the roles as the Sentinels left them, and the numbers too."""

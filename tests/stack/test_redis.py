@@ -16,9 +16,9 @@ from examples.flash_sale_backend.channel import Channel
 from examples.flash_sale_backend.settings import Settings
 from examples.flash_sale_backend.stockroom import Stockroom
 from monitoring.native.layout import PASSWORDS, lay_out
-from monitoring.native.ports import free
 from tests.redis_server import client_of
 from tests.stack.alerting import MONITORING
+from tests.stack.native import free_ports
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.needs("redis-cli"), pytest.mark.needs_redis(7)]
@@ -39,7 +39,7 @@ class Server:
     """A primary, started as compose and the native stack start it."""
 
     def __init__(self, folder: Path, **changes: str) -> None:
-        program = lay_out(folder, free(), MONITORING)[0]
+        program = lay_out(folder, free_ports(), MONITORING)[0]
         self.environment = {**os.environ, **program.environment, **changes}
         self.program = program
 
