@@ -7,6 +7,7 @@ await restarted(telemetry, "gauges", gauges.run)         its defect is logged, a
 import asyncio
 import errno
 import resource
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
@@ -73,6 +74,8 @@ def loop_exceptions(telemetry: Telemetry) -> Callable[[asyncio.AbstractEventLoop
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         exc, what = context.get("exception"), str(context.get("message"))
+        if isinstance(exc, AttributeError) and _ended_twice(exc):
+            return
         exhausted = isinstance(exc, OSError) and exc.errno in EXHAUSTED
         if exhausted:
             telemetry.accept_failures.inc()
@@ -87,6 +90,16 @@ def loop_exceptions(telemetry: Telemetry) -> Callable[[asyncio.AbstractEventLoop
             log.error("unforeseen", detail=f"{what}; this is {REPORT}", suppressed=suppressed, exc_info=exc)
 
     return handle
+
+
+def _ended_twice(exc: AttributeError) -> bool:
+    """Tell whether it is asyncio's, which ends a connection that has ended. All there is to it is a client that left.
+
+    It does so where a write fails that is made when there is room again: of a large WebSocket message by us, over TLS
+    by asyncio itself.
+    """
+    where = [frame.f_code.co_name for frame, _ in traceback.walk_tb(exc.__traceback__)]
+    return where[-1:] == ["_call_connection_lost"]
 
 
 def _exhausted(exc: BaseException | None) -> str:

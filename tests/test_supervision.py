@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import socket
+from typing import Any
 
 import pytest
 import structlog
@@ -92,3 +94,76 @@ async def test_thousands_of_accepts_that_fail_are_one_line_and_named(metrics: Me
     assert [line["event"] for line in logs] == ["no new clients", "unforeseen"]
     assert metrics.sample("accept_failures_total") == 1000
     assert "LimitNOFILE" in metrics.telemetry.troubles()["listeners"]
+
+
+class Tearing:
+    """A socket that takes all of what is sent next, and is found to be reset at what is sent then."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self._real = real
+        self._sent = False
+
+    def send(self, data: bytes) -> int:
+        if self._sent:
+            raise BrokenPipeError("Broken pipe")
+        self._sent = True
+        return len(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class Writer(asyncio.Protocol):
+    """Writes whenever there is room again."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.lost = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        self.transport.write(b"more")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+
+
+async def test_a_client_that_leaves_as_there_is_room_to_write_again_is_no_fault(metrics: Metrics) -> None:
+    """asyncio ends its connection twice, and fails; what takes that for no fault may go when it does not."""
+    loop = asyncio.get_running_loop()
+    handle = loop_exceptions(metrics.telemetry)
+    told: list[dict[str, Any]] = []
+
+    def handle_and_tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        told.append(context)
+        handle(loop, context)
+
+    loop.set_exception_handler(handle_and_tell)
+    ours, theirs = socket.socketpair()
+    with theirs, structlog.testing.capture_logs() as logs:
+        _, writer = await loop.create_connection(Writer, sock=ours)
+        writer.transport.write(bytes(1 << 20))
+        writer.transport._sock = Tearing(ours)
+        theirs.recv(1 << 20)
+        async with asyncio.timeout(5):
+            await writer.lost.wait()
+        await asyncio.sleep(0)
+    assert len(told) == 1
+    assert logs == []
+
+
+class Faulty(asyncio.Protocol):
+    """Fails at the end of its connection, by a fault of its own."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        None.close()  # type: ignore[attr-defined]
+
+
+async def test_a_fault_at_the_end_of_a_connection_is_told(metrics: Metrics) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(loop_exceptions(metrics.telemetry))
+    ours, theirs = socket.socketpair()
+    with theirs, structlog.testing.capture_logs() as logs:
+        transport, _ = await loop.create_connection(Faulty, sock=ours)
+        transport.close()
+        await eventually(lambda: logs)
+    assert [line["event"] for line in logs] == ["unforeseen"]
