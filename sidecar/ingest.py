@@ -89,7 +89,6 @@ class Ingest:
                     failures = 0  # a Redis that lets connect and refuses to be read is no better than one that is away
             except (UnavailableError, AccessError) as exc:
                 self._disconnected(source.name, exc)
-                await source.close()
                 failures += 1
                 try:
                     async with asyncio.timeout(backoff(failures)):
@@ -101,7 +100,8 @@ class Ingest:
     async def stop(self) -> None:
         """Apply what came before this and was not read, and let go of every connection; no `run` is under way."""
         try:
-            await asyncio.gather(*map(self._read_out, self.sources))
+            if self._ledger.active:
+                await asyncio.gather(*map(self._read_out, self.sources))
         finally:  # also when this is cancelled
             for source in self.sources:
                 await source.close()
@@ -112,12 +112,10 @@ class Ingest:
     async def _read_out(self, source: Source) -> None:
         try:
             async with asyncio.timeout(LEFTOVER_SECONDS):
-                while (batch := await source.leftover()) is not None:
-                    self._ledger.apply(batch, self._clock())
-                    await asyncio.sleep(0)
-        except TimeoutError:
-            detail = f"it took longer than {LEFTOVER_SECONDS} s; what was still to come is missed"
-            self._log.warning("source not read to its end", source=source.name, detail=detail)
+                await source.leftover(lambda batch: self._ledger.apply(batch, self._clock()))
+        except (TimeoutError, UnavailableError) as exc:
+            why = str(exc) or f"it takes longer than {LEFTOVER_SECONDS} s"
+            self._log.warning("source not read to its end", source=source.name, detail=f"{why}; the rest is missed")
 
     def ask_again(self) -> None:
         """Have every source ask again what is known of Redis."""

@@ -24,7 +24,7 @@ from sidecar.supervision import until, watched
 from sidecar.telemetry import Telemetry
 
 COMMIT_TRIES = 5  # outcomes that ask for another commit at once; more would starve the loop
-STOP_SECONDS = 1.0  # for the last commit: with what is left over, and the answers in progress, a stop takes 2 s at most
+STOP_SECONDS = 0.75  # for the last commit: the sources before it take half a second, clients and outputs after it too
 # How each verdict is counted in commits_total.
 _OUTCOMES: dict[Verdict, str] = {
     "ok": "ok",

@@ -128,8 +128,8 @@ class Service:
             self._publish()  # what the last commit wrote is for the last point of an output
             for task in beside:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
-            await asyncio.gather(self._ws.stop(), self._http.stop())
+            ended = asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(ended, self._ws.stop(), self._http.stop())
             await asyncio.gather(self._store.close(), self._readers.close())
             self._log.info("stopped")
 

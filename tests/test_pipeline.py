@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 import structlog
@@ -100,8 +100,17 @@ class Channel(MemorySource):
 class MuteChannel(Channel):
     """A channel whose Redis does not say what is left over."""
 
-    async def leftover(self) -> Batch | None:
-        return await asyncio.Future()
+    async def leftover(self, give: Callable[[Batch], object]) -> None:
+        await asyncio.Future()
+
+
+class EndlessChannel(Channel):
+    """A channel that hands over, without end, what is left over."""
+
+    async def leftover(self, give: Callable[[Batch], object]) -> None:
+        while True:
+            give(heard(order()))
+            await asyncio.sleep(0)
 
 
 class Daemon:
@@ -578,6 +587,25 @@ async def test_a_stop_commits_what_arrived_and_was_not_read(daemon: Daemon) -> N
     daemon.channel.put(*[order()] * 2000)
     await daemon.end()
     assert daemon.counted() == 2000
+
+
+async def test_a_source_that_hands_over_without_end_holds_up_no_stop() -> None:
+    daemon = Daemon("here:1:a", EndlessChannel("pubsub:endless"))
+    await daemon.active()
+    with structlog.testing.capture_logs() as logs:
+        assert await daemon.end() < 3 * LEFTOVER_SECONDS
+    assert daemon.counted() > 0
+    assert "source not read to its end" in [line["event"] for line in logs]
+
+
+async def test_who_lost_the_state_reads_nothing_more() -> None:
+    daemon = Daemon("here:1:a", MuteChannel("pubsub:mute"))
+    await daemon.active()
+    with structlog.testing.capture_logs() as logs:
+        daemon.ledger.forget()
+        await eventually(lambda: daemon.ledger.active, LEFTOVER_SECONDS / 2)
+    await daemon.end()
+    assert "source not read to its end" not in [line["event"] for line in logs]
 
 
 async def test_a_source_that_does_not_answer_holds_up_no_stop_and_no_other_source() -> None:

@@ -45,6 +45,7 @@ AUTHENTICATE_WITHIN_SECONDS = 5.0
 HANDSHAKE_SECONDS = 5.0
 # How long a client that is told to go may take to read it.
 CLOSING_SECONDS = 1.0
+STOP_SECONDS = 0.5  # and if the daemon stops
 MAX_MESSAGE_BYTES = 4096
 # Requests are small and rare; what is beyond waits in the kernel.
 MAX_QUEUED_MESSAGES = 4
@@ -111,14 +112,14 @@ class WebSocketServer:
         self._spawn(restarted(self._telemetry, "expel", self._expel_the_stuck))
 
     async def stop(self) -> None:
-        """Close every connection with 1001; cut those that are still there a second later."""
+        """Close every connection with 1001; cut those that are still there after `STOP_SECONDS`."""
         if self._server is None:
             return
         for task in self._tasks:
             task.cancel()
         self._server.close()
         with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSING_SECONDS):
+            async with asyncio.timeout(STOP_SECONDS):
                 await self._server.wait_closed()
         for connection in self._connections:
             connection.transport.abort()

@@ -1,5 +1,6 @@
 """Redis -> batches of payloads, each as much as is counted before the loop turns. A source reads; it counts nothing."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from sidecar.core.batch import Batch
@@ -31,14 +32,14 @@ class Source(Protocol):
         """Ask again what is known of Redis before reading on; it changed since."""
         ...
 
-    async def leftover(self) -> Batch | None:
-        """Return a part of what came before the first such call and was not read, None when that was all.
+    async def leftover(self, give: Callable[[Batch], object]) -> None:
+        """Hand over what came before this call and was not read; for the last commit before a stop.
 
-        For the last commit before a stop. A Redis that does not answer is waited for: the caller has a deadline, and
-        may cancel. Never raises.
+        A Redis that does not answer is waited for: the caller has a deadline, and may cancel. Raises UnavailableError
+        if the connection is lost before all is there.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection, and of what was not read."""
         ...

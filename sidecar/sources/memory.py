@@ -39,8 +39,9 @@ class MemorySource:
     def ask_again(self) -> None:
         pass
 
-    async def leftover(self) -> Batch | None:
-        return self._next(BATCH)
+    async def leftover(self, give: Callable[[Batch], object]) -> None:
+        while (batch := self._next(BATCH)) is not None:
+            give(batch)
 
     async def close(self) -> None:
         pass
@@ -104,8 +105,8 @@ class MemoryStream:
     def ask_again(self) -> None:
         pass
 
-    async def leftover(self) -> Batch | None:
-        return None
+    async def leftover(self, give: Callable[[Batch], object]) -> None:
+        pass
 
     async def close(self) -> None:
         pass

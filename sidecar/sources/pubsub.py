@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from sidecar.connection import Link, making_sense, only_bytes
@@ -16,6 +17,9 @@ PACE_SECONDS = 0.01
 MESSAGES = (b"message", b"pmessage", b"smessage")
 PING_SECONDS = 1.5
 PONG_SECONDS = 2.0  # a frozen or cut-off Redis is noticed after at most their sum
+# At a stop: nothing is at hand any more after such a silence, nor after so long under a flood.
+QUIET_SECONDS = 0.01
+AT_HAND_SECONDS = 0.1
 
 
 class PubSubSource:
@@ -30,12 +34,9 @@ class PubSubSource:
         self._unread: list[bytes] = []
         self._asked = 0.0  # when the PING was sent whose PONG has not come
         self._answered = 0.0  # when the last PONG came
-        self._pongs: int | None = None  # how many come behind what is left over; None: none was asked for
 
     async def connect(self) -> None:
-        await self.close()
-        if self._pongs is not None:
-            self._unread = []  # it was stopped in between, and others may have counted meanwhile
+        await self._disconnect()
         link = await self._servers.open(self._channel)
         try:
             for command in self._commands():
@@ -43,7 +44,7 @@ class PubSubSource:
         except BaseException:
             await link.close()
             raise
-        self._link, self._asked, self._answered, self._pongs = link, 0.0, time.monotonic(), None
+        self._link, self._asked, self._answered = link, 0.0, time.monotonic()
 
     @property
     def lag_seconds(self) -> float:
@@ -68,7 +69,7 @@ class PubSubSource:
             self._unread = payloads
             return self._turn()
         if self._asked:
-            await self.close()
+            await self._disconnect()
             raise UnavailableError(f"no PONG within {PONG_SECONDS:.0f} s")
         self._ask(link)
         return None
@@ -105,40 +106,33 @@ class PubSubSource:
     def ask_again(self) -> None:
         pass  # nothing that pub/sub delivers depends on it
 
-    async def leftover(self) -> Batch | None:
-        if self._pongs is None:
-            self._pongs = 2 if self._asked else 1
-            if self._link is not None:
-                self._ask(self._link)
-        if not self._unread:
-            self._unread = await self._rest()
-        return self._turn()
+    async def leftover(self, give: Callable[[Batch], object]) -> None:
+        """Ask for a PONG, behind which nothing is that came before. But at first read what is at hand: a Redis that
+        has just ended would answer a PING with a reset, which loses it."""
+        link, asked, pongs = self._link, False, 2 if self._asked else 1
+        ask_at = time.monotonic() + AT_HAND_SECONDS
+        while True:
+            while (batch := self._turn()) is not None:
+                give(batch)
+                await asyncio.sleep(0)
+            if link is None or pongs <= 0:
+                return
+            replies = await link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if asked else QUIET_SECONDS)
+            with making_sense(self.name):
+                self._unread = _payloads(replies)
+                pongs -= sum(isinstance(one, Exception) or one[0] == b"pong" for one in _others(replies))
+            if not asked and (not replies or time.monotonic() > ask_at):
+                asked = True
+                self._ask(link)
 
     async def close(self) -> None:
+        await self._disconnect()
+        self._unread = []
+
+    async def _disconnect(self) -> None:
         if self._link is not None:
             await self._link.close()
             self._link = None
-
-    async def _rest(self) -> list[bytes]:
-        """Return some of the messages that come before the PONG, `[]` when it is there.
-
-        Only Redis knows what it sent before: asyncio has no more at hand than it has room for.
-        """
-        try:
-            while (
-                self._link is not None
-                and self._pongs
-                and (replies := await self._link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS))
-            ):
-                with making_sense(self.name):
-                    payloads = _payloads(replies)
-                    pongs = sum(isinstance(one, Exception) or one[0] == b"pong" for one in _others(replies))
-                    self._pongs = max(self._pongs - pongs, 0)
-                if payloads:
-                    return payloads
-        except UnavailableError:
-            pass  # what came before the connection was lost is there all the same
-        return []
 
     def _turn(self) -> Batch | None:
         """Return what to count before the loop turns, and keep the rest for the next read."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -79,8 +80,8 @@ class StreamSource:
         """Ask under which `master_replid` this connection reads before it reads on: the commit found another one."""
         self._replid = ""
 
-    async def leftover(self) -> Batch | None:
-        return None  # the stream keeps it
+    async def leftover(self, give: Callable[[Batch], object]) -> None:
+        pass  # the stream keeps it
 
     async def close(self) -> None:
         if self._link is not None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from sidecar.core.batch import Batch
 from sidecar.core.commit import START
 from sidecar.sources.memory import BATCH, MemorySource, MemoryStream
 from tests.ledgers import T0, order, owner, settle, shown
@@ -24,7 +25,9 @@ async def test_payloads_are_read_once_in_portions() -> None:
         assert (batch.source, batch.arrivals[0]) == ("pubsub:c", T0)
         sizes.append(len(batch.payloads))
     assert sizes == [BATCH, 1]
-    assert await source.leftover() is None
+    handed: list[Batch] = []
+    await source.leftover(handed.append)
+    assert handed == []
     source.ask_again()
     await source.close()
 
@@ -46,9 +49,9 @@ async def test_what_a_cancelled_read_did_not_take_is_left_over() -> None:
     source.put(b"x", b"y")
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
-    batch = await source.leftover()
-    assert batch is not None
-    assert batch.payloads == [b"x", b"y"]
+    handed: list[Batch] = []
+    await source.leftover(handed.append)
+    assert [batch.payloads for batch in handed] == [[b"x", b"y"]]
 
 
 async def test_a_stream_can_be_read_again_from_any_position() -> None:
@@ -60,7 +63,9 @@ async def test_a_stream_can_be_read_again_from_any_position() -> None:
     assert (await stream.read(START)).payloads == [b"1", b"2", b"3"]
     assert (await stream.read("2-0")).payloads == [b"3"]
     assert (await stream.read("2-0")).payloads == [b"3"]
-    assert await stream.leftover() is None
+    handed: list[Batch] = []
+    await stream.leftover(handed.append)
+    assert handed == []
     stream.ask_again()
     await stream.close()
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import yaml
 
 from monitoring.native.__main__ import taken_ports
 from monitoring.native.layout import PACKAGES, ROOT
-from monitoring.native.ports import Ports, taken
+from monitoring.native.ports import Ports, kept_free, taken
 from tests.stack.alerting import MONITORING
 from tests.stack.native import NativeStack
 from tests.waiting import wait_until
@@ -136,6 +137,12 @@ def settled(stack: NativeStack) -> int:
     before = stack.received()
     time.sleep(1)
     return before if stack.received() == before else 0
+
+
+def test_free_ports_are_the_same_for_a_folder(tmp_path: Path) -> None:
+    ports = kept_free(tmp_path)
+    assert len(set(astuple(ports))) == len(astuple(ports))
+    assert kept_free(tmp_path) == ports
 
 
 def test_what_is_missing_is_said_with_the_line_that_installs_it(tmp_path: Path) -> None:
