@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import gc
-import subprocess
 import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +18,7 @@ from sidecar.redis_url import parse
 from tests.conftest import StartRedis
 from tests.ports import free_port
 from tests.redis_server import RedisServer
+from tests.security.pki import make_pki
 
 OpenLink = Callable[..., Awaitable[Link]]
 
@@ -88,18 +88,11 @@ async def test_a_wrong_password_is_an_access_error_that_does_not_tell_it(
 @pytest.fixture
 def tls_server(start_redis: StartRedis, tmp_path: Path) -> tuple[RedisServer, int, Path]:
     """Return a server, its TLS port, and the CA made for this test that vouches for 127.0.0.1."""
-    for command in (
-        "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 1 -subj /CN=test-ca",
-        "openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost",
-        "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 1 "
-        "-extfile names.cnf",
-    ):
-        (tmp_path / "names.cnf").write_text("subjectAltName=IP:127.0.0.1")
-        subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
-    port = free_port()
-    files = ("--tls-cert-file", tmp_path / "server.pem", "--tls-key-file", tmp_path / "server.key")
-    more = ("--tls-ca-cert-file", tmp_path / "ca.pem", "--tls-auth-clients", "no", "--tls-port", port)
-    return start_redis(*map(str, (*files, *more))), port, tmp_path / "ca.pem"
+    pki, port = make_pki(tmp_path), free_port()
+    certificate, key = pki.pair("server")
+    files = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", pki.ca)
+    options = (*files, "--tls-auth-clients", "no", "--tls-port", port)
+    return start_redis(*map(str, options)), port, pki.ca
 
 
 @pytest.mark.needs("openssl")

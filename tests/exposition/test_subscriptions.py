@@ -151,4 +151,4 @@ def test_an_id_that_can_just_be_read_can_be_written_some_calls_deeper() -> None:
         if isinstance(decision := decide(message, authorized=True), Report):
             assert len(head_of(decision.id, 20)) > 2 * depth
             read += 1
-    assert 0 < read < 1600
+    assert read  # by Python 3.11 not all; later there is no room in a message for one too deep
