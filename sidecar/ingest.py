@@ -89,6 +89,7 @@ class Ingest:
                     failures = 0  # a Redis that lets connect and refuses to be read is no better than one that is away
             except (UnavailableError, AccessError) as exc:
                 self._disconnected(source.name, exc)
+                await source.close()
                 failures += 1
                 try:
                     async with asyncio.timeout(backoff(failures)):

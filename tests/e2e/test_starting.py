@@ -138,6 +138,7 @@ def test_a_stop_without_redis_says_how_many_events_are_lost(start_redis: StartRe
     assert daemon.stop() == 1
     assert time.monotonic() - began < 2
     assert "3 events" in daemon.log.read_text()
+    assert "source not read to its end" not in daemon.log.read_text(), "it was lost before, and that was told"
 
 
 def test_a_stop_is_held_up_by_none_of_three_who_do_not_answer(
