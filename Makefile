@@ -26,8 +26,8 @@ env: .env ## Write .env, the secrets of docker-compose.yml, if it is not there
 stack-native: $(READY) ## Run the stack without Docker, from the packages of Debian
 	@$(BIN)/python -m monitoring.native
 
-test: $(READY) ## Run the tests (at most 3 minutes on 2 cores)
-	@$(BIN)/pytest -n 4
+test: $(READY) ## Run the tests (at most 3 minutes on 2 cores; SERVER=path for another Redis or Valkey)
+	@$(if $(SERVER),TEST_SERVER=$(abspath $(SERVER))) $(BIN)/pytest -n 4
 
 campaign: $(READY) ## Put the guarantees to the test, larger than in `test` (some minutes)
 	@$(BIN)/pytest -n 3 -m campaign

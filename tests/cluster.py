@@ -10,8 +10,7 @@ from redis.retry import Retry
 
 from sidecar.slots import SLOTS, slot_of
 from tests.ports import free_port
-from tests.programs import needs
-from tests.redis_server import QUIET, RedisServer, client_of
+from tests.redis_server import QUIET, RedisServer, client_of, redis_program
 from tests.waiting import wait_until
 
 MASTERS = 3
@@ -22,7 +21,7 @@ class Cluster:
 
     def __init__(self, folder: Path, *, timeout_ms: int = 1000):
         self.timeout_seconds = timeout_ms / 1000
-        program = needs("redis-server")
+        program = redis_program()
         options: tuple[str, ...] = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(timeout_ms))
         options += ("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0")
         options += ("--repl-ping-replica-period", "1")  # CLUSTER SLOTS hides replicas that have received nothing yet

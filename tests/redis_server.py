@@ -1,10 +1,15 @@
-"""Real Redis servers for tests: private, on free loopback ports, without persistence unless asked for."""
+"""Real servers for tests: private, on free loopback ports, without persistence unless asked for.
+
+Which server: that of `make test SERVER=path`, else the one that `--embedded-redis` takes.
+"""
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +17,50 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from sidecar.errors import ConfigError
 from tests.ports import free_port
+from tests.programs import missing
 from tests.waiting import wait_until
 
+VARIABLE = "TEST_SERVER"
 QUIET = ("--save", "", "--appendonly", "no")
 DURABLE = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
+
+
+def redis_program() -> str:
+    """Return the path of the server that tests use; skip the test where there is none."""
+    from sidecar.store.embedded import find_server  # tests that need no Redis need not import the store
+
+    if chosen := os.environ.get(VARIABLE):
+        return chosen
+    try:
+        return find_server()
+    except ConfigError as exc:
+        missing(str(exc))
+
+
+def tls_program() -> str:
+    """Return the path of a server that has TLS, as not every build has; skip the test where there is none."""
+    others = [] if VARIABLE in os.environ else [shutil.which("redis-server"), shutil.which("valkey-server")]
+    for program in (redis_program(), *others):
+        if program and _has_tls(program):
+            return program
+    missing("no server with TLS is installed")
+
+
+@cache
+def redis_version(program: str) -> int:
+    """Return the major version of a server."""
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return int(told.partition(" v=")[2].partition(".")[0])
+
+
+@cache
+def _has_tls(program: str) -> bool:
+    """Tell whether a server has TLS: it complains that no certificate is configured, and ends."""
+    command = [program, "--port", "0", "--tls-port", "1"]
+    tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+    return b"Failed to configure TLS" in tried.stdout
 
 
 def client_of(port: int, *, patience: float = 5.0) -> Any:

@@ -9,8 +9,7 @@ from typing import Any
 import redis
 
 from tests.ports import free_port
-from tests.programs import needs
-from tests.redis_server import QUIET, RedisServer, client_of
+from tests.redis_server import QUIET, RedisServer, client_of, redis_program
 from tests.waiting import wait_until
 
 SERVICE = "sale"
@@ -25,7 +24,7 @@ class Sentinels:
         self._folder = folder
         self._ports = [free_port() for _ in range(3)]
         self._processes: list[subprocess.Popen[bytes]] = []
-        program = needs("redis-server")
+        program = redis_program()
         # Half a second instead of five until a replica that came back is attached; no wait for more of them.
         quick: tuple[str, ...] = ("--repl-diskless-sync-delay", "0", "--repl-timeout", "5")
         # Replicas have a user of their own, so that a test can cut them off.
@@ -123,7 +122,7 @@ class Sentinels:
             f"sentinel down-after-milliseconds {SERVICE} {round(self.down_after_seconds * 1000)}\n"
             f"sentinel failover-timeout {SERVICE} 3000\nsentinel parallel-syncs {SERVICE} 5\n"
         )
-        command = [needs("redis-server"), str(settings), "--sentinel"]
+        command = [redis_program(), str(settings), "--sentinel"]
         self._processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
 
     def _is_whole(self) -> bool:

@@ -17,7 +17,7 @@ from sidecar.errors import AccessError, RefusedError, UnavailableError
 from sidecar.redis_url import parse
 from tests.conftest import StartRedis
 from tests.ports import free_port
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, tls_program
 from tests.security.pki import make_pki
 
 OpenLink = Callable[..., Awaitable[Link]]
@@ -92,11 +92,10 @@ def tls_server(start_redis: StartRedis, tmp_path: Path) -> tuple[RedisServer, in
     certificate, key = pki.pair("server")
     files = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", pki.ca)
     options = (*files, "--tls-auth-clients", "no", "--tls-port", port)
-    return start_redis(*map(str, options)), port, pki.ca
+    return start_redis(*map(str, options), program=tls_program()), port, pki.ca
 
 
 @pytest.mark.needs("openssl")
-@pytest.mark.needs("redis-server")  # the embedded one has no TLS
 async def test_tls_with_a_ca_of_ones_own(tls_server: tuple[RedisServer, int, Path], connect: OpenLink) -> None:
     _, port, ca_file = tls_server
     link = await connect(f"rediss://127.0.0.1:{port}/0", ca_file=str(ca_file))
@@ -104,7 +103,6 @@ async def test_tls_with_a_ca_of_ones_own(tls_server: tuple[RedisServer, int, Pat
 
 
 @pytest.mark.needs("openssl")
-@pytest.mark.needs("redis-server")
 async def test_a_certificate_nobody_vouches_for_is_refused(
     tls_server: tuple[RedisServer, int, Path], connect: OpenLink
 ) -> None:
@@ -117,7 +115,6 @@ async def test_a_certificate_nobody_vouches_for_is_refused(
 
 
 @pytest.mark.needs("openssl")
-@pytest.mark.needs("redis-server")
 async def test_closing_does_not_wait_for_a_tls_goodbye(
     tls_server: tuple[RedisServer, int, Path], connect: OpenLink
 ) -> None:

@@ -21,8 +21,7 @@ from tests.cluster import Cluster
 from tests.conftest import StartRedis
 from tests.fake_redis import SILENCE, FakeRedis
 from tests.ports import free_port, listens
-from tests.programs import needs
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, redis_program
 from tests.sentinel import Sentinels
 from tests.waiting import eventually, wait_until
 
@@ -196,7 +195,6 @@ async def test_a_silent_sentinel_is_listened_to_anew(fakes: AsyncExitStack, monk
     await asyncio.gather(watch, return_exceptions=True)
 
 
-@pytest.mark.needs("redis-server")
 async def test_a_real_sentinel_is_asked_and_followed(tmp_path: Path) -> None:
     with Sentinels(tmp_path, replicas=1) as sentinels:
         servers, moved = Servers(parse(sentinels.url)), asyncio.Event()
@@ -249,7 +247,6 @@ async def test_a_node_that_answers_nonsense_is_not_believed(fakes: AsyncExitStac
         await around(await start(fakes, CLUSTER=cluster, INFO=MASTER)).open("k")
 
 
-@pytest.mark.needs("redis-server")
 @pytest.mark.parametrize("user", ["", "sidecar"])
 async def test_a_sentinel_that_wants_to_know_is_told_who_asks(
     start_redis: StartRedis, tmp_path: Path, user: str
@@ -272,7 +269,7 @@ def lone_sentinel(folder: Path, port: int, settings: str) -> Iterator[None]:
     """Start a Sentinel of its own."""
     file = folder / "sentinel.conf"
     file.write_text(f"port {port}\nbind 127.0.0.1\ndir {folder}\nlogfile sentinel.log\n{settings}")
-    process = subprocess.Popen([needs("redis-server"), str(file), "--sentinel"], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([redis_program(), str(file), "--sentinel"], stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: listens(port), 10, "the Sentinel")
         yield
@@ -346,7 +343,6 @@ async def test_a_slot_that_nobody_serves_is_waited_for(start_redis: StartRedis) 
     await link.close()
 
 
-@pytest.mark.needs("redis-server")
 async def test_every_key_leads_to_its_owner_and_the_nodes_are_remembered(cluster: Cluster) -> None:
     servers = Servers(parse(cluster.url(cluster.nodes[0])))
     links: list[Link] = []

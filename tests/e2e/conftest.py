@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StartRedis, redis_program, redis_version
+from tests.conftest import StartRedis
 from tests.e2e.daemon import Daemon, ForkServer
 from tests.redis_acl import PASSWORD, SELECTORS, SIDECAR, with_users
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, redis_program, redis_version
 
 MakeDaemon = Callable[..., Daemon]
 

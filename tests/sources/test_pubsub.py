@@ -428,7 +428,6 @@ async def test_a_password_is_asked_for(start_redis: StartRedis, source_of: OpenS
 # On a Cluster
 
 
-@pytest.mark.needs("redis-server")
 async def test_on_a_cluster_a_channel_is_heard_however_it_is_published(cluster: Cluster, source_of: OpenSource) -> None:
     """redis-py's own sharded pub/sub takes its shards in turn, up to 17 s late, and its classic one stays on a node
     that is gone; one connection of ours may go when both are mended."""
@@ -442,7 +441,6 @@ async def test_on_a_cluster_a_channel_is_heard_however_it_is_published(cluster: 
     assert await left_over(source) == []
 
 
-@pytest.mark.needs("redis-server")
 async def test_on_a_cluster_a_pattern_hears_what_is_published_at_any_node(
     cluster: Cluster, source_of: OpenSource
 ) -> None:
@@ -453,7 +451,6 @@ async def test_on_a_cluster_a_pattern_hears_what_is_published_at_any_node(
     assert await messages(source, 3) == [b"x"] * 3
 
 
-@pytest.mark.needs("redis-server")
 async def test_when_the_slot_of_a_channel_moves_the_source_says_so_and_follows(
     cluster: Cluster, source_of: OpenSource
 ) -> None:

@@ -13,10 +13,8 @@ from sidecar.redis_url import parse
 from sidecar.servers import Servers
 from sidecar.sources import stream
 from sidecar.sources.stream import BYTES_A_READ, ENTRIES_A_READ, ENTRIES_AT_FIRST, StreamSource
-from tests.conftest import StartRedis
 from tests.ledgers import T0, order, owner, settle
-from tests.redis_server import RedisServer
-from tests.store.test_redis import redis_6
+from tests.redis_server import RedisServer, redis_program, redis_version
 
 OpenSource = Callable[..., StreamSource]
 
@@ -242,12 +240,14 @@ async def test_nothing_is_left_behind_in_redis(
     assert client.keys() == [b"s"]
 
 
-async def test_redis_6_does_not_tell_how_many_were_added(start_redis: StartRedis, source_of: OpenSource) -> None:
-    server = start_redis(program=redis_6())
-    source = source_of(server)
+async def test_redis_6_does_not_tell_how_many_were_added(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    if redis_version(redis_program()) >= 7:
+        pytest.skip("this server tells it; `make test SERVER=path` runs this with a Redis 6")
+    source = source_of(redis_server)
     await source.connect()
-    with redis.Redis(port=server.port) as client:
-        client.xadd("s", {"e": "x"})
+    client.xadd("s", {"e": "x"})
     batch, read = await batch_of(source)
     assert (batch.payloads, read.added, read.length, read.exists) == ([b"x"], None, 1, True)
 

