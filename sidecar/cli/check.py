@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sidecar.cli.options import Where, redis_options
-from sidecar.cli.terminal import plain
+from sidecar.cli.terminal import counted, plain
 from sidecar.errors import SidecarError
 
 if TYPE_CHECKING:
@@ -19,11 +19,14 @@ COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 @click.command(short_help="Check configuration, Redis and sources, and say what to mend.")
 @redis_options
 @click.option("--offline", is_flag=True, help="Check the configuration only.")
-def check(where: Where, offline: bool) -> None:
+@click.option("--heartbeat", is_flag=True, help="Send one also into streams that consumer groups read.")
+def check(where: Where, offline: bool, heartbeat: bool) -> None:
     """Check the configuration, connect, and send a heartbeat through each source.
 
+    It makes no stream and trims none, and adds nothing to a stream that others read, unless --heartbeat says so.
     The exit status is 1 if there is a problem; warnings alone give 0.
     """
+    from sidecar.cli.exposure import configuration_file, secret_files
     from sidecar.cli.findings import Finding
     from sidecar.cli.redis_access import target
 
@@ -32,11 +35,13 @@ def check(where: Where, offline: bool) -> None:
     _print(Finding("ok", f"configuration: Redis {place}, prefix {config.redis.prefix}"))
     if config.http.web_config_file:
         _print(Finding("ok", _web(config)))
+    for finding in (*secret_files(config), *configuration_file(where.file)):
+        _print(finding)
     if offline:
         return
-    problems = asyncio.run(_probe(config))
+    problems = asyncio.run(_probe(config, heartbeat))
     if problems:
-        raise SidecarError(f"{problems} problem{'' if problems == 1 else 's'} found; the lines above say how to mend")
+        raise SidecarError(f"{counted(problems, 'problem')} found; the lines above say how to mend")
 
 
 def _web(config: "Config") -> str:
@@ -47,17 +52,17 @@ def _web(config: "Config") -> str:
     web = read_web_file(config.http.web_config_file)
     if web.tls:
         server_context(web.tls)
-    return f"web configuration: {'TLS' if web.tls else 'no TLS'}, {len(web.users)} users"
+    return f"web configuration: {'TLS' if web.tls else 'no TLS'}, {counted(len(web.users), 'user')}"
 
 
-async def _probe(config: "Config") -> int:
+async def _probe(config: "Config", everywhere: bool) -> int:
     """Print what is found while it is found; return the number of problems."""
     from sidecar.cli.findings import Finding
     from sidecar.cli.probes import probe
 
     problems = 0
     try:
-        async for finding in probe(config):
+        async for finding in probe(config, everywhere=everywhere):
             problems += finding.level == "problem"
             _print(finding)
     except SidecarError as exc:

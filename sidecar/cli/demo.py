@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 HTTP, WS = "127.0.0.1:9850", "127.0.0.1:9851"
 # Time to look at the end of a sale before the next one restocks.
 BETWEEN_SALES_SECONDS = 5
+STREAM_LENGTH = 1_000_000  # what README tells backends to keep
 STATUS_SECONDS = 1.0
 CLEAR_LINE = "\r\x1b[K"
 
@@ -120,14 +121,14 @@ async def _entertain(
 
 async def _sell(config: "Config", rate: float, duration: float) -> None:
     """Hold one sale after the other; each begins with full shelves."""
-    from sidecar.cli.publishing import Publisher
+    from sidecar.cli.publishing import Destination, Publisher
     from sidecar.cli.redis_access import connected
     from sidecar.cli.simulate import play
     from sidecar.simulation import Sale
 
     stream = config.sources.streams[0]
     async with connected(config.events, key=stream) as link:
-        publisher = Publisher(link, transport="stream", name=stream)
+        publisher = Publisher(link, Destination("stream", stream, STREAM_LENGTH))
         for seed in count_from(1):
             await play(Sale(seed=seed, rate=rate, duration=duration, start=time.time()), publisher)
             await asyncio.sleep(BETWEEN_SALES_SECONDS)

@@ -1,7 +1,8 @@
 """What `check` says, and the judgements that need no Redis."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Set
 from difflib import SequenceMatcher
 from typing import Literal
 
@@ -30,13 +31,21 @@ def near_spellings(name: str) -> list[str]:
     separators = ":._-/"
     words = "".join(" " if character in separators else character for character in name).split()
     found = {separator.join(words) for separator in separators}
-    for inner in separators:
+    for inner in ("", *separators):
         for outer in separators:
             if len(words) > 1:
                 found.add(inner.join(words[:-1]) + outer + words[-1])
     found |= {name.removesuffix("s"), name + "s", name.lower(), name.upper()}
     found |= {one.removesuffix("s") for one in found}
     return sorted(one for one in found if one and one != name)
+
+
+def common_names(name: str) -> list[str]:
+    """Return names that a backend may have by itself: without our prefix, with one of its framework, or the usual."""
+    last = re.split(r"[:._/-]", name)[-1]
+    found = {last, "events", "orders", "order:events", "order_events", "order-events", "orders:events"}
+    found |= {f"{prefix}{name}" for prefix in ("laravel_database_", "laravel-database-")}
+    return sorted(found - {name, ""} - set(near_spellings(name)))
 
 
 def similar(name: str, others: Iterable[str]) -> list[str]:
@@ -96,18 +105,20 @@ def about_sample(name: str, decoded: Decoded, unknown: Set[str]) -> list[Finding
     return findings
 
 
-def about_elsewhere(name: str, databases: Sequence[int], db: int, spellings: Sequence[str]) -> list[Finding]:
-    """Judge where else a stream was found while ours is empty."""
-    findings = [
-        Finding(
-            "problem",
-            f"stream {name} is in database {other}, the sidecar reads database {db}",
-            f"end redis.url with /{other}, or let the backend use database {db}",
-        )
-        for other in databases
-    ]
-    findings += [
-        Finding("problem", f"there is a stream {other}, but {name} is configured", "use the same name in both")
-        for other in spellings
-    ]
+def about_elsewhere(name: str, db: int, found: Iterable[tuple[int, str]], *, in_use: bool) -> list[Finding]:
+    """Judge where else a stream was found, as (database, name): a problem where ours has no event and the name is near.
+
+    `in_use` says that ours has events: then the others may be meant for something else.
+    """
+    near = {name, *near_spellings(name)}
+    findings = []
+    for other_db, other in found:
+        also = "also " if in_use else ""
+        there = f"{other} in database {other_db}" if other_db != db else other
+        text = f"there is {also}a stream {there}, but {name} is configured"
+        mend = "use the same name in both, or list both in sources.streams"
+        if other_db != db:
+            text += f" in database {db}"
+            mend = f"end redis.url with /{other_db}, or let the backend use database {db}"
+        findings.append(Finding("warning" if in_use or other not in near else "problem", text, mend))
     return findings

@@ -31,6 +31,11 @@ class Where(Struct, frozen=True, kw_only=True):
         """Whether a flag asks for Redis."""
         return bool(self.config_file or self.redis_url or self.prefix)
 
+    @property
+    def file(self) -> str:
+        """The configuration file that is read; empty where there is none."""
+        return self.config_file or os.environ.get("SIDECAR_CONFIG", "")
+
     def config(self) -> "Config":
         """Load the configuration, its warnings to stderr. Raises `ConfigError`."""
         return load(self.config_file, {"redis.url": self.redis_url, "redis.prefix": self.prefix})

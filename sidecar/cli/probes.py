@@ -5,22 +5,16 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable
 
-from sidecar.cli.findings import (
-    Finding,
-    about_elsewhere,
-    about_sample,
-    about_server,
-    near_spellings,
-    similar,
-)
-from sidecar.cli.publishing import STREAM_LENGTH
+from sidecar.cli.elsewhere import elsewhere
+from sidecar.cli.exposure import open_to_all
+from sidecar.cli.findings import Finding, about_elsewhere, about_sample, about_server, similar
 from sidecar.cli.redis_access import connected, target
-from sidecar.cli.terminal import milliseconds
+from sidecar.cli.terminal import counted, milliseconds
 from sidecar.config import Config, InfluxConfig
 from sidecar.connection import Link, making_sense, parse_info
 from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import Decoded
-from sidecar.errors import AccessError, RefusedError, SidecarError
+from sidecar.errors import AccessError, RefusedError
 
 PRODUCER = "sidecar-check"
 HEARTBEAT_SECONDS = 2.0
@@ -28,13 +22,18 @@ LOOK_SECONDS = 15.0  # for all that is asked about one thing, each question with
 SAMPLE = 100
 
 
-async def probe(config: Config) -> AsyncIterator[Finding]:
-    """Connect and look at everything in turn. Raises `SidecarError` if Redis cannot be reached."""
+async def probe(config: Config, *, everywhere: bool = False) -> AsyncIterator[Finding]:
+    """Connect and look at everything in turn. Raises `SidecarError` if Redis cannot be reached.
+
+    `everywhere` sends a heartbeat also into streams that others read.
+    """
     began = time.perf_counter()
     async with connected(config.redis, key=f"{config.redis.prefix}lease") as link:
         await link.call("PING")
         yield Finding("ok", f"{target(config.redis).display} answers in {_since(began)}")
         for finding in await _guarded("INFO", _server(link)):
+            yield finding
+        for finding in await open_to_all(config.redis, f"{config.redis.prefix}lease"):
             yield finding
         for finding in await _guarded(f"prefix {config.redis.prefix}", _sidecar(link, config)):
             yield finding
@@ -43,13 +42,15 @@ async def probe(config: Config) -> AsyncIterator[Finding]:
             yield Finding("ok", f"events come through {target(config.events).display}")
             for finding in await _guarded("INFO", _server(link)):
                 yield finding
+            for finding in await open_to_all(config.events, f"{config.redis.prefix}lease"):
+                yield finding
     for name in config.sources.pubsub:
         async with connected(config.events, key=name) as link:
             for finding in await _guarded(f"channel {name}", _channel(link, config, name)):
                 yield finding
     for name in config.sources.streams:
         async with connected(config.events, key=name) as link:
-            for finding in await _guarded(f"stream {name}", _stream(link, config, name)):
+            for finding in await _guarded(f"stream {name}", _stream(link, config, name, everywhere)):
                 yield finding
     if config.influx.url:
         yield await _influx(config.influx)
@@ -128,24 +129,27 @@ async def _echo(link: Link, ears: Link, channel: str) -> Finding:
     return Finding("problem", f"channel {channel}: a heartbeat did not come back", "is this one Redis, not several?")
 
 
-async def _stream(link: Link, config: Config, name: str) -> list[Finding]:
+async def _stream(link: Link, config: Config, name: str, everywhere: bool) -> list[Finding]:
     """Look what the stream holds, or where else it may be, then send a heartbeat through it."""
     kind = (await link.call("TYPE", name)).decode()
     if kind not in ("none", "stream"):
         mend = "let the backend use another key, or name another stream in sources.streams"
         return [Finding("problem", f"stream {name}: the key holds a {kind}, not a stream", mend)]
-    findings = await _entries(link, config, name) if kind == "stream" else await _elsewhere(link, config, name)
-    return [*findings, await _round_trip(link, name)]
+    findings = await _entries(link, name) if kind == "stream" else []
+    others = await elsewhere(link, config, name)
+    beside = about_elsewhere(name, target(config.events).db, others, in_use=bool(findings))
+    findings = findings or [Finding("ok", f"stream {name}: no event yet")]
+    return [*findings, *beside, await _round_trip(link, name, everywhere)]
 
 
-async def _entries(link: Link, config: Config, name: str) -> list[Finding]:
-    """Judge the newest entries."""
+async def _entries(link: Link, name: str) -> list[Finding]:
+    """Judge the newest entries; nothing where there is none but heartbeats of a check."""
     entries = await link.call("XREVRANGE", name, "+", "-", "COUNT", SAMPLE)
     payloads = [payload for _, fields in reversed(entries) if (payload := _payload(fields)) is not None]
     decoded = decode(payloads, [time.time()] * len(payloads))
     without = len(entries) - len(payloads)
     if _is_quiet(decoded) and not without:
-        return await _elsewhere(link, config, name)
+        return []
     unknown = set().union(*map(unknown_fields, payloads))
     findings = [
         Finding("ok", f"stream {name}: {await link.call('XLEN', name)} entries"),
@@ -167,51 +171,32 @@ def _is_quiet(decoded: Decoded) -> bool:
     return not decoded.rejections and all(event.producer == PRODUCER for event in decoded.events)
 
 
-async def _elsewhere(link: Link, config: Config, name: str) -> list[Finding]:
-    """Look for the stream in other databases and under near spellings."""
-    place = target(config.events)
-    spellings = [other for other in near_spellings(name) if await _is_stream(link, other)]
-    databases = []
-    for db in await _used_databases(link):
-        if db != place.db and await _is_in_database(config, db, name):
-            databases.append(db)
-    return [Finding("ok", f"stream {name}: no event yet"), *about_elsewhere(name, databases, place.db, spellings)]
-
-
-async def _used_databases(link: Link) -> list[int]:
-    try:
-        keyspace = parse_info(await link.call("INFO", "keyspace"))
-    except SidecarError:
-        return []
-    return sorted(int(db.removeprefix("db")) for db in keyspace if db.startswith("db"))
-
-
-async def _is_in_database(config: Config, db: int, name: str) -> bool:
-    try:
-        async with connected(config.events, db=db) as other:
-            return await _is_stream(other, name)
-    except SidecarError:
-        return False
-
-
-async def _is_stream(link: Link, name: str) -> bool:
-    """Tell whether the key is a stream; what this user may not look at is none of ours."""
-    try:
-        return bool(await link.call("TYPE", name) == b"stream")
-    except (AccessError, RefusedError):
-        return False
-
-
-async def _round_trip(link: Link, name: str) -> Finding:
-    """Add a heartbeat to the stream and time it until it is read back."""
+async def _round_trip(link: Link, name: str, everywhere: bool) -> Finding:
+    """Add a heartbeat to the stream and time it until it is read back. It neither makes a stream nor trims one."""
+    if not everywhere and (reason := await _others_read(link, name)):
+        return Finding("ok", f"stream {name}: {reason}: no heartbeat sent (`--heartbeat` sends one)")
     began = time.perf_counter()
     try:
-        entry = await link.call("XADD", name, "MAXLEN", "~", STREAM_LENGTH, "*", "e", _heartbeat())
+        entry = await link.call("XADD", name, "NOMKSTREAM", "*", "e", _heartbeat())
     except AccessError:
         return Finding("ok", f"stream {name}: this user may read, not write: no heartbeat sent")
+    if entry is None:
+        return Finding("ok", f"stream {name}: does not exist yet, the first XADD makes it: no heartbeat sent")
     if not await link.call("XRANGE", name, entry, entry):
         return Finding("problem", f"stream {name}: a heartbeat was gone at once", "do not trim the stream so short")
     return Finding("ok", f"stream {name}: heartbeat read back after {_since(began)}")
+
+
+async def _others_read(link: Link, name: str) -> str:
+    """Say who may read the stream besides the sidecar, which needs no consumer group; nothing if nobody."""
+    try:
+        facts = await link.call("XINFO", "STREAM", name)
+    except AccessError:
+        return "this user may not see who reads it"
+    except RefusedError:  # there is no such key
+        return ""
+    groups = dict(zip(facts[::2], facts[1::2], strict=True)).get(b"groups", 0)
+    return f"{counted(groups, 'consumer group')} read{'s' if groups == 1 else ''} it" if groups else ""
 
 
 async def _influx(config: InfluxConfig) -> Finding:

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING
 import click
 
 from sidecar.cli.options import Where, redis_options
-from sidecar.cli.publishing import Publisher, Transport, destination, to_option, transport_option
-from sidecar.cli.terminal import count, plain
+from sidecar.cli.publishing import (
+    Destination,
+    Publisher,
+    Transport,
+    destination,
+    maxlen_option,
+    to_option,
+    transport_option,
+)
+from sidecar.cli.terminal import counted, plain
 from sidecar.errors import SidecarError
 
 if TYPE_CHECKING:
@@ -23,8 +31,11 @@ if TYPE_CHECKING:
 @redis_options
 @transport_option
 @to_option
+@maxlen_option
 @click.option("--force", is_flag=True, help="Publish even what the sidecar will refuse.")
-def publish(where: Where, event: str, transport: Transport | None, to: str | None, force: bool) -> None:
+def publish(
+    where: Where, event: str, transport: Transport | None, to: str | None, maxlen: int | None, force: bool
+) -> None:
     """Publish EVENT, one JSON object or an array of them; - reads one per line from stdin.
 
     An event that the sidecar would refuse is not sent, and the reason is shown.
@@ -32,7 +43,7 @@ def publish(where: Where, event: str, transport: Transport | None, to: str | Non
       sidecar publish '{"status":"success","product_id":"sku-1"}'
     """
     config = where.config()
-    chosen, name = destination(config.sources, transport, to)
+    there = destination(config.sources, transport, to, maxlen)
     from_stdin = event == "-"
     lines = sys.stdin.buffer if from_stdin else [event.encode(errors="surrogateescape")]
     sent = refused = 0
@@ -40,7 +51,7 @@ def publish(where: Where, event: str, transport: Transport | None, to: str | Non
     # Ctrl-C is how a person ends typing, or `tail -f`: what was sent is told all the same.
     with (
         asyncio.Runner() as runner,
-        _publisher(runner, config.events, chosen, name) as publisher,
+        _publisher(runner, config.events, there) as publisher,
         contextlib.suppress(KeyboardInterrupt),
     ):
         for number, line in enumerate(map(bytes.strip, lines), 1):
@@ -52,20 +63,20 @@ def publish(where: Where, event: str, transport: Transport | None, to: str | Non
             elif line:
                 heard = runner.run(publisher.send([line]))
                 sent += 1
-    _tell(publisher, sent, heard)
+    _tell(there, sent, heard)
     if refused:
         raise SidecarError(f"{refused} of {sent + refused} not published; mend them, or send them with --force")
 
 
 @contextlib.contextmanager
-def _publisher(runner: asyncio.Runner, config: "RedisConfig", transport: Transport, name: str) -> Iterator[Publisher]:
+def _publisher(runner: asyncio.Runner, config: "RedisConfig", to: Destination) -> Iterator[Publisher]:
     """Connect within the runner's loop. Lines are read between its turns, so that Ctrl-C ends the waiting for one."""
     from sidecar.cli.redis_access import connected
 
-    connection = connected(config, key=name)
+    connection = connected(config, key=to.name)
     link = runner.run(connection.__aenter__())
     try:
-        yield Publisher(link, transport=transport, name=name)
+        yield Publisher(link, to)
     finally:
         runner.run(connection.__aexit__(None, None, None))
 
@@ -80,17 +91,15 @@ def _problem(line: bytes) -> str:
     return "; ".join(plain(f"{one.reason}: {one.detail}") for one in decoded.rejections)
 
 
-def _tell(publisher: Publisher, sent: int, heard: int) -> None:
+def _tell(to: Destination, sent: int, heard: int) -> None:
     """Say what was published, and warn if nobody was there."""
     if not sent:
         return
-    what = "1 message" if sent == 1 else f"{count(sent)} messages"
-    if publisher.transport == "stream":
-        click.echo(f"Added {what} to the stream {plain(publisher.name)}.")
+    what = counted(sent, "message")
+    if to.transport == "stream":
+        click.echo(f"Added {what} to the stream {plain(to.name)}.")
     else:
-        click.echo(
-            f"Published {what} on {plain(publisher.name)}, heard by {heard} subscriber{'' if heard == 1 else 's'}."
-        )
+        click.echo(f"Published {what} on {plain(to.name)}, heard by {counted(heard, 'subscriber')}.")
         if not heard:
             click.secho(
                 "Warning: nobody listens on this channel, so nothing was counted: is the sidecar running, on this "

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from msgspec import Struct
 
 from sidecar.errors import ConfigError, RefusedError
 
@@ -12,24 +13,39 @@ if TYPE_CHECKING:
     from sidecar.connection import Link
 
 Transport = Literal["pubsub", "stream"]
-# What the contract tells backends to trim to.
-STREAM_LENGTH = 1_000_000
 
 transport_option = click.option(
     "--transport",
     type=click.Choice(["pubsub", "stream"]),
-    help="How to publish [default: pubsub where a channel is configured, else stream].",
+    help="How to publish [default: stream where one is configured, else pubsub].",
+)
+maxlen_option = click.option(
+    "--maxlen",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Trim the stream to about N entries [default: it is never trimmed].",
 )
 to_option = click.option("--to", metavar="NAME", help="Channel or stream [default: the first configured].")
+
+
+class Destination(Struct, frozen=True):
+    """Where events go. A stream is trimmed to about `maxlen` entries, or not at all."""
+
+    transport: Transport
+    name: str
+    maxlen: int | None = None
 
 
 class Publisher:
     """Publish payloads to one channel or stream."""
 
-    def __init__(self, link: "Link", *, transport: Transport, name: str) -> None:
+    def __init__(self, link: "Link", to: Destination) -> None:
+        self.to = to
         self._link = link
-        self.transport = transport
-        self.name = name
+        self._command: tuple[Any, ...] = ("PUBLISH", to.name)
+        if to.transport == "stream":
+            trim = ("MAXLEN", "~", to.maxlen) if to.maxlen else ()
+            self._command = ("XADD", to.name, *trim, "*", "e")
 
     async def send(self, payloads: Sequence[str | bytes]) -> int:
         """Publish in order, in one round trip; return how many subscribers heard the last (a stream: 1).
@@ -38,25 +54,26 @@ class Publisher:
         """
         from sidecar.connection import making_sense
 
-        command: tuple[Any, ...] = ("PUBLISH", self.name)
-        if self.transport == "stream":
-            command = ("XADD", self.name, "MAXLEN", "~", STREAM_LENGTH, "*", "e")
-        replies = await self._link.calls([(*command, payload) for payload in payloads])
+        replies = await self._link.calls([(*self._command, payload) for payload in payloads])
         for reply in replies:
             if isinstance(reply, Exception):
-                raise RefusedError(f"Redis refuses {command[0]} {self.name}: {reply}")
-        with making_sense(command[0]):
-            return int(replies[-1]) if self.transport == "pubsub" else 1
+                raise RefusedError(f"Redis refuses {self._command[0]} {self.to.name}: {reply}")
+        with making_sense(self._command[0]):
+            return int(replies[-1]) if self.to.transport == "pubsub" else 1
 
 
-def destination(sources: "SourcesConfig", transport: Transport | None, to: str | None) -> tuple[Transport, str]:
+def destination(
+    sources: "SourcesConfig", transport: Transport | None, to: str | None, maxlen: int | None
+) -> Destination:
     """Choose transport and name: what was asked for, else the first configured. Raises `ConfigError`."""
-    chosen: Transport = transport or ("pubsub" if sources.pubsub else "stream")
-    if to:
-        return chosen, to
+    chosen: Transport = transport or ("stream" if sources.streams else "pubsub")
+    if maxlen and chosen == "pubsub":
+        raise ConfigError(
+            "--maxlen is for a stream, and a channel keeps nothing: leave it out, or say --transport stream"
+        )
     names = sources.pubsub if chosen == "pubsub" else sources.streams
-    for name in names:
-        if chosen == "stream" or "*" not in name:
-            return chosen, name
+    for name in [to] if to else names:
+        if to or chosen == "stream" or "*" not in name:
+            return Destination(chosen, name, maxlen)
     setting = "pubsub" if chosen == "pubsub" else "streams"
     raise ConfigError(f"sources.{setting} names nothing to publish to: give --to NAME or another --transport")

@@ -18,11 +18,20 @@ def target(config: RedisConfig) -> RedisTarget:
 
 
 @asynccontextmanager
-async def connected(config: RedisConfig, *, key: str = "", db: int | None = None) -> AsyncIterator[Link]:
-    """Open a link to the server that holds `key`, and close it; `db` is another database than the configured one."""
+async def connected(
+    config: RedisConfig, *, key: str = "", db: int | None = None, stranger: bool = False
+) -> AsyncIterator[Link]:
+    """Open a link to the server that holds `key`, and close it.
+
+    `db` is another database than the configured one; a `stranger` gives neither user nor password.
+    """
     place = target(config)
+    if db is not None:
+        place = replace(place, db=db)
+    if stranger:
+        place = replace(place, username="", password="")
     with mended():
-        link = await Servers(place if db is None else replace(place, db=db), ca_file=config.ca_file).open(key)
+        link = await Servers(place, ca_file=config.ca_file).open(key)
     try:
         yield link
     finally:

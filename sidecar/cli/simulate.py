@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidecar.cli.options import Where, redis_options
-from sidecar.cli.publishing import Publisher, Transport, destination, to_option, transport_option
+from sidecar.cli.publishing import (
+    Destination,
+    Publisher,
+    Transport,
+    destination,
+    maxlen_option,
+    to_option,
+    transport_option,
+)
 from sidecar.cli.terminal import count, plain, seconds
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ BEHIND_SECONDS = 2.0
 @click.option("--seed", type=int, help="The same number makes the same sale again [default: a random one].")
 @transport_option
 @to_option
+@maxlen_option
 def simulate(
     where: Where,
     rate: float,
@@ -42,29 +51,30 @@ def simulate(
     seed: int | None,
     transport: Transport | None,
     to: str | None,
+    maxlen: int | None,
 ) -> None:
     """Publish a made-up sale: a rush, hot products that sell out, a slow payment provider, a restock."""
     from sidecar.simulation import Sale
 
     config = where.config()
-    chosen, name = destination(config.sources, transport, to)
+    there = destination(config.sources, transport, to, maxlen)
     chosen_seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     sale = Sale(seed=chosen_seed, rate=rate, duration=duration, products=products, start=time.time())
     progress = _Progress(duration)
     try:
-        asyncio.run(_publish(config, sale, chosen, name, progress))
+        asyncio.run(_publish(config, sale, there, progress))
     except KeyboardInterrupt:
         progress.interrupted = True
     finally:
         progress.close()
-    progress.tell(f"{chosen}:{name}", chosen_seed)
+    progress.tell(f"{there.transport}:{there.name}", chosen_seed)
 
 
-async def _publish(config: "Config", sale: "Sale", transport: Transport, name: str, progress: "_Progress") -> None:
+async def _publish(config: "Config", sale: "Sale", to: Destination, progress: "_Progress") -> None:
     from sidecar.cli.redis_access import connected
 
-    async with connected(config.events, key=name) as link:
-        await play(sale, Publisher(link, transport=transport, name=name), progress.add)
+    async with connected(config.events, key=to.name) as link:
+        await play(sale, Publisher(link, to), progress.add)
 
 
 async def play(

@@ -17,6 +17,11 @@ def count(value: float | None) -> str:
     return f"{value:,.1f}" if isinstance(value, float) and value < 100 else f"{value:,.0f}"
 
 
+def counted(number: float | None, thing: str) -> str:
+    """Write a number of things: `1 order`, `2 orders`, `- orders`."""
+    return f"{count(number)} {thing}{'' if number == 1 else 's'}"
+
+
 def milliseconds(value: float | None) -> str:
     """Write a duration given in milliseconds, in the unit that fits."""
     if value is None:

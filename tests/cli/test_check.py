@@ -1,6 +1,9 @@
 """`sidecar check` finds the traps of the first five minutes on a real Redis."""
 
+import re
 import socket
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -9,13 +12,27 @@ from tests.conftest import StartRedis
 from tests.redis_server import RedisServer
 
 HEARTBEAT = "heartbeat"
+GOOD = """'{"status":"success"}'"""
 
 
-def lines(server: RedisServer, level: str, **environment: str) -> list[str]:
+def lines(server: RedisServer, level: str, *flags: str, **environment: str) -> list[str]:
     """Return what a check says at one level."""
-    result = invoke("check", SIDECAR_REDIS_URL=server.url, **environment)
+    result = invoke("check", *flags, **{"SIDECAR_REDIS_URL": server.url, **environment})
     assert result.exit_code == (1 if "\nproblem" in result.stdout else 0)
     return [line.removeprefix(level).strip() for line in result.stdout.splitlines() if line.startswith(level)]
+
+
+def commands_seen(server: RedisServer, action: Callable[[], object]) -> str:
+    """Return what Redis was sent meanwhile, as MONITOR writes it."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as monitor:
+        monitor.sendall(b"MONITOR\r\n")
+        assert monitor.recv(100) == b"+OK\r\n"
+        action()
+        server.ask("ECHO enough")
+        seen = b""
+        while b"enough" not in seen:
+            seen += monitor.recv(65536)
+    return seen.decode()
 
 
 def test_an_empty_redis_is_fine_but_nobody_counts_yet(redis_server: RedisServer) -> None:
@@ -26,6 +43,7 @@ def test_an_empty_redis_is_fine_but_nobody_counts_yet(redis_server: RedisServer)
 
 
 def test_a_heartbeat_goes_through_each_source_and_is_timed(redis_server: RedisServer) -> None:
+    redis_server.ask(f"XADD flash_sale:events * e {GOOD}")
     found = [line for line in lines(redis_server, "ok") if HEARTBEAT in line]
     assert [line.split(":")[0] for line in found] == ["channel flash_sale", "stream flash_sale"]
     assert all(line.endswith(("µs", "ms")) for line in found)
@@ -34,11 +52,83 @@ def test_a_heartbeat_goes_through_each_source_and_is_timed(redis_server: RedisSe
 
 def test_events_are_looked_for_in_the_redis_that_they_come_through(start_redis: StartRedis) -> None:
     metrics, events = start_redis(), start_redis()
+    events.ask(f"XADD flash_sale:events * e {GOOD}")
     found = lines(metrics, "ok", SIDECAR_SOURCES_REDIS_URL=events.url)
     assert any(line == f"events come through {events.url}" for line in found)
     assert len([line for line in found if HEARTBEAT in line]) == 2
     assert HEARTBEAT in events.ask("XRANGE flash_sale:events - +")
     assert "flash_sale:events" not in metrics.ask("KEYS *")
+
+
+def test_a_check_makes_no_stream(redis_server: RedisServer) -> None:
+    assert any("does not exist yet" in line for line in lines(redis_server, "ok"))
+    assert redis_server.ask("EXISTS flash_sale:events") == ":0\r\n"
+
+
+def test_a_check_trims_nothing_and_lists_no_keys(redis_server: RedisServer) -> None:
+    redis_server.ask("CONFIG SET stream-node-max-entries 10", *[f"XADD flash_sale:events * e {GOOD}"] * 100)
+    seen = commands_seen(redis_server, lambda: lines(redis_server, "ok"))
+    assert redis_server.ask("XLEN flash_sale:events") == ":101\r\n"
+    assert '"XADD"' in seen
+    assert not re.search(r'"(MAXLEN|MINID|XTRIM|XDEL|KEYS|SCAN)"', seen, re.IGNORECASE)
+
+
+def test_a_stream_that_others_read_is_written_to_only_when_asked(redis_server: RedisServer) -> None:
+    redis_server.ask(f"XADD flash_sale:events * e {GOOD}", "XGROUP CREATE flash_sale:events shop $")
+    assert any("1 consumer group reads it: no heartbeat sent" in line for line in lines(redis_server, "ok"))
+    assert redis_server.ask("XLEN flash_sale:events") == ":1\r\n"
+    assert any("heartbeat read back" in line for line in lines(redis_server, "ok", "--heartbeat"))
+    assert redis_server.ask("XLEN flash_sale:events") == ":2\r\n"
+
+
+def test_who_may_write_but_not_see_the_readers_does_not_write_unasked(redis_server: RedisServer) -> None:
+    redis_server.ask(f"XADD flash_sale:events * e {GOOD}")
+    redis_server.ask("ACL SETUSER writer on >pw ~* &* +@all -xinfo")
+    url = redis_server.url.replace("://", "://writer:pw@")
+    assert any("may not see who reads it" in line for line in lines(redis_server, "ok", SIDECAR_REDIS_URL=url))
+    assert redis_server.ask("XLEN flash_sale:events") == ":1\r\n"
+
+
+@pytest.mark.parametrize("name", ["flash_sale:events", "flash-sale:events", "orders"])
+def test_a_stream_in_another_database_is_warned_of_once_ours_has_events(name: str, redis_server: RedisServer) -> None:
+    redis_server.ask(f"XADD flash_sale:events * e {GOOD}", "SELECT 1", f"XADD {name} * e {GOOD}")
+    assert lines(redis_server, "problem") == []
+    text = f"there is also a stream {name} in database 1, but flash_sale:events is configured in database 0"
+    assert text in lines(redis_server, "warning")
+
+
+@pytest.mark.parametrize("name", ["flash-sale:events", "flash_sale:event", "flashsale:events", "events", "orders"])
+def test_a_near_miss_is_warned_of_once_ours_has_events(name: str, redis_server: RedisServer) -> None:
+    redis_server.ask(f"XADD flash_sale:events * e {GOOD}", f"XADD {name} * e {GOOD}")
+    text = f"there is also a stream {name}, but flash_sale:events is configured"
+    assert text in lines(redis_server, "warning")
+    both = lines(redis_server, "warning", SIDECAR_SOURCES_STREAMS=f"flash_sale:events,{name}")
+    assert not any("there is also" in line for line in both)
+
+
+def test_a_default_user_without_a_password_beside_ours_is_warned_of(redis_server: RedisServer) -> None:
+    assert not any("lets in" in line for line in lines(redis_server, "warning"))
+    redis_server.ask("ACL SETUSER sidecar on >pw ~* &* +@all")
+    url = redis_server.url.replace("://", "://sidecar:pw@")
+    said = lines(redis_server, "warning", SIDECAR_REDIS_URL=url)
+    assert any("lets in whoever gives no password" in line for line in said)
+    redis_server.ask("ACL SETUSER default >secret")
+    said = lines(redis_server, "warning", SIDECAR_REDIS_URL=url)
+    assert not any("lets in" in line for line in said)
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, False), (0o600, False)])
+def test_secrets_that_every_user_can_read_are_warned_of(mode: int, warned: bool, tmp_path: Path) -> None:
+    token, file = tmp_path / "token", tmp_path / "sidecar.yml"
+    token.write_text("s3cret")
+    file.write_text(f"http: {{read_token_file: {token}, admin_token: other}}\n")
+    for one in (token, file):
+        one.chmod(mode)
+    result = invoke("check", "--offline", "--config", str(file))
+    assert result.exit_code == 0
+    assert (f"http.read_token_file: every user of this machine can read {token}" in result.stdout) is warned
+    assert (f"every user of this machine can read {file}, which holds http.admin_token" in result.stdout) is warned
+    assert "s3cret" not in result.stdout
 
 
 def test_a_pattern_is_tried_on_a_channel_that_it_covers(redis_server: RedisServer) -> None:
@@ -60,7 +150,7 @@ def test_a_stream_of_a_similar_name_is_found(name: str, redis_server: RedisServe
 
 def test_a_stream_in_another_database_is_found(redis_server: RedisServer) -> None:
     redis_server.ask("SELECT 5", "XADD flash_sale:events * e {}")
-    assert any("is in database 5" in line for line in lines(redis_server, "problem"))
+    assert any("in database 5, but" in line for line in lines(redis_server, "problem"))
 
 
 def test_a_key_that_is_no_stream_is_found(redis_server: RedisServer) -> None:

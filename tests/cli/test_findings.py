@@ -2,21 +2,29 @@
 
 import pytest
 
-from sidecar.cli.findings import about_elsewhere, about_sample, about_server, near_spellings, similar
+from sidecar.cli.findings import about_elsewhere, about_sample, about_server, common_names, near_spellings, similar
 from sidecar.core.decode import decode, unknown_fields
 
 NOW = 1_790_000_000.0
 
 
 @pytest.mark.parametrize(
-    "spelling", ["flash-sale:events", "flash_sale.events", "flash_sale_events", "flash_sale:event", "FLASH_SALE:EVENTS"]
+    "spelling",
+    [
+        "flash-sale:events",
+        "flash_sale.events",
+        "flash_sale_events",
+        "flash_sale:event",
+        "FLASH_SALE:EVENTS",
+        "flashsale:events",
+    ],
 )
 def test_near_spellings_hold_the_usual_mistakes(spelling: str) -> None:
     assert spelling in near_spellings("flash_sale:events")
 
 
 def test_near_spellings_are_few_and_never_the_name_itself() -> None:
-    assert len(near_spellings("flash_sale:events")) < 60
+    assert len(near_spellings("flash_sale:events")) < 80
     assert "flash_sale:events" not in near_spellings("flash_sale:events")
     assert near_spellings("e") == ["E", "es"]
 
@@ -55,8 +63,24 @@ def test_a_sample_is_judged_by_what_is_refused_and_unknown(payloads: list[bytes]
 
 
 def test_a_stream_elsewhere_is_a_problem_with_a_mend() -> None:
-    findings = about_elsewhere("a:b", [3], 0, ["a.b"])
+    findings = about_elsewhere("a:b", 0, [(3, "a:b"), (0, "a.b")], in_use=False)
     assert [finding.level for finding in findings] == ["problem", "problem"]
     assert "database 3" in findings[0].text
     assert "/3" in findings[0].mend
     assert "a.b" in findings[1].text
+
+
+def test_a_stream_elsewhere_is_a_warning_once_ours_has_events_or_its_name_is_a_usual_one() -> None:
+    (beside,) = about_elsewhere("a:b", 0, [(1, "a:b")], in_use=True)
+    assert (beside.level, "there is also a stream a:b in database 1" in beside.text) == ("warning", True)
+    assert [finding.level for finding in about_elsewhere("a:b", 0, [(0, "orders")], in_use=False)] == ["warning"]
+
+
+@pytest.mark.parametrize("name", ["events", "orders", "laravel_database_flash_sale:events"])
+def test_common_names_hold_what_a_backend_uses_by_itself(name: str) -> None:
+    assert name in common_names("flash_sale:events")
+    assert len(common_names("flash_sale:events")) < 12
+
+
+def test_a_common_name_is_never_the_configured_one() -> None:
+    assert "orders" not in common_names("orders")

@@ -14,7 +14,7 @@ EVENT = '{"status":"success","product_id":"sku-1"}'
 
 
 def test_an_event_goes_to_the_channel_and_nobody_hears_it(redis_server: RedisServer) -> None:
-    result = invoke("publish", EVENT, "--redis-url", redis_server.url)
+    result = invoke("publish", EVENT, "--transport", "pubsub", "--redis-url", redis_server.url)
     assert result.exit_code == 0
     assert result.stdout == "Published 1 message on flash_sale:events, heard by 0 subscribers.\n"
     assert "nobody listens" in result.stderr
@@ -25,14 +25,14 @@ def test_a_subscriber_gets_the_event_as_it_was_given(redis_server: RedisServer) 
     with socket.create_connection(("127.0.0.1", redis_server.port), timeout=5) as subscriber:
         subscriber.sendall(b"SUBSCRIBE flash_sale:events\r\n")
         assert b":1\r\n" in subscriber.recv(1000)
-        result = invoke("publish", EVENT, "--redis-url", redis_server.url)
+        result = invoke("publish", EVENT, "--transport", "pubsub", "--redis-url", redis_server.url)
         assert EVENT.encode() in subscriber.recv(1000)
     assert "heard by 1 subscriber.\n" in result.stdout
     assert result.stderr == ""
 
 
 def test_a_stream_entry_holds_the_event_in_the_field_e(redis_server: RedisServer) -> None:
-    result = invoke("publish", EVENT, "--transport", "stream", "--redis-url", redis_server.url)
+    result = invoke("publish", EVENT, "--redis-url", redis_server.url)
     assert result.stdout == "Added 1 message to the stream flash_sale:events.\n"
     reply = redis_server.ask("XRANGE flash_sale:events - +")
     assert f"$1\r\ne\r\n${len(EVENT)}\r\n{EVENT}\r\n" in reply
@@ -77,13 +77,34 @@ def test_the_destination_is_what_was_asked_for_or_the_first_that_is_no_pattern(
     arguments: tuple[str, ...], channels: str, expected: str, redis_server: RedisServer
 ) -> None:
     environment = {"SIDECAR_REDIS_URL": redis_server.url, "SIDECAR_SOURCES_PUBSUB": channels}
+    arguments = ("--transport", "pubsub", *arguments)
     assert expected in invoke("publish", EVENT, *arguments, **environment).stdout
 
 
 def test_a_pattern_alone_is_no_destination(redis_server: RedisServer) -> None:
-    result = invoke("publish", EVENT, SIDECAR_REDIS_URL=redis_server.url, SIDECAR_SOURCES_PUBSUB="shop:*")
+    arguments = ("publish", EVENT, "--transport", "pubsub")
+    result = invoke(*arguments, SIDECAR_REDIS_URL=redis_server.url, SIDECAR_SOURCES_PUBSUB="shop:*")
     assert result.exit_code == 2
     assert "--to" in result.stderr
+
+
+def test_where_no_stream_is_configured_it_goes_to_the_channel(redis_server: RedisServer) -> None:
+    result = invoke("publish", EVENT, SIDECAR_REDIS_URL=redis_server.url, SIDECAR_SOURCES_STREAMS="")
+    assert result.stdout.startswith("Published 1 message on flash_sale:events,")
+
+
+def test_a_stream_is_trimmed_only_when_asked(redis_server: RedisServer) -> None:
+    redis_server.ask("CONFIG SET stream-node-max-entries 10", *[f"XADD flash_sale:events * e '{EVENT}'"] * 100)
+    assert invoke("publish", EVENT, "--redis-url", redis_server.url).exit_code == 0
+    assert redis_server.ask("XLEN flash_sale:events") == ":101\r\n"
+    assert invoke("publish", EVENT, "--maxlen", "50", "--redis-url", redis_server.url).exit_code == 0
+    assert int(redis_server.ask("XLEN flash_sale:events")[1:]) <= 60
+
+
+def test_a_channel_cannot_be_trimmed(redis_server: RedisServer) -> None:
+    arguments = ("publish", EVENT, "--transport", "pubsub", "--maxlen", "5", "--redis-url", redis_server.url)
+    result = invoke(*arguments)
+    assert (result.exit_code, "--transport stream" in result.stderr) == (2, True)
 
 
 def test_a_key_of_another_kind_is_one_line_on_stderr(redis_server: RedisServer) -> None:

@@ -29,7 +29,9 @@ def test_the_sale_of_a_seed_is_published_whole(redis_server: RedisServer) -> Non
 
 
 def test_nobody_listening_is_warned_about_and_a_seed_is_chosen(redis_server: RedisServer) -> None:
-    result = invoke("simulate", "--duration", "1", "--rate", "5", "--redis-url", redis_server.url)
+    result = invoke(
+        "simulate", "--duration", "1", "--rate", "5", "--transport", "pubsub", "--redis-url", redis_server.url
+    )
     assert result.exit_code == 0
     assert "nobody listened" in result.stderr
     assert re.search(r"seed \d+", result.stdout)

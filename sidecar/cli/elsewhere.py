@@ -1,0 +1,45 @@
+"""Where else the events of a stream may be: in another database, or under a name that was nearly the right one."""
+
+from sidecar.cli.findings import common_names, near_spellings
+from sidecar.cli.redis_access import connected, target
+from sidecar.config import Config
+from sidecar.connection import Link, parse_info
+from sidecar.errors import SidecarError
+
+# (database, name) of a stream.
+Place = tuple[int, str]
+
+
+async def elsewhere(link: Link, config: Config, name: str) -> list[Place]:
+    """Return the streams that a backend may write to instead of `name`. No KEYS, no SCAN: names are tried."""
+    here = target(config.events).db
+    tried = [*near_spellings(name), *common_names(name)]
+    configured = set(config.sources.streams)
+    found = [(here, other) for other in await _streams(link, tried) if other not in configured]
+    for db in await _used_databases(link):
+        if db != here:
+            found += [(db, other) for other in await _in_database(config, db, [name, *tried])]
+    return found
+
+
+async def _used_databases(link: Link) -> list[int]:
+    try:
+        keyspace = parse_info(await link.call("INFO", "keyspace"))
+    except SidecarError:
+        return []
+    return sorted(int(db.removeprefix("db")) for db in keyspace if db.startswith("db"))
+
+
+async def _in_database(config: Config, db: int, names: list[str]) -> list[str]:
+    """Look on a connection of its own: SELECT would change the one that the others use."""
+    try:
+        async with connected(config.events, db=db) as other:
+            return await _streams(other, names)
+    except SidecarError:
+        return []
+
+
+async def _streams(link: Link, names: list[str]) -> list[str]:
+    """Return the names that are streams; what this user may not look at is none of ours."""
+    kinds = await link.calls([("TYPE", name) for name in names])
+    return [name for name, kind in zip(names, kinds, strict=True) if kind == b"stream"]
