@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from tests import guarantees, seeds
 from tests.cluster import Cluster
-from tests.programs import missing, needs
+from tests.programs import PROMTOOLS, missing, needs, promtool_name
 from tests.proxy import Proxy
 from tests.redis_server import RedisServer, redis_program, redis_version
 
@@ -38,6 +38,12 @@ def seed(request: pytest.FixtureRequest) -> int:
 def guarantee(record_property: Callable[[str, object], None]) -> Guarantee:
     """Tell what a test measured of a guarantee: `guarantee("G1", "100 kills, difference 0")`."""
     return lambda name, figure: record_property(guarantees.PROPERTY, (name, figure))
+
+
+@pytest.fixture(params=PROMTOOLS, ids=promtool_name)
+def promtool(request: pytest.FixtureRequest) -> str:
+    """The path of each promtool: rules and queries hold with Prometheus 2 and 3."""
+    return needs(request.param)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -13,6 +14,16 @@ def needs(program: str) -> str:
     if found:
         return found
     missing(f"{program} is not installed")
+
+
+# Every Prometheus that the files of monitoring/ are held against, by its promtool: the one on PATH, and those that the
+# variable names, as in PROMTOOLS=/opt/prometheus-3/promtool (separated by colons).
+PROMTOOLS = ["promtool", *filter(None, os.environ.get("PROMTOOLS", "").split(os.pathsep))]
+
+
+def promtool_name(path: str) -> str:
+    """Return what names a promtool among the others in the name of a test."""
+    return Path(path).parent.name or path
 
 
 def missing(reason: str) -> NoReturn:

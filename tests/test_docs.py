@@ -38,7 +38,7 @@ EVENT = re.compile(r"""[`'](\{"(?:status|type|specversion)".*?\})[`']""")
 SOURCES = ("README.md", "docs/reference/events.md", "docs/how-to/integrate.md", "docs/reference/cli.md")
 # One of each type, so that every family of the exposition has a sample.
 SAMPLE = (
-    '[{"status":"success","product_id":"sku-1","latency_ms":4,"processing_ms":3,"amount":2,"currency":"EUR"},'
+    '[{"status":"success","product_id":"sku-1","quantity":9,"latency_ms":4,"processing_ms":3,"amount":2,"currency":"EUR"},'
     '{"status":"failed","reason":"sold_out"},{"status":"pending","producer":"p","seq":1},{"type":"other"},'
     '{"type":"queue","waiting":1,"active":1},'
     '{"type":"inventory","product_id":"sku-1","stock":5},{"type":"connections","active":1}]'

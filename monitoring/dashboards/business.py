@@ -11,11 +11,11 @@ FINISHED = "sum(rate(flash_sale_orders_total{SCOPE}[1m]))"
 
 # What the lights watch: a query, and from which values on they are orange and red. A share of orders, then seconds.
 FAULTS = f'sum(rate(flash_sale_order_failures_total{{SCOPE,kind="fault"}}[1m])) / ({FINISHED} > 0) or vector(0)'
-WAIT = 'max(flash_sale_order_latency_quantile_seconds{SCOPE,quantile="0.95",window="1m"}) or vector(0)'
+WAIT = 'max(flash_sale_order_latency_percentile_seconds{SCOPE,percentile="95",window="1m"}) or vector(0)'
 # Without a single order a minute, a queue with anything in it stands still: one job then counts as 100 s.
 QUEUE = f"sum(flash_sale_queue_length{{SCOPE}}) / clamp_min({FINISHED}, 0.01) or vector(0)"
-# A standby has committed nothing, which is NaN; without anybody who has, the numbers are as old as can be.
-AGE = "max(time() - (flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE} > 0)) or vector(3600)"
+# A standby has committed nothing, and shows no time; without anybody who has, the numbers are as old as can be.
+AGE = "max(time() - flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE}) or vector(3600)"
 LIGHTS = {
     "orders": (FAULTS, 0.01, 0.05),
     "customers": (WAIT, 2, 10),

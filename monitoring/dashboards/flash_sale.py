@@ -153,15 +153,15 @@ def _latency() -> Panels:
                 f"{meaning}, over the last minute. Exact to 1 %, of the slowest of the sidecars chosen. Orange and red "
                 "begin where OrderLatencyHigh does.",
                 units.Seconds,
-                Query(f'max(flash_sale_order_latency_quantile_seconds{{SCOPE,quantile="{q}",window="1m"}})', name),
+                Query(f'max(flash_sale_order_latency_percentile_seconds{{SCOPE,percentile="{q}",window="1m"}})', name),
             )
             .thresholds(steps("green", (1, "orange"), (2.5, "red")))
             .no_value("no orders")
             for name, q, meaning in (
-                ("median", "0.5", "Half of the orders were decided faster"),
-                ("p95", "0.95", "One order in 20 took longer"),
-                ("p99", "0.99", "One order in 100 took longer"),
-                ("p99.9", "0.999", "One order in 1,000 took longer"),
+                ("median", "50", "Half of the orders were decided faster"),
+                ("p95", "95", "One order in 20 took longer"),
+                ("p99", "99", "One order in 100 took longer"),
+                ("p99.9", "99.9", "One order in 1,000 took longer"),
             )
         ),
     ]

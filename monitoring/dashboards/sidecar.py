@@ -65,7 +65,7 @@ def _state() -> Panels:
             "Age of the numbers",
             "Time since the last commit. Normal is below the commit interval plus the scrape interval.",
             units.Seconds,
-            Query("max(time() - (flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE} > 0))", "age"),
+            Query("max(time() - flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE})", "age"),
         )
         .decimals(1)
         .thresholds(steps("green", (7, "orange"), (15, "red")))

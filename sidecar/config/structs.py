@@ -70,7 +70,7 @@ class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     buckets: tuple[float, ...] = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
     max_products: int = 1000
-    new_series_hold: Seconds = Seconds(5)
+    new_series_hold: Seconds = Seconds(12)
     keep_rejected: bool = True
 
 

@@ -35,7 +35,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     max_currencies: int = 20
     max_types: int = 100
     max_producers: int = 1000
-    new_series_hold: float = 5.0
+    new_series_hold: float = 12.0
     commit_interval: float = 0.5
 
 

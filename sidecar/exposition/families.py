@@ -5,7 +5,9 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import TypeVar, get_args
 
-from sidecar.core.events import FINISHED, STATUSES, Reason
+from msgspec.structs import replace
+
+from sidecar.core.events import FINISHED, Reason
 from sidecar.core.labels import KINDS
 from sidecar.core.snapshot import (
     ClassicHistogram,
@@ -21,7 +23,7 @@ from sidecar.core.snapshot import (
 )
 from sidecar.exposition.text import Column, Family
 
-QUANTILES = {"0.5": "p50", "0.9": "p90", "0.95": "p95", "0.99": "p99", "0.999": "p999"}
+PERCENTILES = {"50": "p50", "90": "p90", "95": "p95", "99": "p99", "99.9": "p999"}
 WINDOWS = {"10s": "last_10s", "1m": "last_1m", "5m": "last_5m", "total": "total"}
 
 # OpenMetrics 1.0: names and values of an exemplar's labels together; a scrape with a longer one fails as a whole.
@@ -36,11 +38,19 @@ Value = int | float | None
 def snapshot_families(
     snapshot: Snapshot, series: Series, environment: str, sources: tuple[str, ...]
 ) -> Iterator[Family]:
-    """Yield every family of the Snapshot. What is unknown has no sample; held label sets are 0."""
+    """Yield every family of the Snapshot. What is unknown has no sample; held label sets are 0.
+
+    All counts began at `since`, also those of label sets met later: they were 0 then.
+    """
+    for family in _families(snapshot, series, environment, sources):
+        yield family if family.type == "gauge" else replace(family, created=snapshot.since)
+
+
+def _families(snapshot: Snapshot, series: Series, environment: str, sources: tuple[str, ...]) -> Iterator[Family]:
     yield gauge(
         "info",
-        "The instance and its environment; always 1.",
-        ("instance", "environment"),
+        "The sidecar's name and its environment; always 1.",
+        ("sidecar", "environment"),
         {
             (snapshot.instance, environment): 1,
         },
@@ -51,7 +61,7 @@ def snapshot_families(
     yield _revenue(snapshot.orders.revenue, _held(series, "currency"))
     yield _histogram("order_latency_seconds", "From accepted to decided.", series.latency)
     yield _histogram("order_processing_seconds", "Time the worker spent on the order.", series.processing)
-    yield _quantiles(snapshot.latency_ms)
+    yield _percentiles(snapshot.latency_ms)
     yield from _queues(snapshot.queues)
     yield from _inventory(snapshot.inventory)
     yield gauge("active_connections", "Open connections over all producers.", (), {(): snapshot.connections.active})
@@ -85,14 +95,15 @@ def _orders(orders: Orders) -> Iterator[Family]:
 
 def _products(by_product: Mapping[str, ProductOrders], held: Collection[str]) -> Iterator[Family]:
     shown = dict(by_product) | dict.fromkeys(held, ProductOrders())
-    yield counter(
-        "product_orders",
-        "Orders by product.",
-        ("product_id", "status"),
-        {(name, status): getattr(product, status) for name, product in shown.items() for status in STATUSES},
-    )
+    label = ("product_id",)
+    finished = {(name, status): getattr(product, status) for name, product in shown.items() for status in FINISHED}
+    pending = {(name,): product.pending for name, product in shown.items()}
+    cancelled = {(name,): product.cancelled for name, product in shown.items()}
     units = {(name,): product.units for name, product in shown.items()}
-    yield counter("units_sold", "Units of successful orders.", ("product_id",), units)
+    yield counter("product_orders", "Orders finished, by product.", (*label, "status"), finished)
+    yield counter("product_orders_pending", "Orders seen as pending, by product.", label, pending)
+    yield counter("product_orders_cancelled", "Orders seen as cancelled, by product.", label, cancelled)
+    yield counter("units_sold", "Units of successful orders.", label, units)
 
 
 def _failures(series: Series) -> Iterator[Family]:
@@ -127,15 +138,15 @@ def _fits(exemplar: Exemplar) -> bool:
     return len(characters) <= MAX_EXEMPLAR_CHARACTERS and ESCAPED.isdisjoint(characters)
 
 
-def _quantiles(timings: Timings) -> Family:
+def _percentiles(timings: Timings) -> Family:
     values: dict[tuple[str, ...], Value] = {}
     for window, field in WINDOWS.items():
         summary = getattr(timings, field)
-        for quantile, percentile in QUANTILES.items():
-            milliseconds = getattr(summary, percentile)
-            values[quantile, window] = None if milliseconds is None else milliseconds / 1000
+        for percentile, field_name in PERCENTILES.items():
+            milliseconds = getattr(summary, field_name)
+            values[percentile, window] = None if milliseconds is None else milliseconds / 1000
     text = "Percentiles of the latency, within 1.1 %."
-    return gauge("order_latency_quantile_seconds", text, ("quantile", "window"), values)
+    return gauge("order_latency_percentile_seconds", text, ("percentile", "window"), values)
 
 
 def _queues(queues: Mapping[str, Queue]) -> Iterator[Family]:
@@ -152,10 +163,10 @@ def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Family]:
     for name, item in inventory.items():
         stock[name,] = item.stock
         depletion[name,] = item.depletion_per_second
-        sell_out[name,] = float("nan") if item.sell_out_in_s is None else item.sell_out_in_s
+        sell_out[name,] = item.sell_out_in_s
     yield gauge("inventory_stock_units", "Units left.", label, stock)
     yield gauge("inventory_depletion_units_per_second", "Units sold per second, recently.", label, depletion)
-    yield gauge("time_to_sell_out_seconds", "Time until the stock is gone; NaN: unknown.", label, sell_out)
+    yield gauge("time_to_sell_out_seconds", "Time until the stock is gone, as it sells now.", label, sell_out)
 
 
 def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]) -> Iterator[Family]:

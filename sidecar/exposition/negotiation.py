@@ -10,7 +10,9 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?')
 _SEPARATORS = re.compile(r"[,;]")
 _QVALUE = re.compile(r"(?:0(?:\.\d*)?|1(?:\.0*)?)\Z")
 
+OPENMETRICS = "application/openmetrics-text"
 OPENMETRICS_VERSIONS = ("", "1.0.0")
+SCRAPED = (OPENMETRICS, "application/vnd.google.protobuf")
 
 
 class Format(Enum):
@@ -46,15 +48,18 @@ def _range(element: str) -> Range:
 def exposition_format(accept: str) -> Format:
     """Choose OpenMetrics where it is named and not liked less than the text format, else the text format."""
     asked = ranges(accept)
-    openmetrics = _best(r.q for r in asked if _is_openmetrics(r) and r.version in OPENMETRICS_VERSIONS)
+    openmetrics = _best(r.q for r in asked if r.name == OPENMETRICS and r.version in OPENMETRICS_VERSIONS)
     text = _best(r.q for r in asked if r.name == "text/plain")
     return Format.OPENMETRICS if openmetrics > 0 and openmetrics >= text else Format.TEXT
 
 
 def wants_exposition(accept: str) -> bool:
-    """Tell whether OpenMetrics, or text/plain with a version, has a strictly higher weight than JSON."""
+    """Tell whether what only a scraper names has a strictly higher weight than JSON.
+
+    That is OpenMetrics, text/plain with a version, or the protobuf of Prometheus, whose place the text takes.
+    """
     asked = ranges(accept)
-    exposition = _best(r.q for r in asked if _is_openmetrics(r) or (r.name == "text/plain" and r.version))
+    exposition = _best(r.q for r in asked if r.name in SCRAPED or (r.name == "text/plain" and r.version))
     return exposition > _json_weight(asked)
 
 
@@ -77,10 +82,6 @@ def _json_weight(asked: list[Range]) -> float:
         if any(r.name == name for r in asked):
             return _best(r.q for r in asked if r.name == name)
     return 0.0
-
-
-def _is_openmetrics(asked: Range) -> bool:
-    return asked.name == "application/openmetrics-text"
 
 
 def _best(weights: Iterable[float]) -> float:

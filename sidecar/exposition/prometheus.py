@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import isnan
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
@@ -23,8 +24,7 @@ from sidecar.exposition.families import snapshot_families
 from sidecar.exposition.negotiation import Format
 from sidecar.exposition.text import Family, Writer
 
-# prometheus-client adds a `_created` gauge to each of its counters and histograms: as many series again,
-# in names that the contract does not have. Committed counters continue over restarts and have no such moment.
+# When counts began. OpenMetrics has it; in the text format it would be one more gauge for each series.
 CREATED = "_created"
 REUSE_SECONDS = 1.0  # the process's own metrics must not be older, however rarely a commit makes a new Snapshot
 # A line is half a microsecond, and two where its labels are new: the loop is held for 1 to 4 ms.
@@ -111,7 +111,7 @@ class Exposition:
                 waiting = 0
                 await asyncio.sleep(0)
         await asyncio.sleep(0)  # however few the lines: a crowd of filtered scrapes comes one after the other
-        text.append(_GENERATE[format](_Live(_live(self._registry.collect(), names))))
+        text.append(_GENERATE[format](_Live(_live(self._registry.collect(), format, names))))
         return b"".join(text)
 
     def _families(self, snapshot: Snapshot | None, names: frozenset[str]) -> Iterator[Family]:
@@ -131,14 +131,17 @@ class _Live(Collector):
 
 
 def _only(family: Family, names: frozenset[str]) -> Family:
-    return replace(family, columns=[one for one in family.columns if family.name + one.suffix in names])
+    columns = [one for one in family.columns if family.name + one.suffix in names]
+    return replace(family, columns=columns, created=family.created if family.name + CREATED in names else None)
 
 
-def _live(families: Iterable[Metric], names: frozenset[str]) -> Iterator[Metric]:
-    """Drop `_created` samples, what `names` does not name, and families that are then empty."""
+def _live(families: Iterable[Metric], format: Format, names: frozenset[str]) -> Iterator[Metric]:
+    """Drop what is unknown (NaN), what `names` does not name, `_created` in text, and families that are then empty."""
     for family in families:
-        whole = not names or family.name in names
-        samples = [s for s in family.samples if not s.name.endswith(CREATED) and (whole or s.name in names)]
+        known = [s for s in family.samples if not isnan(s.value)]
+        if format is Format.TEXT:
+            known = [s for s in known if not s.name.endswith(CREATED)]
+        samples = [s for s in known if not names or family.name in names or s.name in names]
         if samples:
             family.samples = samples
             yield family

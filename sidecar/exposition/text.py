@@ -16,6 +16,8 @@ from sidecar.exposition.negotiation import Format
 Key = tuple[str, ...]  # label values
 # Lines made in one go: half a millisecond.
 BLOCK = 1000
+# What comes last of a label set of a counter, and of a histogram.
+LAST_OF_A_SET = ("_total", "_sum")
 # From here on the spelling has an exponent, as in Go.
 EXPONENT_FROM = 10**6
 
@@ -31,12 +33,16 @@ class Column(Struct, frozen=True):
 
 
 class Family(Struct, frozen=True):
-    """A metric: its name without a suffix, and its columns in the order they are shown."""
+    """A metric: its name without a suffix, and its columns in the order they are shown.
+
+    `created` is when its counts began, in Unix seconds: OpenMetrics shows it behind the last sample of each label set.
+    """
 
     name: str
     type: Literal["counter", "gauge", "histogram"]
     help: str
     columns: list[Column]
+    created: float | None = None
 
 
 class Writer:
@@ -52,7 +58,8 @@ class Writer:
             if any(column.keys for column in family.columns):
                 yield _head(family, format)
             for place, column in enumerate(family.columns):
-                yield from self._write_column((family.name + column.suffix, place), column, format)
+                for lines in self._write_column((family.name + column.suffix, place), column, format):
+                    yield _dated(lines, family, column) if format is Format.OPENMETRICS else lines
 
     def _write_column(self, identity: tuple[str, int], column: Column, format: Format) -> Iterator[list[str]]:
         keys, heads = self._spelled.get(identity, ((), []))
@@ -88,6 +95,15 @@ def _lines(heads: list[str], values: Sequence[int | float]) -> list[str]:
         f"{head}{value}.0\n" if type(value) is int and 0 <= value < EXPONENT_FROM else f"{head}{number(value)}\n"
         for head, value in zip(heads, values, strict=True)
     ]
+
+
+def _dated(lines: list[str], family: Family, column: Column) -> list[str]:
+    """Put when the counts began behind each line that is the last of its label set."""
+    if family.created is None or column.suffix not in LAST_OF_A_SET:
+        return lines
+    bare = len(family.name + column.suffix)
+    name, value = family.name + "_created", number(family.created)
+    return [f"{line}{name}{line[bare : line.rindex(' ')]} {value}\n" for line in lines]
 
 
 def _add_exemplars(lines: list[str], exemplars: Mapping[int, Exemplar], start: int) -> None:

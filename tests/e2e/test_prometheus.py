@@ -118,7 +118,7 @@ def check_truth(server: Prometheus, latencies: list[float]) -> None:
         'histogram_quantile(0.5, flash_sale_order_latency_seconds_bucket{job="metrics",status="success"})'
     )
     assert median == pytest.approx(statistics.median(latencies) / 1000, rel=0.05)
-    exact = server.value('flash_sale_order_latency_quantile_seconds{job="metrics",quantile="0.99",window="total"}')
+    exact = server.value('flash_sale_order_latency_percentile_seconds{job="metrics",percentile="99",window="total"}')
     assert exact == pytest.approx(sorted(latencies)[math.ceil(0.99 * len(latencies)) - 1] / 1000, rel=0.011)
     assert server.value(f"resets({orders}[2m])") == 0
 

@@ -1,13 +1,11 @@
 """The families of a Snapshot, sample by sample."""
 
-import math
-
 import pytest
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from sidecar.core.events import STATUSES
+from sidecar.core.events import FINISHED
 from sidecar.core.snapshot import Connections, Exemplar, Inventory, ProductOrders, Queue, Snapshot, Summary
 from sidecar.exposition.families import snapshot_families
 from tests.exposition import snapshots
@@ -46,19 +44,21 @@ def shown() -> Families:
 @pytest.mark.parametrize(
     ("name", "labels", "value"),
     [
-        ("info", {"instance": "host-1", "environment": "test"}, 1),
+        ("info", {"sidecar": "host-1", "environment": "test"}, 1),
         ("orders_total", {"status": "success"}, 7),
         ("orders_total", {"status": "failed"}, 2),
         ("orders_pending_total", {}, 9),
         ("orders_cancelled_total", {}, 0),
         ("orders_in_flight", {}, 0),
         ("product_orders_total", {"product_id": "sku-1", "status": "success"}, 7),
-        ("product_orders_total", {"product_id": "sku-1", "status": "cancelled"}, 0),
+        ("product_orders_total", {"product_id": "sku-1", "status": "failed"}, 2),
+        ("product_orders_pending_total", {"product_id": "sku-1"}, 9),
+        ("product_orders_cancelled_total", {"product_id": "sku-1"}, 0),
         ("order_failures_total", {"reason": "sold_out", "kind": "refusal"}, 2),
         ("units_sold_total", {"product_id": "sku-1"}, 7),
         ("revenue_total", {"currency": "EUR"}, 70.0),
-        ("order_latency_quantile_seconds", {"quantile": "0.5", "window": "10s"}, 0.04),
-        ("order_latency_quantile_seconds", {"quantile": "0.999", "window": "total"}, 0.12),
+        ("order_latency_percentile_seconds", {"percentile": "50", "window": "10s"}, 0.04),
+        ("order_latency_percentile_seconds", {"percentile": "99.9", "window": "total"}, 0.12),
         ("queue_length", {"queue": "orders"}, 3),
         ("queue_active_jobs", {"queue": "orders"}, 1),
         ("inventory_stock_units", {"product_id": "sku-1"}, 93),
@@ -117,19 +117,22 @@ def test_what_is_unknown_has_no_sample() -> None:
     assert shown.value("queue_length", queue="orders") == 4
     assert shown.value("queue_active_jobs", queue="orders") is None
     assert shown.value("inventory_depletion_units_per_second", product_id="sku-1") is None
-    assert shown.labels("order_latency_quantile_seconds", "quantile") == set()
+    assert shown.labels("order_latency_percentile_seconds", "percentile") == set()
 
 
-def test_an_unknown_time_to_sell_out_is_nan() -> None:
-    shown = Families(snapshots.empty(inventory={"sku-1": Inventory(stock=5)}))
-    value = shown.value("time_to_sell_out_seconds", product_id="sku-1")
-    assert value is not None
-    assert math.isnan(value)
+def test_a_time_to_sell_out_that_is_not_known_is_left_out_and_comes_back_when_it_is() -> None:
+    known = Inventory(stock=5, depletion_per_second=0.5, sell_out_in_s=10.0)
+    for item, value in ((Inventory(stock=5), None), (known, 10.0), (Inventory(stock=0, sell_out_in_s=0.0), 0.0)):
+        shown = Families(snapshots.empty(inventory={"sku-1": item}))
+        assert shown.value("time_to_sell_out_seconds", product_id="sku-1") == value
+        assert shown.value("inventory_stock_units", product_id="sku-1") == item.stock
 
 
-def test_a_product_has_all_four_statuses() -> None:
+def test_a_product_has_each_count_from_its_first_order() -> None:
     shown = Families(snapshots.snapshot(orders=orders(by_product={"new": ProductOrders(success=1)})))
-    assert shown.labels("product_orders_total", "status") == set(STATUSES)
+    assert shown.labels("product_orders_total", "status") == {"success", "failed"}
+    assert shown.value("product_orders_pending_total", product_id="new") == 0
+    assert shown.value("product_orders_cancelled_total", product_id="new") == 0
 
 
 def test_held_label_sets_are_0_whatever_was_counted() -> None:
@@ -140,8 +143,10 @@ def test_held_label_sets_are_0_whatever_was_counted() -> None:
     )
     shown = Families(snapshots.snapshot(series=replace(counted, held=frozenset(held))))
     for product in ("sku-1", "sku-2"):
-        for status in STATUSES:
+        for status in FINISHED:
             assert shown.value("product_orders_total", product_id=product, status=status) == 0
+        for name in ("product_orders_pending_total", "product_orders_cancelled_total"):
+            assert shown.value(name, product_id=product) == 0
         assert shown.value("units_sold_total", product_id=product) == 0
     assert shown.value("order_failures_total", reason="timeout", kind="fault") == 0
     assert shown.value("order_failures_total", reason="error", kind="fault") == 1
@@ -177,4 +182,4 @@ def test_an_exemplar_that_openmetrics_has_no_room_for_is_dropped(characters: int
 
 def test_a_percentile_without_samples_in_its_window_is_left_out() -> None:
     shown = Families(snapshots.snapshot(latency_ms=snapshots.timings(last_10s=Summary())))
-    assert shown.labels("order_latency_quantile_seconds", "window") == {"1m", "5m", "total"}
+    assert shown.labels("order_latency_percentile_seconds", "window") == {"1m", "5m", "total"}

@@ -13,28 +13,64 @@ from sidecar.exposition.negotiation import (
     wants_markdown,
 )
 
+# What scrapers really send, `Accept` for `Accept`.
 PROMETHEUS_2 = (
-    "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
-    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_2_NATIVE = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,"
+    "application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
 PROMETHEUS_3 = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
-PROMETHEUS_TEXT = "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+PROMETHEUS_3_NATIVE = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;"
+    "escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
+    "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+# With `scrape_protocols: [PrometheusProto]`, and with `[PrometheusText0.0.4]`.
+PROTOBUF_ALONE = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;"
+    "escaping=underscores;q=0.6,*/*;q=0.5"
+)
+PROMETHEUS_TEXT = "text/plain;version=0.0.4;q=0.6,*/*;q=0.5"
+PROMETHEUS_TEXT_1 = "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5"
+VMAGENT = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
+TELEGRAF = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,"
+    "text/plain;version=0.0.4;q=0.3"
+)
+DATADOG = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1"
+OPENMETRICS_UTF_8 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+AXIOS = "application/json, text/plain, */*"
+CURL = FETCH = "*/*"
 
 
 @pytest.mark.parametrize(
     ("accept", "format"),
     [
         ("", Format.TEXT),
-        ("*/*", Format.TEXT),
+        (CURL, Format.TEXT),
         (BROWSER, Format.TEXT),
+        (AXIOS, Format.TEXT),
         (PROMETHEUS_2, Format.OPENMETRICS),
+        (PROMETHEUS_2_NATIVE, Format.OPENMETRICS),
         (PROMETHEUS_3, Format.OPENMETRICS),
+        (PROMETHEUS_3_NATIVE, Format.OPENMETRICS),
+        (PROTOBUF_ALONE, Format.TEXT),
         (PROMETHEUS_TEXT, Format.TEXT),
+        (PROMETHEUS_TEXT_1, Format.TEXT),
+        (VMAGENT, Format.TEXT),
+        (TELEGRAF, Format.TEXT),
+        (DATADOG, Format.OPENMETRICS),
+        (OPENMETRICS_UTF_8, Format.OPENMETRICS),
         ("application/openmetrics-text", Format.OPENMETRICS),
         ("Application/OpenMetrics-Text; Version=1.0.0", Format.OPENMETRICS),
         ('application/openmetrics-text; version="1.0.0"', Format.OPENMETRICS),
@@ -53,8 +89,19 @@ def test_openmetrics_is_chosen_where_it_is_named_and_not_liked_less(accept: str,
     ("accept", "wanted"),
     [
         (PROMETHEUS_2, True),
+        (PROMETHEUS_2_NATIVE, True),
         (PROMETHEUS_3, True),
+        (PROMETHEUS_3_NATIVE, True),
+        (PROTOBUF_ALONE, True),
         (PROMETHEUS_TEXT, True),
+        (PROMETHEUS_TEXT_1, True),
+        (VMAGENT, True),
+        (TELEGRAF, True),
+        (DATADOG, True),
+        (OPENMETRICS_UTF_8, True),
+        ("application/vnd.google.protobuf", True),
+        ("application/vnd.google.protobuf;q=0.5, application/json", False),
+        ("application/vnd.google.protobuf, */*", False),
         ("application/openmetrics-text", True),
         ("text/plain;version=0.0.4", True),
         ("text/plain;version=0.0.4, application/json;q=0.9", True),
@@ -68,7 +115,9 @@ def test_openmetrics_is_chosen_where_it_is_named_and_not_liked_less(accept: str,
         ("text/plain", False),
         ("application/json", False),
         (BROWSER, False),
-        ("*/*", False),
+        (AXIOS, False),
+        (CURL, False),
+        (FETCH, False),
         ("", False),
     ],
 )

@@ -39,7 +39,7 @@ def written(families: Iterable[Family], format: Format, writer: Writer | None = 
 
 
 def by_the_library(families: Iterable[Family], format: Format) -> str:
-    return GENERATE[format](Metrics(families)).decode().removesuffix(END)
+    return GENERATE[format](Metrics(families, created=format is Format.OPENMETRICS)).decode().removesuffix(END)
 
 
 def families(snapshot: Snapshot) -> list[Family]:

@@ -48,9 +48,8 @@ def check(*command: str | Path, folder: Path = ROOT) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.needs("promtool")
 @pytest.mark.parametrize("alternative", [False, True], ids=["metrics", "monitoring-metrics"])
-def test_prometheus_yml_is_valid_where_it_is_mounted(tmp_path: Path, alternative: bool) -> None:
+def test_prometheus_yml_is_valid_where_it_is_mounted(promtool: str, tmp_path: Path, alternative: bool) -> None:
     text = (MONITORING / "prometheus.yml").read_text()
     assert REPLACED["metrics_path"] in text
     if alternative:
@@ -58,7 +57,7 @@ def test_prometheus_yml_is_valid_where_it_is_mounted(tmp_path: Path, alternative
     (tmp_path / "prometheus.yml").write_text(text)
     (tmp_path / "rules").symlink_to(MONITORING / "rules")
     (tmp_path / "targets").symlink_to(MONITORING / "targets" / "compose")
-    said = check("promtool", "check", "config", tmp_path / "prometheus.yml")
+    said = check(promtool, "check", "config", tmp_path / "prometheus.yml")
     assert f"{len(RULES)} rule files found" in said
     assert "WARNING" not in said  # a target file that is not there
 
@@ -84,15 +83,13 @@ def test_the_sale_is_scraped_every_5_s_and_the_slow_ones_every_30_s() -> None:
     assert config["global"]["evaluation_interval"] == "5s"
 
 
-@pytest.mark.needs("promtool")
-def test_the_rules_are_valid() -> None:
-    check("promtool", "check", "rules", *RULES)
+def test_the_rules_are_valid(promtool: str) -> None:
+    check(promtool, "check", "rules", *RULES)
 
 
-@pytest.mark.needs("promtool")
 @pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: str(path.stem))
-def test_every_alert_fires_when_it_should_and_only_then(path: Path) -> None:
-    check("promtool", "test", "rules", path)
+def test_every_alert_fires_when_it_should_and_only_then(promtool: str, path: Path) -> None:
+    check(promtool, "test", "rules", path)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,13 +136,12 @@ def test_every_runbook_says_the_same_four_things(path: Path) -> None:
     assert f"amtool silence add alertname={path.stem} " in text
 
 
-@pytest.mark.needs("promtool")
-def test_every_query_of_the_runbooks_is_one(tmp_path: Path) -> None:
+def test_every_query_of_the_runbooks_is_one(promtool: str, tmp_path: Path) -> None:
     queries = [line for path in RUNBOOKS for line in fenced(path) if line]
     assert len(queries) > len(RUNBOOKS)
     recorded = [{"record": f"query_{number}", "expr": query} for number, query in enumerate(queries)]
     (file := tmp_path / "queries.yml").write_text(yaml.safe_dump({"groups": [{"name": "runbooks", "rules": recorded}]}))
-    check("promtool", "check", "rules", file)
+    check(promtool, "check", "rules", file)
 
 
 def fenced(path: Path) -> list[str]:

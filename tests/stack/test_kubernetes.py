@@ -13,7 +13,6 @@ import yaml
 
 from monitoring.kubernetes import __main__ as rule
 from sidecar.config.flat import schema, variable
-from tests.programs import needs
 from tests.stack.alerting import MONITORING
 from tests.stack.compose import SERVICES
 
@@ -155,7 +154,6 @@ def test_the_rules_are_those_of_prometheus() -> None:
     assert one("PrometheusRule")["spec"] == {"groups": groups}
 
 
-@pytest.mark.needs("promtool")
-def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
+def test_promtool_accepts_the_rules(promtool: str, tmp_path: Path) -> None:
     (file := tmp_path / "rules.yml").write_text(yaml.safe_dump(one("PrometheusRule")["spec"]))
-    subprocess.run([needs("promtool"), "check", "rules", file], check=True, capture_output=True, timeout=60)
+    subprocess.run([promtool, "check", "rules", file], check=True, capture_output=True, timeout=60)
