@@ -464,16 +464,16 @@ def test_series_are_held_when_first_met_not_after_a_restart_and_again_after_a_cl
     aggregate.apply(batch(order(product_id="a"), order(product_id="b")), NOW + 4)
     commit(aggregate, NOW + 4)
     assert aggregate.born == {("product", "a"): NOW, ("product", "b"): NOW + 4}
-    commit(aggregate, NOW + 5)
+    commit(aggregate, NOW + 12)
     assert aggregate.born == {("product", "b"): NOW + 4}
     aggregate.load(aggregate.fields(), same_generation=True)
     assert aggregate.born == {}
-    commit(aggregate, NOW + 6)
+    commit(aggregate, NOW + 13)
     assert aggregate.born == {}
-    aggregate.clear(NOW + 7)
-    aggregate.apply(batch(order(product_id="a")), NOW + 7)
-    commit(aggregate, NOW + 7)
-    assert aggregate.born == {("product", "a"): NOW + 7}
+    aggregate.clear(NOW + 14)
+    aggregate.apply(batch(order(product_id="a")), NOW + 14)
+    commit(aggregate, NOW + 14)
+    assert aggregate.born == {("product", "a"): NOW + 14}
 
 
 def test_configured_products_are_not_held() -> None:
