@@ -123,7 +123,7 @@ class Count:
 
     def _revenue(self, orders: list[Event]) -> None:
         for order in [order for order in orders if order.amount is not None or order.items is not None]:
-            amounts = [order.amount] if order.items is None else [item.amount for item in order.items]
+            amounts = [item.amount for item in order.items or ()] if order.amount is None else [order.amount]
             known = [amount for amount in amounts if amount is not None]
             if known:
                 currency = self._admit("currency", order.currency or self._rules.currency)

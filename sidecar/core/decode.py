@@ -41,9 +41,10 @@ from sidecar.core.tolerant import CAMEL_CASE, Refused, read, sequence_fields, un
 from sidecar.core.values import decimal, seconds, unix_time
 
 _Never = Literal["\0"] | UnsetType  # no payload of the strict stage can hold this character
+_UNWRITABLE = "\N{NO-BREAK SPACE}"  # the name of a field that none can hold either: it is not ASCII
 
 
-class _Strict(Event, gc=False, kw_only=True):
+class _Strict(Event, gc=False, kw_only=True, rename={"word": _UNWRITABLE}):
     """An event as the strict stage reads it."""
 
     ts: Annotated[float, Meta(ge=EARLIEST)] | datetime | None = None  # type: ignore[assignment]  # becomes seconds
@@ -53,13 +54,14 @@ class _Strict(Event, gc=False, kw_only=True):
     processingMs: _Never = UNSET
     traceId: _Never = UNSET
     specversion: _Never = UNSET
+    word: str = ""  # once more, for `rename` leaves inherited fields alone
 
 
 _CamelCase: Any = msgspec.defstruct(
     "_CamelCase",
     [(field.name, field.type, field.default) for field in msgspec.structs.fields(_Strict)],
     bases=(_Strict,),
-    rename=CAMEL_CASE | {camel: name for name, camel in CAMEL_CASE.items()},
+    rename=CAMEL_CASE | {camel: name for name, camel in CAMEL_CASE.items()} | {"word": _UNWRITABLE},
     gc=False,
     kw_only=True,
 )
@@ -178,9 +180,10 @@ def _is_sound_but_for_time(event: _Strict) -> bool:
     if event.type != "order":
         return _is_sound_other(event)
     if event.items is not None:
-        event.quantity, event.amount = 1, None
-        return event.status is not None and all(_is_amount(item.amount) for item in event.items)
-    return event.status is not None and (event.amount is None or _is_amount(event.amount))
+        event.quantity = 1
+        if not all(_is_amount(item.amount) for item in event.items):
+            return False
+    return event.status is not None and _is_amount(event.amount)
 
 
 def _is_sound_other(event: _Strict) -> bool:
@@ -254,6 +257,7 @@ def _read_event(payload: bytes, arrival: float, decoded: Decoded) -> None:
         return
     decoded.events.append(event)
     decoded.arrivals.append(arrival)
+    decoded.worded |= event.word != ""
 
 
 def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:

@@ -45,7 +45,8 @@ class Item(Struct, gc=False, frozen=True):
 class Event(Struct, gc=False, kw_only=True):
     """One valid event in canonical form: `ts` in seconds, words translated, `None` where the field is absent.
 
-    Only the fields that `FIELDS` lists for its type mean anything (of another type's name: `HEADER_FIELDS`).
+    Only the fields that `FIELDS` lists for its type mean anything (of another type's name: `HEADER_FIELDS`). `word`
+    is what the status was called where that is none of the four canonical words; no payload can set it.
     """
 
     type: Id = "order"
@@ -71,6 +72,7 @@ class Event(Struct, gc=False, kw_only=True):
     failed: Count | None = None
     completed: Count | None = None
     stock: Annotated[int, Meta(ge=-MAX_STOCK, le=MAX_STOCK)] | None = None
+    word: str = ""
 
 
 HEADER_FIELDS = ("type", "ts", "producer", "epoch", "seq")
@@ -121,12 +123,14 @@ class Decoded(Struct):
     """What a list of payloads held, in the order they came.
 
     `arrivals[i]` is the arrival time of `events[i]`; `places[i]` is how many events came before `rejections[i]`.
+    `worded` says whether any event has a `word`: mostly none has, and then nobody needs to look.
     """
 
     events: list[Event]
     arrivals: list[float]
     rejections: list[Rejection]
     places: list[int] = field(default_factory=list)
+    worded: bool = False
 
     def refuse(self, rejection: Rejection) -> None:
         """Add a rejection after what was decoded so far."""

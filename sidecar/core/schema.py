@@ -42,7 +42,7 @@ _FIELDS = {
     "order_id": "Identifies the order; it does not deduplicate.",
     "product_id": "The product.",
     "quantity": "Units ordered.",
-    "items": "One order of several products; then the quantity and amount of the order itself are not used.",
+    "items": "One order of several products; then its own product_id and quantity are not used, its amount is.",
     "latency_ms": "From accepted to decided, as the customer waits, in milliseconds.",
     "processing_ms": "Time the worker spent, in milliseconds.",
     "reason": "Why the order failed: sold_out, payment_declined, timeout, ... `unknown` if absent.",

@@ -22,7 +22,7 @@ from sidecar.core.events import (
     Item,
     Reason,
 )
-from sidecar.core.values import VALUES, Unfit, reason_of
+from sidecar.core.values import VALUES, Unfit, reason_of, word_of
 
 Fields = Mapping[str, Any]
 
@@ -52,9 +52,8 @@ def read(fields: Fields, arrival: float) -> Event:
     """Return the event that the fields describe; floats come as Decimal. Raise Refused."""
     kind = type_of(fields)
     given = _given(fields, _NAMES.get(kind, _SEQUENCE_AND_TIME))
-    if "items" in given:  # the order's own quantity and amount are not used, so they cannot be wrong
+    if "items" in given:  # the order's own quantity is not used, so it cannot be wrong
         given.pop("quantity", None)
-        given.pop("amount", None)
     if kind == "queue" and not any(name in given for name in QUEUE_FIELDS):
         raise Refused("missing_field", "waiting", VALUES["waiting"][1], None)
     for name in REQUIRED.get(kind, ()):
@@ -65,6 +64,7 @@ def read(fields: Fields, arrival: float) -> Event:
         values["items"] = [_item(f"items[{index}]", item) for index, item in enumerate(values["items"])]
     if kind == "order":
         values.setdefault("reason", reason_of(given["status"]))
+        values["word"] = word_of(given["status"])
     event = Event(type=kind, **values)
     if event.ts is not None and not EARLIEST <= event.ts <= arrival + MAX_AHEAD_SECONDS:
         raise Refused("out_of_range", "ts", VALUES["ts"][1], given["ts"])

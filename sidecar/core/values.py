@@ -64,6 +64,12 @@ def reason_of(status: Any) -> str | None:
     return word if STATUS_WORDS.get(word) == "failed" and word not in _WORDS_WITHOUT_REASON else None
 
 
+def word_of(status: str) -> str:
+    """Return a status word as it was said, in lower case, unless it is one of the four canonical ones."""
+    word = status.lower()
+    return "" if word in STATUSES else word
+
+
 def decimal(text: str) -> Decimal:
     """Read a number; one that Decimal cannot hold is beyond any limit, and where nobody reads it no matter."""
     try:

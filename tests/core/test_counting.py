@@ -49,14 +49,30 @@ def test_the_lines_of_an_order_are_its_items_and_each_product_counts_once() -> N
         {"product_id": "b", "amount": 3},
         {"product_id": "a", "quantity": 4},
     ]
-    snapshot = shown(committed(order(items=items, quantity=99, amount=99, product_id="z")))
+    snapshot = shown(committed(order(items=items, quantity=99, product_id="z")))
     assert {name: (p.success, p.units) for name, p in snapshot.orders.by_product.items()} == {"a": (1, 6), "b": (1, 1)}
     assert snapshot.orders.revenue == {"XXX": "4.10"}
     assert snapshot.orders.total == 1
 
 
-def test_items_without_amounts_are_no_revenue() -> None:
-    assert shown(committed(order(items=[{"product_id": "a"}]))).orders.revenue == {}
+@pytest.mark.parametrize(
+    ("fields", "items", "revenue"),
+    [
+        ({}, [{"product_id": "a"}], {}),
+        ({"amount": "64.60"}, [{"product_id": "a", "quantity": 2}], {"EUR": "64.60"}),
+        ({"amount": "64.60"}, [{"product_id": "a", "amount": 50}, {"product_id": "b"}], {"EUR": "64.60"}),  # discount
+        ({"amount": 0}, [{"product_id": "a", "amount": 50}], {"EUR": "0.00"}),  # a voucher
+        ({}, [{"product_id": "a", "amount": 50}, {"product_id": "b"}], {"EUR": "50.00"}),
+        ({}, [{"product_id": "a", "quantity": 3, "amount": 50}], {"EUR": "50.00"}),  # of the line, not of a unit
+    ],
+)
+@pytest.mark.parametrize("status", ["success", "Paid"])  # by either stage
+def test_the_amount_of_an_order_goes_before_those_of_its_items(
+    fields: dict[str, Any], items: list[dict[str, Any]], revenue: dict[str, str], status: str
+) -> None:
+    orders = shown(committed(order(status, items=items, currency="EUR", **fields))).orders
+    assert orders.revenue == revenue
+    assert orders.by_product["a"].units == items[0].get("quantity", 1)
 
 
 @pytest.mark.parametrize("status", ["failed", "pending", "cancelled"])

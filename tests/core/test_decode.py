@@ -27,9 +27,9 @@ NOW = 1_790_000_000.0
 GOOD = b'{"status":"success"}'
 
 
-def one(payload: bytes) -> Decoded:
-    """Decode one payload."""
-    return decode([payload], [NOW])
+def one(*payloads: bytes) -> Decoded:
+    """Decode one payload, or some that came together."""
+    return decode(payloads, [NOW] * len(payloads))
 
 
 def meaning(event: Event) -> dict[str, Any]:
@@ -75,7 +75,26 @@ def test_an_ordinary_event_is_read_by_the_strict_stage(monkeypatch: pytest.Monke
     camel = decoded.events[3]
     assert (camel.order_id, camel.product_id, camel.latency_ms, camel.trace_id) == ("o", "a", 5.0, "t")
     assert decoded.events[4].items == [Item("a", 1, Decimal("0.10"))]
-    assert (decoded.events[4].amount, decoded.events[4].quantity) == (None, 1)
+    assert (decoded.events[4].amount, decoded.events[4].quantity) == (Decimal(1), 1)
+    assert not decoded.worded
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [("success", ""), ("SUCCESS", ""), ("cancelled", ""), ("paid", "paid"), ("Refunded", "refunded"), ("ok", "ok")],
+)
+def test_a_word_other_than_the_canonical_ones_is_kept(status: str, word: str) -> None:
+    payload = json.dumps({"status": status}).encode()
+    for decoded in (one(payload), one(b"[" + payload + b"]"), one(b'{"status":"success"}', payload)):
+        assert decoded.events[-1].word == word
+        assert decoded.worded == (word != "")
+
+
+@pytest.mark.parametrize("name", ["word", "Word", "\N{NO-BREAK SPACE}"])
+@pytest.mark.parametrize("naming", ["product_id", "productId"])
+def test_no_payload_can_set_the_word(name: str, naming: str) -> None:
+    [event] = one(json.dumps({"status": "success", naming: "a", name: "paid"}, ensure_ascii=False).encode()).events
+    assert (event.word, event.product_id) == ("", "a")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_status_words_are_understood(word: str, status: str, reason: str | None)
         ({"epoch": "5"}, {"epoch": "5"}),
         ({"order_id": "é" * 64}, {"order_id": "é" * 64}),
         ({"items": [{"productId": 1, "quantity": "2", "amount": 3}]}, {"items": [Item("1", 2, Decimal(3))]}),
-        ({"items": [{"productId": 1}], "quantity": 0, "amount": "x"}, {"items": [Item("1")]}),
+        ({"items": [{"productId": 1}], "quantity": 0, "amount": 9}, {"items": [Item("1")], "amount": Decimal(9)}),
         ({"unheard_of": [1]}, {}),
     ],
 )
@@ -179,6 +179,7 @@ def test_cloud_events_are_unwrapped(envelope: dict[str, Any], expected: dict[str
         ({**ORDER, "items": []}, "out_of_range", "items: expected a non-empty array of objects with a product_id"),
         ({**ORDER, "items": {"product_id": 1}}, "wrong_type", "items: "),
         ({**ORDER, "items": [3]}, "wrong_type", "items[0]: expected an object with a product_id, got 3"),
+        ({**ORDER, "items": [{"product_id": 1}], "amount": -1}, "out_of_range", "amount: "),
         ({**ORDER, "items": [{"product_id": 1}, {}]}, "missing_field", "items[1].product_id: "),
         ({**ORDER, "items": [{"product_id": 1, "quantity": 0}]}, "out_of_range", "items[0].quantity: "),
         (
