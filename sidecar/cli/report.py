@@ -1,13 +1,16 @@
 """`sidecar report`: the numbers of the sale until now, to read, to paste or to process."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sidecar.cli.options import Where, reader_options
 from sidecar.cli.readers import reader
 from sidecar.cli.terminal import count, moment, plain, seconds
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 PRODUCTS = 20
 
@@ -41,7 +44,7 @@ def _show(document: dict[str, Any]) -> None:
     parts = [
         tables.orders(document),
         tables.times(document, (("latency", "total"), ("processing", "total"))),
-        tables.products(document, PRODUCTS),
+        _products(document),
     ]
     parts += [table for table in (tables.failures(document), tables.queues(document)) if table.row_count]
     for part in parts:
@@ -52,6 +55,17 @@ def _show(document: dict[str, Any]) -> None:
     console.print(tables.completeness(document))
     if document["stale"]:
         console.print("[yellow]These numbers are old: no daemon commits at the moment.[/]")
+
+
+def _products(document: dict[str, Any]) -> "Table":
+    """Draw the busiest products, and say how many more there are."""
+    from sidecar.cli import tables
+
+    names = tables.by_sales(document)
+    table = tables.products(document, names[:PRODUCTS])
+    if len(names) > PRODUCTS:
+        table.caption = f"and {len(names) - PRODUCTS:,} more"
+    return table
 
 
 def _period(document: dict[str, Any]) -> str:

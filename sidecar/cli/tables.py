@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +15,9 @@ BAR_CELLS = 10
 PIPE_WIDTH = 160
 WINDOWS = ("10s", "1m", "5m", "total")
 PERCENTILES = ("p50", "p90", "p95", "p99", "max")
+# A narrower screen gets fewer columns, so that labels and numbers stay whole.
+WIDE = 76
+FEWER_FIGURES = ("p50", "p99", "max")
 # Below this a product is about to sell out; a sale lasts minutes.
 SOON_SECONDS = 60
 
@@ -30,7 +33,7 @@ def orders(document: Document) -> Table:
     found = document["orders"]
     by_status = found["by_status"]
     failed = by_status["failed"]
-    table = _table("failed", "pending", "cancelled", "in flight", "error rate", "fault rate", first="success")
+    table = _table("failed", "accepted", "cancelled", "in flight", "error rate", "fault rate", first="success")
     table.add_row(
         Text(count(by_status["success"]), "green"),
         Text(count(failed), "red" if failed else ""),
@@ -43,46 +46,69 @@ def orders(document: Document) -> Table:
     return table
 
 
-def rates(document: Document) -> Table:
+def rates(document: Document, *, rule: bool = True) -> Table:
     """Draw throughput and error rates by window."""
     found = document["orders"]
-    table = _table(*WINDOWS, first="window")
+    table = _table(*WINDOWS, first="window", rule=rule)
     table.add_row("orders / s", *(count(found["per_second"][window]) for window in WINDOWS))
     table.add_row("error rate", *(share(found["error_rate"][window]) for window in WINDOWS))
     table.add_row("fault rate", *(_alarm(found["fault_rate"][window]) for window in WINDOWS))
     return table
 
 
-def times(document: Document, rows: Iterable[tuple[str, str]]) -> Table:
+def times(document: Document, rows: Iterable[tuple[str, str]], *, width: int = PIPE_WIDTH, rule: bool = True) -> Table:
     """Draw percentiles; `rows` are (latency or processing, window)."""
-    table = _table("count", "avg", *PERCENTILES, first="time")
+    figures = ("avg", *PERCENTILES) if width >= WIDE else FEWER_FIGURES
+    table = _table("count", *figures, first="time", rule=rule)
     for name, window in rows:
         summary = document[f"{name}_ms"][window]
-        figures = (milliseconds(summary[figure]) for figure in ("avg", *PERCENTILES))
-        table.add_row(name if window == "total" else f"{name} {window}", count(summary["count"]), *figures)
+        found = (milliseconds(summary[figure]) for figure in figures)
+        table.add_row(name if window == "total" else f"{name} {window}", count(summary["count"]), *found)
     return table
 
 
-def products(document: Document, limit: int) -> Table:
-    """Draw the busiest products with what is left of their stock."""
+def by_sales(document: Document) -> list[str]:
+    """Return the products, the busiest first."""
+    by_product = document["orders"]["by_product"]
+    names: set[str] = by_product.keys() | document["inventory"].keys()
+    return sorted(names, key=lambda name: (-_finished(by_product.get(name)), name))
+
+
+def by_urgency(document: Document) -> list[str]:
+    """Return the products: what sells out next first, what is sold out last, the busiest first among equals."""
+
+    def urgency(name: str) -> tuple[int, float]:
+        one = document["inventory"].get(name)
+        if one and one["stock"] <= 0:
+            return 2, one["stock"]  # an oversell is the first of these
+        left = one["sell_out_in_s"] if one else None
+        return (1, 0) if left is None else (0, left)
+
+    return sorted(by_sales(document), key=urgency)
+
+
+def products(document: Document, names: Iterable[str], *, width: int = PIPE_WIDTH, rule: bool = True) -> Table:
+    """Draw products with what is left of their stock."""
     by_product, inventory = document["orders"]["by_product"], document["inventory"]
-    names = sorted(by_product.keys() | inventory.keys(), key=lambda name: (-_finished(by_product.get(name)), name))
-    table = _table("sold", "failed", "stock", "", "sold / s", "sells out in", first="product")
-    for name in names[:limit]:
+    wide = width >= WIDE
+    columns = ("sold", "failed", "stock", "", "sold / s") if wide else ("sold", "stock")
+    table = _table(*columns, "sells out in", first="product", rule=rule)
+    for name in names:
         sold, stock = by_product.get(name), inventory.get(name)
         units = sold["units"] if sold else 0
-        table.add_row(
-            Text(plain(name), overflow="ellipsis", no_wrap=True),
-            count(units),
-            count(sold["failed"] if sold else 0),
-            _units(stock),
-            bar(stock["stock"], units) if stock else "",
-            count(stock["depletion_per_second"]) if stock else count(None),
-            _sell_out(stock),
-        )
-    if len(names) > limit:
-        table.caption = f"and {len(names) - limit:,} more"
+        label, left, end = Text(plain(name), overflow="ellipsis", no_wrap=True), _units(stock), _sell_out(stock)
+        if wide:
+            pace = count(stock["depletion_per_second"] if stock else None)
+            failed = count(sold["failed"] if sold else 0)
+            table.add_row(label, count(units), failed, left, bar(stock["stock"], units) if stock else "", pace, end)
+        else:
+            table.add_row(label, count(units), left, end)
     return table
+
+
+def lines(part: RenderableType, *, rule: bool) -> int:
+    """Return how many lines a part of a view takes, which wraps nothing."""
+    return part.row_count + 1 + rule if isinstance(part, Table) else 1
 
 
 def failures(document: Document) -> Table:
@@ -105,7 +131,7 @@ def queues(document: Document) -> Table:
 
 def queue_lengths(document: Document) -> Text:
     """Say in a line how much waits in each queue."""
-    text = Text("queue ", "bold")
+    text = Text("queue ", "bold", no_wrap=True, overflow="ellipsis")
     parts = [
         f"{plain(name)} {count(queue['waiting'])} waiting, {count(queue['active'])} active"
         for name, queue in sorted(document["queues"].items())
@@ -143,8 +169,9 @@ def bar(stock: int, sold: int) -> Text:
     return Text("█" * cells, colour).append("░" * (BAR_CELLS - cells), "dim")
 
 
-def _table(*columns: str, first: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+def _table(*columns: str, first: str, rule: bool = True) -> Table:
+    """Begin a table; a `rule` below the header costs a line."""
+    table = Table(box=box.SIMPLE_HEAD if rule else None, header_style="bold", pad_edge=False, show_edge=False)
     table.add_column(first)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)

@@ -5,19 +5,22 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from sidecar.cli.options import Where, reader_options
 from sidecar.cli.readers import Reader, reader
-from sidecar.cli.terminal import count, plain, seconds
+from sidecar.cli.terminal import count, counted, plain, seconds
 from sidecar.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Console, RenderableType
     from rich.text import Text
 
 REFRESH_SECONDS = 1.0
-# Lines of the view that are not products, so that it fits the screen.
-OTHER_LINES = 21
+# A screen with fewer lines gets no empty lines and rules, and one row of times.
+ROOMY_LINES = 34
+# Lines of a view that is printed once: room for 20 products and all else.
+PRINTED_LINES = 42
 FEWEST_PRODUCTS = 3
 TIMES = (("latency", "10s"), ("latency", "1m"), ("latency", "total"), ("processing", "1m"))
 
@@ -26,12 +29,15 @@ TIMES = (("latency", "10s"), ("latency", "1m"), ("latency", "total"), ("processi
 @reader_options
 @click.option("--once", is_flag=True, help="Print the view once and end, as it also does when piped.")
 def top(where: Where, once: bool) -> None:
-    """Watch the sale live: rates, percentiles, stock, queue, and what was missed. Ctrl-C ends it."""
+    """Watch the sale live: rates, percentiles, stock, queue, and what was missed.
+
+    What sells out next comes first. Arrows and Page Up/Down scroll the products; q or Ctrl-C ends it.
+    """
     from sidecar.cli import tables
 
     source, console = reader(where), tables.console()
     if once or not sys.stdout.isatty():
-        console.print(view(source.snapshot(), console.height))
+        console.print(View(source.snapshot()).drawn(console.width, PRINTED_LINES))
         return
     try:
         _watch(source, console)
@@ -40,57 +46,106 @@ def top(where: Where, once: bool) -> None:
 
 
 def _watch(source: Reader, console: "Console") -> None:
-    """Refresh for ever; a daemon that went away is waited for, one that never answered is an error."""
-    from rich.console import Group
+    """Refresh until `q`; a daemon that went away is waited for, one that never answered is an error."""
     from rich.live import Live
-    from rich.text import Text
 
-    newest: Any = view(source.snapshot(), console.height)
-    with Live(newest, console=console, screen=True, auto_refresh=False) as live:
+    from sidecar.cli.keys import keys
+
+    view = View(source.snapshot(), keyed=True)
+    due = time.monotonic() + REFRESH_SECONDS
+    with keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            time.sleep(REFRESH_SECONDS)
-            try:
-                newest = view(source.snapshot(), console.height)
-                live.update(newest, refresh=True)
-            except UnavailableError as exc:
-                live.update(Group(Text(plain(exc), "bold red"), newest), refresh=True)
+            live.update(view.drawn(console.width, console.height), refresh=True)
+            for key in pressed(max(0.0, due - time.monotonic())):
+                if key in ("q", "Q"):
+                    return
+                view.scroll(key, console.height)
+            if time.monotonic() >= due:
+                view.refresh(source)
+                due = time.monotonic() + REFRESH_SECONDS
 
 
-def view(document: dict[str, Any], height: int) -> "Group":
-    """Draw a snapshot for a screen of `height` lines."""
-    from rich.console import Group
+class View(Struct):
+    """A snapshot as it is shown: `first` is the first product on the screen."""
 
-    from sidecar.cli import tables
+    document: dict[str, Any]
+    keyed: bool = False
+    problem: str = ""
+    first: int = 0
 
-    return Group(
-        _headline(document),
-        tables.completeness(document),
-        tables.queue_lengths(document),
-        "",
-        tables.rates(document),
-        "",
-        tables.times(document, TIMES),
-        "",
-        tables.products(document, max(FEWEST_PRODUCTS, height - OTHER_LINES)),
-    )
+    def refresh(self, source: Reader) -> None:
+        """Take the newest snapshot, or say why there is none."""
+        try:
+            self.document, self.problem = source.snapshot(), ""
+        except UnavailableError as exc:
+            self.problem = str(exc)
+
+    def scroll(self, key: str, height: int) -> None:
+        """Move through the products; `drawn` stops at the ends."""
+        steps = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -height // 2, "page down": height // 2}
+        ends = {"home": 0, "g": 0, "end": sys.maxsize, "G": sys.maxsize}
+        self.first = ends[key] if key in ends else self.first + steps.get(key, 0)
+
+    def drawn(self, width: int, height: int) -> "RenderableType":
+        """Draw for a screen of so many columns and lines."""
+        from rich.console import Group
+
+        from sidecar.cli import tables
+
+        document, roomy = self.document, height >= ROOMY_LINES
+        gap = [""] if roomy else []
+        times = TIMES if roomy else TIMES[:1]
+        complete = tables.completeness(document)
+        complete.no_wrap, complete.overflow = True, "ellipsis"
+        above: list[RenderableType] = [*self._headlines(), complete, tables.queue_lengths(document)]
+        above += [*gap, tables.rates(document, rule=roomy), *gap]
+        above += [tables.times(document, times, width=width, rule=roomy), *gap]
+        names = tables.by_urgency(document)
+        used = sum(tables.lines(part, rule=roomy) for part in above)
+        rows = max(FEWEST_PRODUCTS, height - used - 2 - roomy)  # the header, its rule, and the last line
+        self.first = max(0, min(self.first, len(names) - rows))
+        shown = names[self.first : self.first + rows]
+        return Group(*above, tables.products(document, shown, width=width, rule=roomy), self._last(len(names), rows))
+
+    def _headlines(self) -> "list[Text]":
+        """Say what this is, how it stands, what runs out next, and what went wrong."""
+
+        document, wrong = self.document, "bold red"
+        lines = [_headline(document)]
+        if self.problem:
+            lines.insert(0, _one_line(plain(self.problem), wrong))
+        stocks = document["inventory"].items()
+        oversold = sorted(plain(name) for name, one in stocks if one["stock"] < 0)
+        if oversold:
+            lines.append(_one_line(f"oversold: {', '.join(oversold)}", wrong))
+        clock = [(one["sell_out_in_s"], name) for name, one in stocks if one["stock"] > 0]
+        if known := [one for one in clock if one[0] is not None]:
+            left, name = min(known)
+            lines.append(_one_line(f"next to sell out: {plain(name)} in {seconds(left)}", "yellow"))
+        return lines
+
+    def _last(self, products: int, rows: int) -> "Text":
+        """Say which products are on the screen, and what the keys do."""
+        hidden = products > rows
+        parts = [f"{self.first + 1} to {min(self.first + rows, products)} of {counted(products, 'product')}"] * hidden
+        parts += ["↑ ↓ scroll"] * (hidden and self.keyed) + ["q ends"] * self.keyed
+        return _one_line(" · ".join(parts), "dim")
 
 
 def _headline(document: dict[str, Any]) -> "Text":
-    """Say what this is, how it stands, and what runs out next."""
-    from rich.text import Text
-
     orders, active = document["orders"], document["connections"]["active"]
-    line = Text(plain(document["instance"]), "bold").append(f" {plain(document['role'])}", "not bold dim")
+    line = _one_line(plain(document["instance"]), "bold").append(f" {plain(document['role'])}", "not bold dim")
     if document["stale"]:
         line.append(" STALE", "bold red")
     pace = orders["per_second"]
     line.append(f"  {count(pace['now'])}/s now, peak {count(pace['peak'])}", "not bold")
-    line.append(f"  {count(orders['total'])} orders, {count(orders['in_flight'])} in flight", "not bold")
+    line.append(f"  {counted(orders['total'], 'order')}, {count(orders['in_flight'])} in flight", "not bold")
     if active is not None:
-        line.append(f"  {count(active)} connections", "not bold")
-    clock = {name: one["sell_out_in_s"] for name, one in document["inventory"].items() if one["stock"] > 0}
-    known = [(left, name) for name, left in clock.items() if left is not None]
-    if known:
-        left, name = min(known)
-        line.append(f"\nnext to sell out: {plain(name)} in {seconds(left)}", "yellow")
+        line.append(f"  {counted(active, 'connection')}", "not bold")
     return line
+
+
+def _one_line(text: str, style: str) -> "Text":
+    from rich.text import Text
+
+    return Text(text, style, no_wrap=True, overflow="ellipsis")

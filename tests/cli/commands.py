@@ -141,6 +141,10 @@ class Terminal:
         """Type a line."""
         os.write(self._ours, line.encode() + b"\n")
 
+    def press(self, key: str) -> None:
+        """Press a key."""
+        os.write(self._ours, key.encode())
+
     def end(self, number: int = signal.SIGINT) -> int:
         """Send a signal and return the exit status."""
         self.process.send_signal(number)

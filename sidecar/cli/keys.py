@@ -1,0 +1,49 @@
+"""Keys that are pressed while a command shows something live."""
+
+import os
+import re
+import select
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+KEY = re.compile(rb"\x1b[\[O]\d?[A-H~]|.", re.DOTALL)
+NAMES = {"A": "up", "B": "down", "5~": "page up", "6~": "page down", "H": "home", "F": "end"}
+READ_BYTES = 256
+
+# Wait so many seconds at most, and return the keys that were pressed; none if there was no key.
+Pressed = Callable[[float], list[str]]
+
+
+@contextmanager
+def keys() -> Iterator[Pressed]:
+    """Take every key as it is pressed, until the end; Ctrl-C stays what it is."""
+    if not sys.stdin.isatty():
+        yield _nobody
+        return
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    tty.setcbreak(terminal)
+    try:
+        yield lambda seconds: _pressed(terminal, seconds)
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def read_keys(data: bytes) -> list[str]:
+    """Name the keys that a terminal sent: `up`, `page down`, or the character itself."""
+    found = [one.decode(errors="replace") for one in KEY.findall(data)]
+    return [NAMES.get(one[2:], "") if one.startswith("\x1b") else one for one in found]
+
+
+def _pressed(terminal: int, seconds: float) -> list[str]:
+    ready, _, _ = select.select([terminal], [], [], seconds)
+    return read_keys(os.read(terminal, READ_BYTES)) if ready else []
+
+
+def _nobody(seconds: float) -> list[str]:
+    time.sleep(seconds)
+    return []
