@@ -49,6 +49,7 @@ class Aggregator:
         self.unknown_fields: set[str] = set()
         self._looked_at = 0.0
         self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
+        self._flying: dict[Kind, Pending] = {}  # what a flight that may still land was made of
         self._labels = Labels(rules)
 
     def adopt(self, rules: Rules) -> None:
@@ -95,7 +96,7 @@ class Aggregator:
         stream, pubsub = self._pending["stream"], self._pending["pubsub"]
         for pending in (stream, pubsub):
             fold(pending, self._labels, self._rules, self.exemplars, now)
-        self._pending = {"stream": Pending(self._random), "pubsub": Pending(self._random)}
+        self._flying, self._pending = self._pending, {kind: Pending(self._random) for kind in self._pending}
         merged = self.committed.changed_by(stream.state, pubsub.state)
         self._gauge_history(merged, stream, pubsub, now)
         self._peak(merged, (stream.state, pubsub.state))
@@ -109,6 +110,7 @@ class Aggregator:
         self._bear(flight.merged, now)
         self.committed.replace(flight.merged)
         self.committed.remove(flight.removed)
+        self._flying = {}
         pending = (pending.state.connections for pending in self._pending.values())
         self._labels.retain("connection", set(self.committed.connections).union(*pending))
         self.register.land(flight.windows)
@@ -119,6 +121,7 @@ class Aggregator:
         for kind, earlier in zip(kinds, (flight.stream, flight.pubsub), strict=True):
             earlier.merge(self._pending[kind])
             self._pending[kind] = earlier
+        self._flying = {}
 
     def drop_streams(self) -> None:
         """Forget what is pending from streams; it will be read again."""
@@ -227,7 +230,7 @@ class Aggregator:
     def _relearn(self) -> None:
         self._labels = Labels(self._rules)
         self._labels.learn(self.committed)
-        for pending in self._pending.values():
+        for pending in (*self._flying.values(), *self._pending.values()):
             self._labels.learn(pending.state)
 
 

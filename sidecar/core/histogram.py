@@ -88,8 +88,7 @@ class Histogram:
         values = np.asarray(values_ns, np.int64)
         if values.size:
             self.buckets += np.bincount(np.searchsorted(_BOUNDS_NS, values), minlength=BUCKETS)
-            sums = (values[at : at + SUMMED].sum() for at in range(0, values.size, SUMMED))
-            self._extend(values.size, sum(map(int, sums)), int(values.min()), int(values.max()))
+            self._extend(values.size, _sum_ns(values), int(values.min()), int(values.max()))
 
     def merge(self, other: "Histogram") -> None:
         """Add the samples of another histogram."""
@@ -184,32 +183,38 @@ def summary(h: Histogram) -> Summary:
 
 
 class Classic:
-    """A classic Prometheus histogram: `counts[i]` samples up to `bounds_ns[i]`, the last above all, not cumulative."""
+    """A classic Prometheus histogram: `counts[i]` samples up to `bounds_ns[i]`, the last above all, not cumulative.
 
-    __slots__ = ("bounds_ns", "counts")
+    The sum is its own, for it begins when the bounds do.
+    """
+
+    __slots__ = ("bounds_ns", "counts", "sum_ns")
 
     def __init__(self, bounds_ns: tuple[int, ...]) -> None:
         """Start empty with ascending bounds in nanoseconds."""
         self.bounds_ns = bounds_ns
         self.counts = [0] * (len(bounds_ns) + 1)
+        self.sum_ns = 0
 
     def __eq__(self, other: object) -> bool:
-        """Compare bounds and counts."""
+        """Compare bounds, counts and sum."""
         return isinstance(other, Classic) and self.dump() == other.dump()
 
     def update(self, values_ns: Nanoseconds) -> None:
         """Count durations; one equal to a bound lies below it."""
-        places = np.searchsorted(self.bounds_ns, np.asarray(values_ns, np.int64))
-        self._add(np.bincount(places, minlength=len(self.counts)).tolist())
+        values = np.asarray(values_ns, np.int64)
+        places = np.searchsorted(self.bounds_ns, values)
+        self._add(np.bincount(places, minlength=len(self.counts)).tolist(), _sum_ns(values))
 
     def merge(self, other: "Classic") -> None:
         """Add the counts of another histogram; raise `ValueError` if its bounds differ."""
         if other.bounds_ns != self.bounds_ns:
             raise ValueError("histograms of different bounds do not merge")
-        self._add(other.counts)
+        self._add(other.counts, other.sum_ns)
 
-    def _add(self, counts: list[int]) -> None:
+    def _add(self, counts: list[int], sum_ns: int) -> None:
         self.counts = [mine + theirs for mine, theirs in zip(self.counts, counts, strict=True)]
+        self.sum_ns += sum_ns
 
     def copy(self) -> "Classic":
         """Return an independent copy."""
@@ -218,24 +223,35 @@ class Classic:
         return twin
 
     def dump(self) -> list[list[int]]:
-        """Return bounds and counts."""
-        return [list(self.bounds_ns), list(self.counts)]
+        """Return bounds, counts, and the sum as two numbers."""
+        return [list(self.bounds_ns), list(self.counts), [*divmod(self.sum_ns, SUM_BASE)]]
 
     @classmethod
-    def load(cls, data: list[list[int]]) -> "Classic":
-        """Return what was dumped, with the bounds it had; raise `CheckpointError` if it was damaged."""
-        if not isinstance(data, list) or len(data) != 2 or not all(map(_whole_numbers, data)):
-            raise CheckpointError("stored histogram buckets are not two lists of counts")
-        bounds, counts = data
-        if len(counts) != len(bounds) + 1:
+    def load(cls, data: list[list[int]], beside: Histogram) -> "Classic":
+        """Return what was dumped, with the bounds it had; raise `CheckpointError` if it was damaged.
+
+        Version 0.1.0 stored no sum. It is that of `beside`, which counted the same samples; where that counted more,
+        the bounds had changed, and the buckets begin again.
+        """
+        if not isinstance(data, list) or len(data) not in (2, 3) or not all(map(_whole_numbers, data)):
+            raise CheckpointError("stored histogram buckets are not lists of counts")
+        bounds, counts, *sums = data
+        if len(counts) != len(bounds) + 1 or any(len(halves) != 2 for halves in sums):
             raise CheckpointError("stored histogram buckets do not fit their bounds")
         classic = cls(tuple(bounds))
-        classic.counts = list(counts)
+        if sums:
+            classic._add(counts, sums[0][0] * SUM_BASE + sums[0][1])
+        elif sum(counts) == beside.count:
+            classic._add(counts, beside.sum_ns)
         return classic
 
     def with_bounds(self, bounds_ns: tuple[int, ...]) -> "Classic":
         """Return itself if it has these bounds, else an empty one: samples cannot be moved between buckets exactly."""
         return self if self.bounds_ns == bounds_ns else Classic(bounds_ns)
+
+
+def _sum_ns(values: NDArray[np.int64]) -> int:
+    return sum(int(values[at : at + SUMMED].sum()) for at in range(0, values.size, SUMMED))
 
 
 def _whole_numbers(data: object) -> bool:

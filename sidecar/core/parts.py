@@ -58,8 +58,9 @@ class Timing:
 
     @classmethod
     def load(cls, data: Any) -> "Timing":
-        histogram, classic = data
-        return cls(Histogram.load(histogram), Classic.load(classic))
+        whole, classic = data
+        histogram = Histogram.load(whole)
+        return cls(histogram, Classic.load(classic, histogram))
 
 
 class Slice:

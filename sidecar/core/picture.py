@@ -132,27 +132,39 @@ def _per_second(state: State, total: int, last_second: int, now: float) -> PerSe
     since = state.total.since
     elapsed = now - since if since is not None else 0.0
     return PerSecond(
-        now=_finished(state, last_second, 1),
-        last_10s=_finished(state, last_second, 10) / 10,
-        last_1m=_finished(state, last_second, 60) / 60,
-        last_5m=_finished(state, last_second, 300) / 300,
+        now=sum(_finished(state, last_second, 1).values()),
+        last_10s=_rate(state, last_second, 10),
+        last_1m=_rate(state, last_second, 60),
+        last_5m=_rate(state, last_second, 300),
         total=total / elapsed if elapsed >= 1 else None,
         peak=state.total.peak,
         peak_at=state.total.peak_at,
     )
 
 
-def _finished(state: State, last_second: int, seconds: int) -> int:
-    """Count the orders finished in the `seconds` that end with `last_second`."""
+def _rate(state: State, last_second: int, seconds: int) -> float:
+    """Return the orders finished per second of that part of a window that has been counted, of at least a second.
+
+    Counting began at `since`, or with the first order of before: a stream may have held it.
+    """
+    finished = _finished(state, last_second, seconds)
+    since = state.total.since or 0.0
+    first = min(finished, default=last_second)
+    begin = since if first >= int(since) else first
+    return sum(finished.values()) / min(max(last_second + 1 - begin, 1.0), seconds)
+
+
+def _finished(state: State, last_second: int, seconds: int) -> dict[int, int]:
+    """Return the orders finished by second, in the `seconds` that end with `last_second`."""
     first = last_second + 1 - seconds
     minutes = (state.minutes.get(start) for start in range(first - first % 60, last_second + 1, 60))
-    return sum(
-        count
+    return {
+        second: count
         for minute in minutes
         if minute is not None
         for second, count in minute.finished.items()
         if first <= second <= last_second
-    )
+    }
 
 
 def _by_product(state: State, rules: Rules) -> dict[str, ProductOrders]:
@@ -245,7 +257,7 @@ def _classic(timing: Timing | None, bounds: tuple[float, ...], exemplars: dict[i
     return ClassicHistogram(
         bounds=bounds,
         counts=tuple(timing.classic.counts),
-        sum_seconds=timing.histogram.sum_ns / NS_PER_SECOND,
+        sum_seconds=timing.classic.sum_ns / NS_PER_SECOND,
         exemplars=exemplars,
     )
 

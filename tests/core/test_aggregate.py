@@ -392,13 +392,31 @@ def test_what_is_dropped_gives_its_places_back() -> None:
     assert set(aggregate.freeze(NOW).merged.products) == {"b"}
 
 
-def test_a_checkpoint_with_other_buckets_goes_on_with_ours() -> None:
-    aggregate = aggregator(Rules(buckets_ns=(2_000_000,)))
+def test_with_other_buckets_the_whole_classic_histogram_begins_again_and_the_json_goes_on() -> None:
+    rules = Rules(buckets_ns=(2_000_000,))
+    aggregate = aggregator(rules)
     aggregate.load(committed(order(latency_ms=1)).fields(), same_generation=False)
     aggregate.apply(batch(order(latency_ms=1), order(latency_ms=5)), NOW)
     commit(aggregate)
-    timing = aggregate.committed.timings["latency:success"]
-    assert (timing.classic.counts, timing.histogram.count) == ([1, 1], 3)
+    again = aggregator(rules)
+    again.load(aggregate.fields(), same_generation=False)
+    for found in (aggregate, again):
+        snapshot = shown(found, rules=rules)
+        assert snapshot.series
+        classic = snapshot.series.latency["success"]
+        assert (classic.counts, classic.count, classic.sum_seconds) == ((1, 1), 2, 0.006)
+        assert (snapshot.latency_ms.total.count, snapshot.latency_ms.total.max) == (3, 5)
+
+
+def test_rules_that_change_while_a_commit_is_unanswered_know_what_is_in_flight() -> None:
+    aggregate, rules = aggregator(), Rules(max_products=5)
+    aggregate.apply(batch(*(order(product_id=f"a{i}") for i in range(5))), NOW)
+    flight = aggregate.freeze(NOW)
+    aggregate.adopt(rules)
+    aggregate.apply(batch(*(order(product_id=f"b{i}") for i in range(5))), NOW)
+    aggregate.land(flight, NOW)
+    commit(aggregate)
+    assert set(shown(aggregate).orders.by_product) == {*(f"a{i}" for i in range(5)), OTHER}
 
 
 @pytest.mark.parametrize(("same_generation", "missed"), [(True, 2), (False, 0)])

@@ -223,7 +223,22 @@ def test_classic_histograms_merge_in_any_order(parts: list[list[int]], rng: Rand
 @given(samples)
 def test_a_classic_dump_survives_msgpack_and_loads_to_the_same(values: list[int]) -> None:
     c = classic(values)
-    assert Classic.load(msgspec.msgpack.decode(msgspec.msgpack.encode(c.dump()))) == c
+    assert Classic.load(msgspec.msgpack.decode(msgspec.msgpack.encode(c.dump())), Histogram()) == c
+    assert c.sum_ns == sum(values)
+
+
+@pytest.mark.parametrize(
+    ("counted_beside", "counts", "sum_ns"),
+    [([MS, SECOND], [1, 0, 1, 0], MS + SECOND), ([MS, SECOND, 5], [0, 0, 0, 0], 0)],  # there with other bounds before
+)
+def test_a_classic_dump_of_the_first_version_has_the_sum_of_all_samples_or_begins_again(
+    counted_beside: list[int], counts: list[int], sum_ns: int
+) -> None:
+    beside = Histogram()
+    beside.update(counted_beside)
+    bounds, stored, _ = classic([MS, SECOND]).dump()
+    loaded = Classic.load([bounds, stored], beside)
+    assert (loaded.counts, loaded.sum_ns) == (counts, sum_ns)
 
 
 def test_a_classic_copy_is_independent() -> None:
@@ -231,6 +246,7 @@ def test_a_classic_copy_is_independent() -> None:
     twin = c.copy()
     twin.update([MS])
     assert (c.counts, twin.counts) == ([1, 0, 0, 0], [2, 0, 0, 0])
+    assert (c.sum_ns, twin.sum_ns) == (MS, 2 * MS)
 
 
 def test_other_configured_bounds_start_the_counts_anew() -> None:
@@ -245,8 +261,12 @@ def test_classic_histograms_of_different_bounds_do_not_merge() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [None, [], [[1]], [[1], [0, 0], [0]], [[1], 0], [[1], [0, -1]], [[1], [0, 1.5]], [[1, 2], [0, 0]]]
+    "data",
+    [
+        *(None, [], [[1]], [[1], [0, 0], [0]], [[1], 0], [[1], [0, -1]], [[1], [0, 1.5]], [[1, 2], [0, 0]]),
+        *([[1], [0, 0], [0, -1]], [[1], [0, 0], [0, 0], [0, 0]]),
+    ],
 )
 def test_a_damaged_classic_dump_is_refused(data: object) -> None:
     with pytest.raises(CheckpointError):
-        Classic.load(data)  # type: ignore[arg-type]
+        Classic.load(data, Histogram())  # type: ignore[arg-type]

@@ -112,6 +112,55 @@ def test_a_window_of_throughput_is_its_whole_seconds_divided_by_them(seconds: in
     assert {10: speed.last_10s, 60: speed.last_1m, 300: speed.last_5m}[seconds] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("since", "events", "rates"),
+    [
+        (-300.0, [-1, -28], (0.1, 2 / 60, 2 / 300)),  # counted all the while: whole windows
+        (-28.0, [-1, -2, -28], (0.2, 3 / 28, 3 / 28)),
+        (-10.0, [-1, -10], (0.2, 0.2, 0.2)),
+        (-4.25, [-1, -5], (2 / 4.25,) * 3),  # the first second was not counted whole
+        (-0.5, [-1], (1.0, 1.0, 1.0)),  # never divided by less than a second
+        (-0.5, [], (0.0, 0.0, 0.0)),
+        (-5.0, [-1, -20], (1 / 5, 2 / 20, 2 / 20)),  # a stream held some of before
+        (-5.0, [-1, -5, -400], (2 / 5, 2 / 5, 2 / 5)),
+    ],
+)
+def test_a_rate_is_over_that_part_of_its_window_that_was_counted(
+    since: float, events: list[int], rates: tuple[float, ...]
+) -> None:
+    aggregate = aggregator()
+    aggregate.begin(NOW + since)
+    aggregate.apply(batch(*(order(ts=NOW + age) for age in events)), NOW)
+    commit(aggregate)
+    speed = shown(aggregate, NOW + 0.75).orders.per_second
+    assert (speed.last_10s, speed.last_1m, speed.last_5m) == pytest.approx(rates)
+
+
+def test_after_a_clear_windows_begin_with_it_and_a_restart_changes_nothing() -> None:
+    aggregate = aggregator()
+    aggregate.begin(NOW - 1000)
+    aggregate.apply(batch(*(order(ts=NOW - age) for age in range(1, 61))), NOW)
+    commit(aggregate)
+    restarted = aggregator()
+    restarted.load(aggregate.fields(), same_generation=False)
+    assert shown(restarted, NOW + 0.75).orders.per_second.last_1m == 1.0
+    restarted.clear(NOW)
+    restarted.apply(batch(*(order(ts=NOW + age) for age in (0, 1, 2, 3)), at=NOW + 3.5), NOW + 3.5)
+    commit(restarted, NOW + 3.5)
+    assert shown(restarted, NOW + 4.75).orders.per_second.last_1m == 1.0
+
+
+def test_a_fleet_has_counted_as_long_as_its_oldest_member() -> None:
+    old, young = aggregator(), aggregator()
+    for aggregate, age in ((old, 30), (young, 5)):
+        aggregate.begin(NOW - age)
+        aggregate.apply(batch(*(order(ts=NOW - second) for second in range(1, age + 1))), NOW)
+        commit(aggregate)
+    state = merged([old.committed, young.committed], RULES)
+    speed = picture(state, RULES, frame(NOW + 0.75)).orders.per_second
+    assert (speed.last_10s, speed.last_1m) == (1.5, 35 / 30)
+
+
 def test_the_total_rate_is_over_the_time_since_counting_began() -> None:
     aggregate = aggregator()
     aggregate.begin(NOW - 20)
