@@ -356,7 +356,7 @@ class World:
         else:
             same = found == self.truth
         assert same, f"counted {found}, published {self.truth}"
-        mine = {name: value for name, value in fields.items() if name[:2] in ("c:", "w:")}
+        mine = {name: value for name, value in fields.items() if name[:2] in ("c:", "w:", "l:")}
         assert self.owner.ledger.aggregate.fields() == mine, "memory and Redis differ"
         assert int(self.client.get(PREFIX + "order_status:success") or 0) == state.total.tallies["orders"]["success"]
 

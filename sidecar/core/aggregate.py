@@ -77,8 +77,13 @@ class Aggregator:
             fold(pending, self._labels, self._rules, self.exemplars, now)
 
     def miss(self, source: str, entries: int) -> None:
-        """Count stream entries that were gone before they were read."""
-        self._pending[kind_of(source)].state.total.tallies["missed"][source] += entries
+        """Count stream entries that were gone before they were read, unless holes have shown them."""
+        missed = self.register.loss(source).lose(entries)
+        self._pending[kind_of(source)].state.total.tallies["missed"][source] += missed
+
+    def settle(self, source: str) -> None:
+        """Learn that a stream was read to its end, and all that its counter can tell is counted."""
+        self.register.loss(source).numbers = 0
 
     def blind(self, source: str, seconds: float) -> None:
         """Count time without a connection to a source that cannot be read again."""

@@ -1,7 +1,7 @@
 """Who sent what number: the sequence windows of all sources, and what they say of a batch.
 
-Windows live on as events come; `windows` are their committed dumps, `unsaved` those that changed since. They are the
-fields `w:<source>\\n<producer>` of the checkpoint.
+Windows live on as events come, and so do the losses of streams; `windows` are the committed dumps of both, `unsaved`
+those that changed since. They are the fields `w:<source>\\n<producer>` and `l:<source>` of the checkpoint.
 """
 
 from collections import defaultdict
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from sidecar.core.clocks import Clocks
 from sidecar.core.events import Event, Rejection
 from sidecar.core.labels import Labels
+from sidecar.core.losses import LOSS, Loss
 from sidecar.core.parts import Attendance
 from sidecar.core.pending import Pending
 from sidecar.core.sequence import Sequences
@@ -30,12 +31,13 @@ class Register:
         self.unsaved: dict[str, bytes | None] = {}
         self.clocks = Clocks()
         self._sequences: dict[str, Sequences] = {}
+        self._losses: dict[str, Loss] = {}
         self._sources: set[str] = set()
 
     def load(self, windows: dict[str, bytes]) -> None:
         """Take over windows that were committed, with the holes that wait in them, however silent their source is."""
         self.windows = windows
-        self._sources.update(name.removeprefix(WINDOW).partition("\n")[0] for name in windows)
+        self._sources.update(name.removeprefix(WINDOW).partition("\n")[0] for name in windows if _is_window(name))
 
     def sequences(self, source: str) -> Sequences:
         """Return the windows of a source, as committed when first asked for."""
@@ -48,14 +50,25 @@ class Register:
             )
         return self._sequences[source]
 
+    def loss(self, source: str) -> Loss:
+        """Return what a stream lost, as committed when first asked for."""
+        if source not in self._losses:
+            self._sources.add(source)
+            stored = self.windows.get(LOSS + source)
+            self._losses[source] = Loss() if stored is None else Loss.load(source, stored)
+        return self._losses[source]
+
     def advance(self, source: str, pending: Pending, labels: Labels, now: float) -> None:
         """Count the holes of a source that are missed by now, and note which windows changed."""
         sequences = self.sequences(source)
         call = RollCall(self, source, pending, labels, now)
         for producer, missed in sequences.advance(now).items():
-            pending.state.total.tallies["missed"][source] += missed
             call.attendance(producer).missed += missed
+            counted = self.loss(source).miss(missed) if _is_stream(source) else missed
+            pending.state.total.tallies["missed"][source] += counted
         self.unsaved.update(_named(source, sequences.changed()))
+        if source in self._losses:
+            self._note(source, self._losses[source])
 
     @property
     def sources(self) -> list[str]:
@@ -75,12 +88,22 @@ class Register:
     def drop(self, source: str) -> None:
         """Go back to what is committed: the source will be read again from there."""
         self._sequences.pop(source, None)
+        self._losses.pop(source, None)
         start = f"{WINDOW}{source}\n"
-        self.unsaved = {name: value for name, value in self.unsaved.items() if not name.startswith(start)}
+        self.unsaved = {
+            name: value for name, value in self.unsaved.items() if not name.startswith(start) and name != LOSS + source
+        }
 
     def save(self, source: str) -> None:
         """Have every window of a source committed again: what is stored is older."""
         self.unsaved.update(_named(source, self.sequences(source).dump()))
+
+    def _note(self, source: str, loss: Loss) -> None:
+        """Have a loss committed if it changed."""
+        name, value = LOSS + source, loss.dump(source)
+        known = self.unsaved.get(name, self.windows.get(name))
+        if value != known and (known is not None or loss != Loss()):
+            self.unsaved[name] = value
 
 
 class RollCall:
@@ -158,6 +181,8 @@ class RollCall:
         if verdict == "recovered":
             tallies["recovered"][self._source] += 1
             attendance.missed -= 1
+            if _is_stream(self._source):
+                self._register.loss(self._source).recover()
         attendance.received += 1
         return True
 
@@ -181,17 +206,28 @@ def _epoch(epoch: str | int | None) -> str | None:
 
 
 def windows_of(fields: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the `w:` fields of a checkpoint, all of them sound.
+    """Return the `w:` and `l:` fields of a checkpoint, all of them sound.
 
     Raises CheckpointError if one of them is damaged.
     """
-    found = {name: value for name, value in fields.items() if name.startswith(WINDOW)}
+    found = {name: value for name, value in fields.items() if name.startswith((WINDOW, LOSS))}
     for name, value in found.items():
+        if not _is_window(name):
+            Loss.load(name.removeprefix(LOSS), value)
+            continue
         _, named, producer = name.partition("\n")
         if not named:
             raise CheckpointError(f"checkpoint field {name!r} names no producer")
         Sequences.load({producer: unseal(name, value)})
     return found
+
+
+def _is_window(name: str) -> bool:
+    return name.startswith(WINDOW)
+
+
+def _is_stream(source: str) -> bool:
+    return source.startswith("stream:")
 
 
 def _named(source: str, dumps: Mapping[str, bytes | None]) -> dict[str, bytes | None]:

@@ -150,13 +150,17 @@ class Ledger:
         seen = position.seen + read.entries
         if read.added is None:
             return Position(read.last, seen, position.base, position.added)
+        unread = _unread(read)
         base = position.base if position.base >= 0 else read.added - read.length
-        lost = read.added - base - seen
-        if read.complete and lost > 0:
-            base += lost
-            self.aggregate.miss(source, lost)
-        elif read.complete:
-            seen += lost  # the stream lost some that were read, or somebody set its counter
+        if unread is not None:
+            lost = read.added - base - position.seen - unread
+            if lost > 0:
+                base += lost
+                self.aggregate.miss(source, lost)
+            else:
+                seen += lost  # the stream lost some that were read, or somebody set its counter
+        if read.complete:
+            self.aggregate.settle(source)
         return Position(read.last, seen, base, read.added)
 
     def _moved(self, stream: str, position: Position, replid: str) -> None:
@@ -280,6 +284,13 @@ class Ledger:
         self._thaw()
         self.aggregate.drop_streams()
         self._read, self._replid = dict(self._positions), ""
+
+
+def _unread(read: StreamRead) -> int | None:
+    """Return how many entries there were after the position, those of this read too; `None` if that is unknown."""
+    if read.complete:
+        return read.entries
+    return read.length if read.oldest and order(read.oldest) > order(read.after) else None
 
 
 def _text(fields: Mapping[str, bytes], name: str) -> str:

@@ -74,6 +74,7 @@ def test_tokens_name_their_holder_and_begin_an_era_of_their_own() -> None:
         {"p:s": Position("5-0", 5, 0, 5).dump("s").replace(b"5-0", b"6-0")},
         {"c:totals:": b"\xc1"},
         {"w:pubsub:c\np": b"\x90"},
+        {"l:stream:s": b"\x90"},
         {"n": b"9" * 16},
     ],
 )
@@ -496,6 +497,103 @@ def test_a_stream_whose_counter_fell_was_made_anew() -> None:
     commit = settle(ledger)
     assert (commit.replid, commit.positions["s"]) == ("r1", Position("1-0", 1, 0, 1))
     assert (shown(ledger), missed(ledger)) == (4, 0)
+
+
+# Losses that the counter of a stream and the numbers of its producers both tell
+
+
+def numbered(*numbers: int, producer: str = "p") -> list[bytes]:
+    """Return orders that carry these numbers."""
+    return [order(producer=producer, epoch=1, seq=number) for number in numbers]
+
+
+def restarted(ledger: Ledger) -> Ledger:
+    """Commit, and return a ledger that takes over what was written."""
+    commit = settle(ledger)
+    positions = {"p:" + stream: position.dump(stream) for stream, position in commit.positions.items()}
+    return owner({**ledger.aggregate.fields(), **positions})
+
+
+def lost(ledger: Ledger) -> int:
+    """Commit once every hole is missed, and return what is shown as missed."""
+    settle(ledger, T0 + 10)
+    return ledger.aggregate.committed.total.missed
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_numbered_entries_that_were_trimmed_unread_are_missed_once(restarts: bool) -> None:
+    ledger = owner()
+    ledger.apply(read(*numbered(1, 2)), T0)
+    trimmed = read(*numbered(9, 10), after="2-0", last="10-0", added=10, length=2, oldest="9-0")
+    ledger.apply(trimmed, T0)
+    assert missed(ledger) == 6, "known before any hole is missed"
+    ledger = restarted(ledger) if restarts else ledger
+    assert lost(ledger) == 6
+    assert ledger.aggregate.committed.producers["stream:s\np"].missed == 6
+
+
+def test_a_stream_trimmed_in_portions_while_it_is_read_counts_each_portion_at_once_and_once() -> None:
+    ledger = owner()
+    ledger.apply(read(*numbered(1), added=1, length=1), T0)
+    behind = {"length": 5, "complete": False}
+    ledger.apply(read(*numbered(6), after="1-0", last="6-0", added=10, oldest="6-0", **behind), T0)  # type: ignore[arg-type]
+    assert missed(ledger) == 4
+    ledger.apply(read(*numbered(16), after="6-0", last="16-0", added=20, oldest="16-0", **behind), T0)  # type: ignore[arg-type]
+    assert missed(ledger) == 13
+    ledger.apply(read(*numbered(17, 18, 19, 20), after="16-0", last="20-0", added=20, length=5, oldest="16-0"), T0)
+    assert (missed(ledger), lost(ledger)) == (13, 13)
+
+
+def test_entries_deleted_in_the_middle_of_a_backlog_show_as_holes_first_and_are_missed_once() -> None:
+    ledger = owner()
+    ledger.apply(read(*numbered(1, 2, 5), last="5-0", added=8, length=6, complete=False, oldest="1-0"), T0)
+    assert lost(ledger) == 2
+    ledger.apply(read(*numbered(8), after="5-0", last="8-0", added=8, length=4, oldest="1-0"), T0)
+    assert lost(ledger) == 4
+
+
+def test_arrays_that_were_trimmed_count_by_their_numbers_and_the_others_by_their_entries() -> None:
+    ledger = owner()
+    ledger.apply(read(*numbered(1)), T0)
+    ledger.apply(read(*numbered(101), after="1-0", last="12-0", added=12, length=1, oldest="12-0"), T0)
+    assert missed(ledger) == 10
+    assert lost(ledger) == 99
+    ledger.apply(read(after="12-0", added=12, length=1, oldest="12-0"), T0 + 10)
+    ledger.apply(read(order(), after="12-0", last="15-0", added=15, length=1, oldest="15-0"), T0 + 20)
+    assert lost(ledger) == 101
+
+
+def test_numbers_that_were_never_added_are_missed_beside_what_was_trimmed() -> None:
+    ledger = owner()
+    ledger.apply(read(*numbered(1, 4), added=2, length=2), T0)
+    assert lost(ledger) == 2
+    ledger.apply(read(*numbered(5), after="2-0", added=3, length=3), T0 + 10)
+    ledger.apply(read(*numbered(8), after="3-0", last="6-0", added=6, length=1, oldest="6-0"), T0 + 10)
+    assert lost(ledger) == 4
+    settle(ledger, T0 + 20)
+    assert ledger.aggregate.committed.total.missed == 4
+
+
+def test_a_number_that_still_comes_is_recovered_and_leaves_nothing_for_the_counter() -> None:
+    ledger = owner()
+    ledger.apply(read(*numbered(1, 3), added=2, length=2), T0)
+    assert lost(ledger) == 1
+    ledger.apply(read(*numbered(2), after="2-0", added=3, length=3), T0 + 10)
+    assert lost(ledger) == 0
+    ledger.apply(read(*numbered(6), after="3-0", last="6-0", added=6, length=1, oldest="6-0"), T0 + 10)
+    settle(ledger, T0 + 20)
+    assert ledger.aggregate.committed.total.missed == 2
+
+
+def test_what_is_dropped_to_be_read_again_takes_its_losses_along() -> None:
+    ledger = owner()
+    ledger.apply(read(*numbered(1)), T0)
+    settle(ledger)
+    ledger.apply(read(*numbered(5), after="1-0", last="5-0", added=5, length=1, oldest="5-0"), T0)
+    assert outcome(ledger, "REREAD") == "reread"
+    again = read(*numbered(5), after="1-0", last="5-0", added=5, length=1, oldest="5-0", replid="r2")
+    assert ledger.apply(again, T0) == "ok"
+    assert lost(ledger) == 3
 
 
 # Streams on another Redis than the state
