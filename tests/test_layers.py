@@ -13,8 +13,32 @@ ROOT = Path(sidecar.__file__).parent
 
 # Nothing here can read a clock, a file, a socket or chance, nor wait. `collections` and the like are plain data.
 PURE = {
-    *("__future__", "array", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal"),
-    *("difflib", "enum", "functools", "heapq", "itertools", "json", "math", "operator", "re", "string", "struct"),
+    *(
+        "__future__",
+        "array",
+        "base64",
+        "bisect",
+        "codecs",
+        "collections",
+        "contextlib",
+        "dataclasses",
+        "datetime",
+        "decimal",
+    ),
+    *(
+        "difflib",
+        "enum",
+        "functools",
+        "hashlib",
+        "heapq",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "re",
+        "string",
+        "struct",
+    ),
     *("types", "typing", "zlib", "msgspec", "numpy"),
 }
 # The type of an argument; a core that made one itself would not be pure.

@@ -88,6 +88,8 @@ def _problem(line: bytes) -> str:
     decoded = decode([line], [time.time()])
     for field in sorted(unknown_fields(line)):
         click.secho(f"Warning: the field {plain(field)} is unknown and will be ignored", fg="yellow", err=True)
+    for what in sorted({what for adjusted in decoded.adjusted.values() for what in adjusted}):
+        click.secho(f"Warning: the order counts, but not all of it: {what}", fg="yellow", err=True)
     return "; ".join(plain(f"{one.reason}: {one.detail}") for one in decoded.rejections)
 
 

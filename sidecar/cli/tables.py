@@ -146,7 +146,11 @@ def completeness(document: Document) -> Text:
     text = Text("completeness ", "bold")
     text.append(share(ratio), "green" if ratio == 1 else "yellow" if ratio is None else "red")
     parts = [f"{count(found['received'])} received", f"{count(missed)} missed"]
-    parts += [f"{count(found[name])} {name}" for name in ("duplicates", "late", "invalid", "ignored") if found[name]]
+    parts += [
+        f"{count(found[name])} {name}"
+        for name in ("duplicates", "late", "invalid", "ignored", "adjusted")
+        if found.get(name)
+    ]
     if found["blind_s"]:
         parts.append(f"{seconds(found['blind_s'])} without a connection")
     return text.append("  " + " · ".join(parts), "not bold")

@@ -176,9 +176,12 @@ class Aggregator:
             events, arrivals = call.attend(decoded.events[start:place], decoded.arrivals[start:place])
             count.add(events, arrivals)
             received += len(events)
-            if refused is not None and call.refuse(refused):
+            if decoded.adjusted:
+                for event in events:
+                    pending.state.total.tallies["adjusted"].update(decoded.adjusted.get(id(event), ()))
+            if refused is not None and (numbers := call.refuse(refused)):
                 self._refuse(source, pending, refused)
-                received += 1
+                received += numbers
             start = place
         return received
 

@@ -135,11 +135,11 @@ class RollCall:
         present = [at for at, event in enumerate(events) if id(event) not in absent]
         return [events[at] for at in present], [arrivals[at] for at in present]
 
-    def refuse(self, refused: Rejection) -> bool:
-        """See the number of a refused event, where it could be read; False if it is a duplicate."""
-        if refused.producer is None or not refused.seq:  # numbers begin at 1
-            return True
-        return self._see(refused.producer, _epoch(refused.epoch), refused.seq, None)
+    def refuse(self, refused: Rejection) -> int:
+        """See the numbers of what was refused; return how many events it was that are no duplicates."""
+        if not refused.numbers:
+            return 1
+        return sum(self._see(producer, _epoch(epoch), seq, None) for producer, epoch, seq in refused.numbers)
 
     def attendance(self, producer: str) -> Attendance:
         """Return where the numbers of a producer are counted."""

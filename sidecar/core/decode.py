@@ -13,7 +13,8 @@ The strict stage must read nothing differently from the tolerant one. Three thin
 - `_is_sound` leaves to the tolerant stage whatever it does not accept, and never refuses itself.
 """
 
-from collections.abc import Mapping, Sequence
+from codecs import BOM_UTF8
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -37,11 +38,16 @@ from sidecar.core.events import (
     Reason,
     Rejection,
 )
-from sidecar.core.tolerant import CAMEL_CASE, Refused, read, sequence_fields, unknown_names, unwrap
-from sidecar.core.values import decimal, seconds, unix_time
+from sidecar.core.looks import looks_like
+from sidecar.core.recovery import numbers_in
+from sidecar.core.spelling import CAMEL_CASE, Fields, fields_of, unknown_names
+from sidecar.core.tolerant import numbers_of, read
+from sidecar.core.values import Refused, decimal, seconds, unix_time
 
 _Never = Literal["\0"] | UnsetType  # no payload of the strict stage can hold this character
 _UNWRITABLE = "\N{NO-BREAK SPACE}"  # the name of a field that none can hold either: it is not ASCII
+# What else says what an event is, says here that it is an order.
+_Order = Annotated[str, Meta(pattern=r"(^|[^a-zA-Z])orders?([^a-zA-Z]|$)")] | UnsetType
 
 
 class _Strict(Event, gc=False, kw_only=True, rename={"word": _UNWRITABLE}):
@@ -55,6 +61,9 @@ class _Strict(Event, gc=False, kw_only=True, rename={"word": _UNWRITABLE}):
     traceId: _Never = UNSET
     specversion: _Never = UNSET
     word: str = ""  # once more, for `rename` leaves inherited fields alone
+    event: _Order = UNSET
+    kind: _Order = UNSET
+    service: _Order = UNSET
 
 
 _CamelCase: Any = msgspec.defstruct(
@@ -203,8 +212,10 @@ def _read_payload(payload: bytes, arrival: float, decoded: Decoded) -> None:
     """Read a payload that the strict stage did not accept."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         detail = f"payload: expected at most {MAX_PAYLOAD_BYTES} bytes, got {len(payload)}"
-        decoded.refuse(_rejection("too_large", detail, payload, arrival))
-    elif _is_array(payload):
+        decoded.refuse(_unread("too_large", detail, payload, arrival))
+        return
+    payload = payload.removeprefix(BOM_UTF8)
+    if _is_array(payload):
         _read_batch(payload, arrival, decoded)
     else:
         _read_event(payload, arrival, decoded)
@@ -222,7 +233,7 @@ def _read_batch(payload: bytes, arrival: float, decoded: Decoded) -> None:
         return
     if len(found) > MAX_BATCH_EVENTS:
         detail = f"payload: expected at most {MAX_BATCH_EVENTS} events in a batch, got {len(found)}"
-        decoded.refuse(_rejection("too_large", detail, payload, arrival))
+        decoded.refuse(_unread("too_large", detail, payload, arrival, whole=True))
         return
     for element in found:
         event = _accept_strictly(element, arrival)
@@ -239,40 +250,48 @@ def _read_event(payload: bytes, arrival: float, decoded: Decoded) -> None:
         fields = _decode_plainly(payload)
     except msgspec.ValidationError:
         detail = "event: expected numbers that can be held, got one with too many digits"
-        decoded.refuse(_rejection("out_of_range", detail, payload, arrival))
-        return
+        decoded.refuse(_unread("out_of_range", detail, payload, arrival, whole=True))
     except _UNREADABLE as error:
         decoded.refuse(_not_json(payload, arrival, error))
-        return
-    if not isinstance(fields, dict):
-        decoded.refuse(
-            _rejection("not_object", "event: expected a JSON object or an array of objects", payload, arrival)
-        )
-        return
+    else:
+        if isinstance(fields, dict):
+            _read_fields(fields, payload, arrival, decoded)
+        else:
+            detail = looks_like(payload) or "event: expected a JSON object or an array of objects"
+            decoded.refuse(_unread("not_object", detail, payload, arrival, whole=True))
+
+
+def _read_fields(fields: Fields, payload: bytes, arrival: float, decoded: Decoded) -> None:
     try:
-        fields = unwrap(fields)
-        event = read(fields, arrival)
+        fields = fields_of(fields)
+        event, adjusted = read(fields, arrival)
     except Refused as refused:
-        decoded.refuse(_rejection(refused.reason, refused.detail, payload, arrival, fields))
+        rejection = Rejection(refused.reason, refused.detail, payload[:MAX_REJECTED_BYTES], arrival, numbers_of(fields))
+        decoded.refuse(rejection)
         return
     decoded.events.append(event)
     decoded.arrivals.append(arrival)
     decoded.worded |= event.word != ""
+    if adjusted:
+        decoded.adjusted[id(event)] = adjusted
 
 
 def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:
-    return _rejection("not_json", f"payload: expected JSON: {error}", payload, arrival)
+    return _unread("not_json", looks_like(payload) or f"payload: expected JSON: {error}", payload, arrival)
 
 
-def _rejection(
-    reason: Reason, detail: str, payload: bytes, arrival: float, fields: Mapping[str, Any] | None = None
-) -> Rejection:
-    return Rejection(reason, detail, payload[:MAX_REJECTED_BYTES], arrival, **sequence_fields(fields or {}))
+def _unread(reason: Reason, detail: str, payload: bytes, arrival: float, *, whole: bool = False) -> Rejection:
+    """Refuse a payload; its numbers are looked for in its bytes. In one that is `whole`, there are no others."""
+    numbers = numbers_in(payload)
+    return Rejection(
+        reason, detail, payload[:MAX_REJECTED_BYTES], arrival, () if numbers is None and whole else numbers
+    )
 
 
 def unknown_fields(payload: bytes) -> set[str]:
     """Return the names in a payload's first event that mean nothing; it costs ten times as much as decoding it."""
     try:
+        payload = payload.removeprefix(BOM_UTF8)
         event = _decode_plainly(elements(payload)[0] if _is_array(payload) else payload)
         names = unknown_names(event) if isinstance(event, dict) else set()
     except (*_UNREADABLE, Refused, IndexError):

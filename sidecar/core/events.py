@@ -4,7 +4,7 @@ One wide struct serves every type: it decodes in one pass, and a batch of mixed 
 """
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct, field
 
@@ -104,19 +104,45 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "heartbeat": (),
 }
 
+# What an order can be counted without, and of a queue, which needs one of its numbers.
+OPTIONAL: dict[str, frozenset[str]] = {
+    "order": frozenset(FIELDS["order"]) - {*HEADER_FIELDS, "status"},
+    "queue": frozenset(QUEUE_FIELDS),
+}
+CUT = ("order_id", "reason", "trace_id")  # what of them is too long is cut; what else does not fit is left out
+ADJUSTMENTS = (
+    *(f"{name}_cut" for name in CUT),
+    *(f"{name}_left_out" for names in OPTIONAL.values() for name in sorted(names)),
+    "item_left_out",
+)
+_OF_THE_DECIDED = frozenset({"latency_ms", "processing_ms", "quantity", "amount", "currency", "reason"})
+# Fields that mean nothing for an order of this status, and so cannot be wrong.
+UNUSED: dict[Status, frozenset[str]] = {
+    "success": frozenset({"reason"}),
+    "failed": frozenset({"quantity", "amount", "currency"}),
+    "pending": _OF_THE_DECIDED,
+    "cancelled": _OF_THE_DECIDED,
+}
+
 Reason = Literal["not_json", "not_object", "missing_field", "wrong_type", "out_of_range", "unknown_status", "too_large"]
 
 
+class Number(NamedTuple):
+    """What numbers an event: its sequence fields."""
+
+    producer: str
+    epoch: str | int | None
+    seq: int
+
+
 class Rejection(Struct, frozen=True):
-    """One refused event: why, what it was, and its sequence fields where they could be read."""
+    """One refusal: why, of what, and the numbers it uses up; `None` if it may use up some that cannot be read."""
 
     reason: Reason
     detail: str
     payload: bytes
     arrival: float
-    producer: str | None = None
-    epoch: str | int | None = None
-    seq: int | None = None
+    numbers: tuple[Number, ...] | None = ()
 
 
 class Decoded(Struct):
@@ -124,6 +150,7 @@ class Decoded(Struct):
 
     `arrivals[i]` is the arrival time of `events[i]`; `places[i]` is how many events came before `rejections[i]`.
     `worded` says whether any event has a `word`: mostly none has, and then nobody needs to look.
+    `adjusted` names what was cut or left out of events, by the `id()` of each.
     """
 
     events: list[Event]
@@ -131,6 +158,7 @@ class Decoded(Struct):
     rejections: list[Rejection]
     places: list[int] = field(default_factory=list)
     worded: bool = False
+    adjusted: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def refuse(self, rejection: Rejection) -> None:
         """Add a rejection after what was decoded so far."""

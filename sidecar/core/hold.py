@@ -18,7 +18,7 @@ from sidecar.core.snapshot import ClassicHistogram, ProductOrders, Series, Snaps
 # Of Series: counters by label value.
 TALLIES = (
     *("refusals", "faults", "received_by_source", "missed_by_source", "recovered_by_source"),
-    *("invalid_by_reason", "ignored_by_type", "overflow_by_label"),
+    *("invalid_by_reason", "ignored_by_type", "adjusted_by_reason", "overflow_by_label"),
 )
 
 

@@ -211,6 +211,7 @@ def _completeness(state: State) -> Completeness:
         late=tallies["late"].total(),
         invalid=tallies["invalid"].total(),
         ignored=tallies["ignored"].total(),
+        adjusted=tallies["adjusted"].total(),
         blind_s=tallies["blind_ms"].total() / 1000,
         by_producer=_by_producer(state),
     )
@@ -236,6 +237,7 @@ def _series(state: State, rules: Rules, frame: Frame) -> Series:
         recovered_by_source=dict(tallies["recovered"]),
         invalid_by_reason=dict(tallies["invalid"]),
         ignored_by_type=dict(tallies["ignored"]),
+        adjusted_by_reason=dict(tallies["adjusted"]),
         overflow_by_label=dict(tallies["overflow"]),
         held=frozenset(label for label, at in frame.born.items() if frame.now - at < rules.new_series_hold),
     )

@@ -123,6 +123,7 @@ class Completeness(Struct, frozen=True, kw_only=True):
     late: int
     invalid: int
     ignored: int
+    adjusted: int
     blind_s: float
     by_producer: dict[str, ProducerCompleteness]
 
@@ -174,6 +175,7 @@ class Series(Struct, frozen=True, kw_only=True):
     recovered_by_source: dict[str, int]
     invalid_by_reason: dict[str, int]
     ignored_by_type: dict[str, int]
+    adjusted_by_reason: dict[str, int]
     overflow_by_label: dict[str, int]
     held: frozenset[tuple[str, str]]
 

@@ -1,11 +1,13 @@
 """The tolerant reading of one event: plain JSON values in, a canonical Event out, or Refused.
 
-It knows every spelling that the sidecar understands: camelCase names, the values of values.py, CloudEvents.
-`null` and `""` are absent. What is refused says which field, what was expected and what was found.
+It knows every spelling that the sidecar understands (spelling.py, the values of values.py). `null` and `""` are absent.
+What is refused says which field, what was expected and what was found.
+
+An order is never refused for a field that it can be counted without: a text that is too long is cut, what else does
+not fit is left out, and both are named. A field that the status does not use is not judged.
 """
 
-import re
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -16,72 +18,134 @@ from sidecar.core.events import (
     HEADER_FIELDS,
     MAX_AHEAD_SECONDS,
     MAX_COUNT,
+    OPTIONAL,
     QUEUE_FIELDS,
     REQUIRED,
+    UNUSED,
     Event,
     Item,
-    Reason,
+    Number,
 )
-from sidecar.core.values import VALUES, Unfit, reason_of, word_of
-
-Fields = Mapping[str, Any]
+from sidecar.core.spelling import Fields, given, respelled
+from sidecar.core.values import VALUES, Refused, Unfit, cut_id, cut_text, reason_of, word_of
 
 _ITEM_FIELDS = Item.__struct_fields__
-CAMEL_CASE = {
-    name: re.sub("_(.)", lambda found: found[1].upper(), name) for name in Event.__struct_fields__ if "_" in name
-}
-_FROM_CAMEL_CASE = {camel: name for name, camel in CAMEL_CASE.items()}
 _NAMES = {kind: frozenset(names) - {"type"} for kind, names in FIELDS.items()}
 _SEQUENCE_AND_TIME = frozenset(HEADER_FIELDS) - {"type"}
-_CLOUD_EVENT_ATTRIBUTES = frozenset(
-    ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "data")
-)
-_SHOWN_CHARACTERS = 40  # enough to recognise a value in a log line
+_CUT = {"order_id": cut_id, "reason": cut_text, "trace_id": cut_text}
 
 
-class Refused(Exception):
-    """The event cannot be read; ends up as a Rejection and never leaves the core."""
+def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
+    """Return the event that the fields describe, and what was cut or left out of it. Raise Refused.
 
-    def __init__(self, reason: Reason, name: str, expected: str, found: Any) -> None:
-        self.reason: Reason = reason
-        self.detail = f"{name}: expected {expected}, got {_shown(found)}"
-        super().__init__(self.detail)
-
-
-def read(fields: Fields, arrival: float) -> Event:
-    """Return the event that the fields describe; floats come as Decimal. Raise Refused."""
+    `fields` come from spelling.py; floats come as Decimal.
+    """
     kind = type_of(fields)
-    given = _given(fields, _NAMES.get(kind, _SEQUENCE_AND_TIME))
-    if "items" in given:  # the order's own quantity is not used, so it cannot be wrong
-        given.pop("quantity", None)
-    if kind == "queue" and not any(name in given for name in QUEUE_FIELDS):
-        raise Refused("missing_field", "waiting", VALUES["waiting"][1], None)
+    found = given(fields, _NAMES.get(kind, _SEQUENCE_AND_TIME))
     for name in REQUIRED.get(kind, ()):
-        if name not in given:
+        if name not in found:
             raise Refused("missing_field", name, VALUES[name][1], None)
-    values = {name: _read_value(name, value) for name, value in given.items()}
-    if "items" in values:
-        values["items"] = [_item(f"items[{index}]", item) for index, item in enumerate(values["items"])]
+    optional = OPTIONAL.get(kind, frozenset())
+    values = {name: _read_value(name, value) for name, value in found.items() if name not in optional}
+    reading = _Reading({name: value for name, value in found.items() if name in optional})
     if kind == "order":
-        values.setdefault("reason", reason_of(given["status"]))
-        values["word"] = word_of(given["status"])
-    event = Event(type=kind, **values)
+        reading.order(UNUSED[values["status"]])
+        reading.values.setdefault("reason", reason_of(found["status"]))
+        reading.values["word"] = word_of(found["status"])
+    elif kind == "queue":
+        reading.queue()
+    event = Event(type=kind, **values, **reading.values)
     if event.ts is not None and not EARLIEST <= event.ts <= arrival + MAX_AHEAD_SECONDS:
-        raise Refused("out_of_range", "ts", VALUES["ts"][1], given["ts"])
+        raise Refused("out_of_range", "ts", VALUES["ts"][1], found["ts"])
     if event.seq == 0 and kind != "heartbeat":
         raise Refused("out_of_range", "seq", f"an integer from 1 to {MAX_COUNT}", 0)
-    return event
+    return event, tuple(reading.adjusted)
 
 
-def sequence_fields(fields: Fields) -> dict[str, Any]:
-    """Return producer, epoch and seq of an event that was refused, as far as they are valid."""
-    found = {}
-    for name, value in _given(fields, ("producer", "epoch", "seq")).items():
+class _Reading:
+    """The optional fields of one event: those that could be read, and what was done to the others."""
+
+    def __init__(self, found: Mapping[str, Any]) -> None:
+        self._found = found
+        self.values: dict[str, Any] = {}
+        self.adjusted: list[str] = []
+
+    def order(self, unused: Collection[str]) -> None:
+        """Read what an order may say besides its status; of `unused` fields nothing is told."""
+        if "items" in self._found:
+            self._items(self._found["items"], unused)
+        if "items" in self.values:
+            unused = {*unused, "product_id", "quantity"}
+        for name, value in self._found.items():
+            if name != "items":
+                self._read(name, value, self.values, unused)
+        if "items" in self.values:
+            self.values.pop("quantity", None)  # that of the items counts
+        if "currency_left_out" in self.adjusted:
+            self._without_amounts()
+
+    def queue(self) -> None:
+        """Read the numbers of a queue, of which one must be good."""
+        for name, value in self._found.items():
+            self._read(name, value, self.values, ())
+        if not self.values:
+            name = next(iter(self._found), QUEUE_FIELDS[0])
+            _read_value(name, self._found[name]) if self._found else None
+            raise Refused("missing_field", name, VALUES[name][1], None)
+
+    def _read(self, name: str, value: Any, into: dict[str, Any], unused: Collection[str]) -> None:
         try:
-            found[name] = VALUES[name][0](value)
+            into[name] = VALUES[name][0](value)
+        except Unfit:
+            if name in unused:
+                return
+            if name in _CUT and isinstance(value, str):
+                into[name] = _CUT[name](value)
+                self.adjusted.append(f"{name}_cut")
+            else:
+                self.adjusted.append(f"{name}_left_out")
+
+    def _items(self, value: Any, unused: Collection[str]) -> None:
+        """Read the items; one that cannot be read costs itself alone."""
+        if not isinstance(value, list) or not value:
+            self.adjusted.append("items_left_out")
+            return
+        items = [item for one in value if (item := self._item(one, unused)) is not None]
+        self.adjusted += ["item_left_out"] * (len(value) - len(items))
+        if items:
+            self.values["items"] = items
+
+    def _item(self, item: Any, unused: Collection[str]) -> Item | None:
+        found = given(respelled(item, ("product_id", "productId")), _ITEM_FIELDS) if isinstance(item, dict) else {}
+        try:
+            values: dict[str, Any] = {"product_id": VALUES["product_id"][0](found.get("product_id"))}
+            if "quantity" in found and "quantity" not in unused:
+                values["quantity"] = VALUES["quantity"][0](found["quantity"])
+        except Unfit:
+            return None
+        for name in ("quantity", "amount"):
+            if name in found and name not in values:
+                self._read(name, found[name], values, unused)
+        return Item(**values)
+
+    def _without_amounts(self) -> None:
+        """Leave out money of which nobody knows the kind: it belongs to no sum."""
+        self.values.pop("amount", None)
+        if "items" in self.values:
+            self.values["items"] = [msgspec.structs.replace(item, amount=None) for item in self.values["items"]]
+
+
+def numbers_of(fields: Fields) -> tuple[Number, ...]:
+    """Return the number of an event that was refused, if it has a valid one."""
+    values: dict[str, Any] = {}
+    for name, value in given(fields, ("producer", "epoch", "seq")).items():
+        try:
+            values[name] = VALUES[name][0](value)
         except Unfit:
             continue
-    return found
+    if values.get("producer") is None or not values.get("seq"):  # numbers begin at 1
+        return ()
+    return (Number(values["producer"], values.get("epoch"), values["seq"]),)
 
 
 def type_of(fields: Fields) -> str:
@@ -93,63 +157,9 @@ def type_of(fields: Fields) -> str:
     return name.lower() if name.lower() in FIELDS else name
 
 
-def unwrap(envelope: Fields) -> Fields:
-    """Return the fields of a CloudEvents 1.0 envelope, or the event itself if it is none."""
-    if "specversion" not in envelope:
-        return envelope
-    data, kind = envelope.get("data"), envelope.get("type")
-    ours = [word for word in re.split(r"[\W_]+", kind.lower()) if word in FIELDS] if isinstance(kind, str) else []
-    if not isinstance(data, dict):
-        if data is not None and ours:
-            raise Refused("not_object", "data", "an object with the fields of the event", data)
-        data = {}
-    inner = _given(data, ("type", "ts", "status"))
-    outer = ours[-1] if ours else "order" if "status" in inner else kind
-    return {**data, "type": inner.get("type", outer), "ts": inner.get("ts", envelope.get("time"))}
-
-
-def unknown_names(event: Fields) -> set[str]:
-    """Return the names of an event that mean nothing to the sidecar; of another type than ours, none."""
-    fields = unwrap(event)
-    kind = type_of(fields)
-    if kind not in FIELDS:
-        return set()
-    known = {*FIELDS[kind], *(CAMEL_CASE.get(name, name) for name in FIELDS[kind])}
-    names = set(fields) - known
-    return names if fields is event else names | (set(event) - _CLOUD_EVENT_ATTRIBUTES)
-
-
-def _given(fields: Fields, names: Container[str]) -> dict[str, Any]:
-    """Return the fields of these names that are there, by their own spelling; it goes before camelCase."""
-    given = {}
-    for key, value in fields.items():
-        name = _FROM_CAMEL_CASE.get(key, key)
-        if name in names and value is not None and value != "" and (name == key or name not in given):
-            given[name] = value
-    return given
-
-
-def _read_value(name: str, value: Any, inside: str = "") -> Any:
+def _read_value(name: str, value: Any) -> Any:
     read_it, expected = VALUES[name]
     try:
         return read_it(value)
     except Unfit as unfit:
-        raise Refused(unfit.reason, inside + name, expected, value) from None
-
-
-def _item(path: str, item: Any) -> Item:
-    if not isinstance(item, dict):
-        raise Refused("wrong_type", path, "an object with a product_id", item)
-    given = _given(item, _ITEM_FIELDS)
-    if "product_id" not in given:
-        raise Refused("missing_field", f"{path}.product_id", VALUES["product_id"][1], None)
-    return Item(**{name: _read_value(name, value, f"{path}.") for name, value in given.items()})
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "an array"
-    text = msgspec.json.encode(value).decode() if isinstance(value, str | bool) else str(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+        raise Refused(unfit.reason, name, expected, value) from None

@@ -15,6 +15,7 @@ TALLIES = (
     "blind_ms",
     "invalid",
     "ignored",
+    "adjusted",
     "overflow",
     "duplicates",
     "late",

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -31,8 +32,16 @@ STATUS_WORDS: dict[str, Status] = {
     **dict.fromkeys(("pending", "created", "accepted", "queued", "reserved"), "pending"),
     **dict.fromkeys(("cancelled", "canceled", "refunded", "expired"), "cancelled"),
 }
+# What dates are written as beside RFC 3339: without seconds, with a comma, with `UTC`, `+01`, a space before the zone,
+# the name of the zone after its offset.
+_MOMENT = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
+    r"(?: ?(?:[Zz]|UTC|GMT|([+-])(\d\d)(?::?(\d\d))?)(?: [A-Z]{1,5}|\[[\w/+-]+\])?)?",
+    re.ASCII,
+)
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as in JSON, with a sign
 _WORDS_WITHOUT_REASON = ("failed", "error")
+_SHOWN_CHARACTERS = 40  # enough to recognise a value in a log line
 _LARGEST = 10**MAX_ID_BYTES  # no number of an event has more digits than an id
 
 
@@ -42,6 +51,25 @@ class Unfit(Exception):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason: Reason = reason
+
+
+class Refused(Exception):
+    """The event cannot be read; ends up as a Rejection and never leaves the core."""
+
+    def __init__(self, reason: Reason, name: str, expected: str, found: Any) -> None:
+        self.reason: Reason = reason
+        self.detail = f"{name}: expected {expected}, got {shown(found)}"
+        super().__init__(self.detail)
+
+
+def shown(value: Any) -> str:
+    """Return a value as a refusal shows it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "an array"
+    text = msgspec.json.encode(value).decode() if isinstance(value, str | bool) else str(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
 def seconds(ts: float) -> float:
@@ -124,6 +152,17 @@ def _text(value: Any) -> str:
     return text
 
 
+def cut_text(value: str) -> str:
+    """Return as much of a text as an id may hold."""
+    return value.encode()[:MAX_ID_BYTES].decode(errors="ignore")
+
+
+def cut_id(value: str) -> str:
+    """Return an id that is short enough; ids that differ stay different, wherever they do."""
+    digest = blake2b(value.encode(), digest_size=8).hexdigest()
+    return f"{value.encode()[: MAX_ID_BYTES - 1 - len(digest)].decode(errors='ignore')}~{digest}"
+
+
 def _epoch(value: Any) -> str | int:
     return _text(value) if isinstance(value, str) else _whole(value, 0, MAX_EPOCH)
 
@@ -133,8 +172,19 @@ def _timestamp(value: Any) -> float:
         try:
             return unix_time(msgspec.convert(value, datetime))
         except msgspec.ValidationError:
-            pass  # it may still be a number in a string
+            if found := _MOMENT.fullmatch(value):
+                return _moment(found)
     return seconds(float(_number(value, -_LARGEST, _LARGEST)))
+
+
+def _moment(found: re.Match[str]) -> float:
+    day, clock, second, fraction, sign, hours, minutes = found.groups()
+    zone = f"{sign}{hours}:{minutes or '00'}" if sign else "+00:00"
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock}:{second or '00'}{zone}").timestamp()
+    except (ValueError, OverflowError):
+        raise Unfit("wrong_type") from None
+    return moment + float(f"0.{fraction or 0}")
 
 
 def _string(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TypeVar, get_args
 
 from msgspec.structs import replace
 
-from sidecar.core.events import FINISHED, Reason
+from sidecar.core.events import ADJUSTMENTS, FINISHED, Reason
 from sidecar.core.labels import KINDS
 from sidecar.core.snapshot import (
     ClassicHistogram,
@@ -184,6 +184,8 @@ def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]
     yield counter("sidecar_events_late", "Events counted more than 5 s after their time.", (), {(): completeness.late})
     ignored = _by_label(series.ignored_by_type, (), _held(series, "ignored"))
     yield counter("sidecar_events_ignored", "Events of a type that nothing counts.", ("type",), ignored)
+    text = "Values cut or left out of orders that were counted."
+    yield counter("sidecar_events_adjusted", text, ("reason",), _by_label(series.adjusted_by_reason, ADJUSTMENTS, ()))
     overflow = _by_label(series.overflow_by_label, KINDS, ())
     yield counter("sidecar_label_overflow", "Times a value went to __other__.", ("label",), overflow)
 

@@ -19,9 +19,12 @@ from sidecar.core.events import (
     Decoded,
     Event,
     Item,
+    Number,
     Rejection,
 )
-from sidecar.core.tolerant import Refused, read, unwrap
+from sidecar.core.spelling import fields_of
+from sidecar.core.tolerant import read
+from sidecar.core.values import Refused
 
 NOW = 1_790_000_000.0
 GOOD = b'{"status":"success"}'
@@ -66,10 +69,11 @@ def test_an_ordinary_event_is_read_by_the_strict_stage(monkeypatch: pytest.Monke
         b'{"type":"connections","active":0}',
         b'{"type":"heartbeat","seq":0}',
         b'{"type":"page_view"}',
+        b'{"status":"success","event":"order.paid"}',
     ]
     decoded = decode(payloads, [NOW] * len(payloads))
     assert decoded.rejections == []
-    assert [event.type for event in decoded.events] == ["order"] * 5 + [*list(FIELDS)[1:], "page_view"]
+    assert [event.type for event in decoded.events] == ["order"] * 5 + [*list(FIELDS)[1:], "page_view", "order"]
     assert [event.ts for event in decoded.events[:3]] == [1790000000.5] * 3
     assert (decoded.events[1].amount, decoded.events[1].quantity) == (Decimal("12.50"), 2)
     camel = decoded.events[3]
@@ -130,6 +134,15 @@ def test_no_payload_can_set_the_word(name: str, naming: str) -> None:
         b'{"status":"success","quantity":null,"reason":""}',
         b'{"status":"success","product_id":null,"productId":"a"}',
         b'{"type":"page_view","status":3,"amount":{}}',
+        b'{"status":"success","event":"user.verified"}',
+        b'{"status":"success","service":"db"}',
+        b'{"status":"success","service":"db","amount":1}',
+        b'{"status":"success","kind":"order.paid","service":"db"}',
+        b'{"status":"success","event":"reorder"}',
+        b'{"status":"success","OrderId":"1"}',
+        b'{"type":"page_view","Status":"success"}',
+        b'{"status":"success","items":[{"ProductId":"a"}]}',
+        b'{"status":"failed","amount":-1,"latency_ms":-1}',
     ],
 )
 def test_both_stages_read_the_same(payload: bytes) -> None:
@@ -146,7 +159,7 @@ def tolerant_outcome(payload: bytes) -> Any:
     """Return what the tolerant stage alone makes of an object."""
     try:
         fields = msgspec.json.Decoder(float_hook=Decimal).decode(payload)
-        return meaning(read(unwrap(fields), NOW))
+        return meaning(read(fields_of(fields), NOW)[0])
     except Refused as refused:
         return refused.reason
     except ValueError:
@@ -173,14 +186,13 @@ def tolerant_outcome(payload: bytes) -> Any:
         (b"[[]]", "not_object"),
         (b"{}", "missing_field"),
         (b'{"status":"success","ts":1e400}', "out_of_range"),
-        (b'{"status":"success","amount":1e99999999999999999999}', "out_of_range"),
         (b'{"status":"success","amount":' + b"9" * 5000 + b"}", "out_of_range"),
         (b'{"status":"success","quantity":' + b"9" * 5000 + b"}", "out_of_range"),
-        (b'{"status":"success","quantity":' + b"9" * 4300 + b"}", "out_of_range"),
-        (b'{"status":"success","quantity":99999999999999999999999}', "out_of_range"),
-        (b'{"status":"success","quantity":1e999999999}', "out_of_range"),
-        (b'{"status":"success","quantity":1e-999999999}', "out_of_range"),
-        (b'{"status":"success","order_id":1e999999999}', "out_of_range"),
+        (b'{"type":"inventory","product_id":"a","stock":' + b"9" * 4300 + b"}", "out_of_range"),
+        (b'{"type":"inventory","product_id":"a","stock":99999999999999999999999}', "out_of_range"),
+        (b'{"type":"inventory","product_id":"a","stock":1e999999999}', "out_of_range"),
+        (b'{"type":"inventory","product_id":"a","stock":1e-999999999}', "wrong_type"),
+        (b'{"type":"inventory","product_id":1e999999999,"stock":1}', "out_of_range"),
         (b" " * MAX_PAYLOAD_BYTES + GOOD, "too_large"),
     ],
 )
@@ -206,7 +218,7 @@ def test_one_bad_event_costs_only_itself() -> None:
     ]
     assert [rejection.payload for rejection in decoded.rejections[:3]] == bad
     shipped = decoded.rejections[0]
-    assert (shipped.producer, shipped.epoch, shipped.seq) == ("p", "e", 4)
+    assert shipped.numbers == (Number("p", "e", 4),)
     assert shipped.detail == 'status: expected one of success, failed, pending, cancelled, got "shipped"'
 
 
@@ -276,6 +288,7 @@ FITTING: dict[str, st.SearchStrategy[Any]] = {
     "amount": st.sampled_from([0, 1.5, "12.50", "1_0", " 1 ", "Infinity", -0.0, 10**9, 10**9 + 1]),
 }
 NAMES = [*Event.__struct_fields__, "productId", "latencyMs", "orderId", "specversion", "data", "time", "surprise"]
+NAMES += ["event", "kind", "service", "OrderId", "Status"]
 FIELD = st.one_of(*(st.tuples(st.just(name), FITTING.get(name, COUNTS) | ANYTHING) for name in NAMES))
 STATUS = st.tuples(st.just("status"), FITTING["status"])
 EVENTS = st.tuples(STATUS, st.lists(FIELD, max_size=6)).map(lambda fields: dict([fields[0], *fields[1]]))

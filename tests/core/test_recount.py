@@ -40,7 +40,7 @@ def random_event(random: Random, now: float) -> Plain:
     elif kind < 0.2:
         event |= {"type": "heartbeat"}
     elif kind < 0.24:
-        event |= random.choice(({"status": "odd"}, {"quantity": 1}, {"status": "paid", "quantity": 0}))
+        event |= random.choice(({"status": "odd"}, {"quantity": 1}, {"status": "paid", "ts": "soon"}))
     else:
         event |= random_order(random)
     return event

@@ -92,6 +92,13 @@ VALUES: list[Any] = [
         "2026-09-21 14:13:20.5+02:00",
         "2026-09-21T14:13:60Z",
         "2026-09-21",
+        "2026-09-21T14:13Z",
+        "2026-09-21 14:13:20,5 UTC",
+        "2026-09-21T14:13+01",
+        "order.paid",
+        "UserLogin",
+        '{"status":"paid"}',
+        "eyJzdGF0dXMiOiJwYWlkIn0=",
         "0001-01-01T00:00:00+23:59",
     ),
     *(
@@ -141,6 +148,12 @@ NAMES = [
     "id",
     "source",
     "Status",
+    "OrderId",
+    "ITEMS",
+    "event",
+    "kind",
+    "service",
+    "data_base64",
     "x",
 ]
 TYPES = (

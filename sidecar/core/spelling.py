@@ -1,0 +1,133 @@
+"""How events are written: whatever the spelling of names and the envelope, the fields of the event under our names.
+
+- Names: ours, or camelCase. An object without `status` and `type` may be written in any other way as a whole, such as
+  PascalCase, the default of Go and .NET. The strict stage (decode.py) accepts nothing without one of these two, so it
+  need not know.
+- CloudEvents 1.0: `data` holds the fields, as an object, as a string of JSON, or in base64. Only a type that names one
+  of ours is ours.
+- A plain object without `type` may say by `event`, `kind` or `service` that it is something else than an order.
+"""
+
+import re
+from base64 import b64decode
+from collections.abc import Container, Mapping
+from typing import Any
+
+import msgspec
+
+from sidecar.core.events import FIELDS, Event
+from sidecar.core.values import STATUS_WORDS, Refused, cut_text, decimal
+
+Fields = Mapping[str, Any]
+
+CAMEL_CASE = {
+    name: re.sub("_(.)", lambda found: found[1].upper(), name) for name in Event.__struct_fields__ if "_" in name
+}
+_FROM_CAMEL_CASE = {camel: name for name, camel in CAMEL_CASE.items()}
+SAYS_WHAT_IT_IS = ("event", "kind", "service")
+_BY_LETTERS = {name.replace("_", ""): name for names in (*FIELDS.values(), SAYS_WHAT_IT_IS) for name in names}
+_CLOUD_EVENT_ATTRIBUTES = frozenset(
+    ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "data", "data_base64")
+)
+_OF_ORDERS = ("order_id", "product_id", "items", "amount", "currency", "quantity")
+_decode = msgspec.json.Decoder(float_hook=decimal).decode
+
+
+def fields_of(event: Fields) -> Fields:
+    """Return the fields of an event; `type` says what it is, if it is no order. Raise Refused."""
+    if "specversion" in event:
+        return _unwrapped(event)
+    fields = respelled(event)
+    if not _is_absent(fields.get("type")) or given(fields, _OF_ORDERS):
+        return fields
+    for name in SAYS_WHAT_IT_IS:
+        said = fields.get(name)
+        if isinstance(said, str) and said:
+            return fields if _names_an_order(said) else {**fields, "type": _foreign(name, said)}
+    return fields
+
+
+def data_of(envelope: Fields) -> Any:
+    """Return the data of a CloudEvent, read if it is a string of JSON or base64."""
+    data = envelope.get("data")
+    try:
+        if data is None and isinstance(data := envelope.get("data_base64"), str):
+            data = b64decode(data)
+        for _ in range(2):  # once encoded, or twice
+            data = _decode(data) if isinstance(data, str | bytes) else data
+    except (ValueError, RecursionError):
+        pass
+    return data
+
+
+def type_words(kind: Any) -> list[str]:
+    """Return the words of a name that are types of ours, in their order."""
+    words = re.split(r"[\W_]+", re.sub("(?<=[a-z0-9])(?=[A-Z])", " ", kind).lower()) if isinstance(kind, str) else []
+    return [word for word in ("order" if word == "orders" else word for word in words) if word in FIELDS]
+
+
+def given(fields: Fields, names: Container[str]) -> dict[str, Any]:
+    """Return the fields of these names that are there, by their own spelling; it goes before camelCase."""
+    found = {}
+    for key, value in fields.items():
+        name = _FROM_CAMEL_CASE.get(key, key)
+        if name in names and not _is_absent(value) and (name == key or name not in found):
+            found[name] = value
+    return found
+
+
+def respelled(fields: Fields, marks: tuple[str, ...] = ("status", "type")) -> Fields:
+    """Return the fields under our names, if none of `marks` is there by its own."""
+    if any(not _is_absent(fields.get(mark)) for mark in marks):
+        return fields
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        name = _BY_LETTERS.get(re.sub("[-_]", "", key).lower(), key)
+        if name == key or _is_absent(found.get(name)):
+            found[name] = value
+    return found
+
+
+def unknown_names(event: Fields) -> set[str]:
+    """Return the names of an event that mean nothing to the sidecar; of another type than ours, none."""
+    fields = fields_of(event)
+    kind = fields.get("type") or "order"
+    kind = kind.lower() if isinstance(kind, str) else ""
+    if kind not in FIELDS:
+        return set()
+    names = set(fields) - {*FIELDS[kind], *(CAMEL_CASE.get(name, name) for name in FIELDS[kind])}
+    if "specversion" in event:
+        return names | (set(event) - _CLOUD_EVENT_ATTRIBUTES)
+    return names.difference(SAYS_WHAT_IT_IS)
+
+
+def _unwrapped(envelope: Fields) -> Fields:
+    data, kind = data_of(envelope), envelope.get("type")
+    ours = type_words(kind)
+    if not isinstance(data, dict):
+        if data is not None and ours:
+            raise Refused("not_object", "data", "an object with the fields of the event", data)
+        data = {}
+    data = respelled(data)
+    inner = given(data, ("type", "ts", "status"))
+    said = inner.get("type")
+    if isinstance(said, str) and said.lower() in FIELDS:
+        kind = said
+    elif ours:
+        kind = ours[-1]
+    elif _is_absent(kind):
+        kind = "order" if "status" in inner else said
+    return {**data, "type": kind, "ts": inner.get("ts", envelope.get("time"))}
+
+
+def _names_an_order(said: str) -> bool:
+    return "order" in type_words(said) or said.lower() in STATUS_WORDS
+
+
+def _foreign(name: str, said: str) -> str:
+    """Return the type of what is none of ours, though a service may be called like one."""
+    return cut_text(f"{name}:{said}" if said.lower() in FIELDS else said)
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or value == ""
