@@ -171,6 +171,11 @@ REFUSED = {
     f"products: [{'ä' * 65}]": "FILE:1: products has a name longer than 128 bytes",
     "sources: {streams: [a, a]}": 'FILE:1: sources.streams names "a" twice',
     "sources: {streams: ['sale:*']}": "FILE:1: sources.streams cannot hold patterns",
+    'sources: {streams: ["a\\nb"]}': "FILE:1: sources.streams must not contain a line break, as 'a\\nb' does",
+    "sources: {pubsub: ['shop:*', shop:eu]}": 'FILE:1: sources.pubsub "shop:*" and "shop:eu" both hear the channel "sh',
+    "sources: {pubsub: ['shop:*', '*:eu']}": 'FILE:1: sources.pubsub "shop:*" and "*:eu" both hear the channel "shop:',
+    "sources: {pubsub: ['shop:[ab]', 'shop:?']}": 'FILE:1: sources.pubsub "shop:[ab]" and "shop:?" both hear the chann',
+    "sources: {pubsub: ['shop:[]']}": 'FILE:1: sources.pubsub holds "shop:[]", which matches no channel',
     "sources: {streams: [], pubsub: []}": "FILE:1: sources.streams and sources.pubsub are both empty",
 }
 

@@ -12,6 +12,7 @@ from sidecar.cli.redis_access import connected, target
 from sidecar.cli.terminal import counted, milliseconds
 from sidecar.config import Config, InfluxConfig
 from sidecar.connection import Link, making_sense, parse_info
+from sidecar.core.channels import example, is_pattern
 from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import Decoded
 from sidecar.errors import AccessError, RefusedError
@@ -85,15 +86,15 @@ async def _sidecar(link: Link, config: Config) -> list[Finding]:
 
 async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
     """Look who listens, then send a heartbeat to ourselves. A pattern can be listened to, not published on."""
-    is_pattern = "*" in name
-    findings = [] if is_pattern else await _listeners(link, name)
+    pattern = is_pattern(name)
+    findings = [] if pattern else await _listeners(link, name)
     async with connected(config.events, key=name) as ears:
-        await ears.send("PSUBSCRIBE" if is_pattern else "SUBSCRIBE", name)
+        await ears.send("PSUBSCRIBE" if pattern else "SUBSCRIBE", name)
         confirmation = await ears.arrived(limit=1, seconds=HEARTBEAT_SECONDS)
         if not confirmation or isinstance(confirmation[0], Exception):
             why = str(confirmation[0]) if confirmation else "no answer"
             return [*findings, Finding("problem", f"channel {name}: this user may not listen ({why})", "mend the ACL")]
-        return [*findings, await _echo(link, ears, name.replace("*", PRODUCER))]
+        return [*findings, await _echo(link, ears, example(name, PRODUCER) if pattern else name)]
 
 
 async def _listeners(link: Link, name: str) -> list[Finding]:

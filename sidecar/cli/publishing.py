@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from msgspec import Struct
 
+from sidecar.core.channels import is_pattern
 from sidecar.errors import ConfigError, RefusedError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def destination(
         )
     names = sources.pubsub if chosen == "pubsub" else sources.streams
     for name in [to] if to else names:
-        if to or chosen == "stream" or "*" not in name:
+        if to or chosen == "stream" or not is_pattern(name):
             return Destination(chosen, name, maxlen)
     setting = "pubsub" if chosen == "pubsub" else "streams"
     raise ConfigError(f"sources.{setting} names nothing to publish to: give --to NAME or another --transport")

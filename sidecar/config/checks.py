@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from sidecar import redis_url
 from sidecar.config.flat import flatten
 from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, Config, InfluxConfig
+from sidecar.core import channels
 from sidecar.core.events import MAX_ID_BYTES
 from sidecar.errors import ConfigError
 from sidecar.redis_url import RedisTarget
@@ -91,6 +92,21 @@ def _sources(config: Config) -> Iterator[Problem]:
         yield "sources.streams", "and sources.pubsub are both empty: name at least one channel or stream"
     if any("*" in name for name in config.sources.streams):
         yield "sources.streams", "cannot hold patterns: only sources.pubsub takes names with *"
+    yield from _channels(sources.pubsub)
+    for key in ("pubsub", "streams"):
+        if broken := next((name for name in getattr(sources, key) if "\n" in name), None):
+            yield f"sources.{key}", f"must not contain a line break, as {broken!r} does"
+
+
+def _channels(names: tuple[str, ...]) -> Iterator[Problem]:
+    """A message that two subscriptions hear would count twice."""
+    for name in names:
+        if name and channels.shared(name, name) is None:
+            yield "sources.pubsub", f'holds "{name}", which matches no channel: close the bracket, or write \\[ for a ['
+    for one, other in itertools.combinations(dict.fromkeys(names), 2):
+        if (channel := channels.shared(one, other)) is not None:
+            both = f'"{one}" and "{other}" both hear the channel "{channel}"'
+            yield "sources.pubsub", f"{both}, whose messages would count twice: keep one of them"
 
 
 def _servers(config: Config) -> Iterator[Problem]:

@@ -31,8 +31,8 @@ class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class SourcesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the events come from. A name with `*` in `pubsub` is a pattern; the Redis is that of the metrics, unless
-    `redis_url` names another."""
+    """Where the events come from. A name with `*`, `?` or `[` in `pubsub` is a pattern; the Redis is that of the
+    metrics, unless `redis_url` names another."""
 
     pubsub: tuple[str, ...] = ("flash_sale:events",)
     streams: tuple[str, ...] = ("flash_sale:events",)

@@ -5,6 +5,7 @@ Pending is kept apart for streams, which can be read again, and pub/sub, which c
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from random import Random
 from typing import Literal
 
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from sidecar.core.attendance import Register, RollCall, windows_of
 from sidecar.core.batch import Batch
+from sidecar.core.channels import label
 from sidecar.core.counting import AHEAD_SECONDS, Count, Exemplars, fold
 from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import EARLIEST, Decoded, Rejection
@@ -24,6 +26,13 @@ from sidecar.core.state import CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
 Kind = Literal["stream", "pubsub"]
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
 LOOK_SECONDS = 0.05  # a sample is enough: a misspelled field is in many events
+
+
+class Origins(Struct, frozen=True):
+    """From which channels the events and the rejections are that a pattern brought."""
+
+    events: list[str]
+    rejections: list[str]
 
 
 class Flight(Struct, frozen=True):
@@ -64,10 +73,15 @@ class Aggregator:
     def apply(self, batch: Batch, now: float) -> None:
         """Count a batch."""
         pending = self._pending[kind_of(batch.source)]
-        decoded = decode(batch.payloads, _arrivals(batch.arrivals, now))
+        origins: Origins | None = None
+        arrivals = _arrivals(batch.arrivals, now)
+        if batch.channels is None:
+            decoded = decode(batch.payloads, arrivals)
+        else:
+            decoded, origins = _decode_by_channel(batch.payloads, arrivals, batch.channels)
         if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
             self._look(batch.payloads[0], now)
-        received = self._count(batch.source, pending, decoded, now) + batch.empty
+        received = self._count(batch.source, pending, decoded, now, origins) + batch.empty
         for _ in range(batch.empty):
             lacking = Rejection("missing_field", "e: the stream entry has no such field", b"", now)
             self._refuse(batch.source, pending, lacking)
@@ -167,21 +181,26 @@ class Aggregator:
         """Return everything committed as checkpoint fields."""
         return {**self.committed.fields(), **self.register.windows}
 
-    def _count(self, source: str, pending: Pending, decoded: Decoded, now: float) -> int:
+    def _count(
+        self, source: str, pending: Pending, decoded: Decoded, now: float, origins: Origins | None = None
+    ) -> int:
         """Count events and rejections in the order they came; return how many were received."""
         call = RollCall(self.register, source, pending, self._labels, now)
         count = Count(pending, labels=self._labels, rules=self._rules, exemplars=self.exemplars, now=now)
         received = start = 0
-        for refused, place in zip([*decoded.rejections, None], [*decoded.places, len(decoded.events)], strict=True):
-            events, arrivals = call.attend(decoded.events[start:place], decoded.arrivals[start:place])
+        for at, place in enumerate([*decoded.places, len(decoded.events)]):
+            channels = None if origins is None else origins.events[start:place]
+            events, arrivals = call.attend(decoded.events[start:place], decoded.arrivals[start:place], channels)
             count.add(events, arrivals)
             received += len(events)
             if decoded.adjusted:
                 for event in events:
                     pending.state.total.tallies["adjusted"].update(decoded.adjusted.get(id(event), ()))
-            if refused is not None and (numbers := call.refuse(refused)):
-                self._refuse(source, pending, refused)
-                received += numbers
+            if at < len(decoded.rejections):
+                refused = decoded.rejections[at]
+                if numbers := call.refuse(refused, None if origins is None else origins.rejections[at]):
+                    self._refuse(source, pending, refused)
+                    received += numbers
             start = place
         return received
 
@@ -245,6 +264,28 @@ class Aggregator:
 def kind_of(source: str) -> Kind:
     """Return the kind of a source named `stream:<name>` or `pubsub:<name>`."""
     return "stream" if source.startswith("stream:") else "pubsub"
+
+
+def _decode_by_channel(payloads: list[bytes], arrivals: list[float], channels: list[bytes]) -> tuple[Decoded, Origins]:
+    """Decode what a pattern brought, and tell from which channel each of it is."""
+    names = list(map(label, channels))
+    decoded = decode(payloads, arrivals)
+    if not decoded.rejections and len(decoded.events) == len(payloads) and _are_single(payloads):
+        return decoded, Origins(names, [])
+    decoded, origins, start = Decoded([], [], []), Origins([], []), 0
+    for name, run in groupby(names):
+        end = start + len(list(run))
+        part = decode(payloads[start:end], arrivals[start:end])
+        decoded.extend(part)
+        origins.events.extend([name] * len(part.events))
+        origins.rejections.extend([name] * len(part.rejections))
+        start = end
+    return decoded, origins
+
+
+def _are_single(payloads: list[bytes]) -> bool:
+    """Tell whether every payload begins as an object, and is no array."""
+    return min(payloads) >= b"{" and max(payloads) < b"|"
 
 
 def _arrivals(arrivals: list[float], now: float) -> list[float]:

@@ -1,12 +1,16 @@
 """Who sent what number: the sequence windows of all sources, and what they say of a batch.
 
 Windows live on as events come, and so do the losses of streams; `windows` are the committed dumps of both, `unsaved`
-those that changed since. They are the fields `w:<source>\\n<producer>` and `l:<source>` of the checkpoint.
+those that changed since. They are the fields `w:<source>\\n<key>` and `l:<source>` of the checkpoint. The key of a
+window is the name of its producer; where the source is a pattern, the channel goes before it, and a line break between
+them.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import groupby
 
+from sidecar.core.channels import is_pattern
 from sidecar.core.clocks import Clocks
 from sidecar.core.events import Event, Rejection
 from sidecar.core.labels import Labels
@@ -62,8 +66,8 @@ class Register:
         """Count the holes of a source that are missed by now, and note which windows changed."""
         sequences = self.sequences(source)
         call = RollCall(self, source, pending, labels, now)
-        for producer, missed in sequences.advance(now).items():
-            call.attendance(producer).missed += missed
+        for key, missed in sequences.advance(now).items():
+            call.attendance(_producer(source, key)).missed += missed
             counted = self.loss(source).miss(missed) if _is_stream(source) else missed
             pending.state.total.tallies["missed"][source] += counted
         self.unsaved.update(_named(source, sequences.changed()))
@@ -116,18 +120,25 @@ class RollCall:
         self._state = pending.state
         self._labels = labels
         self._now = now
+        self._attendances: dict[str, Attendance] = {}
 
-    def attend(self, events: list[Event], arrivals: list[float]) -> tuple[list[Event], list[float]]:
-        """Return the events that count, that is, neither heartbeats nor duplicates, with their arrivals."""
+    def attend(
+        self, events: list[Event], arrivals: list[float], channels: list[str] | None = None
+    ) -> tuple[list[Event], list[float]]:
+        """Return the events that count, that is, neither heartbeats nor duplicates, with their arrivals.
+
+        `channels[i]` is where `events[i]` was published, if the source is a pattern.
+        """
         beats = "heartbeat" in [event.type for event in events]
         arrived_together = bool(arrivals) and arrivals[-1] - arrivals[0] < TOGETHER_SECONDS
         absent: set[int] = set()  # ids: events are mutable, and as values they may be equal
-        for producer, mine in _by_producer(events).items():
-            if producer is not None:
+        for key, mine in _by_window(events, channels).items():
+            if key is not None:
                 if arrived_together:
-                    self._measure_clock(producer, mine, arrivals[-1])
-                if beats or not self._goes_on(producer, mine):
-                    absent.update(id(event) for event in mine if not self._counts(producer, event))
+                    self._measure_clock(mine, arrivals[-1])
+                for run in _runs(mine, beats):
+                    if not self._goes_on(key, run):
+                        absent.update(id(event) for event in run if not self._counts(key, event))
             elif beats:
                 absent.update(id(event) for event in mine if event.type == "heartbeat")
         if not absent:
@@ -135,74 +146,114 @@ class RollCall:
         present = [at for at, event in enumerate(events) if id(event) not in absent]
         return [events[at] for at in present], [arrivals[at] for at in present]
 
-    def refuse(self, refused: Rejection) -> int:
+    def refuse(self, refused: Rejection, channel: str | None = None) -> int:
         """See the numbers of what was refused; return how many events it was that are no duplicates."""
         if not refused.numbers:
             return 1
-        return sum(self._see(producer, _epoch(epoch), seq, None) for producer, epoch, seq in refused.numbers)
+        return sum(
+            self._see(producer if channel is None else _key(channel, producer), producer, _epoch(epoch), seq, None)
+            for producer, epoch, seq in refused.numbers
+        )
 
     def attendance(self, producer: str) -> Attendance:
         """Return where the numbers of a producer are counted."""
-        label = self._labels.admit("producer", producer)
-        if label is OTHER:
-            self._state.total.tallies["overflow"]["producer"] += 1
-        return self._state.producers.setdefault(f"{self._source}\n{label}", Attendance())
+        if producer not in self._attendances:
+            label = self._labels.admit("producer", producer)
+            if label is OTHER:
+                self._state.total.tallies["overflow"]["producer"] += 1
+            self._attendances[producer] = self._state.producers.setdefault(f"{self._source}\n{label}", Attendance())
+        return self._attendances[producer]
 
-    def _goes_on(self, producer: str, events: list[Event]) -> bool:
-        """Take events whose numbers just go on all at once; False, with nothing done, for any others."""
-        numbers = [event.seq for event in events]
-        first, epoch = numbers[0], events[0].epoch
-        if first is None or numbers != list(range(first, first + len(numbers))):
-            return False
-        if [event.epoch for event in events].count(epoch) < len(events):
+    def _goes_on(self, key: str, events: list[Event]) -> bool:
+        """Take the events of a run all at once; False, with nothing done, if they have to be seen one by one."""
+        numbers = [event.seq for event in events if event.seq is not None]
+        if len(numbers) < len(events) or events[0].type == "heartbeat":
             return False
         newest = max([event.ts or 0.0 for event in events])
-        if not self._sequences.go_on(producer, _epoch(epoch), first, first + len(numbers) - 1, newest, self._now):
+        recovered = self._sequences.take(key, _epoch(events[0].epoch), numbers, newest, self._now)
+        if recovered is None:
             return False
-        self.attendance(producer).received += len(numbers)
+        attendance = self.attendance(_sender(events))
+        attendance.received += len(numbers)
+        if recovered:
+            self._recover(attendance, recovered)
         return True
 
-    def _counts(self, producer: str, event: Event) -> bool:
+    def _counts(self, key: str, event: Event) -> bool:
         """See one event by itself; tell whether it counts."""
         if event.type == "heartbeat":
             if event.seq is not None:
-                self._sequences.heartbeat(producer, _epoch(event.epoch), event.seq, self._now)
+                self._sequences.heartbeat(key, _epoch(event.epoch), event.seq, self._now)
             return False
-        return event.seq is None or self._see(producer, _epoch(event.epoch), event.seq, event.ts)
+        return event.seq is None or self._see(key, _sender([event]), _epoch(event.epoch), event.seq, event.ts)
 
-    def _see(self, producer: str, epoch: str | None, seq: int, ts: float | None) -> bool:
-        verdict = self._sequences.see(producer, epoch, seq, ts, self._now)
-        tallies = self._state.total.tallies
+    def _see(self, key: str, producer: str, epoch: str | None, seq: int, ts: float | None) -> bool:
+        verdict = self._sequences.see(key, epoch, seq, ts, self._now)
         attendance = self.attendance(producer)
         if verdict == "duplicate":
-            tallies["duplicates"][""] += 1
+            self._state.total.tallies["duplicates"][""] += 1
             attendance.duplicates += 1
             return False
         if verdict == "recovered":
-            tallies["recovered"][self._source] += 1
-            attendance.missed -= 1
-            if _is_stream(self._source):
-                self._register.loss(self._source).recover()
+            self._recover(attendance, 1)
         attendance.received += 1
         return True
 
-    def _measure_clock(self, producer: str, events: list[Event], arrival: float) -> None:
+    def _recover(self, attendance: Attendance, numbers: int) -> None:
+        self._state.total.tallies["recovered"][self._source] += numbers
+        attendance.missed -= numbers
+        if _is_stream(self._source):
+            self._register.loss(self._source).recover(numbers)
+
+    def _measure_clock(self, events: list[Event], arrival: float) -> None:
         """Compare the newest time of a batch with when it came: one measure is as good as hundreds."""
         newest = next((event.ts for event in reversed(events) if event.ts is not None), None)
         if newest is not None:
-            self._register.clocks.measure(producer, arrival - newest, arrival, limit=self._labels.max_producers)
+            limit = self._labels.max_producers
+            self._register.clocks.measure(_sender(events), arrival - newest, arrival, limit=limit)
 
 
-def _by_producer(events: list[Event]) -> Mapping[str | None, list[Event]]:
+def _by_window(events: list[Event], channels: list[str] | None) -> Mapping[str | None, list[Event]]:
+    """Sort events out by the key of their window; those without a producer have none."""
     sorted_out: defaultdict[str | None, list[Event]] = defaultdict(list)
-    for event in events:
-        sorted_out[event.producer].append(event)
+    if channels is None:
+        for event in events:
+            sorted_out[event.producer].append(event)
+    else:
+        for event, channel in zip(events, channels, strict=True):
+            sorted_out[event.producer and _key(channel, event.producer)].append(event)
     return sorted_out
+
+
+def _runs(events: list[Event], beats: bool) -> list[list[Event]]:
+    """Split what one producer sent where a heartbeat stands, or where the epoch changes."""
+    if [event.epoch for event in events].count(events[0].epoch) == len(events) and not (
+        beats and "heartbeat" in [event.type for event in events]
+    ):
+        return [events]
+    return [list(run) for _, run in groupby(events, key=lambda event: (event.type == "heartbeat", event.epoch))]
+
+
+def _sender(events: list[Event]) -> str:
+    """Return the producer of events that have one and the same."""
+    producer = events[0].producer
+    assert producer is not None
+    return producer
 
 
 def _epoch(epoch: str | int | None) -> str | None:
     """Return the name of an epoch: 5 and "5" are the same."""
     return None if epoch is None else str(epoch)
+
+
+def _key(channel: str, producer: str) -> str:
+    """Return the key of a window of a channel that a pattern hears."""
+    return f"{channel}\n{producer}"
+
+
+def _producer(source: str, key: str) -> str:
+    """Return whose window has this key; until version 0.1 those of patterns had no channel."""
+    return key.partition("\n")[2] if "\n" in key and is_pattern(source) else key
 
 
 def windows_of(fields: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -35,7 +35,8 @@ class StreamRead(Struct, frozen=True, kw_only=True):
 class Batch(Struct, frozen=True, kw_only=True):
     """Payloads of one source, oldest first; `arrivals[i]` is when `payloads[i]` reached Redis or us, in Unix seconds.
 
-    `empty` counts stream entries without the field that holds the event.
+    `empty` counts stream entries without the field that holds the event. Where the source is a pattern, `channels[i]`
+    is the channel that the message of `payloads[i]` names.
     """
 
     source: str
@@ -43,6 +44,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     arrivals: list[float]
     empty: int = 0
     stream: StreamRead | None = None
+    channels: list[bytes] | None = None
 
 
 def first_turn(payloads: list[bytes]) -> int:

@@ -164,3 +164,12 @@ class Decoded(Struct):
         """Add a rejection after what was decoded so far."""
         self.places.append(len(self.events))
         self.rejections.append(rejection)
+
+    def extend(self, later: "Decoded") -> None:
+        """Add what was decoded after this."""
+        self.places += [len(self.events) + place for place in later.places]
+        self.events += later.events
+        self.arrivals += later.arrivals
+        self.rejections += later.rejections
+        self.worded |= later.worded
+        self.adjusted |= later.adjusted

@@ -40,9 +40,9 @@ class Loss(Struct, array_like=True):
         self.numbers = min(self.numbers + numbers - known, MOST)
         return numbers - known
 
-    def recover(self) -> None:
-        """Take a missed number that still came: no lost entry held it."""
-        self.numbers = max(self.numbers - 1, 0)
+    def recover(self, numbers: int) -> None:
+        """Take missed numbers that still came: no lost entry held them."""
+        self.numbers = max(self.numbers - numbers, 0)
 
     def dump(self, source: str) -> bytes:
         """Return the field `l:<source>` of the checkpoint."""

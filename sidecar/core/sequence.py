@@ -74,16 +74,46 @@ class Window(Struct, array_like=True):
             self.holes.append(Hole(self.high + 1, last_missing, due))
         self.high = high
 
-    def hole_of(self, seq: int) -> Hole | None:
-        """Return the hole that holds a number, if it is within the window."""
+    def place_of(self, seq: int) -> int | None:
+        """Return which hole holds a number, if it is within the window."""
         at = bisect_right(self.holes, seq, key=lambda hole: hole.first) - 1
-        return self.holes[at] if at >= 0 and self.floor < seq <= self.holes[at].last else None
+        return at if at >= 0 and self.floor < seq <= self.holes[at].last else None
 
-    def fill(self, hole: Hole, seq: int) -> None:
+    def fill(self, at: int, seq: int) -> None:
         """Take one number out of a hole."""
-        at = self.holes.index(hole)
+        hole = self.holes[at]
         parts = (Hole(hole.first, seq - 1, hole.due), Hole(seq + 1, hole.last, hole.due))
         self.holes[at : at + 1] = [part for part in parts if part.size]
+
+    def late_ones(self, numbers: list[int], *, named: bool) -> list[int] | None:
+        """Return which of the numbers fill holes; `None` if they have to be judged one after the other.
+
+        In any order they mean the same as long as none is a repeat, or may be one, and all fit into the window
+        together. `named`: they came with an epoch, so that none of them can tell of a restart.
+        """
+        late = [seq for seq in numbers if seq <= self.high]
+        highest = max(numbers)
+        if highest - self.high > WINDOW or len(numbers) + len(self.holes) > WINDOW:
+            return None
+        if len(set(numbers)) < len(numbers) or (late and min(late) <= highest - WINDOW):
+            return None
+        for seq in late:
+            at = self.place_of(seq)
+            if at is None or (self.holes[at].due == BEFORE_CONTACT and not named):
+                return None
+        return late
+
+    def take(self, late: list[int], ahead: list[int], due: float) -> int:
+        """Fill holes, then move up through numbers in ascending order; return how many were missed before."""
+        recovered = 0
+        for seq in late:
+            at = self.place_of(seq)
+            assert at is not None
+            recovered += self.holes[at].due is None
+            self.fill(at, seq)
+        for seq in ahead:
+            self.raise_to(seq, seq - 1, due)
+        return recovered
 
     def shed(self, most: int = WINDOW) -> list[Hole]:
         """Take out the lowest holes beyond `most`. With 1,024 above them they are below the window."""
@@ -159,19 +189,31 @@ class Sequences:
             return "new"
         return self._judge(producer, known, epoch, seq, newer, now)
 
-    def go_on(self, producer: str, epoch: str | None, first: int, last: int, newest_ts: float, now: float) -> bool:
-        """See the numbers `first` to `last` at once if they follow the highest; False, with nothing done, if not.
+    def take(self, producer: str, epoch: str | None, numbers: list[int], newest_ts: float, now: float) -> int | None:
+        """See the numbers of one epoch at once; None, with nothing done, if they have to be seen one by one.
 
-        `newest_ts` is their newest explicit time, 0 if there is none; both times are Unix seconds.
+        Returns how many of them are recovered; the others are new. `newest_ts` is their newest explicit time, 0 if
+        there is none; both times are Unix seconds.
         """
         known = self._producers.get(producer)
-        if known is None or first != known.windows[-1].high + 1 or epoch not in (None, known.windows[-1].epoch):
-            return False
+        window = None if known is None else known.window(epoch)
+        if known is None or window is None:
+            return None
+        recovered, last = 0, window.high + len(numbers)
+        if numbers[0] == window.high + 1 and numbers == list(range(numbers[0], last + 1)):
+            window.high = last
+        else:
+            late = window.late_ones(numbers, named=epoch is not None)
+            if late is None:
+                return None
+            ahead = sorted(seq for seq in numbers if seq > window.high)
+            recovered = window.take(late, ahead, now + GRACE_SECONDS)
+            self._waiting.add(producer)
+            self._share_out(len(numbers))
         self._producers.move_to_end(producer)
         self._changed.add(producer)
         known.seen, known.newest_ts = now, max(known.newest_ts, newest_ts)
-        known.windows[-1].high = last
-        return True
+        return recovered
 
     def heartbeat(self, producer: str, epoch: str | None, seq: int, now: float) -> None:
         """Learn that `seq` was the last number sent. A lower one than is known says nothing."""
@@ -234,9 +276,10 @@ class Sequences:
         """Judge a number that is not simply the next."""
         window = known.window(epoch) or self._open(producer, known, epoch)
         if seq <= window.high:
-            hole = window.hole_of(seq)
-            if hole is not None and (hole.due != BEFORE_CONTACT or epoch is not None):
-                window.fill(hole, seq)
+            at = window.place_of(seq)
+            hole = None if at is None else window.holes[at]
+            if at is not None and hole is not None and (hole.due != BEFORE_CONTACT or epoch is not None):
+                window.fill(at, seq)
                 self._lose(producer, window.shed())
                 self._share_out()
                 return "recovered" if hole.due is None else "new"
@@ -277,9 +320,9 @@ class Sequences:
         self._lose(producer, window.shed())
         self._share_out()
 
-    def _share_out(self) -> None:
-        """Leave each window the newest of its holes if there are too many in all; there may be one more now."""
-        self._new_holes += 1
+    def _share_out(self, new: int = 1) -> None:
+        """Leave each window the newest of its holes if there are too many in all; there may be `new` more now."""
+        self._new_holes += new
         if self._new_holes < MAX_HOLES // 4:
             return
         self._new_holes = 0

@@ -7,7 +7,8 @@ from typing import Any
 
 from sidecar.connection import Link, making_sense, only_bytes
 from sidecar.core.batch import Batch, first_turn
-from sidecar.errors import RefusedError, UnavailableError
+from sidecar.core.channels import is_pattern
+from sidecar.errors import UnavailableError
 from sidecar.servers import Servers
 
 MESSAGES_A_BATCH = 500  # some 2 ms of work, which stays in the processor's cache; then the loop turns
@@ -23,15 +24,17 @@ AT_HAND_SECONDS = 0.1
 
 
 class PubSubSource:
-    """Messages of one channel, or of all channels that match a pattern with `*`."""
+    """Messages of one channel, or of all channels that match a pattern."""
 
     def __init__(self, channel: str, servers: Servers) -> None:
         self.name = f"pubsub:{channel}"
         self._channel = channel
+        self._is_pattern = is_pattern(channel)
         self._servers = servers
         self._link: Link | None = None
         self._few = False
         self._unread: list[bytes] = []
+        self._channels: list[bytes] | None = None  # which channels the unread messages name, of a pattern
         self._asked = 0.0  # when the PING was sent whose PONG has not come
         self._answered = 0.0  # when the last PONG came
 
@@ -64,9 +67,8 @@ class PubSubSource:
             self._few = 0 < len(replies) < FEW
         if replies:
             with making_sense(self.name):
-                payloads = _payloads(replies)
-                self._heed(link, [] if len(payloads) == len(replies) else _others(replies), alone=not payloads)
-            self._unread = payloads
+                self._take(replies)
+                self._heed(link, [] if len(self._unread) == len(replies) else _others(replies))
             return self._turn()
         if self._asked:
             await self._disconnect()
@@ -74,18 +76,15 @@ class PubSubSource:
         self._ask(link)
         return None
 
-    def _heed(self, link: Link, others: list[Any], *, alone: bool) -> None:
+    def _heed(self, link: Link, others: list[Any]) -> None:
         """Take what is no message; ask for the next PONG in time, also while messages keep coming.
 
-        Raises RefusedError if Redis answered a PING with an error and nothing else came, as it does to a user without
-        the right.
+        An error in answer to a PING (no right to it, a replica without its master, a server that loads) is an answer
+        as well: the connection lives, and messages come through it.
         """
         now = time.monotonic()
         for reply in others:
-            if isinstance(reply, Exception):
-                if alone:
-                    raise RefusedError(f"{self.name}: {reply}")
-            elif reply[0] == b"pong":
+            if isinstance(reply, Exception) or reply[0] == b"pong":
                 self._asked, self._answered = 0.0, now
             elif reply[0] == b"sunsubscribe":
                 link.cut()  # the slot moved to another node; the next read says so
@@ -99,7 +98,7 @@ class PubSubSource:
     def _commands(self) -> tuple[str, ...]:
         """Return how to subscribe. On a Cluster a channel is heard both ways: PUBLISH goes to every node, SPUBLISH
         only to the one that owns the slot of the channel, and that is where this connection leads."""
-        if "*" in self._channel:
+        if self._is_pattern:
             return ("PSUBSCRIBE",)
         return ("SSUBSCRIBE", "SUBSCRIBE") if self._servers.target.kind == "cluster" else ("SUBSCRIBE",)
 
@@ -119,7 +118,7 @@ class PubSubSource:
                 return
             replies = await link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if asked else QUIET_SECONDS)
             with making_sense(self.name):
-                self._unread = _payloads(replies)
+                self._take(replies)
                 pongs -= sum(isinstance(one, Exception) or one[0] == b"pong" for one in _others(replies))
             if not asked and (not replies or time.monotonic() > ask_at):
                 asked = True
@@ -127,25 +126,30 @@ class PubSubSource:
 
     async def close(self) -> None:
         await self._disconnect()
-        self._unread = []
+        self._unread, self._channels = [], None
 
     async def _disconnect(self) -> None:
         if self._link is not None:
             await self._link.close()
             self._link = None
 
+    def _take(self, replies: list[Any]) -> None:
+        """Keep the messages among the replies until they are handed over."""
+        messages = [reply for reply in replies if isinstance(reply, list) and reply[0] in MESSAGES]
+        self._unread = only_bytes([message[-1] for message in messages])
+        self._channels = only_bytes([message[-2] for message in messages]) if self._is_pattern else None
+
     def _turn(self) -> Batch | None:
         """Return what to count before the loop turns, and keep the rest for the next read."""
         count = first_turn(self._unread)
         payloads, self._unread = self._unread[:count], self._unread[count:]
-        return self._batch(payloads)
-
-    def _batch(self, payloads: list[bytes]) -> Batch | None:
-        return Batch(source=self.name, payloads=payloads, arrivals=[time.time()] * len(payloads)) if payloads else None
-
-
-def _payloads(replies: list[Any]) -> list[bytes]:
-    return only_bytes([reply[-1] for reply in replies if isinstance(reply, list) and reply[0] in MESSAGES])
+        channels = None
+        if self._channels is not None:
+            channels, self._channels = self._channels[:count], self._channels[count:]
+        if not payloads:
+            return None
+        arrivals = [time.time()] * len(payloads)
+        return Batch(source=self.name, payloads=payloads, arrivals=arrivals, channels=channels)
 
 
 def _others(replies: list[Any]) -> list[Any]:

@@ -69,7 +69,7 @@ def test_lines_of_stdin_are_sent_each_and_a_bad_one_is_named_by_its_number(redis
 @pytest.mark.parametrize(
     ("arguments", "channels", "expected"),
     [
-        ((), "shop:*,shop:events", "on shop:events,"),
+        ((), "shop:*,sale:events", "on sale:events,"),
         (("--to", "other"), "shop:*", "on other,"),
     ],
 )

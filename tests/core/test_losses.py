@@ -41,9 +41,9 @@ def test_of_what_both_tell_the_larger_counts(told: list[tuple[str, int]], missed
 def test_a_missed_number_that_still_comes_explains_no_lost_entry() -> None:
     loss = Loss()
     assert loss.miss(2) == 2
-    loss.recover()
+    loss.recover(1)
     assert loss.lose(2) == 1
-    loss.recover()
+    loss.recover(1)
     assert loss == Loss(1, 0)
 
 

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from sidecar.core.batch import COMMA_BYTES, TURN_BYTES, Batch
-from sidecar.errors import AccessError, RefusedError, UnavailableError
+from sidecar.errors import AccessError, UnavailableError
 from sidecar.redis_url import parse
 from sidecar.servers import Servers
 from sidecar.sources import pubsub
@@ -96,6 +96,41 @@ async def test_a_pattern_hears_all_that_match(
     client.publish("other", "no")
     client.publish("shop:b", "two")
     assert await messages(source, 2) == [b"one", b"two"]
+
+
+async def test_of_a_pattern_the_channel_of_every_message_is_known_in_the_order_they_came(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    source = source_of(redis_server, "shop:*")
+    await source.connect()
+    sent = [(b"shop:b", b"1"), (b"shop:a", b"2"), (b"shop:\xff\n", b"3"), (b"shop:b", HEAVY), (b"shop:a", b"4")]
+    for channel, payload in sent:
+        client.publish(channel, payload)
+    found: list[tuple[bytes, bytes]] = []
+    while len(found) < len(sent):
+        batch = await source.read()
+        assert batch is not None and batch.channels is not None
+        found += zip(batch.channels, batch.payloads, strict=True)
+    assert found == sent
+
+
+@pytest.mark.parametrize("pattern", ["shop:??", "shop:[e-z]u", "*:eu", "shop:[^a]?", "sho\\p:e*"])
+async def test_every_pattern_of_redis_is_one(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource, pattern: str
+) -> None:
+    source = source_of(redis_server, pattern)
+    await source.connect()
+    client.publish("shop:au-", "no")
+    client.publish("shop:eu", "one")
+    assert await messages(source, 1) == [b"one"]
+
+
+async def test_a_star_can_be_meant(redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource) -> None:
+    source = source_of(redis_server, r"shop:\*")
+    await source.connect()
+    client.publish("shop:eu", "no")
+    client.publish("shop:*", "one")
+    assert await messages(source, 1) == [b"one"]
 
 
 async def test_payloads_come_as_they_are(
@@ -218,22 +253,46 @@ async def test_without_a_connection_there_is_nothing_to_read(redis_server: Redis
     source.ask_again()
 
 
-@pytest.mark.parametrize("right", ["subscribe", "ping"])
-async def test_a_missing_right_is_an_error_and_no_crash(
-    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource, monkeypatch: pytest.MonkeyPatch, right: str
+async def test_without_the_right_to_subscribe_there_is_an_error(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
+) -> None:
+    client.acl_setuser("u", enabled=True, nopass=True, keys=["*"], channels=["*"], commands=["+client|setname"])
+    with pytest.raises(AccessError):
+        await source_of(f"redis://u:any@127.0.0.1:{redis_server.port}/0").connect()
+
+
+async def test_a_user_without_the_right_to_ping_hears_all_the_same(
+    redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pubsub, "PING_SECONDS", 0.01)
-    commands = ["+client|setname", "+subscribe", "+ping"]
-    commands.remove(f"+{right}")
+    commands = ["+client|setname", "+subscribe"]
     client.acl_setuser("u", enabled=True, nopass=True, keys=["*"], channels=["*"], commands=commands)
     source = source_of(f"redis://u:any@127.0.0.1:{redis_server.port}/0")
-    if right == "subscribe":
-        with pytest.raises(AccessError):
-            await source.connect()
-    else:
+    await source.connect()
+    for _ in range(10):
+        assert await source.read() is None
+    client.publish("c", "heard")
+    assert await messages(source, 1) == [b"heard"]
+
+
+@pytest.mark.parametrize(
+    "error", ["LOADING Redis is loading", "MASTERDOWN Link with MASTER is down", "NOPERM no permission", "ERR what?"]
+)
+async def test_any_answer_to_a_ping_proves_that_the_connection_lives(
+    source_of: OpenSource, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    monkeypatch.setattr(pubsub, "PING_SECONDS", 0.01)
+    info = b"# Replication\r\nrole:master\r\nmaster_replid:abc\r\n"
+    async with FakeRedis(INFO=info, SUBSCRIBE=[b"subscribe", b"c", 1], PING=ValueError(error)) as server:
+        source = source_of(f"redis://127.0.0.1:{server.port}")
         await source.connect()
-        with pytest.raises(RefusedError, match="permission"):
-            await messages(source, 1)
+        for _ in range(10):
+            assert await source.read() is None
+        assert server.commands.count([b"PING"]) > 3
+        server.push([b"message", b"c", b"{}"])
+        assert await messages(source, 1) == [b"{}"]
+        server.push([b"message", b"c", b"[]"])
+        assert await left_over(source) == [b"[]"]
 
 
 async def test_a_message_beside_an_error_is_kept(
