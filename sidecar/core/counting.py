@@ -128,7 +128,8 @@ class Count:
             if known:
                 currency = self._admit("currency", order.currency or self._rules.currency)
                 micros = sum(known, Decimal(0)) * MICROS
-                self._tallies["revenue_micros"][currency] += int(micros.to_integral_value())
+                if currency is not OTHER:  # a sum of different moneys is none
+                    self._tallies["revenue_micros"][currency] += int(micros.to_integral_value())
 
     def _failed(self, orders: list[Event]) -> int:
         """Count the reasons; return how many are faults."""

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable
 
+from sidecar.core.currencies import ISO_4217
 from sidecar.core.state import OTHER, Rules, State
 
 KINDS = ("product", "reason", "currency", "queue", "type", "producer", "connection")
 
 
 class Labels:
-    """The label values in use, by kind. Configured products have reserved places."""
+    """The label values in use, by kind. Configured products have reserved places, and so have real currencies."""
 
     def __init__(self, rules: Rules) -> None:
         self._known: dict[str, set[str]] = {kind: set() for kind in KINDS}
         self._known["product"].update(rules.products)
+        self._money = ISO_4217 | {rules.currency}
         self._limits = {
             "product": rules.max_products,
             "reason": rules.max_reasons,
@@ -31,7 +33,7 @@ class Labels:
     def admit(self, kind: str, value: str) -> str:
         """Return `value` if it has or gets a place, else `__other__`."""
         known = self._known[kind]
-        if value in known:
+        if value in known or (kind == "currency" and value in self._money):
             return value
         if value == OTHER or len(known) >= self._limits[kind]:
             return OTHER
@@ -47,7 +49,7 @@ class Labels:
         tallies = state.total.tallies
         self._known["product"].update(state.products)
         self._known["reason"].update(tallies["refusals"], tallies["faults"])
-        self._known["currency"].update(tallies["revenue_micros"])
+        self._known["currency"].update(tallies["revenue_micros"].keys() - self._money)
         self._known["queue"].update(state.queues)
         self._known["type"].update(tallies["ignored"])
         self._known["producer"].update(key.split("\n", 1)[1] for key in state.producers)

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from decimal import Decimal
+from string import ascii_uppercase
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core import pending
+from sidecar.core.currencies import ISO_4217
 from sidecar.core.events import MAX_BATCH_EVENTS
 from sidecar.core.gauges import count
 from sidecar.core.pending import SALES_GATHERED, TIMES_GATHERED
@@ -333,17 +335,32 @@ SMALL = Rules(
 def test_what_is_beyond_a_limit_goes_to_other_and_sums_stay_right() -> None:
     events = [
         order(product_id=p, quantity=q, amount=1, currency=c)
-        for p, q, c in zip("abab", (1, 2, 3, 4), ["EUR", "USD"] * 2, strict=True)
+        for p, q, c in zip("abab", (1, 2, 3, 4), ["ZZA", "ZZB"] * 2, strict=True)
     ]
     events += [order(product_id="known"), order("failed", reason="x"), order("failed", reason="y")]
     aggregate = committed(*events, {"type": "m"}, {"type": "n"}, rules=SMALL)
     snapshot = shown(aggregate, rules=SMALL)
     assert {n: p.units for n, p in snapshot.orders.by_product.items()} == {"a": 4, OTHER: 6, "known": 1}
-    assert snapshot.orders.revenue == {"EUR": "2.00", OTHER: "2.00"}
+    assert snapshot.orders.revenue == {"ZZA": "2.00"}
     assert snapshot.orders.failed_by_reason == {"x": 1, OTHER: 1}
     assert snapshot.series
     assert snapshot.series.ignored_by_type == {"m": 1, OTHER: 1}
     assert snapshot.series.overflow_by_label == {"product": 2, "currency": 2, "reason": 1, "type": 1}
+
+
+def test_every_currency_of_iso_4217_has_a_sum_of_its_own() -> None:
+    others = [f"ZZ{letter}" for letter in ascii_uppercase]
+    events = [order(amount=n, currency=code) for n, code in enumerate([*others, *sorted(ISO_4217)], 1)]
+    revenue = shown(committed(*events)).orders.revenue
+    assert revenue == {code: f"{n}.00" for n, code in enumerate([*others, *sorted(ISO_4217)], 1) if n <= 20 or n > 26}
+    assert {"XXX", "XTS", "EUR", "SLE"} < ISO_4217
+    assert 170 < len(ISO_4217) < 190
+
+
+def test_the_configured_currency_has_a_place_whatever_it_is_called() -> None:
+    rules = Rules(currency="PTS", max_currencies=0)
+    events = [order(amount=1), order(amount=1, currency="PTS"), order(amount=1, currency="BTC")]
+    assert shown(committed(*events, rules=rules), rules=rules).orders.revenue == {"PTS": "2.00"}
 
 
 def test_queues_and_producers_beyond_their_limit_go_to_other() -> None:
