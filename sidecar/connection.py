@@ -266,7 +266,7 @@ async def _abandon(connection: Any) -> None:
 
 def _translated(exc: BaseException, what: str) -> Exception:
     """Return the exception of ours for one of redis-py's or the system's."""
-    text = str(exc) or type(exc).__name__
+    text = str(exc).rstrip(".") or type(exc).__name__  # what follows begins with a semicolon
     if isinstance(exc, _ACCESS) or text.startswith(("WRONGPASS", "NOAUTH", "NOPERM")):
         return AccessError(
             f"{what} refuses this user: {text}; check redis.url, redis.username, redis.password and the server's ACL"

@@ -50,13 +50,15 @@ RELOADABLE = frozenset(
 class Service:
     """Build everything, run it, stop it. Answers the servers as their Monitor."""
 
-    def __init__(self, config: Config, *, log: Any, dropped: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, config: Config, *, log: Any, dropped: Callable[[], int] = lambda: 0, origin: str = "") -> None:
         """Prepare; nothing is opened before `run`.
 
-        `log` is a structlog logger; `dropped` tells how many of its lines could not be written.
+        `log` is a structlog logger; `dropped` tells how many of its lines could not be written; `origin` says
+        where the configuration comes from.
         """
         self.http_url = self.ws_url = ""
         self._config = config
+        self._origin = origin
         self._log = log
         self._started = time.time()
         self._rules = rules(config)
@@ -120,7 +122,13 @@ class Service:
             await self._ws.start()
             self.http_url = f"{self._scheme('http')}://{join_host_port(*self._http.address)}"
             self.ws_url = f"{self._scheme('ws')}://{join_host_port(*self._ws.address)}/"
-            self._log.info("listening", http=self.http_url, websocket=self.ws_url, redis=self._target())
+            self._log.info(
+                "listening",
+                http=self.http_url,
+                websocket=self.ws_url,
+                redis=self._target(),
+                configuration=self._origin,
+            )
             if started is not None:
                 started()
             await self._pipeline.run(stop)

@@ -28,7 +28,7 @@ from sidecar.cli.report import report
 from sidecar.cli.run import run
 from sidecar.cli.schema import schema
 from sidecar.cli.simulate import simulate
-from sidecar.cli.terminal import plain
+from sidecar.cli.terminal import folded, plain
 from sidecar.cli.top import top
 from sidecar.errors import ConfigError, SidecarError
 
@@ -38,6 +38,10 @@ class Failure(click.ClickException):
 
     def __init__(self, text: object) -> None:
         super().__init__(plain(" ".join(str(text).split())))
+
+    def show(self, file: Any = None) -> None:
+        """Write the line to stderr."""
+        click.echo(folded(f"Error: {self.format_message()}", sys.stderr), file=file, err=True)
 
 
 class WrongUsage(Failure):

@@ -1,12 +1,13 @@
 """`sidecar check`: find what keeps a new integration from working, and say how to mend it."""
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from sidecar.cli.options import Where, redis_options
-from sidecar.cli.terminal import counted, plain
+from sidecar.cli.terminal import counted, folded, plain
 from sidecar.errors import SidecarError
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ async def _probe(config: "Config", everywhere: bool) -> int:
 
 
 def _print(finding: "Finding") -> None:
-    label = click.style(f"{finding.level:<8}", fg=COLOURS[finding.level], bold=finding.level != "ok")
-    click.echo(f"{label} {plain(finding.text)}")
+    label = f"{finding.level:<8}"
+    text = folded(f"{label} {plain(finding.text)}", sys.stdout, " " * 9)
+    click.echo(click.style(label, fg=COLOURS[finding.level], bold=finding.level != "ok") + text.removeprefix(label))
     if finding.mend:
-        click.echo(f"{'':<8} -> {plain(finding.mend)}")
+        click.echo(folded(f"{'':<8} -> {plain(finding.mend)}", sys.stdout, " " * 12))

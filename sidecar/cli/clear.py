@@ -1,31 +1,67 @@
-"""`sidecar clear`: begin to count anew."""
+"""`sidecar clear`: begin to count again from 0."""
+
+import time
 
 import click
 
-from sidecar.cli.options import Where, reader_options
-from sidecar.cli.readers import reader
-from sidecar.cli.terminal import count
-from sidecar.errors import SidecarError
+from sidecar.cli.options import DEFAULT_URL, Where, reader_options
+from sidecar.cli.readers import HttpReader, Reader, RedisReader, reader
+from sidecar.cli.terminal import count, moment
+from sidecar.errors import AccessError, SidecarError, UnavailableError
+
+OWNER_SECONDS = 1.0
 
 
 @click.command(short_help="Clear the metrics; stream positions stay.")
 @reader_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear(where: Where, yes: bool) -> None:
-    """Clear the metrics, in Redis or with --url and a token through the daemon.
+    """Clear the metrics of the running daemon, in its Redis, or with --url and a token through it.
 
     Everything counted begins at 0 again. Stream positions and sequence windows stay: nothing is counted twice.
     """
-    source = reader(where, redis_first=True)
+    source, place = _chosen(where)
     if not yes:
         try:
-            sure = click.confirm("Clear all metrics of the sale? They cannot be brought back")
+            sure = click.confirm(f"Clear all metrics of the sale in {place}? They cannot be brought back")
         except click.Abort:
             raise SidecarError("nothing was cleared: nobody answered; say --yes where nobody can be asked") from None
         if not sure:
             raise SidecarError("nothing was cleared")
     by_status = source.clear()["orders"]["by_status"]
-    counts = ", ".join(
-        f"{count(by_status[status])} {status}" for status in ("success", "failed", "pending", "cancelled")
-    )
-    click.echo(f"Cleared: {counts}.")
+    names = {"success": "success", "failed": "failed", "pending": "accepted", "cancelled": "cancelled"}
+    click.echo(f"Cleared: {', '.join(f'{count(by_status[status])} {name}' for status, name in names.items())}.")
+
+
+def _chosen(where: Where) -> tuple[Reader, str]:
+    """Return what clears, and where it does. Without flags that is the Redis of the daemon whose numbers others show.
+
+    Raises SidecarError if the daemon at the default address counts in another Redis than the configured one.
+    """
+    from sidecar.cli.redis_access import target
+
+    if where.url:
+        return reader(where), where.url
+    config = where.config()
+    redis, place = RedisReader(config), f"{target(config.redis).display}, prefix {config.redis.prefix}"
+    if not where.configured:
+        _compare(HttpReader(DEFAULT_URL, where.token), redis, place)
+    return redis, place
+
+
+def _compare(daemon: Reader, redis: Reader, place: str) -> None:
+    """Raise SidecarError unless both began to count at the same time; no daemon cannot be mixed up with another."""
+    try:
+        shown, kept = daemon.snapshot()["since"], redis.snapshot()["since"]
+        if shown != kept:  # it may be about to take a clear over
+            time.sleep(OWNER_SECONDS)
+            shown, kept = daemon.snapshot()["since"], redis.snapshot()["since"]
+    except UnavailableError:
+        return
+    except AccessError as exc:
+        raise AccessError(f"{exc}, or say which Redis with --redis-url or --config") from exc
+    if shown != kept:
+        raise SidecarError(
+            f"the daemon at {DEFAULT_URL} began to count at {moment(shown)}, the metrics in {place} at {moment(kept)}: "
+            "say which to clear with --redis-url or --config, or with --url and a token"
+        )

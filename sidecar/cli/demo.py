@@ -6,14 +6,16 @@ import shutil
 import socket
 import sys
 import time
+from contextlib import suppress
 from itertools import count as count_from
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidecar.cli.readers import HttpReader
+from sidecar.cli.readers import HttpReader, RedisReader
+from sidecar.cli.report import show
 from sidecar.cli.run import logger, run_to_end, stop_on_signals
-from sidecar.cli.terminal import count, milliseconds, share
+from sidecar.cli.terminal import count, counted, milliseconds, seconds, share
 from sidecar.errors import SidecarError
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ STATUS_SECONDS = 1.0
 CLEAR_LINE = "\r\x1b[K"
 
 BANNER = """
-A made-up sale of {duration:.0f} seconds, again and again, counted by the sidecar on a private Redis.
+A made-up sale of {duration}, again and again,
+counted by the sidecar on a private Redis.
 
   HTTP         {http}/
   WebSocket    {ws}
@@ -36,12 +39,7 @@ A made-up sale of {duration:.0f} seconds, again and again, counted by the sideca
 
 Try in another terminal:
 
-  {sidecar} top{url_flag}
-  curl -s {http}/monitoring/metrics
-  curl -s {http}/metrics | grep orders_total
-  redis-cli -p {port} GET flash_sale_metrics:order_status:success
-  redis-cli -p {port} PUBLISH flash_sale:events '{{"status":"success","product_id":"mine"}}'
-  {python} -m websockets {ws}    and type  {{"event":"subscribe-metrics"}}
+{lines}
 
 Ctrl-C ends all of it.
 """
@@ -96,6 +94,8 @@ async def _demo(flags: dict[str, str], rate: float, duration: float) -> None:
             return
         _greet(service, redis.url, redis.port, duration)
         await _entertain(chosen, service, daemon, rate, duration)
+        with suppress(SidecarError):  # it may be over before anything was counted
+            show(await asyncio.to_thread(RedisReader(chosen).report))
 
 
 async def _entertain(
@@ -116,7 +116,7 @@ async def _entertain(
             task.cancel()
         await asyncio.gather(*shows, return_exceptions=True)
         if sys.stdout.isatty():
-            click.echo(CLEAR_LINE + "The demonstration is over.")
+            click.echo(CLEAR_LINE, nl=False)
 
 
 async def _sell(config: "Config", rate: float, duration: float) -> None:
@@ -136,13 +136,30 @@ async def _sell(config: "Config", rate: float, duration: float) -> None:
 
 def _greet(service: "Service", redis_url: str, port: int, duration: float) -> None:
     http = service.http_url.rstrip("/")
-    url_flag = "" if http == f"http://{HTTP}" else f" --url {http}"
-    python = os.path.relpath(sys.executable) if sys.executable.startswith(os.getcwd() + os.sep) else sys.executable
     text = BANNER.format(
-        **{"duration": duration, "http": http, "ws": service.ws_url, "redis": redis_url, "port": port},
-        **{"url_flag": url_flag, "python": python, "sidecar": f"{python} -m sidecar"},
+        duration=seconds(duration),
+        http=http,
+        ws=service.ws_url,
+        redis=redis_url,
+        lines="\n".join(f"  {line}" for line in lines_to_try(http, service.ws_url, port)),
     )
     click.echo(text)
+
+
+def lines_to_try(http: str, ws: str, port: int) -> list[str]:
+    """Return what to try, with the programs that are there."""
+    python = os.path.relpath(sys.executable) if sys.executable.startswith(os.getcwd() + os.sep) else sys.executable
+    sidecar = f"{python} -m sidecar"
+    lines = [f"{sidecar} top" + ("" if http == f"http://{HTTP}" else f" --url {http}")]
+    if shutil.which("curl"):
+        lines += [f"curl -s {http}/monitoring/metrics", f"curl -s {http}/metrics | grep orders_total"]
+    event = """'{"status":"success"}'"""
+    if shutil.which("redis-cli"):
+        lines += [f"redis-cli -p {port} GET flash_sale_metrics:order_status:success"]
+        lines += [f"redis-cli -p {port} XADD flash_sale:events '*' e {event}"]
+    else:
+        lines += [f"{sidecar} publish {event} \\", f"  --redis-url redis://127.0.0.1:{port}"]
+    return [*lines, f"{python} -m websockets {ws}", """    and type {"event":"subscribe-metrics"}"""]
 
 
 async def _show_status(url: str) -> None:
@@ -165,7 +182,7 @@ def status(document: dict[str, Any]) -> str:
     gone = sum(one["stock"] <= 0 for one in inventory)
     parts = [
         f"{count(orders['per_second']['now'])}/s",
-        f"{count(orders['total'])} orders",
+        counted(orders["total"], "order"),
         f"p99 {milliseconds(document['latency_ms']['10s']['p99'])}",
         f"faults {share(orders['fault_rate']['10s'])}",
         f"complete {share(document['completeness']['ratio'])}",

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +14,13 @@ import click
 
 from sidecar.cli.options import Where, reader_options
 from sidecar.cli.readers import Reader, reader
-from sidecar.cli.terminal import count, plain
+from sidecar.cli.terminal import counted, moment, plain
 from sidecar.errors import ConfigError, SidecarError
 from sidecar.exposition.history import METRICS, parse_query
 
 Row = dict[str, Any]
 TIME = "%Y-%m-%dT%H:%M:%SZ"
-NOTHING = "nothing is known of this time: Redis keeps one hour. How to keep more is in docs/long-term.md"
+KEPT = "Redis keeps one hour. How to keep more is in docs/long-term.md"
 
 
 @click.command(short_help="Write the last hour, or the totals, as CSV or JSON lines.")
@@ -51,12 +52,22 @@ def export(
             raise click.UsageError("--report is one line of totals: it takes --output and where to read, nothing else")
         _write([json.dumps(reader(where).report(), separators=(",", ":")) + "\n"], output)
         return
-    rows = _rows(reader(where), metrics or METRICS, _grid(asked, time.time()))
+    source = reader(where)
+    rows = _rows(source, metrics or METRICS, _grid(asked, time.time()))
     _write(_csv(rows) if form != "jsonl" else _json_lines(rows), output)
     if output and sys.stderr.isatty():
-        click.echo(f"{count(len(rows))} rows in {output}", err=True)
+        click.echo(f"{counted(len(rows), 'row')} in {output}", err=True)
     if not any(row[name] is not None for row in rows for name in metrics or METRICS):
-        click.secho(f"Warning: {NOTHING}", fg="yellow", err=True)
+        click.secho(f"Warning: {_why_nothing(source, rows)}", fg="yellow", err=True)
+
+
+def _why_nothing(source: Reader, rows: list[Row]) -> str:
+    """Say why nothing is known of a time: it was cleared, nothing happened, or it is too long ago."""
+    with suppress(SidecarError):
+        since = source.report()["since"]
+        if since is not None and rows and since > rows[0]["ts"]:
+            return f"nothing is known of this time: counting began, or was cleared, at {moment(since)}"
+    return f"nothing is known of this time: {KEPT}"
 
 
 def _grid(asked: Mapping[str, str | None], now: float) -> dict[str, str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "http://127.0.0.1:9850"
 Command = Callable[..., Any]
+_VARIABLES = ("SIDECAR_CONFIG", "SIDECAR_REDIS_URL", "SIDECAR_REDIS_PREFIX")
 
 
 class Where(Struct, frozen=True, kw_only=True):
@@ -30,6 +31,11 @@ class Where(Struct, frozen=True, kw_only=True):
     def names_redis(self) -> bool:
         """Whether a flag asks for Redis."""
         return bool(self.config_file or self.redis_url or self.prefix)
+
+    @property
+    def configured(self) -> bool:
+        """Whether a flag, or a variable in its place, says which Redis is meant."""
+        return self.names_redis or any(name in os.environ for name in _VARIABLES)
 
     @property
     def file(self) -> str:

@@ -47,9 +47,9 @@ class Reader(Protocol):
         ...
 
 
-def reader(where: Where, *, redis_first: bool = False) -> Reader:
-    """Choose by the flags; without any, the daemon at the default address, or Redis with `redis_first`."""
-    if where.names_redis or (redis_first and not where.url):
+def reader(where: Where) -> Reader:
+    """Choose by the flags; without any, the daemon at the default address."""
+    if where.names_redis:
         return RedisReader(where.config())
     return HttpReader(where.url or DEFAULT_URL, where.token)
 

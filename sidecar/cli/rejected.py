@@ -18,7 +18,7 @@ MOST = 100
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def rejected(where: Where, limit: int, as_json: bool) -> None:
     """Show the events that were refused lately, newest first: when, where, why, and their first bytes."""
-    found = reader(where, redis_first=True).rejected(limit)
+    found = reader(where).rejected(limit)
     if as_json:
         for one in found:
             click.echo(json.dumps(one).replace("\x7f", r"\u007f"))  # the one control character that JSON leaves

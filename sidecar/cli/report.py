@@ -31,22 +31,24 @@ def report(where: Where, as_json: bool, as_markdown: bool) -> None:
 
         click.echo(markdown(document), nl=False)
     else:
-        _show(document)
+        show(document)
 
 
-def _show(document: dict[str, Any]) -> None:
+def show(document: dict[str, Any]) -> None:
+    """Print a report as tables."""
     from sidecar.cli import tables
 
     console = tables.console()
     peak = document["orders"]["per_second"]["peak"]
     console.print(f"[bold]Flash sale report[/] · {_safe(document['instance'])} · {_period(document)}")
     console.print(f"{count(document['average_per_second'])} orders a second on average, {count(peak)} at the peak\n")
+    width = console.width
     parts = [
-        tables.orders(document),
-        tables.times(document, (("latency", "total"), ("processing", "total"))),
-        _products(document),
+        tables.orders(document, width=width),
+        tables.times(document, (("latency", "total"), ("processing", "total")), width=width),
     ]
-    parts += [table for table in (tables.failures(document), tables.queues(document)) if table.row_count]
+    rest = (_products(document, width), tables.failures(document), tables.queues(document))
+    parts += [table for table in rest if table.row_count]
     for part in parts:
         console.print(part)
         console.print()
@@ -57,19 +59,24 @@ def _show(document: dict[str, Any]) -> None:
         console.print("[yellow]These numbers are old: no daemon commits at the moment.[/]")
 
 
-def _products(document: dict[str, Any]) -> "Table":
+def _products(document: dict[str, Any], width: int) -> "Table":
     """Draw the busiest products, and say how many more there are."""
     from sidecar.cli import tables
 
     names = tables.by_sales(document)
-    table = tables.products(document, names[:PRODUCTS])
+    table = tables.products(document, names[:PRODUCTS], width=width)
     if len(names) > PRODUCTS:
         table.caption = f"and {len(names) - PRODUCTS:,} more"
     return table
 
 
 def _period(document: dict[str, Any]) -> str:
-    return f"{moment(document['since'])} to {moment(document['until'])} ({seconds(document['duration_s'])})"
+    """Name beginning and end, the day once if they share it."""
+    since, until = moment(document["since"]), moment(document["until"])
+    day, _, time = until.partition(" ")
+    if since.startswith(day):
+        since, until = since.removesuffix(" UTC"), time
+    return f"{since} to {until} ({seconds(document['duration_s'])})"
 
 
 def _safe(name: str) -> str:

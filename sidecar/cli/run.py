@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sidecar.logs import Lines
     from sidecar.service import Service
 
+# Where people expect a configuration to be found by itself.
+USUAL_FILES = ("sidecar.yml", "config/sidecar.yml", "sidecar.yaml", "config/sidecar.yaml")
 # From malloc.h. Set at all, it stays where it is: by itself it rises to the largest piece ever freed, 32 MB at most.
 M_MMAP_THRESHOLD = -3
 LARGE_BYTES = 128 * 1024  # what it begins with
@@ -99,6 +101,15 @@ class Settings(Struct, frozen=True):
         loaded = config.load(self.config_file, environ=os.environ, flags=self.flags)
         return loaded.config, tuple(loaded.warnings)
 
+    @property
+    def origin(self) -> str:
+        """Name the file that is read, or say that there is none, also where one lies about unread."""
+        file = self.config_file or os.environ.get("SIDECAR_CONFIG")
+        if file:
+            return os.path.abspath(file)
+        lying = next((path for path in USUAL_FILES if os.path.exists(path)), "")
+        return f"no file; {lying} is read with --config {lying}" if lying else "no file"
+
 
 async def _run(settings: Settings, embedded_redis: bool) -> None:
     """Start what was asked for and run the service until a signal."""
@@ -116,7 +127,7 @@ async def _run(settings: Settings, embedded_redis: bool) -> None:
         log, lines = logger(config)
         for warning in warnings:
             log.warning("configuration", detail=warning)
-        service = Service(config, log=log, dropped=lambda: lines.dropped)
+        service = Service(config, log=log, dropped=lambda: lines.dropped, origin=settings.origin)
         stop = asyncio.Event()
         stop_on_signals(stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, settings, config, lines)

@@ -28,21 +28,23 @@ def console() -> Console:
     return plainly if plainly.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
-def orders(document: Document) -> Table:
+def orders(document: Document, *, width: int = PIPE_WIDTH) -> Table:
     """Draw what became of the orders."""
     found = document["orders"]
     by_status = found["by_status"]
     failed = by_status["failed"]
-    table = _table("failed", "accepted", "cancelled", "in flight", "error rate", "fault rate", first="success")
-    table.add_row(
-        Text(count(by_status["success"]), "green"),
-        Text(count(failed), "red" if failed else ""),
-        count(by_status["pending"]),
-        count(by_status["cancelled"]),
-        count(found["in_flight"]),
-        share(found["error_rate"]["total"]),
-        share(found["fault_rate"]["total"]),
-    )
+    columns: dict[str, str | Text] = {
+        "accepted": count(by_status["pending"]),
+        "success": Text(count(by_status["success"]), "green"),
+        "failed": Text(count(failed), "red" if failed else ""),
+        "cancelled": count(by_status["cancelled"]),
+        "in flight": count(found["in_flight"]),
+    }
+    if width >= WIDE:
+        columns |= {name: share(found[name.replace(" ", "_")]["total"]) for name in ("error rate", "fault rate")}
+    first, *others = columns
+    table = _table(*others, first=first)
+    table.add_row(*columns.values())
     return table
 
 

@@ -1,6 +1,9 @@
 """Numbers, times and names as people read them. Unknown is a dash, never 0."""
 
+import shutil
+import textwrap
 from datetime import UTC, datetime
+from typing import TextIO
 
 UNKNOWN = "-"
 
@@ -8,6 +11,14 @@ UNKNOWN = "-"
 def plain(text: object) -> str:
     """Return a name from outside without control characters: it must not steer the terminal."""
     return "".join(character if character.isprintable() else "?" for character in str(text))
+
+
+def folded(text: str, stream: TextIO, indent: str = "") -> str:
+    """Break a line between words where a terminal would break it within one; piped it stays one line."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def count(value: float | None) -> str:

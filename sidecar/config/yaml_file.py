@@ -15,6 +15,15 @@ from sidecar.config.values import Raw
 from sidecar.errors import ConfigError
 
 NULL = "tag:yaml.org,2002:null"
+QUOTED = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"[^"]*"|<[a-z ]+>)""")
+TOKENS = {
+    "<stream end>": "the end of the file",
+    "<block end>": "the end of the section",
+    "<block mapping start>": "a setting",
+    "<block sequence start>": "a list",
+    "<scalar>": "a value",
+    "\\t": "'\\t', a tab,",
+}
 
 
 def read_file(path: str) -> dict[str, tuple[Raw, str]]:
@@ -82,7 +91,13 @@ def _syntax(path: str, exc: yaml.YAMLError) -> str:
     """Say what is wrong, without the quoted piece of the file: `password: *x` is an unknown alias."""
     if not isinstance(exc, yaml.MarkedYAMLError) or exc.problem_mark is None:
         return f"{path}: is not valid YAML"
-    problem = re.sub(r"\s*'.*'", "", exc.problem or "is not valid YAML")
-    return (
-        f"{path}:{exc.problem_mark.line + 1}: not valid YAML: {problem} (a value with special characters needs quotes)"
-    )
+    problem = QUOTED.sub(_unless_secret, exc.problem or "it cannot be read")
+    place = f"{path}:{exc.problem_mark.line + 1}"
+    return f"{place}: not valid YAML: {problem}; a value with special characters needs quotes"
+
+
+def _unless_secret(quoted: re.Match[str]) -> str:
+    """Keep what YAML itself is made of: a sign, or the kind of a token in plain words."""
+    text = quoted[0].strip().strip("'\"")
+    sign = f" {quoted[0].strip()}" if len(text) == 1 and not text.isalnum() else ""
+    return f" {TOKENS[text]}" if text in TOKENS else sign

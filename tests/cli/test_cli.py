@@ -10,7 +10,7 @@ import pytest
 from sidecar import __version__
 from sidecar.cli import main
 from sidecar.errors import AccessError, ConfigError
-from tests.cli.commands import ENVIRONMENT, execute, invoke
+from tests.cli.commands import ENVIRONMENT, execute, invoke, on_terminal
 
 READERS = ("report", "top", "export")
 NOBODY = "redis://127.0.0.1:1/0"
@@ -136,6 +136,21 @@ def test_a_pipe_closed_by_the_reader_ends_a_command_quietly() -> None:
         assert process.stdout and process.stderr
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_a_line_is_broken_between_words_on_a_terminal_only() -> None:
+    url = "redis://127.0.0.1:1/0"
+    with on_terminal("report", "--redis-url", url) as terminal:
+        assert terminal.process.wait(10) == 1
+        terminal.wait_for("redis.url")
+        lines = terminal.seen.splitlines()
+    assert len(lines) > 1
+    assert all(len(line) <= 100 for line in lines)
+    assert " ".join(line.strip() for line in lines) == invoke("report", "--redis-url", url).stderr.strip()
+
+
+def test_the_reason_and_the_mend_are_joined_by_one_sign() -> None:
+    assert ".;" not in invoke("report", "--redis-url", NOBODY).stderr
 
 
 def test_no_memory_is_a_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,14 +3,16 @@
 import contextlib
 import json
 import re
+import shutil
 import signal
 import socket
 import time
 from typing import Any
 
 import msgspec
+import pytest
 
-from sidecar.cli.demo import status
+from sidecar.cli.demo import lines_to_try, status
 from tests.cli.commands import invoke, on_terminal, running
 from tests.cli.test_run import ANY_PORTS
 from tests.exposition.snapshots import snapshot
@@ -96,6 +98,20 @@ def test_on_a_terminal_a_status_line_is_rewritten_in_place() -> None:
     with on_terminal("demo", *ANY_PORTS) as terminal:
         terminal.wait_for("complete 100 %")
         assert terminal.end() == 0
-        assert terminal.seen.rstrip().endswith("The demonstration is over.")
-        after_banner = terminal.seen.partition("Ctrl-C ends all of it.")[2].strip()
-        assert after_banner.count("\n") == 0
+        banner, _, after = terminal.seen.partition("Ctrl-C ends all of it.")
+        assert all(len(line) <= 80 for line in banner.splitlines())
+        status_line, report, tables = after.strip().partition("Flash sale report")
+        assert report and "\n" not in status_line
+        assert "aurora-sneaker" in tables and " received · 0 missed" in tables
+
+
+@pytest.mark.parametrize(
+    ("programs", "line"), [((), "-m sidecar publish '{"), (("redis-cli", "curl"), "redis-cli -p 1 ")]
+)
+def test_it_names_only_programs_that_are_there(
+    programs: tuple[str, ...], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: program if program in programs else None)
+    text = "\n".join(lines_to_try("http://127.0.0.1:9850", "ws://127.0.0.1:9851/", 1))
+    assert line in text
+    assert ("curl" in text, "redis-cli" in text) == (bool(programs), bool(programs))

@@ -1,5 +1,6 @@
 """`sidecar run` for real: processes, signals, and the commands that ask a running daemon."""
 
+import importlib
 import json
 import signal
 import socket
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.cli import readers
 from sidecar.cli.run import INTERRUPTED
+from sidecar.config import Config, RedisConfig
 from tests.cli.commands import Running, execute, invoke, running
+from tests.conftest import StartRedis
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
@@ -50,7 +54,7 @@ def test_it_counts_and_the_commands_show_the_same_from_the_daemon_and_from_redis
         assert checked.exit_code == 0
         assert "warning" not in checked.stdout
         assert "a sidecar counts under the prefix" in checked.stdout
-        heard = invoke("publish", EVENT, "--redis-url", redis_server.url).stdout
+        heard = invoke("publish", EVENT, "--transport", "pubsub", "--redis-url", redis_server.url).stdout
         assert "heard by 1 subscriber" in heard
         assert process.end() == 0
 
@@ -88,6 +92,54 @@ def test_without_an_admin_token_clear_over_http_names_the_other_way(redis_server
         result = invoke("clear", "--yes", "--url", url)
         assert result.exit_code == 1
         assert "sidecar clear" in result.stderr
+
+
+def test_clear_without_flags_clears_only_what_the_daemon_there_counts(
+    redis_server: RedisServer, start_redis: StartRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, clear = start_redis(), importlib.import_module("sidecar.cli.clear")
+    with daemon("--redis-url", redis_server.url) as (_, url), daemon("--redis-url", other.url) as (_, there):
+        count_one(redis_server, url)
+        count_one(other, there)
+        monkeypatch.setattr(clear, "DEFAULT_URL", there)
+        monkeypatch.setattr(clear.Where, "config", lambda _: Config(redis=RedisConfig(url=redis_server.url)))
+        refused = invoke("clear", "--yes")
+        assert refused.exit_code == 1
+        assert f"the daemon at {there} began to count at" in refused.stderr
+        assert total(url) == 1
+        monkeypatch.setattr(clear, "DEFAULT_URL", url)
+        assert invoke("clear", "--yes").stdout == "Cleared: 1 success, 0 failed, 0 accepted, 0 cancelled.\n"
+
+
+def test_rejected_asks_the_daemon_as_report_does(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with daemon("--redis-url", redis_server.url) as (_, url):
+        invoke("publish", "nonsense", "--force", "--redis-url", redis_server.url)
+        monkeypatch.setattr(readers, "DEFAULT_URL", url)
+        wait_until(lambda: "nonsense" in invoke("rejected").stdout, 10)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_first_line_names_the_configuration_in_force(
+    named: bool, redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "config" / "sidecar.yml"
+    file.parent.mkdir()
+    file.write_text("fleet: shops\n")
+    flags = ("--config", str(file)) if named else ()
+    with daemon("--redis-url", redis_server.url, *flags) as (process, _):
+        configuration = process.wait_for_log("listening")["configuration"]
+    unread = "no file; config/sidecar.yml is read with --config config/sidecar.yml"
+    assert configuration == (str(file) if named else unread)
+
+
+def test_an_export_after_a_clear_says_when_it_was(redis_server: RedisServer) -> None:
+    with daemon("--redis-url", redis_server.url) as (_, url):
+        count_one(redis_server, url)
+        invoke("clear", "--yes", "--redis-url", redis_server.url)
+        for where in (("--url", url), ("--redis-url", redis_server.url)):
+            result = invoke("export", "--from", "5s", *where)
+            assert "counting began, or was cleared, at 20" in result.stderr
 
 
 def test_a_read_token_is_asked_for_and_taken_from_the_environment(redis_server: RedisServer) -> None:
