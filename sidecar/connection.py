@@ -14,6 +14,7 @@ from typing import Any, Self
 import msgspec
 from redis import exceptions
 from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
+from redis._parsers.socket import SERVER_CLOSED_CONNECTION_ERROR
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -31,20 +32,55 @@ KEEPALIVE = {
     socket.TCP_USER_TIMEOUT: 5000,
 }
 READ_BYTES = 1 << 18  # whatever asyncio has buffered, in one piece
+SLICE_BYTES = 1 << 14
 _ACCESS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
 _LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
 
 
 class _Parser(_AsyncHiredisParser):
-    """redis-py's parser, which also hands out everything that has already arrived."""
+    """redis-py's parser, which also hands out everything that has already arrived.
+
+    hiredis moves all that it holds unread with every kilobyte it parses, so it is fed in slices.
+    """
+
+    __slots__ = ("_unfed",)
+
+    def __init__(self, socket_read_size: int) -> None:
+        super().__init__(socket_read_size)
+        self._unfed = memoryview(b"")
+
+    async def read_from_socket(self) -> bool:
+        """Feed what has been read already, or read more; True, as redis-py expects."""
+        if not self._feed():
+            read: Any = await self._stream.read(self._read_size)  # type: ignore[union-attr]
+            if not read:
+                raise exceptions.ConnectionError(SERVER_CLOSED_CONNECTION_ERROR)
+            self._unfed = memoryview(read)
+            self._feed()
+        return True
 
     def drain(self, limit: int) -> list[Any]:
         """Return up to `limit` replies that need no waiting."""
         reader: Any = self._reader
         replies: list[Any] = []
-        while reader is not None and len(replies) < limit and (reply := reader.gets()) is not NOT_ENOUGH_DATA:
-            replies.append(reply)
+        if reader is None:
+            return replies
+        gets = reader.gets
+        while len(replies) < limit:
+            if (reply := gets()) is not NOT_ENOUGH_DATA:
+                replies.append(reply)
+            elif not self._feed():
+                break
         return replies
+
+    def _feed(self) -> bool:
+        """Feed the next slice of what was read; False if there is none."""
+        if not self._unfed:
+            return False
+        reader: Any = self._reader
+        reader.feed(self._unfed[:SLICE_BYTES])
+        self._unfed = self._unfed[SLICE_BYTES:]
+        return True
 
 
 class Link:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sidecar.connection import Link, parse_info
+from sidecar.connection import SLICE_BYTES, Link, parse_info
 from sidecar.errors import AccessError, RefusedError, UnavailableError
 from sidecar.redis_url import parse
 from tests.conftest import StartRedis
@@ -272,6 +272,36 @@ async def test_what_has_arrived_comes_in_portions(redis_server: RedisServer, con
         found += [reply[-1] for reply in portion]
     assert found == [b"%d" % number for number in range(25)]
     assert await link.arrived(limit=10, seconds=0) == []
+
+
+async def test_replies_of_any_size_are_whole_however_they_are_fed(redis_server: RedisServer, connect: OpenLink) -> None:
+    """The parser is fed in slices: small replies end within one, large ones reach over many."""
+    link = await connect(redis_server)
+    sizes = [1, SLICE_BYTES - 100, 7, SLICE_BYTES, 2, 5 * SLICE_BYTES + 3, 40 * SLICE_BYTES, *range(2000)]
+    for size in sizes:
+        link.post("ECHO", b"%d" % (size % 10) * size)
+    found: list[bytes] = []
+    while len(found) < len(sizes):
+        found += await link.arrived(limit=3, seconds=5)
+    assert found == [b"%d" % (size % 10) * size for size in sizes]
+    assert await link.call("PING") == b"PONG"
+
+
+async def test_what_was_read_and_not_fed_outlives_the_socket(redis_server: RedisServer, connect: OpenLink) -> None:
+    link = await connect(redis_server)
+    for number in range(3000):
+        link.post("ECHO", b"%d" % number * 30)
+    found = await link.arrived(limit=1, seconds=5)
+    buffer = link._connection._reader._buffer
+    async with asyncio.timeout(5):
+        while len(buffer) < 100_000:  # asyncio reads ahead as far as that
+            await asyncio.sleep(0)
+    redis_server.kill()
+    with contextlib.suppress(UnavailableError):
+        while True:
+            found += await link.arrived(limit=500, seconds=5)
+    assert found == [b"%d" % number * 30 for number in range(len(found))]
+    assert len(found) > 1000
 
 
 async def test_silence_is_no_loss(redis_server: RedisServer, connect: OpenLink) -> None:
