@@ -25,6 +25,7 @@ from sidecar.core.state import CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
 
 Kind = Literal["stream", "pubsub"]
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
+MISSED_UNDER = "wgen"  # field of the checkpoint: the generation under which what windows have as missed was counted
 LOOK_SECONDS = 0.05  # a sample is enough: a misspelled field is in many events
 
 
@@ -161,18 +162,21 @@ class Aggregator:
         self.committed.fit(self._rules.buckets_ns)
         if same_generation:
             self._miss_what_rolled_back(before)
-        self.register.load(windows)
+        else:
+            self._forget_missed()
+        self.register.load(windows, cleared=fields.get(MISSED_UNDER, fields.get("gen")) != fields.get("gen"))
         for source in ours:
             self.register.save(source)
         self.born.clear()
         self.drop_streams()
 
     def clear(self, now: float) -> None:
-        """Empty what is committed; sequence windows stay."""
+        """Empty what is committed; sequence windows stay, but what is missed in them is forgotten."""
         committed_at = self.committed.total.committed_at
         self.committed = State()
         self.committed.total.since, self.committed.total.committed_at = now, committed_at
         self._pending["pubsub"].state.total.since = None
+        self._forget_missed()
         self.born.clear()
         self.exemplars.clear()
         self._relearn()
@@ -253,6 +257,15 @@ class Aggregator:
             lost = _published(known, source) - _published(found, source)
             if kind_of(source) == "pubsub" and lost > 0:
                 missed[source] += lost
+
+    def _forget_missed(self) -> None:
+        """Forget what is missed, and that some of it has come since the last commit: that is just new."""
+        self.register.forget_missed()
+        for pending in self._pending.values():
+            for key, part in pending.state.producers.items():
+                if part.missed < 0:
+                    pending.state.total.tallies["recovered"][key.split("\n")[0]] += part.missed
+                    part.missed = 0
 
     def _relearn(self) -> None:
         self._labels = Labels(self._rules)

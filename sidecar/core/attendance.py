@@ -36,30 +36,42 @@ class Register:
         self.clocks = Clocks()
         self._sequences: dict[str, Sequences] = {}
         self._losses: dict[str, Loss] = {}
+        self._cleared: set[str] = set()  # committed windows in which what was missed was missed before a clear
         self._sources: set[str] = set()
 
-    def load(self, windows: dict[str, bytes]) -> None:
-        """Take over windows that were committed, with the holes that wait in them, however silent their source is."""
+    def load(self, windows: dict[str, bytes], *, cleared: bool) -> None:
+        """Take over windows that were committed, with the holes that wait in them, however silent their source is.
+
+        `cleared` tells that there was a clear since.
+        """
         self.windows = windows
+        self._cleared = set(windows) if cleared else set()
         self._sources.update(name.removeprefix(WINDOW).partition("\n")[0] for name in windows if _is_window(name))
 
     def sequences(self, source: str) -> Sequences:
         """Return the windows of a source, as committed when first asked for."""
         if source not in self._sequences:
             self._sources.add(source)
-            start = f"{WINDOW}{source}\n"
-            stored = {name[len(start) :]: name for name in self.windows if name.startswith(start)}
-            self._sequences[source] = Sequences.load(
-                {producer: unseal(name, self.windows[name]) for producer, name in stored.items()}
-            )
+            sequences = self._sequences[source] = self._committed(source, set(self.windows))
+            if self._cleared:
+                sequences.forget_missed(self._committed(source, self._cleared))
         return self._sequences[source]
+
+    def forget_missed(self) -> None:
+        """Forget what is missed and committed as such: a clear forgot it."""
+        self._cleared = set(self.windows)
+        for source, sequences in self._sequences.items():
+            sequences.forget_missed(self._committed(source, self._cleared))
+        for source, loss in self._losses.items():
+            loss.forget(self._committed_loss(source).entries)
 
     def loss(self, source: str) -> Loss:
         """Return what a stream lost, as committed when first asked for."""
         if source not in self._losses:
             self._sources.add(source)
-            stored = self.windows.get(LOSS + source)
-            self._losses[source] = Loss() if stored is None else Loss.load(source, stored)
+            loss = self._losses[source] = self._committed_loss(source)
+            if LOSS + source in self._cleared:
+                loss.forget(loss.entries)
         return self._losses[source]
 
     def advance(self, source: str, pending: Pending, labels: Labels, now: float) -> None:
@@ -67,8 +79,11 @@ class Register:
         sequences = self.sequences(source)
         call = RollCall(self, source, pending, labels, now)
         for key, missed in sequences.advance(now).items():
+            counted = missed
+            if _is_stream(source):
+                missed = self.loss(source).forgive(missed)
+                counted = self.loss(source).miss(missed)
             call.attendance(_producer(source, key)).missed += missed
-            counted = self.loss(source).miss(missed) if _is_stream(source) else missed
             pending.state.total.tallies["missed"][source] += counted
         self.unsaved.update(_named(source, sequences.changed()))
         if source in self._losses:
@@ -79,8 +94,19 @@ class Register:
         """The sources that have sent numbers, now or before a restart, or were asked for."""
         return sorted(self._sources)
 
+    def _committed(self, source: str, names: set[str]) -> Sequences:
+        """Return those of the windows of a source that are named, as they are committed."""
+        start = f"{WINDOW}{source}\n"
+        stored = {name[len(start) :]: name for name in names if name.startswith(start)}
+        return Sequences.load({producer: unseal(name, self.windows[name]) for producer, name in stored.items()})
+
+    def _committed_loss(self, source: str) -> Loss:
+        stored = self.windows.get(LOSS + source)
+        return Loss() if stored is None else Loss.load(source, stored)
+
     def land(self, windows: Mapping[str, bytes | None]) -> None:
         """Take over windows that were committed; one that changed since stays unsaved."""
+        self._cleared.difference_update(windows)
         for name, value in windows.items():
             if value is None:
                 self.windows.pop(name, None)

@@ -22,7 +22,7 @@ there: what was counted of it stays counted.
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from sidecar.core.aggregate import Aggregator
+from sidecar.core.aggregate import MISSED_UNDER, Aggregator
 from sidecar.core.batch import Batch, StreamRead
 from sidecar.core.commit import POSITION, START, Answer, Commit, Position, era_of, holder_of, order
 from sidecar.errors import CheckpointError
@@ -189,6 +189,7 @@ class Ledger:
         """Return the checkpoint fields that `commit` writes: what changed, or everything if it replaces all."""
         fields = commit.flight.merged.fields(self.aggregate.committed)
         fields.update((name, value) for name, value in commit.flight.windows.items() if value is not None)
+        fields[MISSED_UNDER] = commit.generation.encode()
         if commit.full:
             fields = {**self.aggregate.fields(), **self._elsewhere, **fields}
         return fields

@@ -20,11 +20,12 @@ class Loss(Struct, array_like=True):
     """What one of the two told of a stream and the other may still tell; the rest is settled.
 
     `entries` are lost and in no hole yet; `numbers` were missed since the stream was last read to its end, and are in
-    no lost entry yet.
+    no lost entry yet; `forgotten` are entries as the first, which were lost before a clear.
     """
 
     entries: int = 0
     numbers: int = 0
+    forgotten: int = 0
 
     def lose(self, entries: int) -> int:
         """Take entries that the counter shows to be lost; return how many of them are missed besides the known."""
@@ -39,6 +40,18 @@ class Loss(Struct, array_like=True):
         self.entries -= known
         self.numbers = min(self.numbers + numbers - known, MOST)
         return numbers - known
+
+    def forgive(self, numbers: int) -> int:
+        """Take numbers that never came; return how many of them no entry held that was lost before a clear."""
+        known = min(numbers, self.forgotten)
+        self.forgotten -= known
+        return numbers - known
+
+    def forget(self, entries: int) -> None:
+        """Learn of a clear, and how many of the lost entries were counted before it."""
+        counted = min(entries, self.entries)
+        self.entries -= counted
+        self.forgotten = min(self.forgotten + counted, MOST)
 
     def recover(self, numbers: int) -> None:
         """Take missed numbers that still came: no lost entry held them."""

@@ -221,8 +221,9 @@ def _by_producer(state: State) -> dict[str, ProducerCompleteness]:
     """Add up the sources of each producer."""
     sums: dict[str, Attendance] = {}
     for key, part in sorted(state.producers.items()):
-        sums.setdefault(key.split("\n", 1)[1], Attendance()).merge(part)
-    return {name: ProducerCompleteness(p.received, max(p.missed, 0), p.duplicates) for name, p in sums.items()}
+        shown = Attendance(part.received, max(part.missed, 0), part.duplicates)
+        sums.setdefault(key.split("\n", 1)[1], Attendance()).merge(shown)
+    return {name: ProducerCompleteness(p.received, p.missed, p.duplicates) for name, p in sums.items()}
 
 
 def _series(state: State, rules: Rules, frame: Frame) -> Series:
@@ -234,7 +235,7 @@ def _series(state: State, rules: Rules, frame: Frame) -> Series:
         faults=dict(tallies["faults"]),
         received_by_source=dict(tallies["received"]),
         missed_by_source=dict(tallies["missed"]),
-        recovered_by_source=dict(tallies["recovered"]),
+        recovered_by_source=dict(state.total.recovered),
         invalid_by_reason=dict(tallies["invalid"]),
         ignored_by_type=dict(tallies["ignored"]),
         adjusted_by_reason=dict(tallies["adjusted"]),

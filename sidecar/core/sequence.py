@@ -4,6 +4,7 @@ A window follows one (producer, epoch). It has a highest number, and holes: rang
 - A first contact opens at its number, a new epoch at 1: all before is a hole at once. A heartbeat shows a hole up to
   and including its number. What lies before a first contact is a hole that is never missed.
 - A hole is missed 5 s after it was shown. A number that fills it is `new` before that and `recovered` afterwards.
+  What was missed before a clear is forgotten with it: a number that fills such a hole is just `new`.
 - Only the newest 1,024 numbers of a window can be told apart; below them a number with an epoch is a duplicate.
   A hole that falls out still becomes missed in its time, or at once if 1,024 newer ones crowd it out. Of more than
   64,000 holes in all each window keeps its newest 32, the others are missed at once: no fleet has that many, an attack
@@ -36,6 +37,7 @@ SHARE = 32  # holes: events that a producer may have under way beside each other
 MAX_HOLES = MAX_PRODUCERS * MAX_EPOCHS * SHARE  # of one source: 2 MB stored, which a commit may write, and 10 MB here
 GRACE_SECONDS = 5.0
 BEFORE_CONTACT = inf  # when a hole before the first contact would be missed: never
+FORGOTTEN = -inf  # in place of when a hole is missed: it was, and a clear forgot it
 
 
 class Hole(Struct, array_like=True):
@@ -48,7 +50,7 @@ class Hole(Struct, array_like=True):
     @property
     def waits(self) -> bool:
         """Tell whether it will be missed at some time to come."""
-        return self.due is not None and self.due < BEFORE_CONTACT
+        return self.due is not None and FORGOTTEN < self.due < BEFORE_CONTACT
 
     @property
     def size(self) -> int:
@@ -144,6 +146,10 @@ class Producer(Struct, array_like=True):
         if epoch is None:
             return self.windows[-1]
         return next((window for window in self.windows if window.epoch == epoch), None)
+
+    def missed(self) -> list[tuple[str | None, Hole]]:
+        """Return the holes that are missed, each with its epoch."""
+        return [(window.epoch, hole) for window in self.windows for hole in window.holes if hole.due is None]
 
     def waiting(self) -> Iterator[Hole]:
         """Yield the holes that will be missed."""
@@ -242,6 +248,17 @@ class Sequences:
             if len(due) == len(holes):
                 self._waiting.discard(producer)
         return dict(missed)
+
+    def forget_missed(self, counted: "Sequences") -> None:
+        """Forget that numbers are missed which `counted`, an earlier state, has as missed: a clear forgot them."""
+        for producer, known in self._producers.items():
+            if producer not in counted._producers:
+                continue
+            former = counted._producers[producer].missed()
+            for epoch, hole in known.missed():
+                if any(one == epoch and old.first <= hole.first <= old.last for one, old in former):
+                    hole.due = FORGOTTEN
+                    self._changed.add(producer)
 
     def changed(self) -> dict[str, bytes | None]:
         """Return dumps of the producers that changed since the last call; `None`: it left."""

@@ -36,11 +36,17 @@ class Totals:
 
     @property
     def missed(self) -> int:
-        """How many events were missed and did not come afterwards.
+        """How many events were missed and did not come afterwards."""
+        return self.tallies["missed"].total() - self.recovered.total()
 
-        Not below 0, as it would be where what was missed before a clear came after it.
+    @property
+    def recovered(self) -> Counter[str]:
+        """How many missed events still came, by source: of none more than were missed.
+
+        More is what version 0.1.0 stored where events that were missed before a clear came after it.
         """
-        return max(self.tallies["missed"].total() - self.tallies["recovered"].total(), 0)
+        missed = self.tallies["missed"]
+        return Counter({source: min(n, missed[source]) for source, n in self.tallies["recovered"].items()})
 
     def merge(self, other: "Totals") -> None:
         for name, tally in other.tallies.items():

@@ -1,14 +1,17 @@
 """The rules of the commit: what each outcome does to what is committed, in flight and pending."""
 
 import pytest
+from msgspec import UNSET
 
 from sidecar.core.aggregate import Aggregator
 from sidecar.core.commit import Position, era_of, holder_of
 from sidecar.core.ledger import Ledger, Verdict
+from sidecar.core.picture import picture
 from sidecar.core.sequence import MAX_PRODUCERS
 from sidecar.core.state import State
 from sidecar.errors import CheckpointError
-from tests.ledgers import T0, answer, heard, landed, new_ledger, order, owner, read, settle, shown
+from tests.core.counted import frame
+from tests.ledgers import RULES, T0, answer, heard, landed, new_ledger, order, owner, read, settle, shown
 
 
 def missed(ledger: Ledger) -> int:
@@ -594,6 +597,105 @@ def test_what_is_dropped_to_be_read_again_takes_its_losses_along() -> None:
     again = read(*numbered(5), after="1-0", last="5-0", added=5, length=1, oldest="5-0", replid="r2")
     assert ledger.apply(again, T0) == "ok"
     assert lost(ledger) == 3
+
+
+# A clear, and what was missed before it
+
+
+def cleared(ledger: Ledger, generation: str = "g", *, offline: bool = False) -> Ledger:
+    """Clear as the daemon learns of it from a commit, or while it is away; return who goes on."""
+    if not offline:
+        flight = ledger.freeze(T0 + 1)
+        assert ledger.resolve(flight, answer("CLEARED", generation=generation), T0 + 1) == "cleared"
+        return ledger
+    commit = settle(ledger)
+    positions = {"p:" + stream: position.dump(stream) for stream, position in commit.positions.items()}
+    fields = {**ledger.fields(commit), **ledger.aggregate.fields(), **positions, "gen": generation.encode()}
+    return owner({name: value for name, value in fields.items() if not name.startswith("c:")})
+
+
+def completeness(ledger: Ledger) -> tuple[int, int, dict[str, int]]:
+    """Commit once every hole is missed; return what is received, missed, and missed by producer."""
+    settle(ledger, T0 + 100)
+    document = picture(ledger.aggregate.committed, RULES, frame(T0 + 100))
+    of = document.completeness
+    recovered = document.series.recovered_by_source if document.series is not UNSET else {}
+    assert all(n <= ledger.aggregate.committed.total.tallies["missed"][name] for name, n in recovered.items())
+    return of.received, of.missed, {name: one.missed for name, one in of.by_producer.items()}
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_number_missed_before_a_clear_is_just_new_when_it_comes(offline: bool) -> None:
+    ledger = owner()
+    ledger.apply(heard(*numbered(1, 5, producer="A")), T0)
+    assert lost(ledger) == 3
+    ledger = cleared(ledger, offline=offline)
+    ledger.apply(heard(*numbered(2, 3, 4, producer="A"), *numbered(1, 4, producer="B")), T0 + 20)
+    assert completeness(ledger) == (5, 2, {"A": 0, "B": 2})
+    if offline:
+        return
+    ledger.apply(heard(*numbered(2, producer="B")), T0 + 70)
+    assert completeness(ledger) == (6, 1, {"A": 0, "B": 1})
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_what_a_clear_forgot_stays_forgotten_over_restarts_and_what_is_read_again(offline: bool) -> None:
+    ledger = owner()
+    ledger.apply(read(*numbered(1, 5)), T0)
+    assert lost(ledger) == 3
+    ledger = cleared(ledger, offline=offline)
+    assert outcome(ledger, "REREAD") == "reread"
+    ledger = restarted(restarted(ledger))
+    ledger.apply(read(*numbered(2, 3), after="2-0"), T0 + 20)
+    assert completeness(ledger) == (2, 0, {"p": 0})
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_what_waits_at_a_clear_is_missed_after_it(offline: bool) -> None:
+    ledger = owner()
+    ledger.apply(heard(*numbered(1, 5)), T0)
+    ledger = cleared(ledger, offline=offline)
+    assert completeness(ledger)[1:] == (3, {"p": 3})
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_entries_lost_before_a_clear_are_not_missed_after_it_though_their_holes_show_then(offline: bool) -> None:
+    ledger = owner()
+    ledger.apply(read(*numbered(1)), T0)
+    ledger.apply(read(*numbered(5), after="1-0", last="5-0", added=5, length=1, oldest="5-0"), T0)
+    settle(ledger)
+    ledger = cleared(ledger, offline=offline)
+    assert completeness(ledger)[1] == 0
+    ledger.apply(read(*numbered(8), after="5-0", last="8-0", added=8, length=1, oldest="8-0"), T0 + 20)
+    assert completeness(ledger)[1:] == (2, {"p": 2})
+
+
+def test_a_clear_keeps_what_was_found_missing_and_not_committed_before_it() -> None:
+    ledger = owner()
+    ledger.apply(heard(*numbered(1, 5)), T0)
+    settle(ledger)
+    flight = ledger.freeze(T0 + 10)
+    assert ledger.resolve(flight, answer("CLEARED", generation="g"), T0 + 10) == "cleared"
+    ledger.apply(heard(*numbered(2)), T0 + 10)
+    assert completeness(ledger) == (1, 2, {"p": 2})
+
+
+def test_a_number_that_came_while_its_miss_was_cleared_is_just_new() -> None:
+    ledger = owner()
+    ledger.apply(heard(*numbered(1, 5)), T0)
+    assert lost(ledger) == 3
+    ledger.apply(heard(*numbered(2)), T0 + 10)
+    assert completeness(cleared(ledger)) == (1, 0, {"p": 0})
+
+
+def test_a_clear_within_what_is_reloaded_forgets_what_was_missed() -> None:
+    ledger = owner()
+    ledger.apply(heard(*numbered(1, 5)), T0)
+    assert lost(ledger) == 3
+    assert outcome(ledger, "other era") == "reload"
+    assert ledger.reload({"n": b"1", "own": b"here:1:a older old", "gen": b"g", "wgen": b""})
+    ledger.apply(heard(*numbered(2)), T0 + 10)
+    assert completeness(ledger) == (1, 0, {"p": 0})
 
 
 # Streams on another Redis than the state

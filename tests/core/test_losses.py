@@ -59,3 +59,12 @@ def test_what_is_claimed_to_be_missed_can_be_stored() -> None:
 def test_a_damaged_loss_is_named(stored: bytes) -> None:
     with pytest.raises(CheckpointError, match="stream:s"):
         Loss.load("stream:s", stored)
+
+
+def test_entries_that_were_lost_before_a_clear_explain_holes_that_show_after_it() -> None:
+    loss = Loss()
+    loss.lose(3)
+    loss.lose(2)
+    loss.forget(3)  # two of them are not committed
+    assert [loss.forgive(2), loss.forgive(4)] == [0, 3]
+    assert loss.miss(3) == 1
