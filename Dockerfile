@@ -13,8 +13,8 @@ RUN python -m venv --without-pip /opt/sidecar \
     && pip --python /opt/sidecar/bin/python install --require-hashes -r requirements.lock
 
 # The wheel is built with the locked setuptools, and from the network comes nothing more.
-COPY requirements-dev.lock ./
-RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.lock > build.lock \
+COPY requirements-demo.lock ./
+RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-demo.lock > build.lock \
     && pip install --require-hashes -r build.lock
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY sidecar sidecar

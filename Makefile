@@ -1,6 +1,8 @@
-# Needs Python 3.11 or newer with pip, and make. The rest is installed into .venv, as locked, on first use.
+# Needs Python 3.11 or newer with pip, and make. The rest is installed into .venv, as locked, on first use: what the
+# daemon needs for `make demo`, and what the tests need besides for the others.
 PYTHON ?= python3
 BIN := .venv/bin
+DAEMON := .venv/daemon
 READY := .venv/ready
 BENCH := .venv-bench
 EXAMPLE := examples/flash_sale_backend
@@ -10,10 +12,10 @@ EXAMPLE := examples/flash_sale_backend
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Run the sidecar, a private Redis and a simulated sale
+demo: $(DAEMON) ## Run the sidecar, a private Redis and a simulated sale
 	@$(BIN)/sidecar demo
 
-run: $(READY) ## Run the sidecar with a private Redis
+run: $(DAEMON) ## Run the sidecar with a private Redis
 	@$(BIN)/sidecar run --embedded-redis
 
 env: .env ## Write .env, the secrets of docker-compose.yml, if it is not there
@@ -56,7 +58,8 @@ kubernetes: $(READY) ## Build the rules for the Prometheus Operator anew
 
 lock: ## Lock the dependencies anew (needs uv)
 	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg
-	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra dashboards --extra dev -o requirements-dev.lock setup.cfg
+	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra install -o requirements-demo.lock setup.cfg
+	uv pip compile -q $(LOCK) -c requirements-demo.lock --extra embedded --extra install --extra dashboards --extra dev -o requirements-dev.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements-dev.lock -o $(EXAMPLE)/requirements.lock $(EXAMPLE)/requirements.in
 
 sbom: ## Write a bill of materials, sbom.json (needs uv)
@@ -73,15 +76,24 @@ LOCK := --universal --python-version 3.11 --generate-hashes --strip-extras --no-
 	--custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
 
 # Without pip inside: on Debian `venv` alone lacks ensurepip, which is in a package of its own. The pip that is there
-# installs into it (--python), which is faster, too. `ready` is touched last, so that a broken set-up is made again.
-$(READY): requirements-dev.lock setup.cfg pyproject.toml
+# installs into it (--python), which is faster, too. The files named here are touched last, so that a broken set-up is
+# made again.
+INSTALL := $(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check
+
+$(DAEMON): requirements-demo.lock setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed, as in: make PYTHON=python3.12" >&2; exit 1; }
-	@echo "Installing into .venv, once ..."
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 \
+		|| { echo "$(PYTHON) has no pip: install it (Debian: apt install python3-pip), then run make again" >&2; exit 1; }
+	@echo "Installing the sidecar into .venv, once ..."
 	@$(PYTHON) -m venv --clear --without-pip .venv
-	@$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check --require-hashes \
-		-r requirements-dev.lock
-	@$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(INSTALL) --require-hashes -r requirements-demo.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(READY): $(DAEMON) requirements-dev.lock
+	@echo "Installing what the tests need into .venv, once ..."
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # FastStream, for comparison, and not beside the daemon: what it needs must not change what the daemon runs on.

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
@@ -97,7 +98,8 @@ def _resident_bytes() -> int:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def health(

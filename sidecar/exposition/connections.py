@@ -61,7 +61,8 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place among the others."""
         super().connection_made(transport)
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_MS)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_MS)
         self._connections.enter(self, self._loop.time())
 
     def connection_lost(self, exc: BaseException | None) -> None:

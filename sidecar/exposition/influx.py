@@ -12,7 +12,6 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import aiohttp
 import structlog
@@ -132,13 +131,21 @@ class InfluxOutput:
                 await self._finish(session)
 
     async def _finish(self, session: aiohttp.ClientSession) -> None:
-        if not self._away:  # who did not answer until now is not waited for
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_SECONDS):
-                    await self._take()
-                    await self._send_waiting(session)
+        if not self._away:  # one that did not answer until now is not waited for
+            # Not asyncio.timeout: this task is cancelled already, and before Python 3.11.3 a deadline in such a task
+            # is a CancelledError.
+            last = asyncio.create_task(self._send_last(session))
+            done, _ = await asyncio.wait([last], timeout=LAST_SECONDS)
+            last.cancel()
+            await asyncio.gather(last, return_exceptions=True)
+            for finished in done:
+                finished.result()
         if points := self._backlog.points:
             self._log.warning("stopped with points not written to InfluxDB", points=points)
+
+    async def _send_last(self, session: aiohttp.ClientSession) -> None:
+        await self._take()
+        await self._send_waiting(session)
 
     # Taking
 
