@@ -23,6 +23,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                       hold                       what was shown does not go back
     redis_url.py    the URL of a Redis, read; slots.py: where a Cluster keeps a key
     config/         frozen structs with their defaults; load (flags, environment, file), checks
+    server_info.py  what a server says of itself; redis_errors.py: what its errors ask for; trust.py: TLS to it
     connection.py   the only door to Redis; servers.py: which server that is, alone, behind Sentinels, in a Cluster
     holder.py       who holds the lease
     logs.py telemetry.py   what the daemon says about itself

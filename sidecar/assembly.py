@@ -8,7 +8,6 @@ from sidecar.core.picture import Frame, is_stale, picture
 from sidecar.core.snapshot import Snapshot
 from sidecar.core.state import Rules, State
 from sidecar.errors import CheckpointError, SidecarError
-from sidecar.redis_url import parse
 from sidecar.servers import Servers
 from sidecar.sources import Source
 from sidecar.sources.pubsub import PubSubSource
@@ -33,7 +32,7 @@ def rules(config: Config) -> Rules:
 
 def servers(redis: RedisConfig) -> Servers:
     """Return the servers of a configured Redis."""
-    return Servers(parse(redis.url, username=redis.username, password=redis.password), ca_file=redis.ca_file)
+    return Servers(redis.target)
 
 
 def store(config: Config, where: Servers | None = None) -> RedisStore:

@@ -15,12 +15,16 @@ import msgspec
 from redis import exceptions
 from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
 from redis._parsers.socket import SERVER_CLOSED_CONNECTION_ERROR
-from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import Connection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sidecar.errors import AccessError, RefusedError, UnavailableError
+from sidecar.config import read_secret
+from sidecar.errors import UnavailableError
+from sidecar.redis_errors import LOST, answered, unreached
 from sidecar.redis_url import RedisTarget, join_host_port
+from sidecar.server_info import read_info
+from sidecar.trust import client_context
 
 CONNECT_SECONDS = 1.0
 REPLY_SECONDS = 3.0
@@ -30,8 +34,7 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPALIVE": 5, "TCP_KEEPINTVL": 2, "TCP_KE
 KEEPALIVE = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
 READ_BYTES = 1 << 18  # whatever asyncio has buffered, in one piece
 SLICE_BYTES = 1 << 14
-_ACCESS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
-_LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
+CLIENT_NAME = "flash-sale-sidecar"
 
 
 class _Parser(_AsyncHiredisParser):
@@ -83,31 +86,43 @@ class _Parser(_AsyncHiredisParser):
 class Link:
     """One socket. A call that fails closes it, except where Redis answered with an error."""
 
-    def __init__(self, connection: Any, address: tuple[str, int]) -> None:
+    def __init__(self, connection: Any, target: RedisTarget, address: tuple[str, int]) -> None:
         self.address = address
         self._connection = connection
+        self._target = target
         self._busy = asyncio.Lock()
 
     @classmethod
-    async def open(
-        cls, target: RedisTarget, address: tuple[str, int] | None = None, *, ca_file: str = "", auth: bool = True
-    ) -> Self:
+    async def open(cls, target: RedisTarget, address: tuple[str, int] | None = None) -> Self:
         """Connect to one server as `target` says: to `address`, by default its own.
 
-        `auth` False is for Sentinels, which may know no users. Raises UnavailableError, or AccessError where user or
-        password are refused.
+        Raises UnavailableError, or AccessError where user or password are refused, or a file of them is no use.
         """
         where = address or (target.addresses[0] if target.addresses else (target.path, 0))
-        connection = _prepared(target, where, ca_file=ca_file, auth=auth)
+        what = f"{target.peer} at {join_host_port(*where) if where[1] else where[0]}"
+        connection = _prepared(target, where)
         try:
             async with asyncio.timeout(REPLY_SECONDS):
                 await connection.connect()
+                link = cls(connection, target, where)
+                await link._introduce()
         except BaseException as exc:
             await _abandon(connection)
-            if isinstance(exc, (*_LOST, exceptions.RedisError, ssl.SSLError)):
-                raise _translated(exc, f"Redis at {join_host_port(*where) if where[1] else where[0]}") from exc
+            if isinstance(exc, (*LOST, exceptions.RedisError, UnavailableError)):
+                raise unreached(exc, what, target) from exc
             raise
-        return cls(connection, where)
+        return link
+
+    async def _introduce(self) -> None:
+        """Give the connection a name, for who looks at CLIENT LIST; a server that takes none is as good.
+
+        A Sentinel is not told: some want to know first who asks.
+        """
+        if self._target.peer == "Redis":
+            await self._connection.send_command("CLIENT", "SETNAME", CLIENT_NAME, check_health=False)
+            refusal = await self._reply()
+            if str(refusal).startswith("DENIED"):
+                raise refusal
 
     async def call(self, *command: Any) -> Any:
         """Send one command and return its reply.
@@ -116,7 +131,7 @@ class Link:
         """
         reply = (await self.calls([command]))[0]
         if isinstance(reply, Exception):
-            raise _translated(reply, f"{command[0]}") from reply
+            raise answered(reply, f"{command[0]}", self._target) from reply
         return reply
 
     async def calls(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
@@ -133,8 +148,8 @@ class Link:
             except BaseException as exc:
                 # A reply may still be on its way: nobody may take it for the answer to the next command.
                 await self.close()
-                if isinstance(exc, (*_LOST, exceptions.RedisError)):
-                    raise _translated(exc, "Redis") from exc
+                if isinstance(exc, (*LOST, exceptions.RedisError)):
+                    raise answered(exc, self._target.peer, self._target) from exc
                 raise
 
     async def send(self, *command: Any) -> None:
@@ -145,9 +160,9 @@ class Link:
                 await self._connection.send_packed_command(
                     self._connection.pack_commands([command]), check_health=False
                 )
-        except _LOST as exc:
+        except LOST as exc:
             await self.close()
-            raise _translated(exc, "Redis") from exc
+            raise answered(exc, self._target.peer, self._target) from exc
 
     def post(self, *command: Any) -> None:
         """Send a command without waiting for anything: that the connection is lost is for `arrived` to find.
@@ -173,10 +188,10 @@ class Link:
             if deadline.expired():
                 return []
             await self.close()
-            raise _translated(exc, "Redis") from exc
-        except (*_LOST, exceptions.RedisError) as exc:
+            raise answered(exc, self._target.peer, self._target) from exc
+        except (*LOST, exceptions.RedisError) as exc:
             await self.close()
-            raise _translated(exc, "Redis") from exc
+            raise answered(exc, self._target.peer, self._target) from exc
         return replies
 
     def drained(self, limit: int) -> list[Any]:
@@ -185,7 +200,7 @@ class Link:
             replies: list[Any] = self._connection._parser.drain(limit)
         except exceptions.RedisError as exc:  # no RESP
             self.cut()
-            raise _translated(exc, "Redis") from exc
+            raise answered(exc, self._target.peer, self._target) from exc
         return replies
 
     async def close(self) -> None:
@@ -208,8 +223,7 @@ class Link:
         """
         with making_sense("INFO"):
             info = parse_info(await self.call("INFO", "replication"))
-        if info.get("role") != "master":
-            raise UnavailableError("this Redis is a replica; waiting until a master answers here")
+        read_info(info).refuse_replica()
         return info.get("master_replid", "")
 
     def _refuse_if_closed(self) -> None:
@@ -255,12 +269,23 @@ def parse_info(reply: bytes) -> dict[str, str]:
     return {name: value for name, _, value in lines}
 
 
-def _prepared(target: RedisTarget, where: tuple[str, int], *, ca_file: str, auth: bool) -> Any:
+class _TlsConnection(Connection):
+    """redis-py's connection with TLS, as a context of ours says: it names the file that is no use."""
+
+    def __init__(self, context: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self._context = context
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        return {**super()._connection_arguments(), "ssl": self._context}
+
+
+def _prepared(target: RedisTarget, where: tuple[str, int]) -> Any:
     """Return a connection of redis-py that is not connected yet."""
     options: dict[str, Any] = {
-        "db": target.db if auth else 0,
-        "username": (target.username or None) if auth else None,
-        "password": (target.password or None) if auth else None,
+        "db": target.db,
+        "username": target.username or None,
+        "password": _password(target) or None,
         "protocol": 2,  # redis-py 8.1 hands out closed connections under RESP3 (redis-py#4252)
         "retry": Retry(NoBackoff(), 0),
         "parser_class": _Parser,
@@ -269,20 +294,24 @@ def _prepared(target: RedisTarget, where: tuple[str, int], *, ca_file: str, auth
         "socket_timeout": None,
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_read_size": READ_BYTES,
-        "client_name": "flash-sale-sidecar" if auth else None,
         # CLIENT SETINFO, by which redis-py names itself, needs a right of its own from Redis 7.2 on. And its version
         # it reads from a file, which fails where no descriptors are left.
         "driver_info": None,
     }
     if target.kind == "unix":
-        connection: Any = UnixDomainSocketConnection(**options, path=target.path)
-    else:
-        options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE, "host": where[0], "port": where[1]}
-        if target.tls:
-            connection = SSLConnection(**options, ssl_ca_certs=ca_file or None, ssl_cert_reqs="required")
-        else:
-            connection = Connection(**options)
-    return connection
+        return UnixDomainSocketConnection(**options, path=target.path)
+    options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE, "host": where[0], "port": where[1]}
+    return _TlsConnection(client_context(target), **options) if target.tls else Connection(**options)
+
+
+def _password(target: RedisTarget) -> str:
+    """Return the password, as it is now. Raises UnavailableError where its file cannot be read."""
+    if not target.password_file:
+        return target.password
+    try:
+        return read_secret(target.password_file)
+    except ValueError as exc:
+        raise UnavailableError(f"{target.setting('password_file')}: {exc}") from exc
 
 
 def _cut(connection: Any) -> None:
@@ -295,17 +324,3 @@ async def _abandon(connection: Any) -> None:
     _cut(connection)
     with contextlib.suppress(TimeoutError, exceptions.RedisError, OSError):
         await connection.disconnect(nowait=True)
-
-
-def _translated(exc: BaseException, what: str) -> Exception:
-    """Return the exception of ours for one of redis-py's or the system's."""
-    text = str(exc).rstrip(".") or type(exc).__name__  # what follows begins with a semicolon
-    if isinstance(exc, _ACCESS) or text.startswith(("WRONGPASS", "NOAUTH", "NOPERM")):
-        return AccessError(
-            f"{what} refuses this user: {text}; check redis.url, redis.username, redis.password and the server's ACL"
-        )
-    if isinstance(exc, exceptions.BusyLoadingError) or (
-        isinstance(exc, exceptions.ResponseError) and not isinstance(exc, _LOST)
-    ):
-        return RefusedError(f"{what}: {text}")
-    return UnavailableError(f"{what} does not answer: {text}")

@@ -14,6 +14,8 @@ from msgspec import Struct
 from sidecar.core.aggregate import kind_of
 from sidecar.core.ledger import Ledger
 from sidecar.errors import AccessError, SidecarError, UnavailableError
+from sidecar.logs import Reasons
+from sidecar.redis_errors import reason
 from sidecar.sources import Source
 from sidecar.telemetry import Telemetry
 
@@ -59,6 +61,7 @@ class Ingest:
         self._telemetry = telemetry
         self._clock = clock
         self._hurry = asyncio.Event()
+        self._reasons: dict[str, Reasons] = {}  # of those that are down
         self._log = structlog.get_logger("sidecar")
 
     def hurry(self) -> None:
@@ -191,7 +194,10 @@ class Ingest:
         if state.status == "connected" and kind_of(name) == "pubsub":
             blind = self._clock()
         if state.status != "down":
-            self._log.warning("source lost", source=name, detail=f"{exc}; trying again")
+            self._reasons[name] = Reasons()
+        if self._reasons[name].changed(reason(exc), self._clock()):
+            event = "source still lost" if state.status == "down" else "source lost"
+            self._log.warning(event, source=name, detail=f"{exc}; trying again")
         self.states[name] = SourceState("down", str(exc), blind)
         self._telemetry.source_connected.labels(name).set(0)
 

@@ -183,3 +183,23 @@ class RateLimit:
             del self._seen[next(iter(self._seen))]
         self._seen[key] = (now, 0)
         return suppressed
+
+
+class Reasons:
+    """Which reasons of an outage are news: a person who ends one cause has to hear of the next.
+
+    Pure: time is an argument. Numbers, such as ports and seconds, make no other reason; one that comes and goes, as
+    where several servers answer by turns, is news once in a while.
+    """
+
+    def __init__(self, every_seconds: float = 60.0) -> None:
+        self._limit = RateLimit(every_seconds)
+        self._current: str | None = None
+
+    def changed(self, reason: str, now: float) -> bool:
+        """Tell whether this is another reason than the last one that was news."""
+        reason = re.sub(r"\d+", "0", reason)
+        if reason == self._current or self._limit.allow(reason, now) is None:
+            return False
+        self._current = reason
+        return True

@@ -17,7 +17,8 @@ from sidecar.core.ledger import Ledger, Verdict
 from sidecar.errors import AccessError, CheckpointError, RefusedError, SidecarError, UnavailableError
 from sidecar.holder import Candidacy
 from sidecar.ingest import BACKOFF_SECONDS, Ingest
-from sidecar.logs import RateLimit
+from sidecar.logs import RateLimit, Reasons
+from sidecar.redis_errors import reason
 from sidecar.sources import Source
 from sidecar.store import Store
 from sidecar.supervision import until, watched
@@ -75,6 +76,7 @@ class Pipeline:
         self._met_redis = False
         self._anew = False
         self._refusals = RateLimit()
+        self._outage, self._failures = Reasons(), Reasons()
         self._telemetry = telemetry
         self._publish = publish
         self._clock = clock
@@ -275,7 +277,10 @@ class Pipeline:
     def _commit_failed(self, exc: SidecarError) -> None:
         self._telemetry.commits.labels("failed").inc()
         if not self.commit_error:
-            self._log.error("commit failed", detail=f"{exc}; what is pending is kept and sent again")
+            self._failures = Reasons()
+        if self._failures.changed(reason(exc), self._clock()):
+            event = "commit still fails" if self.commit_error else "commit failed"
+            self._log.error(event, detail=f"{exc}; what is pending is kept and sent again")
         self.commit_error = str(exc)
 
     # Redis comes and goes
@@ -290,7 +295,10 @@ class Pipeline:
     def _lost(self, exc: SidecarError) -> float:
         """Note that Redis does not answer; return the pause before the next try, in seconds."""
         if not self.redis_error:
-            self._log.warning("Redis is away", detail=f"{exc}; waiting for it")
+            self._outage = Reasons()
+        if self._outage.changed(reason(exc), self._clock()):
+            event = "Redis is still away" if self.redis_error else "Redis is away"
+            self._log.warning(event, detail=f"{exc}; waiting for it")
         self.redis_error = str(exc)
         self._telemetry.redis_up.set(0)
         return min(self._interval, BACKOFF_SECONDS[1])

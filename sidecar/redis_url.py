@@ -3,13 +3,14 @@
 redis://[user:password@]host[:port][/db]            one server; rediss:// with TLS
 unix://[user:password@]/path/to.sock[?db=1]         one server, by socket
 redis+sentinel://[user:password@]h1,h2,h3/service[/db]   the master that the Sentinels name
-redis+cluster://[user:password@]h1,h2               a Cluster, from any of its nodes
+redis+cluster://[user:password@]h1,h2[/db]          a Cluster, from any of its nodes; Valkey 9 has databases there
 """
 
 from typing import Literal, NoReturn
 from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
+from msgspec.structs import replace
 
 from sidecar.errors import ConfigError
 
@@ -25,6 +26,7 @@ SCHEMES: dict[str, tuple[Kind, bool]] = {
     "redis+cluster": ("cluster", False),
     "rediss+cluster": ("cluster", True),
 }
+CREDENTIALS = ("username", "password", "password_file")
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
 
@@ -40,6 +42,40 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
     username: str = ""
     password: str = ""
     tls: bool = False
+    # What the URL does not hold. A file is read again at each connect, since passwords and certificates are replaced.
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    sentinel_username: str = ""
+    sentinel_password: str = ""
+    sentinel_password_file: str = ""
+    # How messages name what is there, and the settings: `redis.` or `sources.redis_`, then `sentinel_` where a Sentinel
+    # is told other credentials.
+    peer: Literal["Redis", "the Sentinel"] = "Redis"
+    settings: str = "redis."
+    login: str = ""
+
+    def setting(self, name: str) -> str:
+        """Return the full name of a setting of this Redis: `ca_file` is `redis.ca_file`."""
+        return f"{self.settings}{self.login if name in CREDENTIALS else ''}{name}"
+
+    def for_sentinels(self, *, as_user: bool = False) -> "RedisTarget":
+        """Return how the Sentinels are asked: with what they are to be told, else without a user, or as that of Redis.
+
+        They have no databases.
+        """
+        if as_user:
+            return replace(self, db=0, peer="the Sentinel")
+        return replace(
+            self,
+            db=0,
+            peer="the Sentinel",
+            username=self.sentinel_username,
+            password=self.sentinel_password,
+            password_file=self.sentinel_password_file,
+            login="sentinel_",
+        )
 
     @property
     def display(self) -> str:
@@ -50,7 +86,7 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
             return f"{scheme}://{user}{self.path}" + (f"?db={self.db}" if self.db else "")
         hosts = ",".join(join_host_port(host, port) for host, port in self.addresses)
         path = {"tcp": f"/{self.db}", "cluster": "", "sentinel": f"/{self.service}"}[self.kind]
-        if self.kind == "sentinel" and self.db:
+        if self.kind != "tcp" and self.db:
             path += f"/{self.db}"
         return f"{scheme}://{user}{hosts}{path}"
 
@@ -58,8 +94,8 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
         return f"RedisTarget({self.display!r})"
 
 
-def parse(url: str, *, username: str = "", password: str = "") -> RedisTarget:
-    """Read a URL; `username` and `password` apply where the URL has no credentials. Raises `ConfigError`."""
+def parse(url: str, *, username: str = "", password: str = "", password_file: str = "") -> RedisTarget:
+    """Read a URL; the credentials beside it apply where it has none. Raises `ConfigError`."""
     scheme, separator, rest = url.strip().partition("://")
     if not separator or scheme.lower() not in SCHEMES:
         _refuse("must start with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://")
@@ -69,14 +105,21 @@ def parse(url: str, *, username: str = "", password: str = "") -> RedisTarget:
     userinfo, at, hosts = authority.rpartition("@")
     if at:
         user, _, secret = userinfo.partition(":")
-        username, password = unquote(user), unquote(secret)
+        username, password, password_file = unquote(user), unquote(secret), ""
     if "@" in path:
         _refuse("has an @ after the first /; in a password write / as %2F, ? as %3F and @ as %40")
     query_db = _query_db(query)
     if kind == "unix":
         if hosts or not path:
             _refuse("must name an absolute path, as in unix:///run/redis/redis.sock")
-        return RedisTarget(kind=kind, path=unquote(slash + path), db=query_db, username=username, password=password)
+        return RedisTarget(
+            kind=kind,
+            path=unquote(slash + path),
+            db=query_db,
+            username=username,
+            password=password,
+            password_file=password_file,
+        )
     service, db = _path(kind, path.strip("/"), query_db)
     return RedisTarget(
         kind=kind,
@@ -85,6 +128,7 @@ def parse(url: str, *, username: str = "", password: str = "") -> RedisTarget:
         db=db,
         username=username,
         password=password,
+        password_file=password_file,
         tls=tls,
     )
 
@@ -141,10 +185,7 @@ def _path(kind: Kind, path: str, query_db: int) -> tuple[str, int]:
         if not service:
             _refuse("must name the Sentinel service, as in redis+sentinel://host1,host2/mymaster")
         return unquote(service), _db(path) if path else query_db
-    db = _db(path) if path else query_db
-    if kind == "cluster" and db:
-        _refuse("names a database, but a Cluster has only database 0: leave it out")
-    return "", db
+    return "", _db(path) if path else query_db
 
 
 def _query_db(query: str) -> int:

@@ -50,9 +50,8 @@ class _Attempt(Struct, eq=False):
 class Servers:
     """The servers of one Redis: alone, behind Sentinels, or a Cluster."""
 
-    def __init__(self, target: RedisTarget, *, ca_file: str = "") -> None:
+    def __init__(self, target: RedisTarget) -> None:
         self.target = target
-        self._ca_file = ca_file
         self._slots = SlotMap()
         self._links: dict[int, WeakSet[Link]] = {}  # by slot; 0 where there are none
         self._attempts: set[_Attempt] = set()
@@ -64,7 +63,7 @@ class Servers:
         Raises UnavailableError, or AccessError where user or password are refused.
         """
         if self.target.kind in ("tcp", "unix"):
-            return await Link.open(self.target, ca_file=self._ca_file)
+            return await Link.open(self.target)
         slot = slot_of(key) if self.target.kind == "cluster" else 0
         address = await self._locate(key, slot)
         try:
@@ -104,7 +103,7 @@ class Servers:
         return owner
 
     async def _master_at(self, address: Address) -> Link:
-        link = await Link.open(self.target, address, ca_file=self._ca_file)
+        link = await Link.open(self.target, address)
         try:
             await link.replid()  # a master that was replaced may be back as a replica, or not know it yet
         except AccessError:
@@ -172,7 +171,7 @@ class Servers:
             return answers
         if isinstance(failure, AccessError):
             raise failure
-        raise UnavailableError(f"no server of {self.target.display} knows where to go; the last one said: {failure}")
+        raise UnavailableError(f"no server of {self.target.display} knows where to go. The last one said: {failure}")
 
     async def _ask_one(self, address: Address, question: Callable[[Link], Awaitable[T]]) -> T:
         guide = await self._guide(address)
@@ -187,18 +186,19 @@ class Servers:
         async with _soon(address):
             if self.target.kind == "sentinel":
                 return await self._sentinel_at(address)
-            return await Link.open(self.target, address, ca_file=self._ca_file)
+            return await Link.open(replace(self.target, db=0), address)  # whatever has databases, the map has none
 
     async def _sentinel_at(self, address: Address) -> Link:
-        """Connect without a user, since most Sentinels know none; to one that wants to know, as the user of Redis."""
-        link = await Link.open(self.target, address, ca_file=self._ca_file, auth=False)
-        if not self.target.password:
+        """Connect with the Sentinels' own credentials. Where none are set, without a user, since most Sentinels know
+        none; to one that wants to know, as the user of Redis."""
+        link = await Link.open(self.target.for_sentinels(), address)
+        if self.target.sentinel_password or not self.target.password:
             return link
         try:
             await link.call("PING")
         except AccessError:
             await link.close()
-            return await Link.open(replace(self.target, db=0), address, ca_file=self._ca_file)
+            return await Link.open(self.target.for_sentinels(as_user=True), address)
         except BaseException:
             await link.close()
             raise

@@ -29,7 +29,7 @@ from sidecar.exposition.prometheus import Exposition
 from sidecar.exposition.websocket import WebSocketServer
 from sidecar.health import Gauges, health
 from sidecar.pipeline import Pipeline
-from sidecar.redis_url import join_host_port, parse
+from sidecar.redis_url import join_host_port
 from sidecar.store.redis import cleared_report
 from sidecar.supervision import loop_exceptions, restarted
 from sidecar.telemetry import Telemetry
@@ -267,7 +267,7 @@ class Service:
         return f"{plain}s" if self._guard.tls else plain
 
     def _target(self) -> str:
-        return parse(self._config.redis.url).display
+        return self._config.redis.target.display
 
 
 def _influx(config: Config, latest: Latest, telemetry: Telemetry) -> InfluxOutput | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from sidecar.connection import SLICE_BYTES, Link, parse_info
 from sidecar.errors import AccessError, RefusedError, UnavailableError
@@ -29,7 +30,8 @@ async def connect() -> AsyncIterator[OpenLink]:
     links: list[Link] = []
 
     async def make(where: RedisServer | str, *, ca_file: str = "") -> Link:
-        links.append(await Link.open(parse(where if isinstance(where, str) else where.url), ca_file=ca_file))
+        target = parse(where if isinstance(where, str) else where.url)
+        links.append(await Link.open(replace(target, ca_file=ca_file)))
         return links[-1]
 
     yield make

@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from sidecar.config import Secret
-from sidecar.logs import Lines, RateLimit, configure
+from sidecar.logs import Lines, RateLimit, Reasons, configure
 
 
 class Terminal(io.StringIO):
@@ -176,6 +176,12 @@ def test_a_clock_set_back_does_not_silence_for_longer_than_it_was_set_back() -> 
 def test_the_keys_remembered_are_bounded() -> None:
     limit = RateLimit(every_seconds=10, max_keys=2)
     assert [limit.allow(key, 0) for key in "abcbca"] == [0, 0, 0, None, None, 0]
+
+
+def test_another_reason_is_news_and_one_that_comes_and_goes_once_in_a_while() -> None:
+    reasons = Reasons()
+    heard = [(0, "gone"), (1, "gone"), (2, "wrong password"), (3, "gone"), (4, "at :1"), (5, "at :2"), (70, "gone")]
+    assert [text for now, text in heard if reasons.changed(text, now)] == ["gone", "wrong password", "at :1", "gone"]
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ READ = {
     "redis+sentinel://a/sale": RedisTarget(kind="sentinel", addresses=(("a", 26379),), service="sale"),
     "redis+cluster://a,b:7000": RedisTarget(kind="cluster", addresses=(("a", 6379), ("b", 7000))),
     "redis+cluster://a/0": RedisTarget(kind="cluster", addresses=(("a", 6379),)),
+    "redis+cluster://a/3": RedisTarget(kind="cluster", addresses=(("a", 6379),), db=3),
     "rediss+cluster://a": RedisTarget(kind="cluster", addresses=(("a", 6379),), tls=True),
 }
 
@@ -48,7 +49,6 @@ REFUSED = {
     "unix://run/redis.sock": "an absolute path",
     "unix://": "an absolute path",
     "redis+sentinel://a,b": "must name the Sentinel service",
-    "redis+cluster://a/1": "only database 0",
 }
 
 

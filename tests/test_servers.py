@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from sidecar.connection import Link
 from sidecar.errors import AccessError, UnavailableError
@@ -264,6 +265,41 @@ async def test_a_sentinel_that_wants_to_know_is_told_who_asks(
             await Servers(parse(url)).open()
 
 
+@pytest.mark.parametrize("user", ["", "watcher"])
+async def test_sentinels_with_a_password_of_their_own_are_told_it(
+    start_redis: StartRedis, tmp_path: Path, user: str
+) -> None:
+    server, port = start_redis("--requirepass", "of-redis"), free_port()
+    rights = "on >of-sentinel &+switch-master +ping +sentinel|master +subscribe"
+    wanted = "requirepass of-sentinel" if not user else f"user {user} {rights}\nuser default off"
+    settings = f"sentinel monitor sale 127.0.0.1 {server.port} 1\nsentinel auth-pass sale of-redis\n{wanted}\n"
+    with lone_sentinel(tmp_path, port, settings):
+        target = parse(f"redis+sentinel://127.0.0.1:{port}/sale", password="of-redis")
+        theirs = replace(target, sentinel_username=user, sentinel_password="of-sentinel")
+        assert await port_of(Servers(theirs)) == server.port
+        for wrong, names in ((replace(theirs, sentinel_password="wrong"), "sentinel_"), (target, "")):
+            with pytest.raises(
+                AccessError, match=rf"the Sentinel at 127\.0\.0\.1:{port} refuses .* redis\.{names}password"
+            ):
+                await Servers(wrong).open()
+
+
+async def test_the_password_of_a_sentinel_is_not_that_of_the_redis_behind_it(
+    start_redis: StartRedis, tmp_path: Path
+) -> None:
+    server, port, file = start_redis("--requirepass", "of-redis"), free_port(), tmp_path / "password"
+    file.write_text("of-sentinel\n")
+    settings = f"sentinel monitor sale 127.0.0.1 {server.port} 1\nrequirepass of-sentinel\n"
+    with lone_sentinel(tmp_path, port, settings):
+        target = replace(
+            parse(f"redis+sentinel://127.0.0.1:{port}/sale"),
+            sentinel_password="of-sentinel",
+            sentinel_password_file=str(file),
+        )
+        with pytest.raises(AccessError, match=rf"^Redis at 127\.0\.0\.1:{server.port} refuses .*redis\.password"):
+            await Servers(target).open()
+
+
 @contextlib.contextmanager
 def lone_sentinel(folder: Path, port: int, settings: str) -> Iterator[None]:
     """Start a Sentinel of its own."""
@@ -353,3 +389,20 @@ async def test_every_key_leads_to_its_owner_and_the_nodes_are_remembered(cluster
     for link in links:
         await link.close()
     assert len(servers._some_nodes()) > 1
+
+
+async def test_whether_a_cluster_has_databases_is_for_its_server_to_say(cluster: Cluster) -> None:
+    """Valkey 9 has, with `cluster-databases`; what it does not have is refused in its words."""
+    servers = Servers(parse(f"{cluster.url()}/3"))
+    key = "k"
+    with redis.Redis(port=cluster.owner(key).port) as client:
+        has = int(client.config_get("cluster-databases").get("cluster-databases", 1)) > 3
+    if has:
+        link = await servers.open(key)
+        assert b"db=3" in await link.call("CLIENT", "INFO")
+        await link.close()
+    else:
+        with pytest.raises(
+            UnavailableError, match=r"(SELECT|DB index).*; let redis\.url name a database that the server"
+        ):
+            await servers.open(key)

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 from sidecar.config import RedisConfig
 from sidecar.connection import Link
 from sidecar.errors import RefusedError, UnavailableError
-from sidecar.redis_url import RedisTarget, parse
+from sidecar.redis_url import RedisTarget
 from sidecar.servers import Servers
 
 
 def target(config: RedisConfig) -> RedisTarget:
     """Return where the configured Redis is. Raises `ConfigError`."""
-    return parse(config.url, username=config.username, password=config.password)
+    return config.target
 
 
 @asynccontextmanager
@@ -29,9 +29,9 @@ async def connected(
     if db is not None:
         place = replace(place, db=db)
     if stranger:
-        place = replace(place, username="", password="")
+        place = replace(place, username="", password="", password_file="")
     with mended():
-        link = await Servers(place, ca_file=config.ca_file).open(key)
+        link = await Servers(place).open(key)
     try:
         yield link
     finally:

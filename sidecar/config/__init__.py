@@ -5,7 +5,7 @@ that says where it stands and how to mend it.
 """
 
 from sidecar.config.flat import diff, flatten, unflatten
-from sidecar.config.loading import Loaded, load
+from sidecar.config.loading import Loaded, load, read_secret
 from sidecar.config.structs import (
     LOG_LEVELS,
     Config,
@@ -39,6 +39,7 @@ __all__ = [
     "diff",
     "flatten",
     "load",
+    "read_secret",
     "read_web_file",
     "unflatten",
 ]

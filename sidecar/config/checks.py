@@ -5,9 +5,11 @@ import re
 import urllib.parse
 from collections.abc import Generator, Iterator
 
+from msgspec.structs import asdict
+
 from sidecar import redis_url
 from sidecar.config.flat import flatten
-from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, Config, InfluxConfig
+from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, Config, InfluxConfig, RedisConfig
 from sidecar.core import channels
 from sidecar.core.events import MAX_ID_BYTES
 from sidecar.errors import ConfigError
@@ -49,7 +51,7 @@ def _redis(config: Config) -> Iterator[Problem]:
     prefix = config.redis.prefix
     if not prefix or any(character.isspace() for character in prefix):
         yield "redis.prefix", "must not be empty and must not contain whitespace"
-    target = yield from _target("redis.url", config.redis.url, "redis.ca_file", config.redis.ca_file)
+    target = yield from _target(config.redis)
     if target is not None and target.kind == "cluster":
         # On another Redis streams have slots of their own.
         yield from _cluster(prefix, () if config.apart else config.sources.streams)
@@ -57,15 +59,27 @@ def _redis(config: Config) -> Iterator[Problem]:
             yield "fleet", "must carry the hash tag of redis.prefix on a Redis Cluster, which all of the fleet share"
 
 
-def _target(name: str, url: str, ca_name: str, ca_file: str) -> Generator[Problem, None, RedisTarget | None]:
-    """Check a URL and the authority that goes with it; return what it says."""
+def _target(redis: RedisConfig) -> Generator[Problem, None, RedisTarget | None]:
+    """Check a URL and what goes with it; return what it says."""
+    url = f"{redis.settings}url"
     try:
-        target = redis_url.parse(url)
+        target = redis.target
     except ConfigError as exc:
-        yield name, str(exc).removeprefix("redis.url ")
+        yield url, str(exc).removeprefix("redis.url ")
         return None
-    if ca_file and not target.tls:
-        yield ca_name, f"is only used with TLS: let {name} start with rediss://"
+    for name in ("ca_file", "cert_file", "key_file"):
+        if getattr(redis, name) and not target.tls:
+            yield f"{redis.settings}{name}", f"is only used with TLS: let {url} start with rediss://"
+    if redis.key_file and not redis.cert_file:
+        yield f"{redis.settings}key_file", f"is only used with a certificate: name it in {redis.settings}cert_file"
+    for name in ("sentinel_username", "sentinel_password"):
+        if getattr(redis, name) and target.kind != "sentinel":
+            yield f"{redis.settings}{name}", f"is only used with Sentinels: let {url} start with redis+sentinel://"
+    if redis.password and target.username and not target.password:
+        yield (
+            f"{redis.settings}password",
+            f"is not used: {url} names a user without one; name the user in {redis.settings}username instead",
+        )
     return target
 
 
@@ -83,10 +97,10 @@ def _cluster(prefix: str, streams: tuple[str, ...]) -> Iterator[Problem]:
 def _sources(config: Config) -> Iterator[Problem]:
     sources = config.sources
     if sources.redis_url:
-        yield from _target("sources.redis_url", sources.redis_url, "sources.redis_ca_file", sources.redis_ca_file)
+        yield from _target(config.events)
     else:
-        for name in ("redis_username", "redis_password", "redis_ca_file"):
-            if getattr(sources, name):
+        for name, value in asdict(sources).items():
+            if name.startswith("redis_") and value and not name.endswith("password_file"):
                 yield f"sources.{name}", "is only used with sources.redis_url: the events come through redis.url"
     if not config.sources.pubsub and not config.sources.streams:
         yield "sources.streams", "and sources.pubsub are both empty: name at least one channel or stream"

@@ -60,6 +60,18 @@ def _value(name: str, raw: Raw, origin: str) -> Any:
         raise ConfigError(f"{origin}: {name} {exc}") from None
 
 
+def read_secret(file: str) -> str:
+    """Return what a file of one secret holds, without the end of its line. Raises `ValueError` that says why not."""
+    try:
+        secret = Path(file).read_text(encoding="utf-8-sig").rstrip("\r\n")
+    except (OSError, ValueError) as exc:
+        unreadable = "it is not UTF-8 text" if isinstance(exc, UnicodeDecodeError) else "it is no name of a file"
+        raise ValueError(f"cannot read {file}: {exc.strerror if isinstance(exc, OSError) else unreadable}") from None
+    if not secret:
+        raise ValueError(f"{file} is empty")  # an empty token would open what it should close
+    return secret
+
+
 def _secrets(values: dict[str, Any]) -> dict[str, Any]:
     """Read the secrets that stand in files of their own."""
     found = dict(values)
@@ -70,13 +82,9 @@ def _secrets(values: dict[str, Any]) -> dict[str, Any]:
         if values.get(name):
             raise ConfigError(f"{name} and {name}_file are both set: keep one of them")
         try:
-            found[name] = Secret(Path(file).read_text(encoding="utf-8").rstrip("\r\n"))
-        except (OSError, ValueError) as exc:
-            unreadable = "it is not UTF-8 text" if isinstance(exc, UnicodeDecodeError) else "it is no name of a file"
-            reason = exc.strerror if isinstance(exc, OSError) else unreadable
-            raise ConfigError(f"{name}_file: cannot read {file}: {reason}") from None
-        if not found[name]:
-            raise ConfigError(f"{name}_file: {file} is empty")  # an empty token would open what it should close
+            found[name] = Secret(read_secret(file))
+        except ValueError as exc:
+            raise ConfigError(f"{name}_file: {exc}") from None
     return found
 
 

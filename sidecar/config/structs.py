@@ -1,8 +1,12 @@
 """What can be set: one tree of frozen structs with the defaults. config/sidecar.yml gives the reasons."""
 
 import socket
+from typing import ClassVar
 
 from msgspec import Struct, field
+from msgspec.structs import asdict, replace
+
+from sidecar.redis_url import RedisTarget, parse
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMATS = ("auto", "console", "json")
@@ -28,6 +32,34 @@ class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     password: Secret = Secret("")
     password_file: str = ""
     ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    sentinel_username: str = ""
+    sentinel_password: Secret = Secret("")
+    sentinel_password_file: str = ""
+
+    settings: ClassVar[str] = "redis."  # how the names of these settings begin
+
+    @property
+    def target(self) -> RedisTarget:
+        """Where that Redis is, and how to get in. Raises `ConfigError`."""
+        found = parse(self.url, username=self.username, password=self.password, password_file=self.password_file)
+        return replace(
+            found,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            sentinel_username=self.sentinel_username,
+            sentinel_password=self.sentinel_password,
+            sentinel_password_file=self.sentinel_password_file,
+            settings=self.settings,
+        )
+
+
+class EventsRedisConfig(RedisConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The Redis of the events, where that is another one: `sources.redis_url` and what belongs to it."""
+
+    settings: ClassVar[str] = "sources.redis_"
 
 
 class SourcesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +73,11 @@ class SourcesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     redis_password: Secret = Secret("")
     redis_password_file: str = ""
     redis_ca_file: str = ""
+    redis_cert_file: str = ""
+    redis_key_file: str = ""
+    redis_sentinel_username: str = ""
+    redis_sentinel_password: Secret = Secret("")
+    redis_sentinel_password_file: str = ""
 
 
 class HttpConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,9 +163,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The Redis that the events come through."""
         if not self.sources.redis_url:
             return self.redis
-        return RedisConfig(
-            url=self.sources.redis_url,
-            username=self.sources.redis_username,
-            password=self.sources.redis_password,
-            ca_file=self.sources.redis_ca_file,
+        settings = asdict(self.sources).items()
+        return EventsRedisConfig(
+            **{name.removeprefix("redis_"): value for name, value in settings if name.startswith("redis_")}
         )

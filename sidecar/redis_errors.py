@@ -1,0 +1,104 @@
+"""The exceptions of redis-py and of the system -> ours, which name the cause, and the setting that ends it."""
+
+import ssl
+from collections.abc import Iterator
+
+from redis import exceptions
+
+from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
+from sidecar.redis_url import RedisTarget
+
+LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
+_ACCESS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "PACKET_LENGTH")
+_NO_CERTIFICATE = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")
+_SILENT = ("does not answer", "is closed", "was replaced", "no PONG")
+# Which answer to a login tells what to do. The texts are those of Redis and Valkey, some by the names of redis-py.
+_LOGIN = (
+    (("NOPERM",), "give it the right in the server's ACL (config/redis-acl.conf)"),
+    (("NOAUTH", "Authentication required"), "it wants a password: set {password_file} or {password}"),
+    (("without any password",), "it has none: leave {password} empty, or give the server one (requirepass)"),
+    (("",), "check {username} and {password} (or {password_file})"),
+)
+
+
+def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
+    """Return ours for an error, of whatever kind, that met a connection; `what` did not answer, or refused."""
+    text = str(exc).rstrip(".") or type(exc).__name__  # what follows begins with a semicolon
+    if isinstance(exc, _ACCESS) or text.startswith(("WRONGPASS", "NOAUTH", "NOPERM")):
+        if isinstance(exc, exceptions.NoPermissionError):
+            text = f"NOPERM {text.removeprefix('NOPERM ')}"
+        advice = next(advice for signs, advice in _LOGIN if any(sign in text for sign in signs))
+        names = {name: target.setting(name) for name in ("username", "password", "password_file")}
+        return AccessError(f"{what} refuses this user: {text}; {advice.format(**names)}")
+    if text.startswith("DENIED"):
+        where = "in protected mode, which serves its own machine alone"
+        return RefusedError(f"{what} is {where}: give it a password (requirepass), and {target.setting('password')}")
+    if isinstance(exc, exceptions.BusyLoadingError) or (
+        isinstance(exc, exceptions.ResponseError) and not isinstance(exc, LOST)
+    ):
+        return RefusedError(f"{what}: {text}")
+    return UnavailableError(f"{what} does not answer: {text}")
+
+
+def reason(exc: SidecarError) -> str:
+    """Return what tells one cause of an outage from another: nothing where a server is just not there."""
+    text = str(exc)
+    silent = type(exc) is UnavailableError and any(sign in text for sign in _SILENT) and "; " not in text
+    return "" if silent else text
+
+
+def unreached(exc: BaseException, what: str, target: RedisTarget) -> Exception:
+    """Return ours for an error that met a connection in the making."""
+    if isinstance(exc, (AccessError, UnavailableError)):
+        return exc
+    found = answered(exc, what, target)
+    if any(sign in str(exc) for sign in ("SELECT", "DB index")):
+        return RefusedError(f"{found}; let {target.setting('url')} name a database that the server has, or none")
+    if isinstance(found, (AccessError, RefusedError)):
+        return found
+    advice = _tls_advice(exc, target) if target.tls else _plain_advice(exc, target)
+    return UnavailableError(f"{found}; {advice}") if advice else found
+
+
+def _tls_advice(exc: BaseException, target: RedisTarget) -> str:
+    """Say what a failure of TLS asks for."""
+    url, ca_file = target.setting("url"), target.setting("ca_file")
+    for cause in _causes(exc):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            if "mismatch" in cause.verify_message:
+                return f"let {url} name the server as its certificate does"
+            if "expired" in cause.verify_message or "not yet valid" in cause.verify_message:
+                return "renew the certificate of the server, or set the clock of this machine"
+            return f"name the authority that signed it in {ca_file}, or add it to those of the system (SSL_CERT_FILE)"
+        if isinstance(cause, ssl.SSLError):
+            reason = f"{cause.reason} {cause}".upper()
+            if any(sign in reason for sign in _NO_TLS):
+                return f"it does not speak TLS there: name its TLS port in {url}, or let that start without the s"
+            if any(sign in reason for sign in _NO_CERTIFICATE) and not target.cert_file:
+                return _certificate_wanted(target)
+    if isinstance(exc, TimeoutError) or any(isinstance(cause, TimeoutError) for cause in _causes(exc)):
+        return f"is this its TLS port? Without TLS {url} starts with redis:// or redis+"
+    if not target.cert_file and not any(isinstance(cause, ConnectionRefusedError) for cause in _causes(exc)):
+        return _certificate_wanted(target)
+    return ""
+
+
+def _certificate_wanted(target: RedisTarget) -> str:
+    names = f"{target.setting('cert_file')} and {target.setting('key_file')}"
+    return f"if it wants a certificate of its clients (tls-auth-clients), set {names}"
+
+
+def _plain_advice(exc: BaseException, target: RedisTarget) -> str:
+    """A server that speaks TLS ends the connection at the first word without it."""
+    hung_up = any(isinstance(cause, (EOFError, ConnectionResetError)) for cause in _causes(exc))
+    if hung_up or "closed by server" in str(exc):
+        return f"if it speaks TLS, let {target.setting('url')} start with rediss://"
+    return ""
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and what led to it."""
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__

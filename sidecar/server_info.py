@@ -1,0 +1,80 @@
+"""What a server says of itself in INFO: its own name and version, and whether it takes writes. Judged here alone.
+
+Most of Redis's kin give in `redis_version` the version of Redis that they resemble, and name themselves elsewhere.
+Proxies and managed servers may leave out what they like: what is not said is not held against them.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from sidecar.errors import UnavailableError
+
+# The field of INFO that only this kind of server has -> its name.
+OWN_VERSIONS = {
+    "valkey_version": "Valkey",
+    "dragonfly_version": "Dragonfly",
+    "kvrocks_version": "Kvrocks",
+    "garnet_version": "Garnet",
+    "redict_version": "Redict",
+    "keydb_version": "KeyDB",
+}
+OLDEST_REDIS = (6, 2)
+REPLICAS = ("slave", "replica")
+
+
+class ServerInfo(Struct, frozen=True):
+    """A server; each text is empty where INFO does not say it. `resembles` is the version of Redis that it claims."""
+
+    name: str = "Redis"
+    version: str = ""
+    resembles: str = ""
+    role: str = ""
+    sentinel: bool = False
+
+    @property
+    def display(self) -> str:
+        """Its name and version, as in `Valkey 9.1.2`."""
+        return f"{self.name} {self.version}".strip()
+
+    @property
+    def too_old(self) -> bool:
+        """Whether it is a Redis that lacks what the sidecar needs. Of the others, who number otherwise, it is tried."""
+        numbers = self.version.split(".")[:2]
+        if self.name != "Redis" or not all(part.isdigit() for part in numbers):
+            return False
+        return tuple(map(int, numbers)) < OLDEST_REDIS
+
+    def refuse_replica(self) -> None:
+        """Raise UnavailableError if it takes no writes.
+
+        `active-replica` is a KeyDB that takes them, and a server that tells no role is believed to: it would refuse.
+        """
+        if self.role in REPLICAS:
+            raise UnavailableError(f"this {self.name} is a replica; waiting until a master answers here")
+        if self.sentinel:
+            raise UnavailableError("this is a Sentinel; let the URL start with redis+sentinel:// and name the service")
+
+
+def read_info(info: Mapping[str, str]) -> ServerInfo:
+    """Judge the fields of INFO, of all sections or of some."""
+    resembles = info.get("redis_version", "")
+    name, version = "Redis", resembles
+    for field, kind in OWN_VERSIONS.items():
+        if field in info:
+            name, version = kind, info[field].removeprefix("df-").removeprefix("v")
+    if name == "Redis" and _is_keydb(info):
+        name = "KeyDB"
+    return ServerInfo(
+        name=name,
+        version=version,
+        resembles=resembles,
+        role=info.get("role", ""),
+        sentinel="sentinel" in (info.get("redis_mode"), info.get("server_mode")),
+    )
+
+
+def _is_keydb(info: Mapping[str, str]) -> bool:
+    """Tell KeyDB by what only it has: a section of its own, its program's name, or versions that Redis never had."""
+    named = "keydb" in info.get("executable", "").lower() or "mvcc_depth" in info
+    return named or info.get("redis_version", "").startswith("6.3.") or info.get("role") == "active-replica"
