@@ -186,6 +186,6 @@ def status(document: dict[str, Any]) -> str:
         f"p99 {milliseconds(document['latency_ms']['10s']['p99'])}",
         f"faults {share(orders['fault_rate']['10s'])}",
         f"complete {share(document['completeness']['ratio'])}",
-        f"{count(left)} left, {gone}/{len(inventory)} sold out",
+        f"{count(left)} left, {gone}/{len(inventory)} gone",
     ]
     return "  ".join(parts)

@@ -45,13 +45,15 @@ def milliseconds(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Write a duration given in seconds: `45 s`, `2 min 12 s`, `3 h 5 min`."""
+    """Write a duration given in seconds: `45 s`, `2 min 12 s`, `1 min`, `3 h 5 min`."""
     if value is None:
         return UNKNOWN
     if value < 60:
         return f"{value:.0f} s"
     minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60:,} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60:,} h"
 
 
 def share(value: float | None) -> str:

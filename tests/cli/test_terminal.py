@@ -30,7 +30,16 @@ def test_milliseconds(value: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (0, "0 s"), (45.2, "45 s"), (132.8, "2 min 13 s"), (11_100, "3 h 5 min")]
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0, "0 s"),
+        (45.2, "45 s"),
+        (60, "1 min"),
+        (132.8, "2 min 13 s"),
+        (3600, "1 h"),
+        (11_100, "3 h 5 min"),
+    ],
 )
 def test_seconds(value: float | None, text: str) -> None:
     assert terminal.seconds(value) == text
