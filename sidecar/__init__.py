@@ -13,7 +13,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
     errors.py       one tree of exceptions
     core/           pure: bytes and `now` in, values out
                       events, decode, tolerant   payloads -> events; attendance, sequence: which of them are new
-                      counting, pending          events -> counts, a batch at a time
+                      counting, pending          events -> counts, a batch at a time; exemplars: orders shown for them
                       parts, state, histogram    what is counted, mergeable and storable part by part
                       channels                   names and patterns of channels, as Redis reads them
                       fields, blocks             how it is stored

@@ -26,7 +26,7 @@ class Telemetry:
         self.source_last_event = gauge(
             "source_last_event_timestamp_seconds", "When the newest event of the source arrived.", "source"
         )
-        self.source_resets = counter("source_resets", "Times a stream was found made anew.", "source")
+        self.source_resets = counter("source_resets", "Times a stream was found deleted or replaced.", "source")
         self.commit_duration = Histogram(
             "flash_sale_sidecar_commit_duration_seconds",
             "Time from freezing what is pending to Redis's answer.",

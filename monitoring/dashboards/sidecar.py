@@ -108,7 +108,7 @@ def _events() -> Panels:
         .thresholds(steps("red", (1, "green")))
         .no_value("unknown"),
         number(
-            "Streams made anew",
+            "Streams replaced",
             "Times a stream was found deleted or replaced, in the time shown: by an operator, or by a failover.",
             units.Short,
             Query(

@@ -10,7 +10,7 @@
 #   SHARED_ACL, STACK     config/redis-acl.conf, and the folder of this script
 #   REDIS_*_PASSWORD      of each user; no white space, quotes or backslashes
 #
-# Everything is written anew at each start, so that a change of a password or setting needs a restart and no more. The
+# Everything is written at each start, so that a change of a password or setting needs a restart and no more. The
 # exception is what the Sentinels decided: who is the primary outlives a restart of everything.
 set -eu
 umask 077

@@ -14,9 +14,10 @@ from msgspec import Struct
 from sidecar.core.attendance import Register, RollCall, windows_of
 from sidecar.core.batch import Batch
 from sidecar.core.channels import label
-from sidecar.core.counting import AHEAD_SECONDS, Count, Exemplars, fold
+from sidecar.core.counting import AHEAD_SECONDS, Count, fold
 from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import EARLIEST, Decoded, Rejection
+from sidecar.core.exemplars import Exemplars
 from sidecar.core.gauges import by_second, joined
 from sidecar.core.labels import Labels, first_met
 from sidecar.core.parts import Minute
@@ -89,7 +90,7 @@ class Aggregator:
         if received:
             pending.state.total.tallies["received"][batch.source] += received
         if pending.is_full:
-            fold(pending, self._labels, self._rules, self.exemplars, now)
+            fold(pending, self._labels, self._rules, now)
 
     def miss(self, source: str, entries: int) -> None:
         """Count stream entries that were gone before they were read, unless holes have shown them."""
@@ -115,7 +116,7 @@ class Aggregator:
         self.register.clocks.forget(now)
         stream, pubsub = self._pending["stream"], self._pending["pubsub"]
         for pending in (stream, pubsub):
-            fold(pending, self._labels, self._rules, self.exemplars, now)
+            fold(pending, self._labels, self._rules, now)
         self._flying, self._pending = self._pending, {kind: Pending(self._random) for kind in self._pending}
         merged = self.committed.changed_by(stream.state, pubsub.state)
         self._gauge_history(merged, stream, pubsub, now)

@@ -3,27 +3,22 @@
 Event time decides where an event counts; an event from the future counts when it arrived.
 """
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import Any
 
 from sidecar.core.events import FINISHED, Event, Status
+from sidecar.core.exemplars import Exemplars, exemplify
 from sidecar.core.gauges import keep
-from sidecar.core.histogram import NS_PER_MS, NS_PER_SECOND, Histogram, nanoseconds
+from sidecar.core.histogram import Histogram, nanoseconds
 from sidecar.core.labels import Labels
 from sidecar.core.parts import Minute, Product, Reading, Slice
 from sidecar.core.pending import SECONDS_GATHERED, TIMES_GATHERED, Pending, Second
-from sidecar.core.snapshot import Exemplar
 from sidecar.core.state import HISTORY_SECONDS, OTHER, RINGS, Rules, State
 
 AHEAD_SECONDS = 2.0  # clocks of a well-kept fleet agree within this
 LATE_SECONDS = 5.0
 MICROS = 10**6
-EXAMPLES_A_BATCH = 5  # of one status and second: enough to keep exemplars fresh, few enough to cost nothing
-EXEMPLAR_CHARACTERS = 110  # OpenMetrics allows 128 for names and values together
-
-Exemplars = dict[tuple[str, str, int], Exemplar]  # by duration, status and bucket
 
 
 class Count:
@@ -60,7 +55,7 @@ class Count:
         seconds = self._pending.seconds
         if second not in seconds:
             if len(seconds) >= SECONDS_GATHERED:
-                fold(self._pending, self._labels, self._rules, self._exemplars, self._now)
+                fold(self._pending, self._labels, self._rules, self._now)
             seconds[second] = Second()
         return seconds[second]
 
@@ -106,17 +101,21 @@ class Count:
 
     def _finished(self, cell: Second, status: Status, orders: list[Event]) -> None:
         cell.whole.finished += len(orders)
-        cell.examples.extend(orders[:: len(orders) // EXAMPLES_A_BATCH + 1])
         if status == "success":
             self._revenue(orders)
         else:
             cell.whole.failed += len(orders)
             cell.whole.faults += self._failed(orders)
-        self._timed(cell, "latency", status, [o.latency_ms for o in orders if o.latency_ms is not None])
-        self._timed(cell, "processing", status, [o.processing_ms for o in orders if o.processing_ms is not None])
+        latencies = [order.latency_ms for order in orders if order.latency_ms is not None]
+        self._timed(cell, ("latency", status), orders, latencies)
+        processings = [order.processing_ms for order in orders if order.processing_ms is not None]
+        self._timed(cell, ("processing", status), orders, processings)
 
-    def _timed(self, cell: Second, duration: str, status: Status, values_ms: list[float]) -> None:
-        gathered = cell.times[duration, status]
+    def _timed(self, cell: Second, timed: tuple[str, Status], orders: list[Event], values_ms: list[float]) -> None:
+        if values_ms and (lacking := self._pending.shown[timed].lacking(values_ms, self._rules.buckets_ns)):
+            exemplify(self._exemplars, timed, orders, lacking, self._rules.buckets_ns)
+            self._pending.shown[timed].add(lacking, self._rules.buckets_ns)
+        gathered = cell.times[timed]
         gathered += values_ms
         if len(gathered) > TIMES_GATHERED:
             _count_times(self._pending, cell, self._rules)
@@ -198,15 +197,13 @@ def _sell_several(cell: Second, orders: list[Event]) -> None:
         cell.lines.update((status, product_id, quantity) for product_id, quantity in units.items())
 
 
-def fold(pending: Pending, labels: Labels, rules: Rules, exemplars: Exemplars, now: float) -> None:
+def fold(pending: Pending, labels: Labels, rules: Rules, now: float) -> None:
     """Add the gathered seconds to the products, totals, windows and history; drop what will never be shown."""
     for second, cell in pending.seconds.items():
         _fold_sales(pending, labels, second, cell)
         if cell.whole.finished:
             _count_times(pending, cell, rules)
             _fold_finished(pending.state, second, cell.whole, now, rules.commit_interval)
-            for order in cell.examples:
-                _exemplify(order, rules, exemplars)
     pending.seconds.clear()
     pending.forget(now, rules.commit_interval)
 
@@ -263,21 +260,3 @@ def _fold_finished(state: State, second: int, whole: Slice, now: float, commit_i
             if start not in slices:
                 slices[start] = Slice()
             slices[start].merge(whole)
-
-
-def _exemplify(order: Event, rules: Rules, exemplars: Exemplars) -> None:
-    """Make the order the exemplar of the buckets its durations fall into."""
-    labels = _exemplar_labels(order)
-    for duration, value_ms in (("latency", order.latency_ms), ("processing", order.processing_ms)):
-        if labels and order.status and value_ms is not None:
-            ns = round(value_ms * NS_PER_MS)
-            bucket = bisect_left(rules.buckets_ns, ns)
-            exemplars[duration, order.status, bucket] = Exemplar(labels, ns / NS_PER_SECOND, moment(order))
-
-
-def _exemplar_labels(order: Event) -> dict[str, str]:
-    for name in ("trace_id", "order_id"):
-        value = getattr(order, name)
-        if value and len(value) <= EXEMPLAR_CHARACTERS:
-            return {name: value}
-    return {}

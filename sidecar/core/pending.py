@@ -6,7 +6,8 @@ from random import Random
 
 from msgspec import Struct
 
-from sidecar.core.events import Event, Status
+from sidecar.core.events import Status
+from sidecar.core.exemplars import Shown
 from sidecar.core.gauges import BySecond, count, forget, keep_all, thin
 from sidecar.core.parts import Slice
 from sidecar.core.state import HISTORY_SECONDS, State
@@ -15,7 +16,6 @@ SAMPLES_PER_COMMIT = 100
 REJECTED_KEPT = 100
 SALES_GATHERED = 10_000
 TIMES_GATHERED = 5_000  # of one kind: many cost the least each; beyond some thousands there is nothing to gain
-EXAMPLES_KEPT = 100
 READINGS_GATHERED = 100_000  # 25 MB: what 1,000 producers say in 100 s without a commit; beyond, history has a gap
 SECONDS_GATHERED = 64  # at most: live events are of two or three seconds; a backlog is read in order
 
@@ -88,11 +88,10 @@ class Second:
 
     `sales` counts orders of one product by (status, product, quantity), where the product is `None` for an order
     without one; `several` those of several products by status, and `lines` what they are made of, as `sales` does.
-    `times` gathers milliseconds by (duration, status) until they are counted into `whole` together. `examples` are
-    some of the newest finished orders.
+    `times` gathers milliseconds by (duration, status) until they are counted into `whole` together.
     """
 
-    __slots__ = ("examples", "lines", "sales", "several", "times", "whole")
+    __slots__ = ("lines", "sales", "several", "times", "whole")
 
     def __init__(self) -> None:
         self.whole = Slice()
@@ -100,7 +99,6 @@ class Second:
         self.several: Counter[str] = Counter()
         self.lines: Counter[tuple[Status, str | None, int]] = Counter()
         self.times: defaultdict[tuple[str, Status], list[float]] = defaultdict(list)
-        self.examples: deque[Event] = deque(maxlen=EXAMPLES_KEPT)
 
 
 class Pending:
@@ -110,11 +108,12 @@ class Pending:
     history they belong to once for many batches.
     """
 
-    __slots__ = ("connection_seconds", "latency", "processing", "queue_seconds", "refused", "seconds", "state")
+    __slots__ = ("connection_seconds", "latency", "processing", "queue_seconds", "refused", "seconds", "shown", "state")
 
     def __init__(self, random: Random) -> None:
         self.state = State()
         self.seconds: dict[int, Second] = {}
+        self.shown: defaultdict[tuple[str, Status], Shown] = defaultdict(Shown)
         self.latency = Sample(random)
         self.processing = Sample(random)
         self.refused: deque[Refused] = deque(maxlen=REJECTED_KEPT)
@@ -130,7 +129,7 @@ class Pending:
 
     def merge(self, later: "Pending") -> None:
         """Add what came later to what is folded."""
-        self.seconds = later.seconds
+        self.seconds, self.shown = later.seconds, later.shown
         self.state.merge(later.state)
         self.latency.merge(later.latency)
         self.processing.merge(later.processing)

@@ -12,7 +12,6 @@ from sidecar.core.labels import KINDS
 from sidecar.core.snapshot import (
     ClassicHistogram,
     Completeness,
-    Exemplar,
     Inventory,
     Orders,
     ProductOrders,
@@ -25,11 +24,6 @@ from sidecar.exposition.text import Column, Family
 
 PERCENTILES = {"50": "p50", "90": "p90", "95": "p95", "99": "p99", "99.9": "p999"}
 WINDOWS = {"10s": "last_10s", "1m": "last_1m", "5m": "last_5m", "total": "total"}
-
-# OpenMetrics 1.0: names and values of an exemplar's labels together; a scrape with a longer one fails as a whole.
-MAX_EXEMPLAR_CHARACTERS = 128
-# What is escaped in a label value: prometheus-client's parser fails at a quote in an exemplar, with the whole scrape.
-ESCAPED = frozenset('"\\\n')
 
 Key = TypeVar("Key", bound=tuple[str, ...])  # label values
 Value = int | float | None
@@ -127,15 +121,9 @@ def _columns(status: str, histogram: ClassicHistogram) -> Iterator[Column]:
     """Yield the cumulative buckets with their exemplars, the count and the sum."""
     bounds = [*map(repr, map(float, histogram.bounds)), "+Inf"]
     cumulative = list(accumulate(histogram.counts))
-    exemplars = {place: one for place, one in histogram.exemplars.items() if _fits(one)}
-    yield Column("_bucket", ("status", "le"), [(status, le) for le in bounds], cumulative, exemplars)
+    yield Column("_bucket", ("status", "le"), [(status, le) for le in bounds], cumulative, histogram.exemplars)
     yield Column("_count", ("status",), [(status,)], [histogram.count])
     yield Column("_sum", ("status",), [(status,)], [histogram.sum_seconds])
-
-
-def _fits(exemplar: Exemplar) -> bool:
-    characters = "".join(name + value for name, value in exemplar.labels.items())
-    return len(characters) <= MAX_EXEMPLAR_CHARACTERS and ESCAPED.isdisjoint(characters)
 
 
 def _percentiles(timings: Timings) -> Family:

@@ -6,11 +6,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from sidecar.core.events import FINISHED
-from sidecar.core.snapshot import Connections, Exemplar, Inventory, ProductOrders, Queue, Snapshot, Summary
+from sidecar.core.snapshot import Connections, Inventory, ProductOrders, Queue, Snapshot, Summary
 from sidecar.exposition.families import snapshot_families
 from tests.exposition import snapshots
 from tests.exposition.library import as_metric
-from tests.exposition.snapshots import REASONS, completeness, histogram, orders, series
+from tests.exposition.snapshots import REASONS, completeness, orders, series
 
 SOURCES = ("pubsub:flash_sale:events", "stream:flash_sale:events")
 
@@ -169,15 +169,6 @@ def test_duplicates_late_missed_and_overflow_come_from_the_committed_numbers() -
     assert shown.value("sidecar_events_late_total") == 4
     assert shown.value("sidecar_events_missed_total", source=SOURCES[1]) == 9
     assert shown.value("sidecar_label_overflow_total", label="product") == 2
-
-
-@pytest.mark.parametrize(("characters", "kept"), [(128, True), (129, False)])
-def test_an_exemplar_that_openmetrics_has_no_room_for_is_dropped(characters: int, kept: bool) -> None:
-    exemplar = Exemplar(labels={"trace_id": "x" * (characters - len("trace_id"))}, value_seconds=0.04, ts=1.0)
-    latency = {"success": histogram(0, 1, 0, 0, exemplars={1: exemplar})}
-    shown = Families(snapshots.snapshot(series=series(latency=latency)))
-    exemplars = [s.exemplar for family in shown.families for s in family.samples if s.exemplar]
-    assert len(exemplars) == kept
 
 
 def test_a_percentile_without_samples_in_its_window_is_left_out() -> None:

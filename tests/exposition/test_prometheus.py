@@ -14,13 +14,13 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Sample
 
-from sidecar.core.snapshot import Exemplar, Inventory, ProductOrders, Snapshot
+from sidecar.core.snapshot import Inventory, ProductOrders, Snapshot
 from sidecar.exposition.negotiation import Format
 from sidecar.exposition.prometheus import LINES_BEFORE_YIELD, Exposition
 from sidecar.exposition.text import BLOCK, number
 from tests.exposition import snapshots
 from tests.exposition.monitors import exposition, parse_openmetrics
-from tests.exposition.snapshots import histogram, orders, series
+from tests.exposition.snapshots import orders
 
 ALL = snapshots.snapshot()
 MANY = snapshots.snapshot(orders=orders(by_product={f"sku-{n}": ProductOrders(success=n) for n in range(3000)}))
@@ -76,15 +76,6 @@ async def test_exemplars_are_in_openmetrics_only() -> None:
     exemplars = [sample.exemplar for family in families for sample in family.samples if sample.exemplar]
     assert [e.labels for e in exemplars] == [{"trace_id": "4bf92f3577b34da6"}]
     assert "4bf92f3577b34da6" not in await text(ALL)
-
-
-@pytest.mark.parametrize("value", ['"', "\\", "\n", 'a"b', '\\"'])
-async def test_an_exemplar_that_parsers_may_not_read_is_left_out(value: str) -> None:
-    latency = {"success": histogram(0, 1, 0, 0, exemplars={1: Exemplar({"trace_id": value}, 0.04, 1.0)})}
-    exposed = await text(snapshots.snapshot(series=series(latency=latency)), Format.OPENMETRICS)
-    families = list(parse_openmetrics(exposed))
-    assert "flash_sale_order_latency_seconds" in {family.name for family in families}
-    assert not [sample for family in families for sample in family.samples if sample.exemplar]
 
 
 async def test_in_openmetrics_every_count_has_the_time_it_began_and_in_text_none() -> None:
