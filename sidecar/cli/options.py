@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,11 +67,20 @@ def reader_options(command: Command) -> Command:
     return _gather(command, _DAEMON + _REDIS)
 
 
+def refuse_empty(given: Mapping[str, str | None]) -> None:
+    """Raise ConfigError for an option that was given without a value, as `--config "$UNSET"` is: it means another."""
+    for name, value in given.items():
+        if value == "" and name != "token":
+            option = "--" + name.removesuffix("_file").replace("_", "-")
+            raise ConfigError(f"{option} is empty: give it a value, or leave it out")
+
+
 def _gather(command: Command, options: list[Command]) -> Command:
     @functools.wraps(command)
     def gathered(**arguments: Any) -> Any:
         given = {name: arguments.pop(name) for name in Where.__struct_fields__ if name in arguments}
         where = Where(**given)
+        refuse_empty(given)
         if where.url and where.names_redis:
             raise ConfigError("--url asks a running daemon, --redis-url and --config read Redis: give one of them")
         return command(where=where, **arguments)

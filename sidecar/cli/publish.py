@@ -42,6 +42,8 @@ def publish(
 
       sidecar publish '{"status":"success","product_id":"sku-1"}'
     """
+    if not event.strip():
+        raise click.UsageError("EVENT is empty: give an event, or - to read events from stdin")
     config = where.config()
     there = destination(config.sources, transport, to, maxlen)
     from_stdin = event == "-"
@@ -96,6 +98,7 @@ def _problem(line: bytes) -> str:
 def _tell(to: Destination, sent: int, heard: int) -> None:
     """Say what was published, and warn if nobody was there."""
     if not sent:
+        click.echo("Nothing was published.", err=True)
         return
     what = counted(sent, "message")
     if to.transport == "stream":

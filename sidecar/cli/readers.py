@@ -58,8 +58,8 @@ class HttpReader:
     """Ask a running daemon."""
 
     def __init__(self, url: str, token: str | None) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ConfigError("--url must start with http:// or https://, as in http://127.0.0.1:9850")
+        if not _is_http(url):
+            raise ConfigError("--url must be http:// or https:// with a host, as in http://127.0.0.1:9850")
         self._url = url.rstrip("/")
         self._token = token
         # Straight to the daemon: a proxy from the environment would be asked for its own 127.0.0.1.
@@ -129,6 +129,15 @@ class HttpReader:
         except urllib.error.HTTPError as exc:
             with exc:
                 return exc.code, _read(exc)
+
+
+def _is_http(url: str) -> bool:
+    """Tell whether the URL names a host, and a port that there can be."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port
+        return False
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

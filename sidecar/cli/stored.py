@@ -52,15 +52,18 @@ async def clear(config: Config) -> dict[str, Any]:
 
 
 async def rejected(config: Config, limit: int) -> list[Refused]:
-    """Return the newest refused payloads."""
+    """Return the newest refused payloads. Raises `SidecarError` where no sidecar ever counted."""
     async with _store(config) as store:
-        return await store.rejected(limit)
+        found = await store.rejected(limit)
+        if not found:
+            await _is_there(config, store)
+        return found
 
 
 async def _is_there(config: Config, store: RedisStore) -> None:
     if not await store.exists():
         raise SidecarError(
-            f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix (--prefix)"
+            f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix, or start `sidecar run`"
         )
 
 

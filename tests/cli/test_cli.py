@@ -118,8 +118,21 @@ def test_a_daemon_and_redis_cannot_both_be_asked() -> None:
     assert result.exit_code == 2
 
 
-def test_a_url_that_is_no_http_is_status_2() -> None:
-    assert invoke("report", "--url", "127.0.0.1:9850").exit_code == 2
+@pytest.mark.parametrize("url", ["127.0.0.1:9850", "http://", "http://127.0.0.1:99999", "ftp://x"])
+def test_a_url_that_is_no_http_is_status_2(url: str) -> None:
+    assert invoke("report", "--url", url).exit_code == 2
+
+
+@pytest.mark.parametrize("option", ["--config", "--redis-url", "--prefix", "--url"])
+def test_an_option_without_a_value_is_not_taken_for_the_default(option: str) -> None:
+    result = invoke("report", option, "")
+    assert (result.exit_code, result.stderr) == (2, f"Error: {option} is empty: give it a value, or leave it out\n")
+
+
+@pytest.mark.parametrize("option", ["--config", "--redis-url", "--prefix", "--http", "--ws"])
+def test_the_daemon_refuses_an_option_without_a_value(option: str) -> None:
+    result = invoke("run", option, "")
+    assert (result.exit_code, f"{option} is empty" in result.stderr) == (2, True)
 
 
 def test_warnings_of_the_configuration_are_shown_on_stderr() -> None:

@@ -107,6 +107,12 @@ def test_a_channel_cannot_be_trimmed(redis_server: RedisServer) -> None:
     assert (result.exit_code, "--transport stream" in result.stderr) == (2, True)
 
 
+def test_nothing_to_publish_is_said(redis_server: RedisServer) -> None:
+    assert invoke("publish", " ", "--redis-url", redis_server.url).exit_code == 2
+    result = invoke("publish", "-", "--redis-url", redis_server.url, text="\n")
+    assert (result.exit_code, result.stderr) == (0, "Nothing was published.\n")
+
+
 def test_a_key_of_another_kind_is_one_line_on_stderr(redis_server: RedisServer) -> None:
     redis_server.ask("SET flash_sale:events 1")
     result = invoke("publish", EVENT, "--transport", "stream", "--redis-url", redis_server.url)

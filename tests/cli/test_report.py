@@ -103,6 +103,11 @@ def test_nothing_refused_is_said(sold: RedisServer) -> None:
     assert invoke("rejected", "--redis-url", sold.url).stdout == "No event was refused lately.\n"
 
 
+def test_where_no_sidecar_ever_counted_none_was_refused_is_not_said(redis_server: RedisServer) -> None:
+    result = invoke("rejected", "--redis-url", redis_server.url)
+    assert (result.exit_code, "nothing is stored under" in result.stderr) == (1, True)
+
+
 def test_refused_events_are_shown_newest_first(redis_server: RedisServer) -> None:
     for number in (1, 2, 3):
         entry = json.dumps(
