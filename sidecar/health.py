@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 
 from sidecar.config import Config
-from sidecar.core.snapshot import Role, System
+from sidecar.core.snapshot import NotUnderstood, Role, System
+from sidecar.core.understanding import HALF
 from sidecar.errors import SidecarError
 from sidecar.exposition.latest import Component, Health
 from sidecar.ingest import SourceState
@@ -125,8 +126,9 @@ def health(
     if left_out:
         detail = f"left out, since their stored state is damaged: {', '.join(sorted(left_out))}; restart them"
         components["fleet"] = Component("degraded", detail)
+    not_understood = ledger.aggregate.understanding.last_minute(now)
     for name, state in pipeline.ingest.states.items():
-        components[name] = _source(state)
+        components[name] = _source(state, not_understood.get(name))
     components.update(outputs)
     for producer, clock in ledger.aggregate.register.clocks.items():
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
@@ -171,7 +173,7 @@ def _redis(pipeline: Pipeline, gauges: Gauges) -> Component:
     return Component("ok")
 
 
-def _source(state: SourceState) -> Component:
+def _source(state: SourceState, not_understood: NotUnderstood | None) -> Component:
     if state.status != "connected":
         return Component("degraded", state.detail or "connecting")
     if state.behind:
@@ -180,6 +182,8 @@ def _source(state: SourceState) -> Component:
             f"{state.lag_seconds:.1f} s behind and catching up; if this stays, more comes than can be counted: see "
             "docs/performance.md",
         )
+    if not_understood is not None and not_understood.share >= HALF:
+        return Component("degraded", not_understood.told())
     return Component("ok")
 
 

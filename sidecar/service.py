@@ -255,6 +255,7 @@ class Service:
             system=self._gauges.system,
             born=aggregate.born,
             exemplars=aggregate.exemplars,
+            not_understood=aggregate.understanding.last_minute(now),
         )
 
     def _committed_at(self) -> float | None:

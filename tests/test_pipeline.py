@@ -514,6 +514,17 @@ async def test_a_source_that_lags_for_a_second_is_degraded_until_it_has_caught_u
     assert [await told(0.0), await told(1.1, 5)] == ["ok"] * 2
 
 
+async def test_a_source_that_is_mostly_not_understood_is_degraded(daemon: Daemon) -> None:
+    await daemon.active()
+    daemon.channel.put(order())
+    daemon.channel.put(b'{"type":"com.shop.user.verified"}')
+    told = "1 of 2 events of the last minute are not understood, most ignored as type com.shop.user.verified"
+    await eventually(lambda: told in str(daemon.health().components["pubsub:c"].detail))
+    assert daemon.health().components["pubsub:c"].status == "degraded"
+    daemon.clock.now += 61
+    assert daemon.health().components["pubsub:c"].status == "ok"
+
+
 async def test_missed_events_are_told_for_a_minute_and_others_are_no_loss(daemon: Daemon) -> None:
     await daemon.active()
     for seq in (1, 3):

@@ -23,6 +23,7 @@ from sidecar.core.labels import Labels, first_met
 from sidecar.core.parts import Minute
 from sidecar.core.pending import Pending, Refused
 from sidecar.core.state import CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
+from sidecar.core.understanding import Understanding
 
 Kind = Literal["stream", "pubsub"]
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
@@ -58,6 +59,7 @@ class Aggregator:
         self.born: dict[tuple[str, str], float] = {}
         self.exemplars: Exemplars = {}
         self.unknown_fields: set[str] = set()
+        self.understanding = Understanding()
         self._looked_at = 0.0
         self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
         self._flying: dict[Kind, Pending] = {}  # what a flight that may still land was made of
@@ -83,12 +85,15 @@ class Aggregator:
             decoded, origins = _decode_by_channel(batch.payloads, arrivals, batch.channels)
         if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
             self._look(batch.payloads[0], now)
-        received = self._count(batch.source, pending, decoded, now, origins) + batch.empty
+        received, ignored = self._count(batch.source, pending, decoded, now, origins)
+        received += batch.empty
         for _ in range(batch.empty):
             lacking = Rejection("missing_field", "e: the stream entry has no such field", b"", now)
-            self._refuse(batch.source, pending, lacking)
+            self._refuse(batch.source, pending, lacking, now)
         if received:
             pending.state.total.tallies["received"][batch.source] += received
+            self.understanding.saw(batch.source, now, received)
+            self.understanding.ignored(batch.source, now, ignored, batch.payloads)
         if pending.is_full:
             fold(pending, self._labels, self._rules, now)
 
@@ -188,8 +193,8 @@ class Aggregator:
 
     def _count(
         self, source: str, pending: Pending, decoded: Decoded, now: float, origins: Origins | None = None
-    ) -> int:
-        """Count events and rejections in the order they came; return how many were received."""
+    ) -> tuple[int, Mapping[str, int]]:
+        """Count events and rejections in the order they came; return how many were received, and ignored by type."""
         call = RollCall(self.register, source, pending, self._labels, now)
         count = Count(pending, labels=self._labels, rules=self._rules, exemplars=self.exemplars, now=now)
         received = start = 0
@@ -204,10 +209,10 @@ class Aggregator:
             if at < len(decoded.rejections):
                 refused = decoded.rejections[at]
                 if numbers := call.refuse(refused, None if origins is None else origins.rejections[at]):
-                    self._refuse(source, pending, refused)
+                    self._refuse(source, pending, refused, now)
                     received += numbers
             start = place
-        return received
+        return received, count.ignored
 
     def _look(self, payload: bytes, now: float) -> None:
         """Look at one payload for unknown fields."""
@@ -215,7 +220,8 @@ class Aggregator:
         room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
         self.unknown_fields.update(sorted(unknown_fields(payload) - self.unknown_fields)[:room])
 
-    def _refuse(self, source: str, pending: Pending, refused: Rejection) -> None:
+    def _refuse(self, source: str, pending: Pending, refused: Rejection, now: float) -> None:
+        self.understanding.refused(source, now, refused)
         pending.state.total.tallies["invalid"][refused.reason] += 1
         text = refused.payload.decode("utf-8", "backslashreplace")
         pending.refused.append(Refused(refused.arrival, source, refused.reason, refused.detail, text))

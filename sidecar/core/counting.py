@@ -36,6 +36,7 @@ class Count:
         self._tallies = pending.state.total.tallies
         self._labels = labels
         self._rules = rules
+        self.ignored: dict[str, int] = {}  # events of types that nothing counts
 
     def add(self, events: list[Event], arrivals: list[float]) -> None:
         """Count events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` came."""
@@ -70,6 +71,7 @@ class Count:
                 self._connections(event, ts)
             case _:
                 self._tallies["ignored"][self._admit("type", event.type)] += 1
+                self.ignored[event.type] = self.ignored.get(event.type, 0) + 1
 
     def _count_orders(self, cell: Second, orders: list[Event]) -> None:
         """Count orders of one second."""

@@ -14,6 +14,7 @@ from sidecar.core.snapshot import (
     Connections,
     Exemplar,
     Inventory,
+    NotUnderstood,
     Orders,
     PerSecond,
     ProducerCompleteness,
@@ -51,6 +52,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     system: System = System()
     born: Mapping[tuple[str, str], float] = {}
     exemplars: Mapping[tuple[str, str, int], Exemplar] = {}
+    not_understood: Mapping[str, NotUnderstood] = {}
 
 
 def is_stale(committed_at: float | None, now: float, commit_interval: float) -> bool:
@@ -82,7 +84,7 @@ def picture(state: State, rules: Rules, frame: Frame) -> Snapshot:
             if part.stock is not None
         },
         connections=Connections(added_up(state.connections.values(), frame.now - CONNECTION_SECONDS)),
-        completeness=_completeness(state),
+        completeness=_completeness(state, frame),
         system=frame.system,
         series=_series(state, rules, frame),
     )
@@ -197,7 +199,7 @@ def _histogram(state: State, duration: str, status: str) -> Histogram:
     return timing.histogram if timing else Histogram()
 
 
-def _completeness(state: State) -> Completeness:
+def _completeness(state: State, frame: Frame) -> Completeness:
     tallies = state.total.tallies
     received = tallies["received"].total()
     missed = state.total.missed
@@ -214,6 +216,7 @@ def _completeness(state: State) -> Completeness:
         adjusted=tallies["adjusted"].total(),
         blind_s=tallies["blind_ms"].total() / 1000,
         by_producer=_by_producer(state),
+        not_understood=dict(frame.not_understood),
     )
 
 

@@ -113,8 +113,38 @@ class ProducerCompleteness(Struct, frozen=True):
     duplicates: int = 0
 
 
+class NotUnderstood(Struct, frozen=True, kw_only=True):
+    """What a source sent in the last minute and nobody counts.
+
+    `share` is that of all it sent. `reason` is the most frequent of what was refused and `type` of what was ignored;
+    `detail` and `example` are of that of the two of which there is more.
+    """
+
+    share: float
+    received: int
+    refused: int
+    ignored: int
+    reason: str | None
+    type: str | None
+    detail: str
+    example: str
+
+    def told(self) -> str:
+        """Say it in one line, with what to do."""
+        most, mend = f"ignored as type {self.type}", "give orders the type order, or let who sends it use another name"
+        if self.reason is not None and self.refused >= self.ignored:
+            what = f" ({self.detail})" if self.detail else ""
+            most, mend = f"refused as {self.reason}{what}", "`sidecar rejected` shows them"
+        example = f", such as {self.example}" if self.example else ""
+        count = self.refused + self.ignored
+        return f"{count} of {self.received} events of the last minute are not understood, most {most}{example}; {mend}"
+
+
 class Completeness(Struct, frozen=True, kw_only=True):
-    """How much of what was published was seen. `ratio` is `None` where nothing can tell."""
+    """How much of what was published was seen. `ratio` is `None` where nothing can tell.
+
+    `not_understood` is by source, where there is any.
+    """
 
     ratio: float | None
     received: int
@@ -126,6 +156,7 @@ class Completeness(Struct, frozen=True, kw_only=True):
     adjusted: int
     blind_s: float
     by_producer: dict[str, ProducerCompleteness]
+    not_understood: dict[str, NotUnderstood] = {}
 
 
 class System(Struct, frozen=True):

@@ -49,7 +49,7 @@ def _points(snapshot: Snapshot, series: Series) -> Iterator[Point]:
     for queue, lengths in snapshot.queues.items():
         yield "queue", {"queue": queue}, asdict(lengths)
     yield "connections", {}, asdict(snapshot.connections)
-    yield "completeness", {}, {name: v for name, v in asdict(snapshot.completeness).items() if name != "by_producer"}
+    yield "completeness", {}, {name: v for name, v in asdict(snapshot.completeness).items() if not isinstance(v, dict)}
     yield "sidecar", {}, {**asdict(snapshot.system), "uptime_s": snapshot.uptime_s, "stale": snapshot.stale}
 
 

@@ -1,0 +1,138 @@
+"""How much of what a source sends is understood: its last minute, by the second it came.
+
+What is refused and what is ignored is not understood. It is counted by reason and type, and of each the newest
+example is kept, with its values masked: this is shown to whoever may see health. It lives in memory alone.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct, field
+
+from sidecar.core.events import Rejection
+from sidecar.core.snapshot import NotUnderstood
+from sidecar.core.state import OTHER
+
+MINUTE_SECONDS = 60
+HALF = 0.5  # from here on a source is degraded
+MAX_SOURCES = 100
+MAX_NAMES = 20  # types told apart in one second
+_READ_BYTES = 600
+_SHOWN_CHARACTERS = 160
+_SHOWN = ("type", "status", "event", "kind", "service", "specversion")  # what says what an event is
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)("?)(\s*:)?|-?\d[\w.+-]*|[^\W\d]{2,}')
+
+
+class _Second(Struct):
+    received: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+class _Source(Struct):
+    seconds: dict[int, _Second] = field(default_factory=dict)
+    examples: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # by reason or type: detail and payload
+
+
+class Understanding:
+    """The last minute of every source."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, _Source] = {}
+
+    def saw(self, source: str, now: float, received: int) -> None:
+        """Note how many events came."""
+        if (second := self._second(source, now)) is not None:
+            second.received += received
+
+    def refused(self, source: str, now: float, rejection: Rejection) -> None:
+        """Note a refusal."""
+        if (second := self._second(source, now)) is not None:
+            second.refused[rejection.reason] += 1
+            self._sources[source].examples[rejection.reason] = (rejection.detail, rejection.payload)
+
+    def ignored(self, source: str, now: float, types: Mapping[str, int], payloads: Iterable[bytes]) -> None:
+        """Note events of types that nothing counts, which are in `payloads`."""
+        second = self._second(source, now) if types else None
+        if second is None:
+            return
+        examples = self._sources[source].examples
+        for name, count in types.items():
+            known = name in second.ignored or len(second.ignored) < MAX_NAMES
+            if known and name not in second.ignored:
+                example = next((payload for payload in payloads if name.encode() in payload), b"")
+                examples[name] = ("", example[:_READ_BYTES])
+            second.ignored[name if known else OTHER] += count
+
+    def last_minute(self, now: float) -> dict[str, NotUnderstood]:
+        """Return what was not understood, of each source where there is any."""
+        found = ((name, _sum(source, now)) for name, source in self._sources.items())
+        return {name: one for name, one in found if one is not None}
+
+    def _second(self, name: str, now: float) -> _Second | None:
+        source = self._sources.get(name)
+        if source is None:
+            if len(self._sources) >= MAX_SOURCES:
+                return None
+            source = self._sources[name] = _Source()
+        second = int(now)
+        if second not in source.seconds:
+            source.seconds[second] = _Second()
+            _forget(source, now)
+        return source.seconds[second]
+
+
+def masked(payload: bytes) -> str:
+    """Return the beginning of what looks like JSON, with nothing in it but names and what says what an event is."""
+    text = payload[:_READ_BYTES].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if text[:1] not in ("{", "["):
+        return ""
+    name = ""
+
+    def mask(found: re.Match[str]) -> str:
+        nonlocal name
+        if found[1] is None:
+            return found[0] if found[0] in ("true", "false", "null", "NaN") else "0" if found[0][-1:].isdigit() else "…"
+        if found[3] is not None:
+            name = found[1].lower()
+            return found[0]
+        shown = name in _SHOWN and found[2]
+        return f'"{found[1][:40]}"' if shown else '"…"'
+
+    return _TOKEN.sub(mask, text)[:_SHOWN_CHARACTERS]
+
+
+def _forget(source: _Source, now: float) -> None:
+    """Drop what is no part of the last minute; a clock that went back leaves seconds to come, which are none either."""
+    source.seconds = {at: one for at, one in source.seconds.items() if now - MINUTE_SECONDS < at <= now}
+    names = {name for one in source.seconds.values() for name in (*one.refused, *one.ignored)}
+    source.examples = {name: one for name, one in source.examples.items() if name in names}
+
+
+def _sum(source: _Source, now: float) -> NotUnderstood | None:
+    _forget(source, now)
+    received = sum(one.received for one in source.seconds.values())
+    refused, ignored = Counter[str](), Counter[str]()
+    for one in source.seconds.values():
+        refused.update(one.refused)
+        ignored.update(one.ignored)
+    count = refused.total() + ignored.total()
+    if not count:
+        return None
+    reason, kind = _most(refused), _most(ignored)
+    detail, example = source.examples.get((reason if refused.total() >= ignored.total() else kind) or "", ("", b""))
+    return NotUnderstood(
+        share=min(count / max(received, 1), 1.0),
+        received=received,
+        refused=refused.total(),
+        ignored=ignored.total(),
+        reason=reason,
+        type=kind,
+        detail=detail.partition(", got ")[0],
+        example=masked(example),
+    )
+
+
+def _most(counts: Counter[str]) -> str | None:
+    return max(counts, key=lambda name: counts[name]) if counts else None
