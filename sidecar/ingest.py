@@ -134,14 +134,15 @@ class Ingest:
                 state.blind_since = now
 
     def reset(self, name: str) -> None:
-        """Tell that a stream was made anew."""
+        """Tell that a stream was deleted; another may have taken its place."""
         self._telemetry.source_resets.labels(name).inc()
-        self._log.warning("stream was made anew", source=name, detail="reading it from its first entry")
+        detail = "what was counted stays counted; all that is new under its name is read"
+        self._log.warning("stream was made anew", source=name, detail=detail)
 
     def _cut(self, name: str) -> None:
         """Tell that a stream lost its end."""
         self._telemetry.source_resets.labels(name).inc()
-        detail = "its Redis came back with older data; what was counted stays counted, and reading goes on from there"
+        detail = "older data came back; what was counted stays counted, and reading goes on from there"
         self._log.warning("stream lost its end", source=name, detail=detail)
 
     async def _read(self, source: Source) -> None:

@@ -67,17 +67,19 @@ def read(
     """Return a batch of stream entries; ids count up from `after`, and by default all that was added is there."""
     start = int(after.split("-")[0])
     end = start + len(payloads) + empty
+    there = end if length is None else length
+    first = f"{start + 1}-0" if end - start >= there else "1-0"
     facts = StreamRead(
         after=after,
         last=last or f"{end}-0",
         replid=replid,
         entries=len(payloads) + empty,
         added=end if added == -1 else added,
-        length=end if length is None else length,
+        length=there,
         complete=complete,
         exists=exists,
-        oldest=oldest,
-        newest=newest,
+        oldest=oldest or (first if there and exists else None),
+        newest=newest or (last or f"{end}-0" if exists else None),
     )
     arrivals = [T0] * len(payloads)
     return Batch(source=f"stream:{stream}", payloads=list(payloads), arrivals=arrivals, empty=empty, stream=facts)

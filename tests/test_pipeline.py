@@ -404,6 +404,7 @@ async def test_a_stream_made_anew_is_counted_as_a_reset(daemon: Daemon) -> None:
     daemon.last_ids.clear()
     daemon.stream._entries.clear()
     await eventually(lambda: daemon.sample("source_resets_total", source="stream:s") == 1)
+    await eventually(lambda: daemon.pipeline.ledger.position("s") == "0-0")
     daemon.stream.add(order())
     await eventually(lambda: daemon.counted() == 2)
 

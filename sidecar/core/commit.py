@@ -64,6 +64,7 @@ class Commit(Struct, frozen=True, kw_only=True):
     token: str
     full: bool
     positions: dict[str, Position]
+    unchecked: frozenset[str] = frozenset()  # streams known to end before their position
     flight: Flight
 
 

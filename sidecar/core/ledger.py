@@ -8,11 +8,16 @@ outcome tells what Redis found, and `resolve` says what that means:
   CONFLICT, another holder                        somebody else owns the state: drop everything, stand by
   CONFLICT, our holder, same era                  rolled back, but no stream contributed since: write memory again
   CONFLICT, our holder, other era                 rolled back: load what is found, read streams on from there
-  EMPTY                                           the checkpoint is gone: write everything again
+  EMPTY                                           the checkpoint is gone: write everything again, and what is pending,
+                                                  of which the streams may be gone, too
   CLEARED                                         somebody cleared: empty what is committed, commit pending again
   REREAD                                          Redis restarted or was replaced since the streams were read:
                                                   drop what is pending from them, read it again
-  ANEW                                            a stream was deleted and made anew: read it from its first entry
+  ANEW                                            a stream was deleted, or lost its end: commit what was read of it;
+                                                  the next read finds out how to go on
+
+A stream is read on after the newest entry that was counted, whatever becomes of it: an older copy of it that is put
+back counts nothing twice.
 
 Where the streams are on another Redis than the state (`apart`), a commit can check nothing about them. So their
 positions are what a crash leaves exact, and a stream that lost its end, in a failover of its own, is read on from
@@ -67,6 +72,7 @@ class Ledger:
         self._positions = {stream: Position() for stream in self._streams}
         self._read = dict(self._positions)
         self._elsewhere: dict[str, bytes] = {}  # positions of streams that are not configured now
+        self._away: set[str] = set()  # streams that are not there, or shorter than they were, until they are read
         self._replid = ""
         self._read_on = False  # whether a stream was read since the last flight
         self._in_flight: Commit | None = None
@@ -118,32 +124,45 @@ class Ledger:
         position = self._read[stream]
         if read.after != position.id:
             return "refused"
-        if self._replid and read.replid != self._replid:
-            if self._in_flight is None:
-                self._rewind()
-            return "refused"
+        if not self._apart and self._replid not in ("", read.replid):
+            return "refused"  # the next commit tells what happened
         if not read.exists:
-            if position.base < 0:  # not there yet: all of it will be ours
-                self._moved(stream, Position(base=0), read.replid)
-            return "ok"
-        fell = read.added is not None and read.added < position.added
-        if self._apart and (fell or order(read.newest or START) < order(position.id)):
-            return self._follow(stream, position, read)
-        if fell:
-            self._moved(stream, Position(base=0), read.replid)
-            return "anew"
-        self._moved(stream, self._advanced(batch.source, position, read), read.replid)
-        self.aggregate.apply(batch, now)
-        return "ok"
+            return self._absent(stream, position, read)
+        known = stream in self._away  # and reported
+        self._away.discard(stream)
+        applied: Applied = "ok"
+        if _is_another(position, read, returned=known):
+            applied, position = self._follow(batch.source, position, read)
+        if position.id != read.after:  # read again, from there
+            self._moved(stream, position, read.replid)
+        else:
+            self._moved(stream, self._advanced(batch.source, position, read), read.replid)
+            self.aggregate.apply(batch, now)
+        return "ok" if known else applied
 
-    def _follow(self, stream: str, position: Position, read: StreamRead) -> Applied:
-        """Go on with a stream that lost its end; from its first entry only if nothing is left of what was counted."""
-        if read.oldest and order(read.oldest) > order(position.id):
+    def _absent(self, stream: str, position: Position, read: StreamRead) -> Applied:
+        """Learn that a stream is not there: not yet, or deleted. It may come back as it was; its position stays."""
+        if position.base < 0:  # not there yet: all of it will be ours
             self._moved(stream, Position(base=0), read.replid)
-            return "anew"
+        if position.id == START or stream in self._away:
+            return "ok"
+        self._away.add(stream)
+        return "anew"
+
+    def _follow(self, source: str, position: Position, read: StreamRead) -> tuple[Applied, Position]:
+        """Return where to go on in a stream that is another one, or an older copy: nothing of that counts twice.
+
+        What is known to have been added and not read, and is not there any more, is missed.
+        """
+        other = read.oldest is not None and order(read.oldest) > order(position.id)
+        counted = max(position.base, 0) + position.seen
+        lost = position.added - max(0 if other else read.added or 0, counted)
+        if position.base >= 0 and lost > 0:
+            self.aggregate.miss(source, lost)
+        if other:
+            return "anew", Position(position.id, base=0)
         end = min(position.id, read.newest or START, key=order)
-        self._moved(stream, Position(end, position.seen, position.base, read.added or 0), read.replid)
-        return "cut"
+        return "cut", Position(end, position.seen, position.base, read.added or 0)
 
     def _advanced(self, source: str, position: Position, read: StreamRead) -> Position:
         """Return the position after `read`; count the entries that were gone before they could be read."""
@@ -171,7 +190,7 @@ class Ledger:
     def freeze(self, now: float) -> Commit:
         """Return the commit to send: the one that was never answered, else everything pending."""
         if self._in_flight is None:
-            era = self._word() if self._replid else self._era
+            era = self._word() if self._replid or self._full else self._era
             self._in_flight = Commit(
                 number=self._number,
                 expected=self._token,
@@ -180,6 +199,7 @@ class Ledger:
                 token=f"{self.holder} {era} {self._word()}",
                 full=self._full,
                 positions=dict(self._read),
+                unchecked=frozenset(self._away),
                 flight=self.aggregate.freeze(now),
             )
             self._read_on = False
@@ -204,6 +224,7 @@ class Ledger:
             case "EMPTY":
                 self._thaw()
                 self._number, self._token, self._full = 0, "", True
+                self._replid = ""  # what was read may be here alone
                 if answer.generation and answer.generation not in self._generations:
                     self._cleared(answer.generation, now)
                 return "empty"
@@ -216,8 +237,7 @@ class Ledger:
                 return "reread"
             case _:  # ANEW
                 self._thaw()
-                self._read[answer.stream] = Position(base=0)
-                self._replid = answer.replid
+                self._away.add(answer.stream)
                 return "anew"
 
     def _landed(self, commit: Commit, number: int, now: float) -> Verdict:
@@ -268,6 +288,7 @@ class Ledger:
         self._positions = {stream: positions.get(POSITION + stream, Position()) for stream in self._streams}
         self._elsewhere = {name: stored[name] for name in stored if name.removeprefix(POSITION) not in self._streams}
         self._read, self._replid, self._full = dict(self._positions), "", False
+        self._away.clear()
 
     def _cleared(self, generation: str, now: float) -> None:
         self.aggregate.clear(now)
@@ -285,6 +306,15 @@ class Ledger:
         self._thaw()
         self.aggregate.drop_streams()
         self._read, self._replid = dict(self._positions), ""
+
+
+def _is_another(position: Position, read: StreamRead, *, returned: bool) -> bool:
+    """Tell whether a stream is not the one that was read, or lost its end. `returned`: it was away meanwhile."""
+    if read.added is not None and read.added < position.added:
+        return True
+    if order(read.newest or START) < order(position.id):
+        return True
+    return returned and (read.oldest is None or order(read.oldest) > order(position.id))
 
 
 def _unread(read: StreamRead) -> int | None:

@@ -97,6 +97,8 @@ class MemoryStream:
             length=len(self._entries),
             complete=start + len(entries) >= len(self._entries),
             exists=True,
+            oldest="1-0" if self._entries else None,
+            newest=f"{len(self._entries)}-0",
         )
         return Batch(
             source=self.name, payloads=[p for p, _ in entries], arrivals=[at for _, at in entries], stream=read

@@ -100,7 +100,7 @@ class MemoryStore:
         if commit.replid not in ("", self.replid):
             return "REREAD", ""
         for stream, position in commit.positions.items():
-            if order(self._last_ids.get(stream, START)) < order(position.id):
+            if stream not in commit.unchecked and order(self._last_ids.get(stream, START)) < order(position.id):
                 return "ANEW", stream
         return "OK", ""
 

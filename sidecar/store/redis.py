@@ -165,7 +165,8 @@ class RedisStore:
         head = [commit.number, commit.expected, commit.generation, commit.replid, commit.token]
         head += [holder_of(commit.token), self._lease_ms, int(commit.full), self._prefix]
         head += [keys.RENEWAL_SECONDS, len(fields), len(removed), len(strings), len(lists)]
-        positions = [item for stream, p in commit.positions.items() for item in (p.id or START, p.dump(stream))]
+        ids = {s: START if s in commit.unchecked else p.id for s, p in commit.positions.items()}
+        positions = [item for stream, p in commit.positions.items() for item in (ids[stream], p.dump(stream))]
         return [
             *head,
             *positions,

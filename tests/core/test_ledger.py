@@ -227,7 +227,7 @@ def outcome(ledger: Ledger, name: str) -> Verdict:
         ("EMPTY, cleared", "empty", 0, 4, "3-0", True, "g"),
         ("CLEARED", "cleared", 0, 4, "3-0", False, "g"),
         ("REREAD", "reread", 2, 2, "1-0", False, ""),
-        ("ANEW", "anew", 2, 4, "0-0", False, ""),
+        ("ANEW", "anew", 2, 4, "3-0", False, ""),
     ],
 )
 def test_what_an_outcome_leaves(
@@ -247,10 +247,10 @@ def test_what_an_outcome_leaves(
         ("OK", 3, "the flight's", "r1"),
         ("own token", 3, "the flight's", "r1"),
         ("same era", 1, "the one found", ""),
-        ("EMPTY", 0, "none", "r1"),
+        ("EMPTY", 0, "none", ""),
         ("CLEARED", 2, "as before", "r1"),
         ("REREAD", 2, "as before", ""),
-        ("ANEW", 2, "as before", "r2"),
+        ("ANEW", 2, "as before", "r1"),
     ],
 )
 def test_what_the_next_commit_expects(name: str, number: int, token: str, replid: str) -> None:
@@ -391,13 +391,32 @@ def test_a_batch_read_after_another_entry_is_refused() -> None:
     assert ledger.uncommitted() == 1
 
 
-def test_a_batch_read_under_another_replid_takes_what_is_pending_from_streams_along() -> None:
+def test_a_batch_read_under_another_replid_is_refused_until_a_commit_finds_out() -> None:
     ledger = owner()
     ledger.apply(heard(order()), T0)
     ledger.apply(read(order()), T0)
     assert ledger.apply(read(order(), after="1-0", replid="r2"), T0) == "refused"
+    assert (ledger.uncommitted(), ledger.position("s")) == (2, "1-0")
+    assert outcome(ledger, "REREAD") == "reread"
     assert (ledger.uncommitted(), ledger.position("s")) == (1, "0-0")
     assert ledger.apply(read(order(), replid="r2"), T0) == "ok"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_was_read_of_a_redis_that_came_back_empty_is_kept(elsewhere: bool) -> None:
+    ledger = owner(apart=elsewhere)
+    ledger.apply(read(order(), order()), T0)
+    settle(ledger)
+    ledger.apply(read(order(), order(), after="2-0"), T0)
+    empty = read(after="4-0", exists=False, added=None, length=0, replid="r2")
+    assert ledger.apply(empty, T0) == ("anew" if elsewhere else "refused")
+    assert outcome(ledger, "EMPTY") == "empty"
+    assert ledger.apply(empty, T0) == ("ok" if elsewhere else "anew")
+    commit = settle(ledger)
+    assert (commit.replid, set(commit.unchecked), shown(ledger), missed(ledger)) == ("", {"s"}, 4, 0)
+    new = read(order(), after="4-0", last="9-0", added=3, length=1, oldest="9-0", replid="r2")
+    assert ledger.apply(new, T0) == "ok"
+    assert (missed(ledger), shown(ledger), set(ledger.freeze(T0).unchecked)) == (2, 5, set())
 
 
 def test_with_a_commit_in_flight_the_answer_decides() -> None:
@@ -412,13 +431,12 @@ def test_with_a_commit_in_flight_the_answer_decides() -> None:
 
 
 def test_what_was_read_beyond_a_flight_keeps_its_replid_even_if_it_ends_where_the_flight_does() -> None:
-    """The flight's answer was lost, then the end of the stream: it is read once more, from its first entry."""
+    """The flight's answer was lost, then the end of the stream."""
     ledger = owner()
     ledger.apply(read(order()), T0)
     flight = ledger.freeze(T0)
     assert ledger.apply(read(order(), after="1-0"), T0) == "ok"
-    assert ledger.apply(read(after="2-0", added=1, length=1), T0) == "anew"
-    assert ledger.apply(read(order()), T0) == "ok"
+    assert ledger.apply(read(after="2-0", added=1, length=1, oldest="1-0", newest="1-0"), T0) == "cut"
     assert ledger.position("s") == flight.positions["s"].id
     ledger.resolve(flight, landed(flight), T0)
     commit = ledger.freeze(T0)
@@ -448,11 +466,79 @@ def test_a_stream_that_does_not_exist_yet_will_be_ours_from_its_first_entry() ->
     assert missed(ledger) == 2
 
 
-def test_a_stream_that_vanished_keeps_its_position_until_a_commit_finds_out() -> None:
+GONE = {"exists": False, "added": None, "length": 0}
+
+
+@pytest.mark.parametrize("finds_out", ["a read", "a commit"])
+def test_a_stream_that_went_and_came_back_goes_on_where_it_was_read(finds_out: str) -> None:
+    """Somebody renamed it, and back; or wrote down a copy and put it back."""
     ledger = owner()
-    ledger.apply(read(order()), T0)
-    assert ledger.apply(read(after="1-0", exists=False, added=None, length=0), T0) == "ok"
-    assert ledger.position("s") == "1-0"
+    ledger.apply(read(order(), order(), order(), order(), last="4-0", added=6, length=6, complete=False), T0)
+    if finds_out == "a commit":
+        assert outcome(ledger, "ANEW") == "anew"
+    else:
+        assert ledger.apply(read(after="4-0", **GONE), T0) == "anew"  # type: ignore[arg-type]
+    assert ledger.apply(read(after="4-0", **GONE), T0) == "ok", "it is reported once"  # type: ignore[arg-type]
+    assert settle(ledger).unchecked == {"s"}
+    assert ledger.apply(read(order(), order(), after="4-0", added=6, length=6, oldest="1-0"), T0) == "ok"
+    assert settle(ledger).unchecked == set()
+    assert (shown(ledger), missed(ledger)) == (6, 0)
+
+
+@pytest.mark.parametrize(
+    ("seen_away", "added", "there"),
+    # one that outgrew the old one unseen cannot be told from it
+    [(True, 9, 9), (True, 9, 4), (True, 2, 2), (False, 2, 2), (False, 6, 1)],
+)
+def test_of_a_stream_that_was_deleted_with_unread_entries_these_are_missed(
+    seen_away: bool, added: int, there: int
+) -> None:
+    ledger = owner()
+    ledger.apply(read(order(), order(), last="2-0", added=7, length=7, complete=False, oldest="1-0"), T0)
+    if seen_away:
+        ledger.apply(read(after="2-0", **GONE), T0)  # type: ignore[arg-type]
+    new = read(*[order()] * there, after="2-0", added=added, length=there, oldest="11-0", newest="99-0")
+    assert ledger.apply(new, T0) == ("ok" if seen_away else "anew")
+    assert missed(ledger) == 5 + added - there
+    assert shown(ledger) == 2 + there
+
+
+@pytest.mark.parametrize(
+    ("entries", "added", "newest", "position", "lost"),
+    [
+        (0, 3, "3-0", "3-0", 0),  # an older copy: everything in it was counted
+        (0, 0, None, "0-0", 0),  # emptied, its counter too: with XSETID
+        (2, 5, "9-0", "6-0", 0),  # and two were added to the copy before it was seen
+    ],
+)
+def test_an_older_copy_of_a_stream_counts_nothing_twice(
+    entries: int, added: int, newest: str | None, position: str, lost: int
+) -> None:
+    ledger = owner()
+    ledger.apply(read(*[order()] * 6), T0)
+    settle(ledger)
+    read_of_it = read(
+        *[order()] * entries,
+        after="6-0",
+        last="6-0" if not entries else "9-0",
+        added=added,
+        length=added,
+        oldest="1-0" if added else None,
+        newest=newest or "0-0",
+    )
+    assert ledger.apply(read_of_it, T0) == "cut"
+    assert ledger.position("s") == ("9-0" if entries else position)
+    last = ledger.position("s")
+    ledger.apply(read(order(), after=last, last="12-0", added=added + 1, length=added + 1, oldest="1-0"), T0)
+    assert (missed(ledger), shown(ledger)) == (lost, 6 + entries + 1)
+
+
+def test_what_an_older_copy_lacks_of_what_was_not_read_yet_is_missed() -> None:
+    ledger = owner()
+    ledger.apply(read(order(), order(), last="2-0", added=10, length=10, complete=False), T0)
+    copy = read(order(), after="2-0", last="3-0", added=3, length=3, oldest="1-0", newest="3-0")
+    assert ledger.apply(copy, T0) == "cut"
+    assert (missed(ledger), shown(ledger)) == (7, 3)
 
 
 @pytest.mark.parametrize(
@@ -495,10 +581,9 @@ def test_a_stream_whose_counter_fell_was_made_anew() -> None:
     ledger = owner()
     ledger.apply(read(order(), order(), order()), T0)
     assert ledger.apply(read(order(), after="3-0", added=1, length=1, replid="r1"), T0) == "anew"
-    assert (ledger.position("s"), ledger.uncommitted()) == ("0-0", 3)
-    assert ledger.apply(read(order()), T0) == "ok"
+    assert (ledger.position("s"), ledger.uncommitted()) == ("4-0", 4)
     commit = settle(ledger)
-    assert (commit.replid, commit.positions["s"]) == ("r1", Position("1-0", 1, 0, 1))
+    assert (commit.replid, commit.positions["s"]) == ("r1", Position("4-0", 1, 0, 1))
     assert (shown(ledger), missed(ledger)) == (4, 0)
 
 
@@ -740,7 +825,8 @@ def test_a_stream_elsewhere_of_which_nothing_is_left_that_was_counted_is_another
     ledger = apart()
     batch = read(order(), after="3-0", added=1, length=1, oldest="7-0", newest="7-0")
     assert ledger.apply(batch, T0) == "anew"
-    assert ledger.position("s") == "0-0"
+    settle(ledger)
+    assert (ledger.position("s"), shown(ledger), missed(ledger)) == ("4-0", 4, 0)
 
 
 def test_a_stream_elsewhere_that_was_emptied_is_read_on_from_its_end() -> None:
