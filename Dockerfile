@@ -24,19 +24,20 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
 FROM python:3.13.15-slim-bookworm
 
 COPY --from=build /opt/sidecar /opt/sidecar
-# Within a container loopback reaches nobody: who may connect is decided by the ports that are published.
+# Within a container loopback reaches nobody: who may connect is decided by the ports that are published. [::] is every
+# address, of IPv4 too.
 # OPENBLAS: NumPy would start a thread for every processor.
 ENV PATH=/opt/sidecar/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     OPENBLAS_NUM_THREADS=1 \
-    SIDECAR_HTTP_LISTEN=0.0.0.0:9850 \
-    SIDECAR_WS_LISTEN=0.0.0.0:9851
+    SIDECAR_HTTP_LISTEN=[::]:9850 \
+    SIDECAR_WS_LISTEN=[::]:9851
 # A number, so that Kubernetes can see that it is not root's. It writes no file.
 USER 65532:65532
 EXPOSE 9850 9851
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=15s --retries=3 \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:9850/healthz', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request; host, _, port = os.environ['SIDECAR_HTTP_LISTEN'].rpartition(':'); host = 'localhost' if host in ('[::]', '0.0.0.0') else host; urllib.request.urlopen(f'http://{host}:{port}/healthz', timeout=2)"]
 ENTRYPOINT ["sidecar"]
 CMD ["run"]

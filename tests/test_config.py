@@ -143,6 +143,17 @@ REFUSED = {
     "http: {listen: 'a:70000'}": "FILE:1: http.listen must be HOST:PORT: the port must be a number from 0 to 65535",
     "http: {listen: '::1:9850'}": "FILE:1: http.listen must be HOST:PORT: an IPv6 address is written in brackets",
     "http: {listen: ':9850'}": "FILE:1: http.listen must be HOST:PORT: to listen on every address",
+    "ws: {origins: ['https://shop.example']}": "FILE:1: ws.origins must be host names without scheme and port (every",
+    "ws: {origins: ['shop.example:8443']}": "FILE:1: ws.origins must be host names without scheme and port (every",
+    "ws: {origins: ['*']}": "FILE:1: ws.origins must be the host names of pages, as in shop.example; a * stands for",
+    "ws: {origins: ['b\u00fccher.example']}": "FILE:1: ws.origins must be host names without scheme and port (every",
+    "http: {allowed_hosts: ['*.shop.example']}": "FILE:1: http.allowed_hosts must be host names, as in shop.exampl",
+    "http: {allowed_hosts: ['https://shop.example:8443/']}": "FILE:1: http.allowed_hosts must be a host name as browse",
+    "http: {allowed_hosts: ['shop.example/']}": "FILE:1: http.allowed_hosts must be a host name as browsers send it: w",
+    "http: {cors_origins: ['https://shop.example/']}": "FILE:1: http.cors_origins must be origins as browsers send th",
+    "http: {cors_origins: ['https://shop.example:443']}": "FILE:1: http.cors_origins must be origins as browsers send",
+    "http: {cors_origins: [shop.example]}": "FILE:1: http.cors_origins must be origins of pages, as in https://shop.e",
+    "http: {cors_origins: ['*']}": "FILE:1: http.cors_origins must be origins of pages, as in https://shop.example; a",
     "metrics: {max_products: 0}": "FILE:1: metrics.max_products must be at least 1",
     "products: [a, b]\nmetrics: {max_products: 1}": "FILE:2: metrics.max_products must be at least the number of prod",
     "metrics: {buckets: []}": "FILE:1: metrics.buckets must be positive numbers",
@@ -383,3 +394,34 @@ def test_every_setting_in_the_shipped_file_has_a_comment() -> None:
         )
         if line.strip() and not line.lstrip().startswith("#") and not is_section:
             assert above.lstrip().startswith("#") or name.endswith("_file"), line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SIDECAR_SOURCES_STREAMS", "'orders'"),
+        ("SIDECAR_SOURCES_PUBSUB", 'orders, "shop:*"'),
+        ("SIDECAR_INSTANCE", '"shop-1"'),
+    ],
+)
+def test_quotes_that_would_be_part_of_a_value_are_refused(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{variable}: .* has quotes around it, which would be part of the value"):
+        load(None, environ={variable: value})
+
+
+def test_a_list_in_a_variable_has_commas_and_no_brackets() -> None:
+    with pytest.raises(ConfigError, match="must be names with commas between them, as in a,b"):
+        load(None, environ={"SIDECAR_SOURCES_STREAMS": '["orders", "refunds"]'})
+
+
+def test_a_password_may_have_quotes_around_it() -> None:
+    assert load(None, environ={"SIDECAR_REDIS_PASSWORD": "'a'"}).config.redis.password == "'a'"
+
+
+def test_hosts_and_origins_are_taken_as_browsers_send_them() -> None:
+    environ = {
+        "SIDECAR_WS_ORIGINS": "Shop.example,[::1],10.0.0.7,xn--bcher-kva.example",
+        "SIDECAR_HTTP_ALLOWED_HOSTS": "shop.example,shop.example:8443,[2001:db8::1]:9850",
+        "SIDECAR_HTTP_CORS_ORIGINS": "https://shop.example,http://localhost:3000,http://[::1]:8080,null",
+    }
+    assert load(None, environ=environ).config.ws.origins[0] == "Shop.example"

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from msgspec.structs import asdict
 
 from sidecar import redis_url
+from sidecar.config import hosts
 from sidecar.config.flat import flatten
 from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, Config, InfluxConfig, RedisConfig
 from sidecar.core import channels
@@ -135,6 +136,12 @@ def _servers(config: Config) -> Iterator[Problem]:
             yield name, "must be HOST:PORT: to listen on every address write 0.0.0.0:PORT or [::]:PORT"
     if len(set(addresses.values())) < len(addresses) and addresses["ws.listen"][1]:
         yield "ws.listen", "must differ from http.listen: each server needs a port of its own"
+    for name, found in (
+        ("http.allowed_hosts", hosts.hosts(config.http.allowed_hosts)),
+        ("http.cors_origins", hosts.origins(config.http.cors_origins)),
+        ("ws.origins", hosts.host_names(config.ws.origins)),
+    ):
+        yield from ((name, problem) for problem in found)
     if config.ws.max_clients < 1:
         yield "ws.max_clients", "must be at least 1"
     if config.ws.slow_client_timeout < MIN_SLOW_CLIENT_SECONDS:

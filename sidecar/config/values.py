@@ -12,17 +12,37 @@ Raw = str | list[str]
 
 UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|h|)")
+_QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
+_LIST = re.compile(r"""\s*\[\s*['"]""")
 BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
 def convert(raw: Raw, kind: Any) -> Any:
     """Return the value of type `kind`. Raises `ValueError` with what it must be, not with what it was."""
     if kind in (tuple[str, ...], tuple[float, ...]):
-        parts = raw if isinstance(raw, list) else [part.strip() for part in raw.split(",") if part.strip()]
+        parts = raw if isinstance(raw, list) else _parts(raw)
         return tuple(parts if kind == tuple[str, ...] else map(_number, parts))
     if isinstance(raw, list):
         raise ValueError("must be a single value, not a list")
+    if kind is str:
+        _refuse_quotes(raw)
     return SCALARS[kind](raw)
+
+
+def _parts(text: str) -> list[str]:
+    """Split a list as it stands in a variable or a flag: `a,b`."""
+    if _LIST.match(text):
+        raise ValueError("must be names with commas between them, as in a,b, without brackets and quotes")
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        _refuse_quotes(part)
+    return parts
+
+
+def _refuse_quotes(text: str) -> None:
+    """Refuse what only looks right in a file of variables: whoever reads it (Docker, systemd) keeps such quotes."""
+    if _QUOTED.fullmatch(text):
+        raise ValueError("has quotes around it, which would be part of the value: leave them out")
 
 
 def _number(text: str) -> float:

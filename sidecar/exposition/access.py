@@ -31,7 +31,7 @@ def host_allowed(header: str | None, bound_host: str, allowed: Sequence[str]) ->
         return False
     if _is_loopback(host) or host == bound_host.strip("[]").lower():
         return True
-    if header in allowed or host in (name.lower() for name in allowed):
+    if {host, (header or "").lower()} & {name.lower() for name in allowed}:
         return True
     return _ip(host) is not None and not _is_loopback(bound_host.strip("[]").lower())
 

@@ -2,6 +2,9 @@
 
 import errno
 import re
+import socket
+from collections.abc import Mapping
+from typing import Any
 
 from sidecar.errors import ConfigError, SidecarError
 
@@ -21,6 +24,18 @@ def parse_listen(listen: str, setting: str) -> tuple[str, int]:
     if match is None or int(match["port"]) > MAX_PORT:
         raise ConfigError(f"{setting}: {listen!r} is not host:port, for example 127.0.0.1:9850")
     return match["ipv6"] or match["host"], int(match["port"])
+
+
+def where(host: str, port: int) -> Mapping[str, Any]:
+    """Return the address as `create_server` of asyncio takes it; `::` is every address of IPv6 and of IPv4.
+
+    Raises OSError.
+    """
+    if host != "::":
+        return {"host": host or None, "port": port}
+    if not socket.has_dualstack_ipv6():  # a kernel without IPv6, or one that keeps the two apart
+        return {"host": None, "port": port}
+    return {"sock": socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True)}
 
 
 def cannot_listen(listen: str, setting: str, exc: OSError) -> SidecarError:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
@@ -19,6 +19,10 @@ from sidecar.exposition.guard import WRONG_SECONDS, Guard
 MAX_STRANGERS = 100
 # How long a client that has said goodbye, or broken the protocol, may keep the socket; the library waits for ever.
 CLOSING_SECONDS = 1.0
+SOCKET_IO = (
+    "This is a plain WebSocket, which a Socket.IO client cannot speak: connect with `new WebSocket(url)` and send "
+    '{"event":"subscribe-metrics"}.\n'
+)
 
 
 class Handshake:
@@ -38,6 +42,8 @@ class Handshake:
         if not host_allowed(host, self._host or "0.0.0.0", self._guard.http.allowed_hosts):
             self._guard.refused("websocket", "host", address(connection), host=host)
             return connection.respond(421, f"Host {host!r} is not served here; see the setting http.allowed_hosts.\n")
+        if _is_socket_io(request.path):
+            return connection.respond(400, SOCKET_IO)
         if "Origin" in request.headers and not origin_allowed(origin, host, self._config.origins):
             self._guard.refused("websocket", "origin", address(connection), origin=origin)
             text = f"Origin {origin!r} may not connect; its host name can be added to the setting ws.origins.\n"
@@ -129,6 +135,12 @@ def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, hands
             super().connection_lost(exc)
 
     return Tracked
+
+
+def _is_socket_io(path: str) -> bool:
+    """Tell whether a Socket.IO client asks. It would wait for a greeting of its own protocol until it gives up."""
+    parts = urlsplit(path)
+    return parts.path.rstrip("/").endswith("/socket.io") or "EIO" in parse_qs(parts.query)
 
 
 def address(connection: ServerConnection) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.web_protocol import ERROR
+from yarl import URL
 
-from sidecar.exposition.address import cannot_listen, parse_listen
+from sidecar.exposition.address import cannot_listen, parse_listen, where
 from sidecar.exposition.connections import MAX_CONNECTIONS, Connection, Connections
 from sidecar.exposition.endpoints import Endpoints
 from sidecar.exposition.guard import Guard
@@ -64,7 +64,7 @@ class HttpServer:
         protocol = functools.partial(Connection, self._runner.server, **settings)
         try:
             self._listener = await loop.create_server(
-                protocol, host or None, port, backlog=BACKLOG, **listening(self._guard.tls)
+                protocol, **where(host, port), backlog=BACKLOG, **listening(self._guard.tls)
             )
         except OSError as exc:
             await self._runner.cleanup()
@@ -88,7 +88,7 @@ class HttpServer:
 
 def _request(make: Callable[..., web.BaseRequest], message: Any, *rest: Any) -> web.BaseRequest:
     """Make the request of a message. aiohttp's parser lets a CONNECT without a target pass, and fails here."""
-    return make(ERROR if message.url is None else message, *rest)
+    return make(message._replace(url=URL("/")) if message.url is None else message, *rest)
 
 
 def _protocol_settings() -> dict[str, Any]:

@@ -67,7 +67,8 @@ def access_rules(guard: Guard, bound_host: str) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         host = request.headers.get("Host")
-        if not host_allowed(host, bound_host, guard.http.allowed_hosts):
+        # Health checks of proxies send HTTP/1.0 without a Host. No browser does, so no page can be behind it.
+        if host is not None and not host_allowed(host, bound_host, guard.http.allowed_hosts):
             guard.refused("http", "host", _address(request), host=host)
             message = f"Host {host!r} is not a name of this server; list it in http.allowed_hosts if it is"
             raise Problem(421, "misdirected_request", message)

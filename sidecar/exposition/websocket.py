@@ -18,7 +18,7 @@ from websockets.frames import CloseCode
 from sidecar.config import WsConfig
 from sidecar.core.snapshot import Scope
 from sidecar.exposition import document
-from sidecar.exposition.address import cannot_listen, parse_listen
+from sidecar.exposition.address import cannot_listen, parse_listen, where
 from sidecar.exposition.broadcast import BEFORE_YIELD, Broadcast, Client, Fleet, newest
 from sidecar.exposition.guard import WRONG_SECONDS, Guard
 from sidecar.exposition.handshake import Handshake, Incoming, address, choose_bearer, tracked
@@ -128,8 +128,7 @@ class WebSocketServer:
     async def _bind(self) -> Server:
         return await serve(
             self._serve,
-            self._host or None,
-            self._port,
+            **where(self._host, self._port),
             process_request=self._handshake.refusal,
             select_subprotocol=choose_bearer,
             compression=None,

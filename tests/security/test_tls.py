@@ -242,7 +242,7 @@ async def test_a_websocket_client_reads_with_a_password_over_tls(
 def test_check_says_whether_the_web_configuration_is_right(tmp_path: Path, pair: tuple[Path, Path]) -> None:
     environ = {"SIDECAR_HTTP_WEB_CONFIG_FILE": web_file(tmp_path, pair, users=USERS).web_config_file}
     good = invoke("check", "--offline", **environ)
-    assert (good.exit_code, "web configuration: TLS, 1 users" in good.stdout) == (0, True)
+    assert (good.exit_code, "web configuration: TLS, 1 user" in good.stdout) == (0, True)
     (tmp_path / "server.key").write_text("no key")
     bad = invoke("check", "--offline", **environ)
     assert (bad.exit_code, "cert_file" in bad.stderr) == (2, True)

@@ -67,6 +67,19 @@ async def test_a_plain_request_is_answered_that_this_is_a_websocket() -> None:
 
 
 @pytest.mark.parametrize(
+    "path",
+    [b"/socket.io/?EIO=4&transport=websocket", b"/socket.io/?EIO=4&transport=polling&t=O", b"/metrics/socket.io?EIO=3"],
+)
+async def test_a_socket_io_client_hears_at_once_that_this_is_a_plain_websocket(path: bytes) -> None:
+    plain = b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with front() as there:
+        for request in (upgrade().replace(b"GET /", b"GET " + path, 1), plain):
+            answer = await throw(there.ws, request)
+            assert statuses(answer) == [400]
+            assert b"a plain WebSocket, which a Socket.IO client cannot speak" in answer
+
+
+@pytest.mark.parametrize(
     "lines",
     [b"Sec-WebSocket-Protocol: " + b"a%d, " * 200 % tuple(range(200)) + b"b\r\n", b"Sec-WebSocket-Protocol: \xff\r\n"],
 )
