@@ -190,7 +190,7 @@ class Ledger:
     def freeze(self, now: float) -> Commit:
         """Return the commit to send: the one that was never answered, else everything pending."""
         if self._in_flight is None:
-            era = self._word() if self._replid or self._full else self._era
+            era = self._word() if self._read_on or self._replid or self._full else self._era
             self._in_flight = Commit(
                 number=self._number,
                 expected=self._token,

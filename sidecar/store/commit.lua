@@ -9,7 +9,7 @@
 --      then: id and stored position of each stream; field, value; field; key, value, expiry in s;
 --      and each list: key, length kept, expiry in s, number of entries, entries
 local found = redis.call('HMGET', KEYS[1], 'n', 'own', 'gen')
-local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''  -- some servers have none
 local function refuse(outcome, stream)
   return {outcome, found[1] or '0', found[2] or '', found[3] or '', replid, stream or ''}
 end

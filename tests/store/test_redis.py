@@ -1,6 +1,7 @@
 """The store in a real Redis: keys to the letter, refusals, and what is never done to other people's keys."""
 
 import asyncio
+import hashlib
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -487,6 +488,21 @@ async def test_a_position_beyond_the_newest_id_means_another_stream(
     replid = client.info("replication")["master_replid"]
     ledger.apply(read(order(), last=position, replid=replid), T0)
     assert (await send(ledger, store, ledger.freeze(T0))).outcome == outcome
+
+
+async def test_a_server_without_a_master_replid_is_committed_to(
+    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
+) -> None:
+    store = open_store(redis_server)
+    ledger = new_ledger()
+    await take(ledger, store)
+    for name, (text, _) in store._scripts.items():
+        other = text.replace("master_replid:", "no_such_line:")
+        store._scripts[name] = (other, hashlib.sha1(other.encode(), usedforsecurity=False).hexdigest())
+    client.xadd("s", {"e": order()}, id="1-0")
+    ledger.apply(read(order(), replid=""), T0)
+    assert await commit(ledger, store) == "ok"
+    assert client.get(PREFIX + "order_status:success") == b"1"
 
 
 async def test_a_redis_without_enough_replicas_refuses(
