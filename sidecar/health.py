@@ -8,6 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 
+import structlog
+from msgspec import UNSET
+
 from sidecar.config import Config
 from sidecar.core.snapshot import NotUnderstood, Role, System
 from sidecar.core.understanding import HALF
@@ -15,6 +18,7 @@ from sidecar.errors import SidecarError
 from sidecar.exposition.latest import Component, Health
 from sidecar.ingest import SourceState
 from sidecar.pipeline import Pipeline
+from sidecar.server_info import ServerInfo
 from sidecar.store.redis import RedisStore
 from sidecar.telemetry import Telemetry
 
@@ -35,6 +39,7 @@ class Gauges:
         """`dropped` tells how many log lines could not be written so far."""
         self.system = System()
         self.eviction_policy = ""
+        self.server = ServerInfo()
         self._telemetry = telemetry
         self._store = store
         self._config = config
@@ -74,6 +79,9 @@ class Gauges:
         except SidecarError:
             self._redis_memory = None  # the pipeline reports that Redis is away
             return
+        if self._store.server != self.server:
+            self.server = self._store.server
+            structlog.get_logger("sidecar").info("server", name=self.server.name, version=self.server.version)
         self._redis_memory = int(facts["used_memory"]) if "used_memory" in facts else None
         self.eviction_policy = facts.get("maxmemory_policy", "")
 
@@ -170,7 +178,7 @@ def _redis(pipeline: Pipeline, gauges: Gauges) -> Component:
             "degraded",
             f"maxmemory-policy is {gauges.eviction_policy}: Redis may evict the checkpoint; use a volatile-* policy",
         )
-    return Component("ok")
+    return Component("ok", gauges.server.display if gauges.server.version else UNSET)
 
 
 def _source(state: SourceState, not_understood: NotUnderstood | None) -> Component:

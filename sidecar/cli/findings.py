@@ -9,10 +9,11 @@ from typing import Literal
 from msgspec import Struct
 
 from sidecar.core.events import Decoded
+from sidecar.errors import UnavailableError
+from sidecar.server_info import ServerInfo
 
 # Names as similar as this are meant to be the same: `flash-sale:events`, `flash_sale:event`.
 SIMILAR = 0.75
-OLDEST_REDIS = (6, 2)
 
 
 class Finding(Struct, frozen=True):
@@ -57,20 +58,19 @@ def similar(name: str, others: Iterable[str]) -> list[str]:
     return sorted(other for other in others if other != name and likeness(other) >= SIMILAR)
 
 
-def about_server(version: str, role: str, policy: str) -> list[Finding]:
+def about_server(server: ServerInfo, policy: str) -> list[Finding]:
     """Judge what INFO says."""
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    findings = [Finding("ok", f"Redis {version}, {role}")]
-    if numbers < OLDEST_REDIS:
-        findings = [Finding("problem", f"Redis {version} is too old", "use Redis 6.2 or newer, or Valkey")]
-    if role == "slave":
-        findings.append(
-            Finding(
-                "problem",
-                "this Redis is a replica: it refuses writes",
-                "point redis.url at the primary, or at Sentinel",
-            )
-        )
+    findings = [Finding("ok", ", ".join(filter(None, (server.display, server.role))))]
+    if server.too_old:
+        findings = [Finding("problem", f"{server.display} is too old", "use Redis 6.2 or newer, or Valkey")]
+    try:
+        server.refuse_replica()
+    except UnavailableError as exc:
+        mend = "point redis.url at the primary, or at the Sentinels"
+        findings.append(Finding("problem", f"{exc}; it refuses writes", mend))
+    if server.role == "active-replica":
+        text = "with active replicas, numbers that two of them took at the same time are not made one"
+        findings.append(Finding("warning", text, "let backend and sidecar use the same server of the two"))
     if policy.startswith("allkeys-"):
         findings.append(
             Finding(

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable
 
+from sidecar.cli import rights
 from sidecar.cli.elsewhere import elsewhere
 from sidecar.cli.exposure import open_to_all
 from sidecar.cli.findings import Finding, about_elsewhere, about_sample, about_server, similar
@@ -15,7 +16,8 @@ from sidecar.connection import Link, making_sense, parse_info
 from sidecar.core.channels import example, is_pattern
 from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import Decoded
-from sidecar.errors import AccessError, RefusedError
+from sidecar.errors import AccessError, RefusedError, UnavailableError
+from sidecar.server_info import read_info
 
 PRODUCER = "sidecar-check"
 HEARTBEAT_SECONDS = 2.0
@@ -69,25 +71,30 @@ async def _guarded(what: str, findings: Awaitable[list[Finding]]) -> list[Findin
         return [Finding("problem", f"{what}: {exc}", "give this user the right in the ACL")]
     except RefusedError as exc:
         return [Finding("problem", f"{what}: Redis refuses {exc}")]
+    except UnavailableError as exc:
+        return [Finding("problem", f"{what}: {exc}")]
 
 
 async def _server(link: Link) -> list[Finding]:
     info = parse_info(await link.call("INFO"))
-    return about_server(info.get("redis_version", ""), info.get("role", ""), info.get("maxmemory_policy", ""))
+    return about_server(read_info(info), info.get("maxmemory_policy", ""))
 
 
 async def _sidecar(link: Link, config: Config) -> list[Finding]:
-    """Look for the lease that a running daemon holds."""
+    """Look for the lease that a running daemon holds, and whether one could run."""
     prefix = config.redis.prefix
     if await link.call("EXISTS", f"{prefix}lease"):
-        return [Finding("ok", f"a sidecar counts under the prefix {prefix}")]
-    return [Finding("warning", f"no sidecar runs under the prefix {prefix}", "start it with `sidecar run`")]
+        found = Finding("ok", f"a sidecar counts under the prefix {prefix}")
+    else:
+        found = Finding("warning", f"no sidecar runs under the prefix {prefix}", "start it with `sidecar run`")
+    return [found, *await rights.to_keep(config)]
 
 
 async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
     """Look who listens, then send a heartbeat to ourselves. A pattern can be listened to, not published on."""
     pattern = is_pattern(name)
     findings = [] if pattern else await _listeners(link, name)
+    await rights.to_read(config, f"pubsub:{name}")
     async with connected(config.events, key=name) as ears:
         await ears.send("PSUBSCRIBE" if pattern else "SUBSCRIBE", name)
         confirmation = await ears.arrived(limit=1, seconds=HEARTBEAT_SECONDS)
@@ -136,6 +143,7 @@ async def _stream(link: Link, config: Config, name: str, everywhere: bool) -> li
     if kind not in ("none", "stream"):
         mend = "let the backend use another key, or name another stream in sources.streams"
         return [Finding("problem", f"stream {name}: the key holds a {kind}, not a stream", mend)]
+    await rights.to_read(config, f"stream:{name}")
     findings = await _entries(link, name) if kind == "stream" else []
     others = await elsewhere(link, config, name)
     beside = about_elsewhere(name, target(config.events).db, others, in_use=bool(findings))
@@ -192,8 +200,6 @@ async def _others_read(link: Link, name: str) -> str:
     """Say who may read the stream besides the sidecar, which needs no consumer group; nothing if nobody."""
     try:
         facts = await link.call("XINFO", "STREAM", name)
-    except AccessError:
-        return "this user may not see who reads it"
     except RefusedError:  # there is no such key
         return ""
     groups = dict(zip(facts[::2], facts[1::2], strict=True)).get(b"groups", 0)

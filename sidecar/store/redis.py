@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -21,12 +22,13 @@ from sidecar.core.ledger import LONGEST_NUMBER
 from sidecar.core.pending import Refused
 from sidecar.core.state import State
 from sidecar.errors import AccessError, CheckpointError, RefusedError, UnavailableError
+from sidecar.server_info import ServerInfo, read_info
 from sidecar.servers import Servers
 from sidecar.store import Aside, Taken, keys
 
 FLEET_SECONDS = 60  # a sidecar that has not registered for so long is no longer part of its fleet
 FLEET_KEY = "flash_sale_fleet:"
-SCRIPTS = ("commit", "take", "clear", "release", "set_aside")
+SCRIPTS = ("commit", "take", "clear", "release", "set_aside", "probe")
 ELSEWHERE = (ReadOnlyError, MasterDownError, AskError, ClusterDownError)  # MOVED is an AskError to redis-py
 
 
@@ -47,6 +49,7 @@ class RedisStore:
         self, servers: Servers, prefix: str, *, lease: float, keep_rejected: bool, apart: bool = False
     ) -> None:
         """`lease` is in seconds; `apart` tells that the streams are on another Redis."""
+        self.server = ServerInfo()  # what it was when last connected to
         self._servers = servers
         self._prefix = prefix
         self._lease_ms = round(lease * 1000)
@@ -150,6 +153,21 @@ class RedisStore:
         """Return what INFO says of memory: `used_memory`, `maxmemory_policy` and so on."""
         return parse_info(await self._call("INFO", "memory", form=bytes))
 
+    async def probe(self, fleet: str) -> list[str]:
+        """Try every command that a sidecar needs here, and leave nothing behind; return what is refused, and why."""
+        key, other, group = self._key("check"), self._key("check:other"), FLEET_KEY + fleet
+        found = await self._run("probe", [key], [other], form=list[bytes])
+        commands: list[tuple[Any, ...]] = [("MGET", key), ("HGET", key, "n"), ("HGETALL", key), ("EXISTS", key)]
+        commands += [("LRANGE", key, 0, 0), ("INFO", "memory")]
+        if fleet:
+            commands += [("ZADD", group, "XX", 0, ""), ("ZREMRANGEBYSCORE", group, "-inf", "-inf")]
+            commands += [("ZRANGEBYSCORE", group, "+inf", "+inf"), ("EXPIRE", f"{group}:check", 1)]
+        replies = await (await self._connected()).calls(commands)
+        outside = [
+            f"{c[0]}: {reply}" for c, reply in zip(commands, replies, strict=True) if isinstance(reply, Exception)
+        ]
+        return [text.decode("utf-8", "replace") for text in found] + outside
+
     def _key(self, name: str) -> str:
         return self._prefix + name
 
@@ -188,7 +206,9 @@ class RedisStore:
         try:
             await link.replid()
             with making_sense("INFO"):
-                self._scripts = _scripts(parse_info(await link.call("INFO", "server")))
+                self.server = read_info(parse_info(await link.call("INFO", "server")))
+            self.server.refuse_replica()
+            self._scripts = {}  # for another server, perhaps
         except BaseException:
             await link.close()
             raise
@@ -206,7 +226,9 @@ class RedisStore:
 
     async def _run(self, name: str, key_names: Sequence[str], arguments: Sequence[Any], *, form: Any) -> Any:
         """Run a script by its digest; send its text where Redis does not know it yet."""
-        await self._connected()  # which tells the version of the scripts
+        link = await self._connected()
+        if not self._scripts:
+            self._scripts = _scripts(lua_line=await _takes_lua_line(link))
         text, digest = self._scripts[name]
         try:
             return await self._call("EVALSHA", digest, len(key_names), *key_names, *arguments, form=form)
@@ -227,14 +249,25 @@ def cleared_report(totals: bytes) -> dict[str, Any]:
     return {"orders": {**by_status, "total": total, "by_status": by_status}}
 
 
-def _scripts(server: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """Return the scripts and their digests; Redis 6 does not know `#!lua`, which lets Redis 7 refuse in time."""
-    modern = int(server.get("redis_version", "7").split(".")[0]) >= 7
+def _scripts(*, lua_line: bool) -> dict[str, tuple[str, str]]:
+    """Return the scripts and their digests, with or without their first line."""
     found = {}
     for name, text in _texts().items():
-        text = text if modern else text.removeprefix("#!lua")
+        text = text if lua_line else text.removeprefix("#!lua")
         found[name] = (text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
     return found
+
+
+async def _takes_lua_line(link: Link) -> bool:
+    """Ask whether scripts may begin with `#!lua`, which lets a server refuse in time: some that claim to be a Redis 7
+    take it for a mistake, as Redis 6 does."""
+    try:
+        await link.call("EVAL", "#!lua flags=no-writes,allow-stale\nreturn 1", 0)
+    except RefusedError as exc:
+        if re.match("[A-Z]+ ", str(exc.__cause__)):  # any code but ERR: it is loading, say
+            raise
+        return False
+    return True
 
 
 @cache

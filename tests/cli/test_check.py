@@ -1,7 +1,9 @@
 """`sidecar check` finds the traps of the first five minutes on a real Redis."""
 
+import asyncio
 import re
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 
 from tests.cli.commands import invoke
 from tests.conftest import StartRedis
-from tests.redis_server import RedisServer
+from tests.fake_redis import FakeRedis
+from tests.redis_server import RedisServer, redis_program
 
 HEARTBEAT = "heartbeat"
 GOOD = """'{"status":"success"}'"""
@@ -81,11 +84,12 @@ def test_a_stream_that_others_read_is_written_to_only_when_asked(redis_server: R
     assert redis_server.ask("XLEN flash_sale:events") == ":2\r\n"
 
 
-def test_who_may_write_but_not_see_the_readers_does_not_write_unasked(redis_server: RedisServer) -> None:
+def test_who_may_write_but_not_see_the_readers_does_not_write(redis_server: RedisServer) -> None:
+    """The sidecar could not read the stream either: it has to know what was trimmed."""
     redis_server.ask(f"XADD flash_sale:events * e {GOOD}")
     redis_server.ask("ACL SETUSER writer on >pw ~* &* +@all -xinfo")
     url = redis_server.url.replace("://", "://writer:pw@")
-    assert any("may not see who reads it" in line for line in lines(redis_server, "ok", SIDECAR_REDIS_URL=url))
+    assert any("'xinfo" in line for line in lines(redis_server, "problem", SIDECAR_REDIS_URL=url))
     assert redis_server.ask("XLEN flash_sale:events") == ":1\r\n"
 
 
@@ -216,7 +220,7 @@ def test_nothing_at_the_address_is_a_problem() -> None:
 
 
 def test_what_the_user_may_not_do_is_said_and_the_rest_is_still_looked_at(redis_server: RedisServer) -> None:
-    redis_server.ask("ACL SETUSER reader on >pw ~* &* +@read +@connection +subscribe +info")
+    redis_server.ask("ACL SETUSER reader on >pw ~* &* +@all -publish -xadd")
     result = invoke("check", "--redis-url", redis_server.url.replace("://", "://reader:pw@"))
     assert "may listen, not publish: no heartbeat sent" in result.stdout
     assert "may read, not write: no heartbeat sent" in result.stdout
@@ -247,3 +251,20 @@ def test_an_influxdb_that_does_not_answer_is_a_problem(redis_server: RedisServer
     problems = lines(redis_server, "problem", SIDECAR_INFLUX_URL=nowhere, SIDECAR_INFLUX_DATABASE="sale")
     assert len(problems) == 1
     assert f"InfluxDB at {nowhere}: Cannot connect" in problems[0]
+
+
+async def test_a_server_that_leaves_out_its_role_and_takes_no_names_is_not_refused() -> None:
+    """As managed servers and proxies do; what is wrong with them shows when it is tried."""
+    info = b"redis_version:7.4.0\r\ndragonfly_version:df-v1.27.1\r\nmaster_replid:a\r\n"
+    unknown = ValueError("ERR unknown command 'CLIENT'")
+    async with FakeRedis(CLIENT=unknown, PING="PONG", INFO=info, EXISTS=0, EVAL=[], EVALSHA=[]) as server:
+        found = await asyncio.to_thread(invoke, "check", "--redis-url", f"redis://127.0.0.1:{server.port}/0")
+    assert "Dragonfly 1.27.1\n" in found.stdout
+    assert "`sidecar run` is refused MGET: unknown command" in found.stdout
+
+
+def test_the_server_is_called_by_its_own_name(redis_server: RedisServer) -> None:
+    said = " ".join(lines(redis_server, "ok"))
+    program = subprocess.run([redis_program(), "--version"], capture_output=True, text=True, check=True).stdout
+    name, version = re.match(r"(\w+) server v=([\d.]+)", program).groups()  # type: ignore[union-attr]
+    assert f"{name} {version}, master" in said

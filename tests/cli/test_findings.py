@@ -4,6 +4,7 @@ import pytest
 
 from sidecar.cli.findings import about_elsewhere, about_sample, about_server, common_names, near_spellings, similar
 from sidecar.core.decode import decode, unknown_fields
+from sidecar.server_info import ServerInfo
 
 NOW = 1_790_000_000.0
 
@@ -35,17 +36,20 @@ def test_similar_names_are_found_and_others_are_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "role", "policy", "levels"),
+    ("server", "policy", "levels"),
     [
-        ("7.0.15", "master", "noeviction", ["ok"]),
-        ("6.2.0", "master", "volatile-lru", ["ok"]),
-        ("6.0.9", "master", "noeviction", ["problem"]),
-        ("7.0.15", "slave", "noeviction", ["ok", "problem"]),
-        ("7.0.15", "master", "allkeys-lfu", ["ok", "warning"]),
+        (ServerInfo(version="7.0.15", role="master"), "noeviction", ["ok"]),
+        (ServerInfo(version="6.2.0", role="master"), "volatile-lru", ["ok"]),
+        (ServerInfo(version="6.0.9", role="master"), "noeviction", ["problem"]),
+        (ServerInfo(version="7.0.15", role="slave"), "noeviction", ["ok", "problem"]),
+        (ServerInfo(name="Dragonfly", version="1.27.1", role="replica"), "", ["ok", "problem"]),
+        (ServerInfo(name="KeyDB", version="6.3.4", role="active-replica"), "", ["ok", "warning"]),
+        (ServerInfo(version="7.0.15", role="master"), "allkeys-lfu", ["ok", "warning"]),
+        (ServerInfo(), "", ["ok"]),
     ],
 )
-def test_a_server_is_judged_by_what_info_says(version: str, role: str, policy: str, levels: list[str]) -> None:
-    assert [finding.level for finding in about_server(version, role, policy)] == levels
+def test_a_server_is_judged_by_what_info_says(server: ServerInfo, policy: str, levels: list[str]) -> None:
+    assert [finding.level for finding in about_server(server, policy)] == levels
 
 
 @pytest.mark.parametrize(

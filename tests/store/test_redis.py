@@ -395,8 +395,8 @@ async def test_the_scripts_that_redis_6_gets_serve_as_well(
     redis_server: RedisServer, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real Redis 6 is tested by `make test SERVER=path`; this needs none."""
-    plain = _scripts({"redis_version": "6.2.14"})
-    monkeypatch.setattr("sidecar.store.redis._scripts", lambda server: plain)
+    plain = _scripts(lua_line=False)
+    monkeypatch.setattr("sidecar.store.redis._scripts", lambda lua_line: plain)
     with redis.Redis(port=redis_server.port) as client:
         store = open_store(redis_server)
         ledger = await counted(store, *EVENTS)
@@ -694,7 +694,7 @@ async def test_facts_tell_of_the_memory(redis_server: RedisServer, open_store: O
 @pytest.mark.parametrize("elsewhere", ["MOVED 1 h:1", "ASK 1 h:1", "READONLY a replica", "CLUSTERDOWN x"])
 async def test_what_is_elsewhere_is_looked_for_at_the_next_call(elsewhere: str, open_store: OpenStore) -> None:
     info = b"redis_version:7.0.15\r\nrole:master\r\nmaster_replid:r\r\n"
-    async with FakeRedis(INFO=info, HGETALL=ValueError(elsewhere), EVALSHA=ValueError(elsewhere)) as server:
+    async with FakeRedis(INFO=info, EVAL=1, HGETALL=ValueError(elsewhere), EVALSHA=ValueError(elsewhere)) as server:
 
         def connects() -> int:
             return sum(command[1] == b"SETNAME" for command in server.commands if command[0] == b"CLIENT")

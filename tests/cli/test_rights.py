@@ -1,0 +1,64 @@
+"""`sidecar check` tries all that `sidecar run` does, and leaves nothing behind."""
+
+import re
+from importlib import resources
+
+import pytest
+import redis
+
+from tests.cli.commands import invoke
+from tests.redis_server import RedisServer
+
+# All that config/redis-acl.conf gives, less the word that is taken away.
+# One line a kind: keys and channels, connections, what readers ask, scripts, sources, `check` itself, what is written.
+RIGHTS = " ".join(
+    (
+        "~* &* +ping +info +select +client|setname",
+        "+get +mget +ttl +hget +hmget +hgetall +hkeys +hexists +exists +lrange +zrangebyscore",
+        "+eval +evalsha",
+        "+subscribe +psubscribe +xread +xinfo|stream +multi +exec",
+        "+type +xlen +xrange +xrevrange",
+        "+set +del +unlink +expire +hset +hsetnx +hincrby +hdel +lpush +ltrim +rename +zadd +zremrangebyscore",
+    )
+).split()
+# What `check` looks at besides, or what a connection can do without.
+SPARED = ("~*", "&*", "+ping", "+select", "+client|setname", "+type", "+xlen", "+xrange", "+xrevrange", "+psubscribe")
+
+
+def check(server: RedisServer, *rights: str, **environment: str) -> tuple[int, str]:
+    """Check as a user with these rights; return the exit status and what was said."""
+    with redis.Redis(port=server.port) as client:
+        client.execute_command("ACL", "SETUSER", "user", "reset", "on", ">pw", *rights)
+    url = server.url.replace("://", "://user:pw@")
+    result = invoke("check", SIDECAR_REDIS_URL=url, SIDECAR_FLEET="shops", **environment)
+    return result.exit_code, result.stdout
+
+
+def test_the_shipped_rights_are_enough_and_nothing_is_left_behind(
+    redis_server: RedisServer, client: "redis.Redis"
+) -> None:
+    code, said = check(redis_server, *RIGHTS)
+    assert "every command that `sidecar run` needs is there and allowed" in said
+    assert code == 0
+    assert client.keys() == []
+
+
+@pytest.mark.parametrize("right", [right for right in RIGHTS if right not in SPARED])
+def test_each_right_that_is_missing_is_a_problem_that_names_it(redis_server: RedisServer, right: str) -> None:
+    code, said = check(redis_server, *(other for other in RIGHTS if other != right))
+    problems = [line for line in said.splitlines() if line.startswith("problem")]
+    assert code == 1
+    assert any(right.strip("+").partition("|")[0] in line.lower() for line in problems)
+
+
+def test_keys_that_a_user_may_not_touch_are_a_problem(redis_server: RedisServer) -> None:
+    code, said = check(redis_server, *RIGHTS[1:], "~flash_sale:*")
+    assert (code, "problem  prefix flash_sale_metrics:" in said) == (1, True)
+
+
+def test_every_command_of_a_script_is_tried() -> None:
+    scripts = [file for file in resources.files("sidecar.store").iterdir() if file.name.endswith(".lua")]
+    used = {command for file in scripts for command in re.findall(r"redis\.p?call\('(\w+)'", file.read_text())}
+    probe = next(file.read_text() for file in scripts if file.name == "probe.lua")
+    assert len(used) > 15
+    assert used - set(re.findall(r"try\('(\w+)'", probe)) == set()
