@@ -23,8 +23,9 @@ def clear(where: Where, yes: bool) -> None:
     source, place = _chosen(where)
     if not yes:
         try:
-            sure = click.confirm(f"Clear all metrics of the sale in {place}? They cannot be brought back")
+            sure = click.confirm(f"Clear all metrics {place}? They cannot be brought back")
         except click.Abort:
+            click.echo()
             raise SidecarError("nothing was cleared: nobody answered; say --yes where nobody can be asked") from None
         if not sure:
             raise SidecarError("nothing was cleared")
@@ -41,9 +42,9 @@ def _chosen(where: Where) -> tuple[Reader, str]:
     from sidecar.cli.redis_access import target
 
     if where.url:
-        return reader(where), where.url
+        return reader(where), f"of the daemon at {where.url}"
     config = where.config()
-    redis, place = RedisReader(config), f"{target(config.redis).display}, prefix {config.redis.prefix}"
+    redis, place = RedisReader(config), f"under {config.redis.prefix} in {target(config.redis).display}"
     if not where.configured:
         _compare(HttpReader(DEFAULT_URL, where.token), redis, place)
     return redis, place
@@ -62,6 +63,6 @@ def _compare(daemon: Reader, redis: Reader, place: str) -> None:
         raise AccessError(f"{exc}, or say which Redis with --redis-url or --config") from exc
     if shown != kept:
         raise SidecarError(
-            f"the daemon at {DEFAULT_URL} began to count at {moment(shown)}, the metrics in {place} at {moment(kept)}: "
+            f"the daemon at {DEFAULT_URL} began to count at {moment(shown)}, the metrics {place} at {moment(kept)}: "
             "say which to clear with --redis-url or --config, or with --url and a token"
         )

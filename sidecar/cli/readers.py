@@ -169,10 +169,14 @@ def _refused(url: str, status: int, body: bytes) -> SidecarError:
     """Say what an error answer means; the daemon's own words are best."""
     if status == http.HTTPStatus.UNAUTHORIZED:
         return AccessError(f"{url} wants a token: set SIDECAR_HTTP_READ_TOKEN or SIDECAR_HTTP_ADMIN_TOKEN, or --token")
+    if status == http.HTTPStatus.UPGRADE_REQUIRED:
+        return ConfigError(f"{url} is a WebSocket: --url wants the port of HTTP, by default {DEFAULT_URL}")
     try:
         message = json.loads(body)["error"]["message"]
     except (ValueError, LookupError, TypeError):
         return UnavailableError(f"{url} answers with HTTP {status}: check that --url is the sidecar's")
+    if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        message = f"{message}; --redis-url or --config read what is committed"
     # Not ready yet, or Redis is gone: the next answer may be better.
     kind = UnavailableError if status == http.HTTPStatus.SERVICE_UNAVAILABLE else SidecarError
     return kind(f"{url}: {message}")

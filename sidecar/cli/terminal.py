@@ -22,9 +22,11 @@ def folded(text: str, stream: TextIO, indent: str = "") -> str:
 
 
 def count(value: float | None) -> str:
-    """Write a number with separators, a fraction only where it is small."""
+    """Write a number with separators, a fraction only where it is small. What is not 0 does not look as if it were."""
     if value is None:
         return UNKNOWN
+    if 0 < value < 0.1:
+        return f"{max(value, 0.01):.2f}"
     return f"{value:,.1f}" if isinstance(value, float) and value < 100 else f"{value:,.0f}"
 
 

@@ -139,7 +139,9 @@ def _headline(document: dict[str, Any]) -> "Text":
         line.append(" STALE", "bold red")
     pace = orders["per_second"]
     line.append(f"  {count(pace['now'])}/s now, peak {count(pace['peak'])}", "not bold")
-    line.append(f"  {counted(orders['total'], 'order')}, {count(orders['in_flight'])} in flight", "not bold")
+    line.append(f"  {counted(orders['total'], 'order')}", "not bold")
+    if orders["in_flight"] is not None:
+        line.append(f", {count(orders['in_flight'])} in flight", "not bold")
     if active is not None:
         line.append(f"  {counted(active, 'connection')}", "not bold")
     return line

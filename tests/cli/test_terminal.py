@@ -7,7 +7,16 @@ from sidecar.cli import terminal
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "-"), (0, "0"), (1234567, "1,234,567"), (3.14159, "3.1"), (99.96, "100.0"), (1234.5, "1,234")],
+    [
+        (None, "-"),
+        (0, "0"),
+        (1234567, "1,234,567"),
+        (3.14159, "3.1"),
+        (99.96, "100.0"),
+        (1234.5, "1,234"),
+        (0.04, "0.04"),
+        (1e-9, "0.01"),
+    ],
 )
 def test_counts(value: float | None, text: str) -> None:
     assert terminal.count(value) == text

@@ -106,9 +106,9 @@ def test_it_follows_the_sale_and_says_when_the_daemon_is_gone(redis_server: Redi
     with daemon("--redis-url", redis_server.url) as (process, url):
         count_one(redis_server, url)
         with on_terminal("top", "--url", url) as terminal:
-            terminal.wait_for("1 order,")
+            terminal.wait_for("1 order")
             count_one(redis_server, url, expected=2)
-            terminal.wait_for("2 orders,")
+            terminal.wait_for("2 orders")
             assert process.end() == 0
             terminal.wait_for("no daemon answers")
             assert terminal.end() == 0
