@@ -20,6 +20,7 @@ from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf
+from operator import lt
 from typing import Literal
 
 import msgspec
@@ -88,17 +89,17 @@ class Window(Struct, array_like=True):
         self.holes[at : at + 1] = [part for part in parts if part.size]
 
     def late_ones(self, numbers: list[int], *, named: bool) -> list[int] | None:
-        """Return which of the numbers fill holes; `None` if they have to be judged one after the other.
+        """Return which of these ascending numbers fill holes; `None` if they have to be judged one after the other.
 
         In any order they mean the same as long as none is a repeat, or may be one, and all fit into the window
         together. `named`: they came with an epoch, so that none of them can tell of a restart.
         """
-        late = [seq for seq in numbers if seq <= self.high]
-        highest = max(numbers)
+        highest = numbers[-1]
         if highest - self.high > WINDOW or len(numbers) + len(self.holes) > WINDOW:
             return None
-        if len(set(numbers)) < len(numbers) or (late and min(late) <= highest - WINDOW):
+        if numbers[0] <= highest - WINDOW or not all(map(lt, numbers, numbers[1:])):
             return None
+        late = numbers[: bisect_right(numbers, self.high)]
         for seq in late:
             at = self.place_of(seq)
             if at is None or (self.holes[at].due == BEFORE_CONTACT and not named):
@@ -113,8 +114,13 @@ class Window(Struct, array_like=True):
             assert at is not None
             recovered += self.holes[at].due is None
             self.fill(at, seq)
+        if ahead and ahead[-1] - self.high == len(ahead):
+            self.high = ahead[-1]
+            return recovered
         for seq in ahead:
-            self.raise_to(seq, seq - 1, due)
+            if seq > self.high + 1:
+                self.holes.append(Hole(self.high + 1, seq - 1, due))
+            self.high = seq
         return recovered
 
     def shed(self, most: int = WINDOW) -> list[Hole]:
@@ -209,11 +215,11 @@ class Sequences:
         if numbers[0] == window.high + 1 and numbers == list(range(numbers[0], last + 1)):
             window.high = last
         else:
+            numbers = sorted(numbers)
             late = window.late_ones(numbers, named=epoch is not None)
             if late is None:
                 return None
-            ahead = sorted(seq for seq in numbers if seq > window.high)
-            recovered = window.take(late, ahead, now + GRACE_SECONDS)
+            recovered = window.take(late, numbers[len(late) :], now + GRACE_SECONDS)
             self._waiting.add(producer)
             self._share_out(len(numbers))
         self._producers.move_to_end(producer)
