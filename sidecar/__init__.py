@@ -15,6 +15,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                       events, decode, tolerant   payloads -> events; attendance, sequence: which of them are new
                       counting, pending          events -> counts, a batch at a time; exemplars: orders shown for them
                       parts, state, histogram    what is counted, mergeable and storable part by part
+                      windows                    the numbers of one producer
                       channels                   names and patterns of channels, as Redis reads them
                       fields, blocks             how it is stored
                       stored                     one field of the checkpoint: its checksum and form

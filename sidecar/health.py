@@ -142,6 +142,8 @@ def health(
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
             detail = f"its clock is {-clock.offset_seconds:+.1f} s off ours; set the time of its machine"
             components[f"clock:{producer}"] = Component("degraded", detail)
+    for producer, doubt in ledger.aggregate.register.names.doubts().items():
+        components[f"producer:{producer}"] = Component("degraded", doubt)
     if now - pipeline.rollback.at < LOSS_SECONDS:
         detail = f"Redis lost {pipeline.rollback.commits} commits, as in a failover; counted again from what is there"
         components["rollback"] = Component("degraded", detail)

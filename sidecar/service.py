@@ -256,6 +256,7 @@ class Service:
             born=aggregate.born,
             exemplars=aggregate.exemplars,
             not_understood=aggregate.understanding.last_minute(now),
+            doubts=aggregate.register.names.doubts(),
         )
 
     def _committed_at(self) -> float | None:

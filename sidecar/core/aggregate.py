@@ -119,6 +119,7 @@ class Aggregator:
         for source in self.register.sources:
             self.register.advance(source, self._pending[kind_of(source)], self._labels, now)
         self.register.clocks.forget(now)
+        self.register.names.forget(now)
         stream, pubsub = self._pending["stream"], self._pending["pubsub"]
         for pending in (stream, pubsub):
             fold(pending, self._labels, self._rules, now)

@@ -18,6 +18,7 @@ from sidecar.core.losses import LOSS, Loss
 from sidecar.core.parts import Attendance
 from sidecar.core.pending import Pending
 from sidecar.core.sequence import Sequences
+from sidecar.core.shared_names import SharedNames
 from sidecar.core.state import OTHER
 from sidecar.core.stored import seal, unseal
 from sidecar.errors import CheckpointError
@@ -34,6 +35,7 @@ class Register:
         self.windows: dict[str, bytes] = {}
         self.unsaved: dict[str, bytes | None] = {}
         self.clocks = Clocks()
+        self.names = SharedNames()
         self._sequences: dict[str, Sequences] = {}
         self._losses: dict[str, Loss] = {}
         self._cleared: set[str] = set()  # committed windows in which what was missed was missed before a clear
@@ -147,6 +149,7 @@ class RollCall:
         self._labels = labels
         self._now = now
         self._attendances: dict[str, Attendance] = {}
+        self._received = self._duplicates = 0
 
     def attend(
         self, events: list[Event], arrivals: list[float], channels: list[str] | None = None
@@ -162,9 +165,7 @@ class RollCall:
             if key is not None:
                 if arrived_together:
                     self._measure_clock(mine, arrivals[-1])
-                for run in _runs(mine, beats):
-                    if not self._goes_on(key, run):
-                        absent.update(id(event) for event in run if not self._counts(key, event))
+                absent.update(self._take(key, mine, beats))
             elif beats:
                 absent.update(id(event) for event in mine if event.type == "heartbeat")
         if not absent:
@@ -190,6 +191,21 @@ class RollCall:
             self._attendances[producer] = self._state.producers.setdefault(f"{self._source}\n{label}", Attendance())
         return self._attendances[producer]
 
+    def _take(self, key: str, events: list[Event], beats: bool) -> list[int]:
+        """See what one producer sent; return the ids of the events that do not count."""
+        absent: list[int] = []
+        received, duplicates, again = self._received, self._duplicates, self._sequences.begun_again
+        for run in _runs(events, beats):
+            if not self._goes_on(key, run):
+                absent += [id(event) for event in run if not self._counts(key, event)]
+        self._register.names.note(
+            _sender(events),
+            (self._received - received, self._duplicates - duplicates, self._sequences.begun_again - again),
+            self._now,
+            limit=self._labels.max_producers,
+        )
+        return absent
+
     def _goes_on(self, key: str, events: list[Event]) -> bool:
         """Take the events of a run all at once; False, with nothing done, if they have to be seen one by one."""
         numbers = [event.seq for event in events if event.seq is not None]
@@ -201,6 +217,7 @@ class RollCall:
             return False
         attendance = self.attendance(_sender(events))
         attendance.received += len(numbers)
+        self._received += len(numbers)
         if recovered:
             self._recover(attendance, recovered)
         return True
@@ -219,10 +236,12 @@ class RollCall:
         if verdict == "duplicate":
             self._state.total.tallies["duplicates"][""] += 1
             attendance.duplicates += 1
+            self._duplicates += 1
             return False
         if verdict == "recovered":
             self._recover(attendance, 1)
         attendance.received += 1
+        self._received += 1
         return True
 
     def _recover(self, attendance: Attendance, numbers: int) -> None:

@@ -53,6 +53,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     born: Mapping[tuple[str, str], float] = {}
     exemplars: Mapping[tuple[str, str, int], Exemplar] = {}
     not_understood: Mapping[str, NotUnderstood] = {}
+    doubts: Mapping[str, str] = {}  # about producer names, by name
 
 
 def is_stale(committed_at: float | None, now: float, commit_interval: float) -> bool:
@@ -217,6 +218,7 @@ def _completeness(state: State, frame: Frame) -> Completeness:
         blind_s=tallies["blind_ms"].total() / 1000,
         by_producer=_by_producer(state),
         not_understood=dict(frame.not_understood),
+        hints=list(frame.doubts.values()) or UNSET,
     )
 
 

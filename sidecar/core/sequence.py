@@ -12,155 +12,29 @@ A window follows one (producer, epoch). It has a highest number, and holes: rang
 - An event without an epoch belongs to its producer's newest window. There 1 again, a number below the window (or
   before the first contact), or a repeat with a newer `ts` than any before is a restart: a new window without a name.
   A late event of the process before cannot be told from one of the new process and is taken for one.
-- The last two windows of a producer are kept, and 1,000 producers, of which the least recently seen leaves. Whatever
-  leaves takes its holes along: those still waiting are missed at once.
+- The last two windows of a producer are open, and 1,000 producers are kept, of which the least recently seen leaves.
+  What is open in a window that closes, or of a producer that leaves, is missed at once. The last 16 closed windows, and
+  the last 1,000 producers that left with something missed, are remembered: an epoch or a producer that returns goes on
+  where it was, and what was missed is recovered if it comes. Of an old epoch that may have been forgotten, the first
+  number is a first contact.
 """
 
-from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from math import inf
-from operator import lt
+from itertools import chain
 from typing import Literal
 
 import msgspec
-from msgspec import Struct, field
 
 from sidecar.core.state import OTHER
+from sidecar.core.windows import BEFORE_CONTACT, FORGOTTEN, MAX_EPOCHS, SHARE, Hole, Producer, Window
 from sidecar.errors import CheckpointError
 
 Verdict = Literal["new", "recovered", "duplicate"]
 
-WINDOW = 1024
-MAX_EPOCHS = 2
 MAX_PRODUCERS = 1000
-SHARE = 32  # holes: events that a producer may have under way beside each other
 MAX_HOLES = MAX_PRODUCERS * MAX_EPOCHS * SHARE  # of one source: 2 MB stored, which a commit may write, and 10 MB here
 GRACE_SECONDS = 5.0
-BEFORE_CONTACT = inf  # when a hole before the first contact would be missed: never
-FORGOTTEN = -inf  # in place of when a hole is missed: it was, and a clear forgot it
-
-
-class Hole(Struct, array_like=True):
-    """Numbers `first` to `last` have not come; missed when `due` (Unix seconds), already missed if `None`."""
-
-    first: int
-    last: int
-    due: float | None
-
-    @property
-    def waits(self) -> bool:
-        """Tell whether it will be missed at some time to come."""
-        return self.due is not None and FORGOTTEN < self.due < BEFORE_CONTACT
-
-    @property
-    def size(self) -> int:
-        """How many numbers."""
-        return self.last - self.first + 1
-
-
-class Window(Struct, array_like=True):
-    """The numbers of one epoch: the highest, and the holes below it in ascending order."""
-
-    epoch: str | None
-    high: int = 0
-    holes: list[Hole] = field(default_factory=list)
-
-    @property
-    def floor(self) -> int:
-        """The highest number that is below the window."""
-        return self.high - WINDOW
-
-    def raise_to(self, high: int, last_missing: int, due: float) -> None:
-        """Move up, with a hole to `last_missing`."""
-        if last_missing > self.high:
-            self.holes.append(Hole(self.high + 1, last_missing, due))
-        self.high = high
-
-    def place_of(self, seq: int) -> int | None:
-        """Return which hole holds a number, if it is within the window."""
-        at = bisect_right(self.holes, seq, key=lambda hole: hole.first) - 1
-        return at if at >= 0 and self.floor < seq <= self.holes[at].last else None
-
-    def fill(self, at: int, seq: int) -> None:
-        """Take one number out of a hole."""
-        hole = self.holes[at]
-        parts = (Hole(hole.first, seq - 1, hole.due), Hole(seq + 1, hole.last, hole.due))
-        self.holes[at : at + 1] = [part for part in parts if part.size]
-
-    def late_ones(self, numbers: list[int], *, named: bool) -> list[int] | None:
-        """Return which of these ascending numbers fill holes; `None` if they have to be judged one after the other.
-
-        In any order they mean the same as long as none is a repeat, or may be one, and all fit into the window
-        together. `named`: they came with an epoch, so that none of them can tell of a restart.
-        """
-        highest = numbers[-1]
-        if highest - self.high > WINDOW or len(numbers) + len(self.holes) > WINDOW:
-            return None
-        if numbers[0] <= highest - WINDOW or not all(map(lt, numbers, numbers[1:])):
-            return None
-        late = numbers[: bisect_right(numbers, self.high)]
-        for seq in late:
-            at = self.place_of(seq)
-            if at is None or (self.holes[at].due == BEFORE_CONTACT and not named):
-                return None
-        return late
-
-    def take(self, late: list[int], ahead: list[int], due: float) -> int:
-        """Fill holes, then move up through numbers in ascending order; return how many were missed before."""
-        recovered = 0
-        for seq in late:
-            at = self.place_of(seq)
-            assert at is not None
-            recovered += self.holes[at].due is None
-            self.fill(at, seq)
-        if ahead and ahead[-1] - self.high == len(ahead):
-            self.high = ahead[-1]
-            return recovered
-        for seq in ahead:
-            if seq > self.high + 1:
-                self.holes.append(Hole(self.high + 1, seq - 1, due))
-            self.high = seq
-        return recovered
-
-    def shed(self, most: int = WINDOW) -> list[Hole]:
-        """Take out the lowest holes beyond `most`. With 1,024 above them they are below the window."""
-        excess = max(len(self.holes) - most, 0)
-        shed, self.holes[:excess] = self.holes[:excess], []
-        return shed
-
-    def forget(self) -> None:
-        """Drop the holes that fell out of the window and wait for nothing."""
-        if self.holes and self.holes[0].last <= self.floor:
-            self.holes = [hole for hole in self.holes if hole.last > self.floor or hole.waits]
-
-    def is_sound(self) -> bool:
-        """Check that the holes are ascending ranges up to the highest number, at most 1,024."""
-        edges = [0, *(edge for hole in self.holes for edge in (hole.first - 1, hole.last)), self.high]
-        return edges == sorted(edges) and all(hole.size for hole in self.holes) and len(self.holes) <= WINDOW
-
-
-class Producer(Struct, array_like=True):
-    """The windows of one producer, newest last; when it was seen, and its newest explicit `ts` (Unix seconds)."""
-
-    windows: list[Window]
-    seen: float
-    newest_ts: float = 0.0
-
-    def window(self, epoch: str | None) -> Window | None:
-        """Return the window of an epoch; without an epoch, the newest."""
-        if epoch is None:
-            return self.windows[-1]
-        return next((window for window in self.windows if window.epoch == epoch), None)
-
-    def missed(self) -> list[tuple[str | None, Hole]]:
-        """Return the holes that are missed, each with its epoch."""
-        return [(window.epoch, hole) for window in self.windows for hole in window.holes if hole.due is None]
-
-    def waiting(self) -> Iterator[Hole]:
-        """Yield the holes that will be missed."""
-        return (hole for window in self.windows for hole in window.holes if hole.waits)
-
 
 _decoder = msgspec.msgpack.Decoder(Producer)
 
@@ -171,6 +45,8 @@ class Sequences:
     def __init__(self) -> None:
         """Start without producers."""
         self._producers: OrderedDict[str, Producer] = OrderedDict()  # least recently seen first
+        self._left: OrderedDict[str, Producer] = OrderedDict()  # those that may return; least recently gone first
+        self.begun_again = 0  # how often a window was opened for an epoch that returned, or after a restart without one
         self._changed: set[str] = set()
         self._dumped: set[str] = set()  # producers of which a dump was given out, or loaded
         self._new_holes = 0  # since the holes were last counted
@@ -184,7 +60,7 @@ class Sequences:
 
     def see(self, producer: str, epoch: str | None, seq: int, ts: float | None, now: float) -> Verdict:
         """Judge the number of one event. `ts` is its explicit time, if any; both times are Unix seconds."""
-        known = self._producers.get(producer)
+        known = self._producers.get(producer) or self._returned(producer)
         if known is None:
             self._meet(producer, Window(epoch), seq, seq - 1, now).newest_ts = ts or 0.0
             return "new"
@@ -229,14 +105,14 @@ class Sequences:
 
     def heartbeat(self, producer: str, epoch: str | None, seq: int, now: float) -> None:
         """Learn that `seq` was the last number sent. A lower one than is known says nothing."""
-        known = self._producers.get(producer)
+        known = self._producers.get(producer) or self._returned(producer)
         if known is None:
             self._meet(producer, Window(epoch), seq, seq, now)
             return
         self._producers.move_to_end(producer)
         self._changed.add(producer)
         known.seen = now
-        window = known.window(epoch) or self._open(producer, known, epoch)
+        window = known.window(epoch) or self._open(producer, known, epoch, seq)
         if seq > window.high:
             self._raise(producer, window, seq, seq, now)
 
@@ -257,26 +133,28 @@ class Sequences:
 
     def forget_missed(self, counted: "Sequences") -> None:
         """Forget that numbers are missed which `counted`, an earlier state, has as missed: a clear forgot them."""
-        for producer, known in self._producers.items():
-            if producer not in counted._producers:
+        before = dict(counted._all())
+        for producer, known in self._all():
+            if producer not in before:
                 continue
-            former = counted._producers[producer].missed()
+            former = before[producer].missed()
             for epoch, hole in known.missed():
                 if any(one == epoch and old.first <= hole.first <= old.last for one, old in former):
                     hole.due = FORGOTTEN
                     self._changed.add(producer)
 
     def changed(self) -> dict[str, bytes | None]:
-        """Return dumps of the producers that changed since the last call; `None`: it left."""
+        """Return dumps of the producers that changed since the last call; `None`: it is kept no longer."""
         changed, self._changed = self._changed, set()
-        found = {producer: self._dump(producer) if producer in self._producers else None for producer in changed}
-        self._dumped = set(self._producers)
-        return found
+        kept = dict(self._all())
+        self._dumped = set(kept)
+        return {producer: _dump(kept[producer]) if producer in kept else None for producer in changed}
 
     def dump(self) -> dict[str, bytes]:
         """Return the state of every producer as msgpack."""
-        self._dumped.update(self._producers)
-        return {producer: self._dump(producer) for producer in self._producers}
+        kept = dict(self._all())
+        self._dumped.update(kept)
+        return {producer: _dump(known) for producer, known in kept.items()}
 
     @classmethod
     def load(cls, dumps: Mapping[str, bytes]) -> "Sequences":
@@ -287,17 +165,17 @@ class Sequences:
         except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise CheckpointError(f"a stored sequence window is damaged: {exc}") from exc
         for producer, state in sorted(known.items(), key=lambda item: item[1].seen):
-            if not 1 <= len(state.windows) <= MAX_EPOCHS or not all(window.is_sound() for window in state.windows):
+            if not state.is_sound():
                 raise CheckpointError(f"the stored sequence window of {producer!r} contradicts itself")
-            sequences._producers[producer] = state
+            (sequences._left if state.left else sequences._producers)[producer] = state
             sequences._dumped.add(producer)
-            if any(state.waiting()):
+            if not state.left and any(state.waiting()):
                 sequences._waiting.add(producer)
         return sequences
 
     def _judge(self, producer: str, known: Producer, epoch: str | None, seq: int, newer: bool, now: float) -> Verdict:
         """Judge a number that is not simply the next."""
-        window = known.window(epoch) or self._open(producer, known, epoch)
+        window = known.window(epoch) or self._open(producer, known, epoch, seq - 1)
         if seq <= window.high:
             at = window.place_of(seq)
             hole = None if at is None else window.holes[at]
@@ -309,32 +187,74 @@ class Sequences:
             restart = seq == 1 or seq <= window.floor or hole is not None or newer
             if epoch is not None or not restart:
                 return "duplicate"
-            window = self._open(producer, known, None)
+            self.begun_again += 1
+            window = self._open(producer, known, None, 0)
         self._raise(producer, window, seq, seq - 1, now)
         return "new"
 
+    def _all(self) -> Iterator[tuple[str, Producer]]:
+        """Yield the producers that are kept, and those that may return."""
+        return chain(self._producers.items(), self._left.items())
+
     def _meet(self, producer: str, window: Window, seq: int, last_missing: int, now: float) -> Producer:
-        """Take in a producer at its first number; the least recently seen makes room for it."""
+        """Take in a producer at its first number."""
         window.raise_to(seq, last_missing, BEFORE_CONTACT)
-        known = self._producers[producer] = Producer([window], now)
-        self._changed.add(producer)
-        if len(self._producers) > MAX_PRODUCERS:
-            left, state = self._producers.popitem(last=False)
-            for window in state.windows:
-                self._lose(left, window.holes)
-            self._waiting.discard(left)
-            if left in self._dumped:
-                self._changed.add(left)
-            else:  # nobody knows it, and a flood of names must leave nothing behind
-                self._changed.discard(left)
+        known = Producer([window], now)
+        self._take_in(producer, known)
         return known
 
-    def _open(self, producer: str, known: Producer, epoch: str | None) -> Window:
-        """Open a window at 1; the last but one closes."""
-        window = Window(epoch)
+    def _returned(self, producer: str) -> Producer | None:
+        """Take in a producer that left and was remembered."""
+        known = self._left.pop(producer, None)
+        if known is not None:
+            known.left = False
+            self._take_in(producer, known)
+        return known
+
+    def _take_in(self, producer: str, known: Producer) -> None:
+        """Keep one more; the least recently seen makes room for it, and is remembered if it may have more to tell."""
+        self._producers[producer] = known
+        self._changed.add(producer)
+        if len(self._producers) <= MAX_PRODUCERS:
+            return
+        name, leaving = self._producers.popitem(last=False)
+        for window in leaving.windows:
+            self._lose(name, window.holes)
+            window.close()
+        self._waiting.discard(name)
+        if leaving.missed():
+            leaving.left = True
+            self._left[name] = leaving
+            self._changed.add(name)
+            if len(self._left) > MAX_PRODUCERS:
+                self._drop(self._left.popitem(last=False)[0])
+        else:
+            self._drop(name)
+
+    def _drop(self, producer: str) -> None:
+        """Have a producer removed from what is stored; a flood of names that are not must leave nothing behind."""
+        if producer in self._dumped:
+            self._changed.add(producer)
+        else:
+            self._changed.discard(producer)
+
+    def _open(self, producer: str, known: Producer, epoch: str | None, before: int) -> Window:
+        """Open a window at 1, or where the epoch was if it returns; the last but one closes.
+
+        `before` is the number before the one that opens it.
+        """
+        window = known.reopened(epoch)
+        if window is not None:
+            self.begun_again += 1
+        else:
+            window = Window(epoch)
+            if known.may_have_had(epoch):
+                self.begun_again += 1
+                window.raise_to(before, before, BEFORE_CONTACT)
         known.windows.append(window)
         if len(known.windows) > MAX_EPOCHS:
-            self._lose(producer, known.windows.pop(0).holes)
+            self._lose(producer, known.windows[0].holes)
+            known.close(known.windows.pop(0))
         return window
 
     def _raise(self, producer: str, window: Window, seq: int, last_missing: int, now: float) -> None:
@@ -349,11 +269,17 @@ class Sequences:
         if self._new_holes < MAX_HOLES // 4:
             return
         self._new_holes = 0
-        windows = [(producer, window) for producer, known in self._producers.items() for window in known.windows]
-        if sum(len(window.holes) for _, window in windows) <= MAX_HOLES:
+        kept = dict(self._all())
+        if sum(len(window.holes) for known in kept.values() for window in (*known.windows, *known.closed)) <= MAX_HOLES:
             return
-        for producer, window in windows:
-            if shed := window.shed(SHARE):
+        for producer in self._left:
+            self._drop(producer)
+        self._left.clear()
+        for producer, known in self._producers.items():
+            before = known.closed
+            known.closed = []
+            shed = [hole for window in known.windows for hole in window.shed(SHARE)]
+            if shed or before:
                 self._lose(producer, shed)
                 self._changed.add(producer)
 
@@ -364,8 +290,8 @@ class Sequences:
             known = producer in self._missed or len(self._missed) < MAX_PRODUCERS
             self._missed[producer if known else OTHER] += lost
 
-    def _dump(self, producer: str) -> bytes:
-        known = self._producers[producer]
-        for window in known.windows:
-            window.forget()
-        return msgspec.msgpack.encode(known)
+
+def _dump(known: Producer) -> bytes:
+    for window in known.windows:
+        window.forget()
+    return msgspec.msgpack.encode(known)

@@ -143,7 +143,8 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
 class Completeness(Struct, frozen=True, kw_only=True):
     """How much of what was published was seen. `ratio` is `None` where nothing can tell.
 
-    `not_understood` is by source, where there is any.
+    `not_understood` is by source, where there is any. `hints` are there where producer names seem to be shared: each is
+    a sentence.
     """
 
     ratio: float | None
@@ -157,6 +158,7 @@ class Completeness(Struct, frozen=True, kw_only=True):
     blind_s: float
     by_producer: dict[str, ProducerCompleteness]
     not_understood: dict[str, NotUnderstood] = {}
+    hints: list[str] | UnsetType = UNSET
 
 
 class System(Struct, frozen=True):

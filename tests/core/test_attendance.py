@@ -112,6 +112,43 @@ def test_readings_on_two_channels_stay_in_the_order_they_came() -> None:
     assert shown(aggregate).inventory["x"].stock == 3
 
 
+# One name for several processes
+
+
+@pytest.mark.parametrize(
+    ("fields", "missed", "doubt"),
+    [
+        ([{"epoch": epoch} for epoch in range(4)], 0, "the numbers of api began again"),
+        ([{"epoch": 1}] * 4, 0, "most events of api are duplicates (75%"),
+        ([{"epoch": None}] * 4, 0, "most events of api are duplicates (7"),
+    ],
+    ids=["epochs of their own", "one epoch", "no epoch"],
+)
+def test_a_name_that_four_processes_share_is_named_and_no_loss_invented(
+    fields: list[dict[str, Any]], missed: int, doubt: str
+) -> None:
+    aggregate = aggregator()
+    events = [one for seq in range(1, 50) for process in fields for one in numbered(seq, **process)]
+    found = completeness(aggregate, batch(*({k: v for k, v in one.items() if v is not None} for one in events)))
+    assert found.missed == missed
+    assert aggregate.register.names.doubts()["api"].startswith(doubt)
+    assert "do several processes use this name?" in aggregate.register.names.doubts()["api"]
+
+
+def test_processes_that_share_a_name_without_epochs_and_with_times_are_told() -> None:
+    aggregate = aggregator()
+    events = [
+        order(producer="api", seq=seq, ts=NOW - 2 + seq / 100 + p / 1000) for seq in range(1, 50) for p in range(4)
+    ]
+    completeness(aggregate, batch(*events))
+    assert "began again" in aggregate.register.names.doubts()["api"]
+
+
+def test_ordinary_producers_are_not_doubted() -> None:
+    aggregate = committed(*numbered(*range(1, 50)), *numbered(*range(30, 49)), *numbered(*range(1, 9), epoch=2))
+    assert aggregate.register.names.doubts() == {}
+
+
 # Heartbeats
 
 
