@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards.board import Panels, arranged, board, products, sidecars
 from monitoring.dashboards.panels import PER_MINUTE, bars, coloured, light, lines, named, number, stacked, steps
-from monitoring.dashboards.queries import STOCK, Query
+from monitoring.dashboards.queries import COMMIT_AGE, STOCK, Query
 
 FINISHED = "sum(rate(flash_sale_orders_total{SCOPE}[1m]))"
 
@@ -14,8 +14,8 @@ FAULTS = f'sum(rate(flash_sale_order_failures_total{{SCOPE,kind="fault"}}[1m])) 
 WAIT = 'max(flash_sale_order_latency_percentile_seconds{SCOPE,percentile="95",window="1m"}) or vector(0)'
 # Without a single order a minute, a queue with anything in it stands still: one job then counts as 100 s.
 QUEUE = f"sum(flash_sale_queue_length{{SCOPE}}) / clamp_min({FINISHED}, 0.01) or vector(0)"
-# A standby has committed nothing, and shows no time; without anybody who has, the numbers are as old as can be.
-AGE = "max(time() - flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE}) or vector(3600)"
+# Without anybody who counts, the numbers are as old as can be.
+AGE = f"{COMMIT_AGE} or vector(3600)"
 LIGHTS = {
     "orders": (FAULTS, 0.01, 0.05),
     "customers": (WAIT, 2, 10),

@@ -225,7 +225,7 @@ def _stock() -> Panels:
             PER_SECOND,
         ),
         "Sold out in": (
-            Query("min by (product_id) (flash_sale_time_to_sell_out_seconds{PRODUCT} >= 0)"),
+            Query("min by (product_id) (flash_sale_time_to_sell_out_seconds{PRODUCT})"),
             units.DurationSeconds,
         ),
     }

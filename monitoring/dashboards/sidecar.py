@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards.board import Panels, arranged, board, sidecars
 from monitoring.dashboards.panels import PER_SECOND, UP, alerts, bars, light, lines, number, stacked, steps
-from monitoring.dashboards.queries import Query
+from monitoring.dashboards.queries import COMMIT_AGE, Query
 
 # The process metrics have the same names in every exporter: only those of targets that are sidecars.
 OF_SIDECARS = "and on (job, instance) flash_sale_sidecar_build_info{SCOPE}"
@@ -65,7 +65,7 @@ def _state() -> Panels:
             "Age of the numbers",
             "Time since the last commit. Normal is below the commit interval plus the scrape interval.",
             units.Seconds,
-            Query("max(time() - flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE})", "age"),
+            Query(COMMIT_AGE, "age"),
         )
         .decimals(1)
         .thresholds(steps("green", (7, "orange"), (15, "red")))

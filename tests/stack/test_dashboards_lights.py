@@ -23,6 +23,7 @@ HEALTHY = {
     'flash_sale_order_latency_percentile_seconds{instance="a",percentile="95",window="1m"}': "0.2x60",
     'flash_sale_queue_length{instance="a",queue="orders"}': "30x60",
     'flash_sale_sidecar_last_commit_timestamp_seconds{instance="a"}': "0+5x60",
+    'flash_sale_info{instance="a",sidecar="host"}': "1x60",
 }
 SALES = {
     "a healthy sale": ({}, {}),
@@ -57,8 +58,12 @@ SALES = {
         },
         {},
     ),
+    "a standby beside it was active long ago": (
+        {'flash_sale_sidecar_last_commit_timestamp_seconds{instance="b"}': "0x60"},
+        {},
+    ),
     "there are standbys alone": (
-        {'flash_sale_sidecar_last_commit_timestamp_seconds{instance="a"}': "_x60"},
+        {'flash_sale_info{instance="a",sidecar="host"}': "1x30 stale"},
         {"These numbers": RED},
     ),
     "no commit for ten seconds": (
