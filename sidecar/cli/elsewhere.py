@@ -1,10 +1,16 @@
 """Where else the events of a stream may be: in another database, or under a name that was nearly the right one."""
 
+import time
+from collections import Counter
+
 from sidecar.cli.findings import common_names, near_spellings
 from sidecar.cli.redis_access import connected, target
 from sidecar.config import Config
 from sidecar.connection import Link, parse_info
+from sidecar.core.channels import shared
 from sidecar.errors import SidecarError
+
+LISTEN_SECONDS = 1.0
 
 # (database, name) of a stream.
 Place = tuple[int, str]
@@ -20,6 +26,22 @@ async def elsewhere(link: Link, config: Config, name: str) -> list[Place]:
         if db != here:
             found += [(db, other) for other in await _in_database(config, db, [name, *tried])]
     return found
+
+
+async def heard_elsewhere(config: Config, name: str) -> dict[str, int]:
+    """Listen for a moment on the channels that a backend may publish on instead; return the messages heard on each.
+
+    A channel is in no database, and nothing lists those that are only published on: one has to listen.
+    """
+    tried = [*near_spellings(name), *common_names(name)]
+    others = [other for other in tried if not any(shared(other, ours) for ours in config.sources.pubsub)]
+    async with connected(config.events, key=name) as ears:
+        arrived = await ears.calls([("SUBSCRIBE", other) for other in others])
+        end = time.monotonic() + LISTEN_SECONDS
+        while (left := end - time.monotonic()) > 0:
+            arrived += await ears.arrived(limit=1000, seconds=left)
+    messages = [one for one in arrived if isinstance(one, list) and one[0] == b"message"]
+    return Counter(channel.decode(errors="replace") for _, channel, _ in messages)
 
 
 async def _used_databases(link: Link) -> list[int]:

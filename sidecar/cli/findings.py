@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from difflib import SequenceMatcher
 from typing import Literal
 
 from msgspec import Struct
 
+from sidecar.cli.terminal import counted
 from sidecar.core.events import Decoded
 from sidecar.errors import UnavailableError
 from sidecar.server_info import ServerInfo
@@ -103,6 +104,18 @@ def about_sample(name: str, decoded: Decoded, unknown: Set[str]) -> list[Finding
             Finding("warning", f"stream {name}: unknown fields are ignored: {names}", "look for misspelled names")
         )
     return findings
+
+
+def about_heard(name: str, heard: Mapping[str, int], within: float) -> list[Finding]:
+    """Judge what was heard on other channels while the check listened."""
+    return [
+        Finding(
+            "warning",
+            f"{counted(number, 'message')} on channel {other} within {within:.0f} s, but {name} is configured",
+            "use the same name in both, or list both in sources.pubsub",
+        )
+        for other, number in sorted(heard.items())
+    ]
 
 
 def about_elsewhere(name: str, db: int, found: Iterable[tuple[int, str]], *, in_use: bool) -> list[Finding]:

@@ -6,9 +6,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 
 from sidecar.cli import rights
-from sidecar.cli.elsewhere import elsewhere
+from sidecar.cli.elsewhere import LISTEN_SECONDS, elsewhere, heard_elsewhere
 from sidecar.cli.exposure import open_to_all
-from sidecar.cli.findings import Finding, about_elsewhere, about_sample, about_server, similar
+from sidecar.cli.findings import Finding, about_elsewhere, about_heard, about_sample, about_server, similar
 from sidecar.cli.redis_access import connected, target
 from sidecar.cli.terminal import counted, milliseconds
 from sidecar.config import Config, InfluxConfig
@@ -101,7 +101,8 @@ async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
         if not confirmation or isinstance(confirmation[0], Exception):
             why = str(confirmation[0]) if confirmation else "no answer"
             return [*findings, Finding("problem", f"channel {name}: this user may not listen ({why})", "mend the ACL")]
-        return [*findings, await _echo(link, ears, example(name, PRODUCER) if pattern else name)]
+        findings.append(await _echo(link, ears, example(name, PRODUCER) if pattern else name))
+    return findings if pattern else findings + about_heard(name, await heard_elsewhere(config, name), LISTEN_SECONDS)
 
 
 async def _listeners(link: Link, name: str) -> list[Finding]:
@@ -161,11 +162,11 @@ async def _entries(link: Link, name: str) -> list[Finding]:
         return []
     unknown = set().union(*map(unknown_fields, payloads))
     findings = [
-        Finding("ok", f"stream {name}: {await link.call('XLEN', name)} entries"),
+        Finding("ok", f"stream {name}: {counted(await link.call('XLEN', name), 'entry', 'entries')}"),
         *about_sample(name, decoded, unknown),
     ]
     if without:
-        text = f"stream {name}: {without} of the newest {len(entries)} entries have no field e"
+        text = f"stream {name}: no field e in {without} of the newest {counted(len(entries), 'entry', 'entries')}"
         findings.append(Finding("warning", text, "put the JSON into the field e: XADD NAME * e '{...}'"))
     return findings
 

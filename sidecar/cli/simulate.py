@@ -20,7 +20,7 @@ from sidecar.cli.publishing import (
     to_option,
     transport_option,
 )
-from sidecar.cli.terminal import count, plain, seconds
+from sidecar.cli.terminal import count, counted, plain, seconds
 
 if TYPE_CHECKING:
     from sidecar.config import Config
@@ -137,7 +137,7 @@ class _Progress:
         self._heard = heard
         self._behind = max(self._behind, behind)
         if self._bar:
-            text = f"{count(self._orders['pending'])} orders, {count(self._events)} events"
+            text = f"{counted(self._orders['pending'], 'order')}, {counted(self._events, 'event')}"
             elapsed = time.monotonic() - self._began
             self._bar.update(self._bar.task_ids[0], completed=elapsed, description=text)
 
@@ -150,7 +150,7 @@ class _Progress:
         """Say what was published."""
         elapsed = seconds(time.monotonic() - self._began)
         end = "Interrupted: published" if self.interrupted else "Published"
-        click.echo(f"{end} {count(self._events)} events in {elapsed} to {plain(label)} (seed {seed}).")
+        click.echo(f"{end} {counted(self._events, 'event')} in {elapsed} to {plain(label)} (seed {seed}).")
         orders = self._orders
         outcome = ", ".join(f"{count(orders[status])} {status}" for status in ("success", "failed", "cancelled"))
         click.echo(f"Orders: {count(orders['pending'])} accepted, {outcome}.")

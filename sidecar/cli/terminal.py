@@ -30,9 +30,9 @@ def count(value: float | None) -> str:
     return f"{value:,.1f}" if isinstance(value, float) and value < 100 else f"{value:,.0f}"
 
 
-def counted(number: float | None, thing: str) -> str:
+def counted(number: float | None, thing: str, things: str = "") -> str:
     """Write a number of things: `1 order`, `2 orders`, `- orders`."""
-    return f"{count(number)} {thing}{'' if number == 1 else 's'}"
+    return f"{count(number)} {thing if number == 1 else things or f'{thing}s'}"
 
 
 def milliseconds(value: float | None) -> str:

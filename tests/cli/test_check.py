@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,6 +111,27 @@ def test_a_near_miss_is_warned_of_once_ours_has_events(name: str, redis_server: 
     assert not any("there is also" in line for line in both)
 
 
+@pytest.mark.parametrize("name", ["flash-sale:events", "orders"])
+def test_messages_on_a_near_miss_of_the_channel_are_warned_of(name: str, redis_server: RedisServer) -> None:
+    over = threading.Event()
+
+    def publish() -> None:
+        while not over.wait(0.05):
+            redis_server.ask(f"PUBLISH {name} {GOOD}")
+
+    backend = threading.Thread(target=publish)
+    backend.start()
+    try:
+        both = lines(redis_server, "warning", SIDECAR_SOURCES_PUBSUB=f"flash_sale:events,{name}")
+        warnings = lines(redis_server, "warning")
+    finally:
+        over.set()
+        backend.join()
+    text = rf"\d+ messages? on channel {name} within 1 s, but flash_sale:events is configured"
+    assert any(re.fullmatch(text, line) for line in warnings)
+    assert not any("on channel" in line for line in both)
+
+
 def test_a_default_user_without_a_password_beside_ours_is_warned_of(redis_server: RedisServer) -> None:
     assert not any("lets in" in line for line in lines(redis_server, "warning"))
     redis_server.ask("ACL SETUSER sidecar on >pw ~* &* +@all")
@@ -164,7 +186,7 @@ def test_a_key_that_is_no_stream_is_found(redis_server: RedisServer) -> None:
 
 def test_a_missing_field_e_is_found(redis_server: RedisServer) -> None:
     redis_server.ask("XADD flash_sale:events * data {}")
-    assert any("have no field e" in line for line in lines(redis_server, "warning"))
+    assert any("no field e in" in line for line in lines(redis_server, "warning"))
 
 
 def test_refused_events_and_unknown_fields_are_found(redis_server: RedisServer) -> None:
