@@ -45,6 +45,8 @@ RELOADABLE = frozenset(
     | {f"http.{name}" for name in ("admin_token", "read_token", "admin_token_file", "read_token_file")}
     | {"http.allowed_hosts", "http.cors_origins", WEB_CONFIG}
 )
+# What connections to Redis read at each connect, where it stands in a file.
+READ_AGAIN = ("redis.password", "redis.sentinel_password", "sources.redis_password", "sources.redis_sentinel_password")
 
 
 class Service:
@@ -158,8 +160,9 @@ class Service:
         """
         tls_stays = self._guard.reload(config.http)
         changed = diff(self._config, config)
-        applied = [name for name in changed if name in RELOADABLE]
-        restart = [name for name in changed if name not in RELOADABLE]
+        read_again = {name for name in READ_AGAIN if f"{name}_file" not in changed and flatten(config)[f"{name}_file"]}
+        applied = [name for name in changed if name in RELOADABLE | read_again]
+        restart = [name for name in changed if name not in applied]
         if config.http.web_config_file and WEB_CONFIG not in applied:
             applied.append(WEB_CONFIG)  # the file under the same name may hold something else
         if not tls_stays:

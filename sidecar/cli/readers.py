@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sidecar.cli.options import DEFAULT_URL, Where
+from sidecar.cli.unanswered import advice
 from sidecar.errors import AccessError, ConfigError, SidecarError, UnavailableError
 
 if TYPE_CHECKING:
@@ -108,10 +109,7 @@ class HttpReader:
             status, body = self._fetch(request)
         except (OSError, http.client.HTTPException) as exc:
             reason = getattr(exc, "reason", exc)
-            raise UnavailableError(
-                f"no daemon answers at {self._url} ({reason}): start it with `sidecar run`, "
-                "or read Redis with --redis-url or --config"
-            ) from exc
+            raise UnavailableError(f"no daemon answers at {self._url} ({reason}): {advice(exc, self._url)}") from exc
         if status != http.HTTPStatus.OK:
             raise _refused(self._url, status, body)
         try:

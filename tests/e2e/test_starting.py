@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -125,6 +126,11 @@ def _has_read(daemon: Daemon) -> bool:
     return "last_event_timestamp_seconds{" in daemon.text("/metrics")
 
 
+def _has_lost(daemon: Daemon, source: str) -> bool:
+    """Tell whether the daemon has noticed that this source is lost; others may be sooner or later."""
+    return any("source lost" in line and source in line for line in daemon.log.read_text().splitlines())
+
+
 def test_a_stop_without_redis_says_how_many_events_are_lost(start_redis: StartRedis, make_daemon: MakeDaemon) -> None:
     server = start_redis()
     daemon = make_daemon(server.url, settings="{commit_interval: 60s, lease: 180s}")
@@ -133,7 +139,7 @@ def test_a_stop_without_redis_says_how_many_events_are_lost(start_redis: StartRe
     client.publish(CHANNEL, '[{"status":"success"},{"status":"success"},{"status":"success"}]')
     wait_until(lambda: _has_read(daemon), 5, "the events to be read")
     server.kill()
-    wait_until(lambda: "source lost" in daemon.log.read_text(), 5, "the loss to be seen")
+    wait_until(lambda: _has_lost(daemon, f"pubsub:{CHANNEL}"), 5, "the loss of the channel to be seen")
     began = time.monotonic()
     assert daemon.stop() == 1
     assert time.monotonic() - began < 2
@@ -201,3 +207,22 @@ def test_a_fleet_of_one_is_the_instance(redis_server: RedisServer, make_daemon: 
     daemon = make_daemon(redis_server.url, settings="{instance: alone}").start()
     status, fleet = daemon.ask("/monitoring/metrics?scope=fleet")
     assert (status, fleet["scope"], fleet["instances"]) == (200, "fleet", ["alone"])
+
+
+def test_a_rotated_password_is_taken_from_its_file_and_a_wrong_one_is_told(
+    start_redis: StartRedis, make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    server, file = start_redis("--user", "default", "on", ">first", "~*", "&*", "+@all"), tmp_path / "password"
+    file.write_text("first\n")
+    daemon = make_daemon(f"redis://127.0.0.1:{server.port}/0", settings=f"redis: {{password_file: {file}}}").start()
+    client: Any = redis.Redis(port=server.port, password="first")
+    client.execute_command("ACL", "SETUSER", "default", "resetpass", ">second")
+    client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    wait_until(lambda: "invalid username-password pair" in daemon.log.read_text(), 5, "the cause in the log")
+    file.write_text("second\n")
+    wait_until(lambda: "Redis is back" in daemon.log.read_text(), 5, "the new password to be taken")
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "configuration reloaded" in daemon.log.read_text(), 5, "the reload")
+    assert "redis.password" not in daemon.log.read_text().partition("needs_restart")[2]

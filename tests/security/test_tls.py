@@ -21,7 +21,7 @@ from sidecar.config import HttpConfig, Secret
 from sidecar.errors import ConfigError
 from tests.cli.commands import invoke
 from tests.e2e.daemon import Daemon
-from tests.ports import free_port
+from tests.ports import free_port, listens
 from tests.programs import needs
 from tests.redis_server import RedisServer
 from tests.security.front import Front, error, front, statuses, throw
@@ -287,6 +287,32 @@ def test_curl_reads_with_a_password_and_a_reload_takes_a_new_one(
     daemon.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "configuration not reloaded" in daemon.log.read_text(), 5, "the refusal")
     assert curl(daemon, pki, "/metrics", "--user", "grafana:scrape")[0] == 200
+
+
+@pytest.mark.needs("openssl", "curl")
+def test_commands_say_what_keeps_them_from_a_daemon_with_tls(
+    daemon: Daemon, pki: Pki, redis_server: RedisServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    plain = Daemon(tmp_path, redis_server.url, name="plain")
+    request.addfinalizer(plain.end)
+    plain.start(ready=False)
+    wait_until(lambda: listens(plain.http), 20, "the daemon without TLS")
+    https = f"https://127.0.0.1:{daemon.http}"
+    assert "wants a token" in invoke("report", "--url", https, SSL_CERT_FILE=str(pki.ca)).stderr
+    for url, file, words in (
+        (f"http://127.0.0.1:{daemon.http}", pki.ca, f"if it speaks TLS, try --url {https}"),
+        (https, "", "SSL_CERT_FILE=/path/ca.pem"),
+        (https, tmp_path / "none.pem", f"SSL_CERT_FILE={tmp_path / 'none.pem'} cannot be read"),
+        (
+            f"https://127.0.0.1:{plain.http}",
+            pki.ca,
+            f"it does not speak TLS there: try --url http://127.0.0.1:{plain.http}",
+        ),
+        (f"http://127.0.0.1:{free_port()}", pki.ca, "start it with `sidecar run`"),
+    ):
+        for command in (("report",), ("top", "--once"), ("rejected",)):
+            result = invoke(*command, "--url", url, SSL_CERT_FILE=str(file))
+            assert (result.exit_code, words in result.stderr) == (1, True), (command, url, result.stderr)
 
 
 PROMETHEUS = """
