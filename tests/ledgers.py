@@ -7,7 +7,7 @@ from random import Random
 import msgspec
 
 from sidecar.core.aggregate import Aggregator
-from sidecar.core.batch import Batch, StreamRead
+from sidecar.core.batch import Batch, Empty, StreamRead
 from sidecar.core.commit import Answer, Commit, Outcome
 from sidecar.core.ledger import Ledger, Verdict
 from sidecar.core.state import Rules
@@ -82,7 +82,8 @@ def read(
         newest=newest or (last or f"{end}-0" if exists else None),
     )
     arrivals = [T0] * len(payloads)
-    return Batch(source=f"stream:{stream}", payloads=list(payloads), arrivals=arrivals, empty=empty, stream=facts)
+    lacking = [Empty(f"{end - n}-0", []) for n in range(empty)]
+    return Batch(source=f"stream:{stream}", payloads=list(payloads), arrivals=arrivals, empty=lacking, stream=facts)
 
 
 def answer(

@@ -15,7 +15,7 @@ from sidecar.core.attendance import Register, RollCall, windows_of
 from sidecar.core.batch import Batch
 from sidecar.core.channels import label
 from sidecar.core.counting import AHEAD_SECONDS, Count, fold
-from sidecar.core.decode import decode, unknown_fields
+from sidecar.core.decode import decode, unknown_fields, without_event
 from sidecar.core.events import EARLIEST, Decoded, Rejection
 from sidecar.core.exemplars import Exemplars
 from sidecar.core.gauges import by_second, joined
@@ -86,10 +86,8 @@ class Aggregator:
         if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
             self._look(batch.payloads[0], now)
         received, ignored = self._count(batch.source, pending, decoded, now, origins)
-        received += batch.empty
-        for _ in range(batch.empty):
-            lacking = Rejection("missing_field", "e: the stream entry has no such field", b"", now)
-            self._refuse(batch.source, pending, lacking, now)
+        if batch.empty:
+            received += self._count_empty(batch, pending, now)
         if received:
             pending.state.total.tallies["received"][batch.source] += received
             self.understanding.saw(batch.source, now, received)
@@ -214,6 +212,16 @@ class Aggregator:
                     received += numbers
             start = place
         return received, count.ignored
+
+    def _count_empty(self, batch: Batch, pending: Pending, now: float) -> int:
+        """Refuse the entries without an event; return how many were received."""
+        call, received = RollCall(self.register, batch.source, pending, self._labels, now), 0
+        for entry in batch.empty:
+            lacking = without_event(entry.id, entry.fields, now)
+            if numbers := call.refuse(lacking):
+                self._refuse(batch.source, pending, lacking, now)
+                received += numbers
+        return received
 
     def _look(self, payload: bytes, now: float) -> None:
         """Look at one payload for unknown fields."""

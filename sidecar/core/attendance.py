@@ -175,6 +175,8 @@ class RollCall:
 
     def refuse(self, refused: Rejection, channel: str | None = None) -> int:
         """See the numbers of what was refused; return how many events it was that are no duplicates."""
+        if refused.numbers is None:
+            self._sequences.unread(self._now)
         if not refused.numbers:
             return 1
         return sum(

@@ -32,17 +32,24 @@ class StreamRead(Struct, frozen=True, kw_only=True):
     newest: EntryId | None = None
 
 
+class Empty(Struct, frozen=True):
+    """A stream entry without the field that holds the event; `fields` are names and values in turn."""
+
+    id: str
+    fields: list[bytes]
+
+
 class Batch(Struct, frozen=True, kw_only=True):
     """Payloads of one source, oldest first; `arrivals[i]` is when `payloads[i]` reached Redis or us, in Unix seconds.
 
-    `empty` counts stream entries without the field that holds the event. Where the source is a pattern, `channels[i]`
+    `empty` are stream entries without the field that holds the event. Where the source is a pattern, `channels[i]`
     is the channel that the message of `payloads[i]` names.
     """
 
     source: str
     payloads: list[bytes]
     arrivals: list[float]
-    empty: int = 0
+    empty: list[Empty] = []
     stream: StreamRead | None = None
     channels: list[bytes] | None = None
 

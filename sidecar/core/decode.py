@@ -40,7 +40,7 @@ from sidecar.core.events import (
 )
 from sidecar.core.looks import looks_like
 from sidecar.core.recovery import numbers_in
-from sidecar.core.spelling import CAMEL_CASE, Fields, fields_of, unknown_names
+from sidecar.core.spelling import CAMEL_CASE, Fields, fields_of, respelled, unknown_names
 from sidecar.core.tolerant import numbers_of, read
 from sidecar.core.values import Refused, decimal, seconds, unix_time
 
@@ -281,11 +281,22 @@ def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:
 
 
 def _unread(reason: Reason, detail: str, payload: bytes, arrival: float, *, whole: bool = False) -> Rejection:
-    """Refuse a payload; its numbers are looked for in its bytes. In one that is `whole`, there are no others."""
+    """Refuse a payload; its numbers are looked for in its bytes. In one that is `whole`, none is hidden."""
     numbers = numbers_in(payload)
     return Rejection(
         reason, detail, payload[:MAX_REJECTED_BYTES], arrival, () if numbers is None and whole else numbers
     )
+
+
+def without_event(entry_id: str, fields: list[bytes], arrival: float) -> Rejection:
+    """Refuse a stream entry that has no field with an event; its fields may be the event, or hold it."""
+    names = [name.decode("utf-8", "backslashreplace")[:_MAX_NAME_CHARACTERS] for name in fields[::2]]
+    shown = ", ".join(names[:_MAX_UNKNOWN_NAMES]) + (", ..." if len(names) > _MAX_UNKNOWN_NAMES else "")
+    detail = "e: the stream entry has no such field; put the JSON into it: XADD NAME * e '{...}'"
+    payload = f"{entry_id} has {'the fields ' if shown else 'no fields'}{shown}".encode()
+    named = dict(zip(names, (value.decode("utf-8", "replace") for value in fields[1::2]), strict=False))
+    numbers = numbers_of(respelled(named)) or numbers_in(b"\n".join(fields[1::2]))
+    return Rejection("missing_field", detail, payload[:MAX_REJECTED_BYTES], arrival, numbers)
 
 
 def unknown_fields(payload: bytes) -> set[str]:

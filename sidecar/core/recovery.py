@@ -1,7 +1,8 @@
 """The numbers of events in a payload that is refused whole: a number that was received is not missed.
 
 The bytes are searched, since there is nothing to parse: a number that is not JSON, an array that was cut, half a
-character, several objects in a row, JSON within a string. A value that may itself be cut is not taken.
+character, several objects in a row, JSON within a string. A value that may itself be cut is not taken. Where there is
+a sequence field and no number, there may have been one that cannot be read; whatever has none was not numbered.
 """
 
 import re
@@ -14,17 +15,18 @@ from sidecar.core.values import VALUES, Unfit
 _FIELD = re.compile(
     rb'\\?"(producer|epoch|seq)\\?"\s*:\s*(?:\\?"([^"\\]*)\\?"|(-?[0-9]{1,30})(?:\.0+)?(?=[\s,}\]]))', re.IGNORECASE
 )
+_HAD_ONE = re.compile(rb'producer|\\?"(?:epoch|seq)\\?"|\xa3seq', re.IGNORECASE)
 
 
 def numbers_in(payload: bytes) -> tuple[Number, ...] | None:
-    """Return the numbers of the events in a broken payload, at most as many as a batch has; `None`: there is none."""
+    """Return the numbers in a broken payload, at most as many as a batch has; `None`: there may be some, unreadable."""
     found: list[Number] = []
     for fields in _objects(payload[:MAX_PAYLOAD_BYTES]):
         if fields.get("producer") is not None and fields.get("seq"):
             found.append(Number(fields["producer"], fields.get("epoch"), fields["seq"]))
         if len(found) == MAX_BATCH_EVENTS:
             break
-    return tuple(found) or None
+    return tuple(found) if found or not _HAD_ONE.search(payload) else None
 
 
 def _objects(payload: bytes) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,8 @@ A window follows one (producer, epoch). It has a highest number, and holes: rang
   and including its number. What lies before a first contact is a hole that is never missed.
 - A hole is missed 5 s after it was shown. A number that fills it is `new` before that and `recovered` afterwards.
   What was missed before a clear is forgotten with it: a number that fills such a hole is just `new`.
+- A payload may be refused whose number cannot be read, though it had one. It is taken for one number of a hole that
+  is shown within a minute after it, which then is not missed: it was received.
 - Only the newest 1,024 numbers of a window can be told apart; below them a number with an epoch is a duplicate.
   A hole that falls out still becomes missed in its time, or at once if 1,024 newer ones crowd it out. Of more than
   64,000 holes in all each window keeps its newest 32, the others are missed at once: no fleet has that many, an attack
@@ -19,7 +21,7 @@ A window follows one (producer, epoch). It has a highest number, and holes: rang
   number is a first contact.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Literal
@@ -35,6 +37,8 @@ Verdict = Literal["new", "recovered", "duplicate"]
 MAX_PRODUCERS = 1000
 MAX_HOLES = MAX_PRODUCERS * MAX_EPOCHS * SHARE  # of one source: 2 MB stored, which a commit may write, and 10 MB here
 GRACE_SECONDS = 5.0
+UNREAD_SECONDS = 60.0
+UNREAD_KEPT = 1000
 
 _decoder = msgspec.msgpack.Decoder(Producer)
 
@@ -52,6 +56,7 @@ class Sequences:
         self._new_holes = 0  # since the holes were last counted
         self._waiting: set[str] = set()  # producers that may have holes to be missed
         self._missed: Counter[str] = Counter()  # missed before their time, not yet told
+        self._unread: deque[float] = deque(maxlen=UNREAD_KEPT)  # when payloads came whose number cannot be read
 
     @property
     def producers(self) -> Iterable[str]:
@@ -116,8 +121,15 @@ class Sequences:
         if seq > window.high:
             self._raise(producer, window, seq, seq, now)
 
+    def unread(self, now: float) -> None:
+        """Note a payload that was refused, and may have had a number that cannot be read."""
+        self._unread.append(now)
+
     def advance(self, now: float) -> dict[str, int]:
         """Return by producer how many numbers are missed since the last call."""
+        for producer in tuple(self._waiting) if self._unread else ():
+            for window in self._producers[producer].windows:
+                self._explain(producer, window, now)
         missed, self._missed = self._missed, Counter()
         for producer in tuple(self._waiting):
             holes = list(self._producers[producer].waiting())
@@ -130,6 +142,18 @@ class Sequences:
             if len(due) == len(holes):
                 self._waiting.discard(producer)
         return dict(missed)
+
+    def _explain(self, producer: str, window: Window, now: float) -> None:
+        """Take numbers out of the holes that are due for payloads that could not be read before these were shown."""
+        for hole in [hole for hole in window.holes if hole.waits and (hole.due or 0.0) <= now]:
+            shown = (hole.due or 0.0) - GRACE_SECONDS
+            fitting = [at for at in self._unread if shown - UNREAD_SECONDS <= at <= shown][: hole.size]
+            for at in fitting:
+                self._unread.remove(at)
+            place, first = window.holes.index(hole), hole.first + len(fitting)
+            parts = (Hole(hole.first, first - 1, FORGOTTEN), Hole(first, hole.last, hole.due))
+            window.holes[place : place + 1] = [part for part in parts if part.size]
+        self._lose(producer, window.shed())
 
     def forget_missed(self, counted: "Sequences") -> None:
         """Forget that numbers are missed which `counted`, an earlier state, has as missed: a clear forgot them."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from sidecar.connection import Link, expected, making_sense, only_bytes
-from sidecar.core.batch import Batch, StreamRead, first_turn
+from sidecar.core.batch import Batch, Empty, StreamRead, first_turn
 from sidecar.errors import RefusedError, UnavailableError
 from sidecar.servers import Servers
 
@@ -143,7 +143,7 @@ class StreamSource:
             source=self.name,
             payloads=payloads,
             arrivals=arrivals,
-            empty=len(entries) - len(payloads),
+            empty=_empty(entries) if len(payloads) < len(entries) else [],
             stream=expected(read, StreamRead, self.name),
         )
 
@@ -167,6 +167,15 @@ def _events(entries: list[Any]) -> tuple[list[bytes], list[float]]:
             payloads.append(payload)
             arrivals.append(arrival)
     return payloads, arrivals
+
+
+def _empty(entries: list[Any]) -> list[Empty]:
+    """Return the entries that have no payload."""
+    return [
+        Empty(entry_id.decode(), only_bytes(list(pairs or ())))
+        for entry_id, pairs in entries
+        if _payload(pairs or ()) is None
+    ]
 
 
 def _payload(pairs: Any) -> bytes | None:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from sidecar.core.aggregate import Aggregator, Flight
-from sidecar.core.batch import Batch
+from sidecar.core.batch import Batch, Empty
 from sidecar.core.parts import Product
 from sidecar.core.picture import Frame, picture
 from sidecar.core.snapshot import Snapshot
@@ -24,7 +24,8 @@ def order(status: str = "success", **fields: Any) -> dict[str, Any]:
 def batch(*events: Any, source: str = PUBSUB, at: float = NOW, empty: int = 0) -> Batch:
     """Return a batch of events (bytes as they are, the rest as JSON) that arrived together."""
     payloads = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
-    return Batch(source=source, payloads=payloads, arrivals=[at] * len(payloads), empty=empty)
+    entries = [Empty(f"{n}-0", [b"data", b"x"]) for n in range(empty)]
+    return Batch(source=source, payloads=payloads, arrivals=[at] * len(payloads), empty=entries)
 
 
 def aggregator(rules: Rules = RULES) -> Aggregator:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.aggregate import UNKNOWN_FIELDS_KEPT, Aggregator, kind_of
-from sidecar.core.batch import Batch
+from sidecar.core.batch import Batch, Empty
 from sidecar.core.state import HISTORY_SECONDS, OTHER, Rules, State
 from tests.core.counted import (
     NOW,
@@ -582,6 +582,61 @@ def test_entries_without_the_field_are_refused_and_received() -> None:
     found = shown(aggregate)
     assert (found.completeness.received, found.completeness.invalid) == (3, 2)
     assert {(one.reason, one.source, one.time) for one in flight.stream.refused} == {("missing_field", STREAM, NOW)}
+
+
+A = {"status": "success", "producer": "A", "epoch": 1}
+
+
+def text_of(seq: int) -> str:
+    return json.dumps({**A, "seq": seq})
+
+
+@pytest.mark.parametrize(
+    ("payload", "received"),
+    [
+        (text_of(2).replace("}", ',"latency_ms":NaN}'), 3),
+        (text_of(2).replace("}", ',"reason":"\\ud83d"}'), 3),
+        (f"[{text_of(2)}", 3),
+        (f"{text_of(2)}\n{text_of(3)}", 4),
+        (f"[{text_of(2)},{text_of(3)},{text_of(4)[:-1]}", 4),
+        (json.dumps(text_of(2)), 3),
+        (text_of(2)[:-1], 3),  # the number may be cut
+        (json.dumps({**A, "seq": 2, "x": "x" * (1 << 20)}), 3),
+        (f"[{','.join([text_of(2)] + ['{}'] * 10_000)}]", 3),
+        ('{"seq":2,"producer":"A","epoch":1,"status":"shipped"}', 3),
+    ],
+)
+def test_what_was_refused_and_what_was_missed_are_what_was_published(payload: str, received: int) -> None:
+    """Numbers 1 to 5 were published, or fewer where the payload holds the last; what is not received is missed."""
+    aggregate = aggregator()
+    aggregate.apply(batch(text_of(1).encode()), NOW)
+    aggregate.apply(batch(payload.encode()), NOW)
+    last = 3 if received == 3 else 5
+    aggregate.apply(batch(text_of(last).encode()), NOW)
+    commit(aggregate, NOW + 6)
+    found = shown(aggregate).completeness
+    assert (found.received, found.received + found.missed, found.invalid) == (received, last, 1)
+
+
+def test_an_entry_without_the_field_uses_up_the_number_in_its_other_fields() -> None:
+    aggregate = aggregator()
+    entries = [
+        Empty("1-0", [b"status", b"success", b"producer", b"A", b"epoch", b"1", b"seq", b"2"]),
+        Empty("2-0", [b"data", text_of(3).encode()]),
+        Empty("3-0", [b"data", text_of(4).encode()[:-1]]),
+        Empty("4-0", []),
+    ]
+    first, last = (text_of(seq).encode() for seq in (1, 5))
+    aggregate.apply(Batch(source=STREAM, payloads=[first, last], arrivals=[NOW] * 2, empty=entries), NOW)
+    refused = aggregate.freeze(NOW + 6).stream
+    assert [one.payload for one in refused.refused] == [
+        "1-0 has the fields status, producer, epoch, seq",
+        "2-0 has the fields data",
+        "3-0 has the fields data",
+        "4-0 has no fields",
+    ]
+    assert refused.state.total.tallies["missed"].total() == 0
+    assert refused.state.total.tallies["received"].total() == 6
 
 
 def test_refused_payloads_are_passed_on_readably() -> None:

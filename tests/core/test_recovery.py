@@ -35,19 +35,19 @@ def test_a_producer_may_be_a_number_and_an_epoch_may_be_absent_or_wrong() -> Non
     assert numbers_in(b'{"producer":"A","epoch":-1,"seq":2}') == (Number("A", None, 2),)
 
 
+@pytest.mark.parametrize("payload", [b"", b"hello", b'{"status":"succ', b"\x1f\x8b\x08", b"{"])
+def test_what_has_no_sequence_field_was_not_numbered(payload: bytes) -> None:
+    assert numbers_in(payload) == ()
+
+
 @pytest.mark.parametrize(
     "payload",
     [
-        b"",
-        b"hello",
-        b'{"producer":"A"}',
-        b'{"seq":2}',
-        b'{"producer":"\xff","seq":2}',
-        b'{"producer":"A","seq":0}',
-        b'{"producer":"A","seq":2',
+        *(b'{"producer":"A"}', b'{"seq":2}', b'{"producer":"\xff","seq":2}', b'{"producer":"A","seq":0}'),
+        *(b'{"producer":"A","seq":2', b'{"producer":"A","se', b"\x82\xa8producer\xa1A\xa3seq\x02", b'{"Epoch":'),
     ],
 )
-def test_where_there_is_no_number_none_is_found(payload: bytes) -> None:
+def test_what_has_a_sequence_field_may_have_had_a_number_that_cannot_be_read(payload: bytes) -> None:
     assert numbers_in(payload) is None
 
 

@@ -82,6 +82,48 @@ def test_every_hole_has_its_own_time() -> None:
     assert sequences.advance(T0 + 7) == {"p": 3}
 
 
+@pytest.mark.parametrize(
+    ("unread", "numbers", "missed"),
+    [
+        ((0,), (3,), 0),  # the one that is missing was received and could not be read
+        ((0, 0), (3,), 0),
+        ((0,), (5,), 2),
+        ((0, 0, 0), (5,), 0),
+        ((0,), (3, 5), 1),  # it explains one hole, not two
+        ((1,), (3,), 1),  # it came after the hole was shown
+        ((-61,), (3,), 1),
+        ((-60,), (3,), 0),
+    ],
+)
+def test_a_payload_whose_number_cannot_be_read_is_not_missed_too(
+    unread: tuple[float, ...], numbers: tuple[int, ...], missed: int
+) -> None:
+    sequences = after("e", 1)
+    for at in unread:
+        sequences.unread(T0 + at)
+    judged(sequences, "e", *numbers)
+    assert sum(sequences.advance(T0 + 4.9).values()) == 0
+    assert sum(sequences.advance(T0 + 5).values()) == missed
+    assert sum(sequences.advance(T0 + 100).values()) == 0
+    assert sum(Sequences.load(sequences.dump()).advance(T0 + 100).values()) == 0
+
+
+def test_what_was_taken_for_a_refused_one_counts_if_it_still_comes() -> None:
+    sequences = after("e", 1)
+    sequences.unread(T0)
+    judged(sequences, "e", 3)
+    assert sequences.advance(T0 + 5) == {}
+    assert judged(sequences, "e", 2, 2) == ["new", "duplicate"]
+
+
+def test_payloads_whose_number_cannot_be_read_are_bounded_and_leave_no_window_too_full() -> None:
+    sequences = after("e", *range(1, 2 * WINDOW, 3))
+    for _ in range(2000):
+        sequences.unread(T0)
+    sequences.advance(T0 + 5)
+    assert judged(Sequences.load(sequences.dump()), "e", 2 * WINDOW + 2) == ["new"]
+
+
 def test_a_hole_that_was_filled_in_time_is_not_missed() -> None:
     sequences = after("e", 1, 3, 2)
     assert sequences.advance(T0 + 5) == {}

@@ -122,7 +122,7 @@ async def test_what_costs_much_is_handed_over_in_turns(
     after, turns = "0-0", []
     while after != "6-0":
         batch, read = await batch_of(source, after)
-        turns.append((read.after, read.last, len(batch.payloads), batch.empty, read.entries, read.complete))
+        turns.append((read.after, read.last, len(batch.payloads), len(batch.empty), read.entries, read.complete))
         assert (read.added, read.length) in ((6, 6), (None, 6))
         after = read.last
     assert turns == [("0-0", "2-0", 1, 1, 2, False), ("2-0", "4-0", 1, 1, 2, False), ("4-0", "6-0", 1, 1, 2, True)]
@@ -178,7 +178,7 @@ async def test_entries_without_the_field_are_counted(
     source = source_of(redis_server)
     await source.connect()
     batch, read = await batch_of(source)
-    assert (batch.payloads, batch.arrivals, batch.empty, read.entries) == ([b"y"], [0.002], 2, 3)
+    assert (batch.payloads, batch.arrivals, len(batch.empty), read.entries) == ([b"y"], [0.002], 2, 3)
 
 
 async def test_who_waits_is_woken_by_an_entry(
