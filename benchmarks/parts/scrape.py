@@ -25,7 +25,7 @@ def run(say: Callable[[str], None], full: bool) -> Report:
     report = Report(TITLE)
     say("the rate it can hold ...")
     rate, scrapes = held_rate("pubsub") / 2, FULL_SCRAPES if full else SCRAPES
-    with lab() as place, place.sidecar(metrics={"max_products": PRODUCTS}) as sidecar:
+    with lab() as place, place.sidecar(metrics={"max_products": PRODUCTS, "new_series_hold": "5s"}) as sidecar:
         seconds = scrapes * (APART_SECONDS + 0.2) + QUIET_SECONDS + 8
         publisher = place.start_publishing(int(rate * seconds), rate=int(rate), products=PRODUCTS)
         time.sleep(7)  # longer than new series are held at 0

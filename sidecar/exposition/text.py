@@ -5,6 +5,7 @@ name, and its labels are spelled once for as long as they stay the same, so that
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import add
 from typing import Literal
 
 from msgspec import Struct
@@ -51,6 +52,8 @@ class Writer:
     def __init__(self) -> None:
         # by sample name and place of the column in its family: the keys, and what stands before each value
         self._spelled: dict[tuple[str, int], tuple[Sequence[Key], list[str]]] = {}
+        # likewise: what stands before each value, when the counts began, and the line that says so
+        self._begun: dict[tuple[str, int], tuple[list[str], float, list[str]]] = {}
 
     def write(self, families: Iterable[Family], format: Format) -> Iterator[list[str]]:
         """Yield the lines, each with its end, at most `BLOCK` at a time. A family without a sample is left out."""
@@ -58,10 +61,13 @@ class Writer:
             if any(column.keys for column in family.columns):
                 yield _head(family, format)
             for place, column in enumerate(family.columns):
-                for lines in self._write_column((family.name + column.suffix, place), column, format):
-                    yield _dated(lines, family, column) if format is Format.OPENMETRICS else lines
+                dated = format is Format.OPENMETRICS and column.suffix in LAST_OF_A_SET
+                created = family.created if dated else None
+                yield from self._write_column((family.name + column.suffix, place), column, format, created)
 
-    def _write_column(self, identity: tuple[str, int], column: Column, format: Format) -> Iterator[list[str]]:
+    def _write_column(
+        self, identity: tuple[str, int], column: Column, format: Format, created: float | None
+    ) -> Iterator[list[str]]:
         keys, heads = self._spelled.get(identity, ((), []))
         same = keys == column.keys
         known = {} if same else dict(zip(keys, heads, strict=True))
@@ -73,8 +79,22 @@ class Writer:
             lines = _lines(spelled[block], column.values[block])
             if format is Format.OPENMETRICS:
                 _add_exemplars(lines, column.exemplars, start)
-            yield lines
+            yield (
+                lines
+                if created is None
+                else list(map(add, lines, self._begun_lines(identity, spelled, created)[block]))
+            )
         self._spelled[identity] = (column.keys, spelled)
+
+    def _begun_lines(self, identity: tuple[str, int], spelled: list[str], created: float) -> list[str]:
+        """Return the line behind each sample that says when its count began, as far as samples are spelled."""
+        heads, at, lines = self._begun.get(identity, ([], created, []))
+        if heads is not spelled or at != created:
+            lines = []
+        bare, name, value = len(identity[0]), identity[0].rpartition("_")[0] + "_created", number(created)
+        lines += [f"{name}{head[bare:]}{value}\n" for head in spelled[len(lines) :]]
+        self._begun[identity] = (spelled, created, lines)
+        return lines
 
 
 def _head(family: Family, format: Format) -> list[str]:
@@ -95,15 +115,6 @@ def _lines(heads: list[str], values: Sequence[int | float]) -> list[str]:
         f"{head}{value}.0\n" if type(value) is int and 0 <= value < EXPONENT_FROM else f"{head}{number(value)}\n"
         for head, value in zip(heads, values, strict=True)
     ]
-
-
-def _dated(lines: list[str], family: Family, column: Column) -> list[str]:
-    """Put when the counts began behind each line that is the last of its label set."""
-    if family.created is None or column.suffix not in LAST_OF_A_SET:
-        return lines
-    bare = len(family.name + column.suffix)
-    name, value = family.name + "_created", number(family.created)
-    return [f"{line}{name}{line[bare : line.rindex(' ')]} {value}\n" for line in lines]
 
 
 def _add_exemplars(lines: list[str], exemplars: Mapping[int, Exemplar], start: int) -> None:

@@ -115,6 +115,13 @@ def test_labels_that_come_go_and_stay_keep_their_own_values(format: Format) -> N
         assert written(shown, format, writer) == by_the_library(shown, format)
 
 
+def test_a_clear_is_the_new_time_at_which_the_same_labels_began() -> None:
+    writer = Writer()
+    for since in (1_790_000_000.5, 1_790_000_000.5, 1_790_000_300.25, None):
+        shown = families(snapshots.snapshot(since=since))
+        assert written(shown, Format.OPENMETRICS, writer) == by_the_library(shown, Format.OPENMETRICS)
+
+
 def test_what_is_written_in_one_go_is_bounded() -> None:
     sizes = [len(lines) for lines in Writer().write(gauges(range(BLOCK * 5 // 2)), Format.TEXT)]
     assert sizes == [2, BLOCK, BLOCK, BLOCK // 2]
