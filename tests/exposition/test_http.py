@@ -81,8 +81,10 @@ async def test_a_prometheus_gets_the_exposition_from_the_json_path() -> None:
         async with served.client.get("/monitoring/metrics", headers=OPENMETRICS) as response:
             assert response.content_type == "application/openmetrics-text"
             assert "Accept" in response.headers["Vary"]
-        async with served.client.get("/monitoring/metrics", headers={"Accept": "text/plain;version=0.0.4"}) as response:
-            assert response.content_type == "text/plain"
+        for accept in ("text/plain;version=0.0.4", "application/vnd.google.protobuf;encoding=delimited"):
+            async with served.client.get("/monitoring/metrics", headers={"Accept": accept}) as response:
+                assert response.content_type == "text/plain"
+                assert "# TYPE flash_sale_orders_total counter" in await response.text()
 
 
 async def test_the_fleet_is_merged_when_asked_for() -> None:
