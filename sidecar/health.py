@@ -116,7 +116,6 @@ def health(
     gauges: Gauges,
     *,
     stale: bool,
-    now: float,
     left_out: Collection[str] = (),
     outputs: Iterable[tuple[str, Component]] = (),
 ) -> Health:
@@ -134,7 +133,7 @@ def health(
     if left_out:
         detail = f"left out, since their stored state is damaged: {', '.join(sorted(left_out))}; restart them"
         components["fleet"] = Component("degraded", detail)
-    not_understood = ledger.aggregate.understanding.last_minute(now)
+    not_understood = ledger.aggregate.understanding.last_minute(pipeline.clock.now())
     for name, state in pipeline.ingest.states.items():
         components[name] = _source(state, not_understood.get(name))
     components.update(outputs)
@@ -144,6 +143,11 @@ def health(
             components[f"clock:{producer}"] = Component("degraded", detail)
     for producer, doubt in ledger.aggregate.register.names.doubts().items():
         components[f"producer:{producer}"] = Component("degraded", doubt)
+    now = pipeline.clock.steady()
+    if pipeline.clock_step is not None:
+        lately = now - pipeline.clock_step.at < LOSS_SECONDS
+        detail = f"{pipeline.clock_step}; windows may lack seconds until it has been right for their length"
+        components["clock"] = Component("degraded" if lately else "ok", detail)
     if now - pipeline.rollback.at < LOSS_SECONDS:
         detail = f"Redis lost {pipeline.rollback.commits} commits, as in a failover; counted again from what is there"
         components["rollback"] = Component("degraded", detail)

@@ -11,8 +11,10 @@ from typing import Literal
 import structlog
 from msgspec import Struct
 
+from sidecar.clock import Clock
 from sidecar.core.aggregate import kind_of
-from sidecar.core.ledger import Ledger
+from sidecar.core.batch import Batch
+from sidecar.core.ledger import Applied, Ledger
 from sidecar.errors import AccessError, SidecarError, UnavailableError
 from sidecar.logs import Reasons
 from sidecar.redis_errors import reason
@@ -27,7 +29,7 @@ SourceStatus = Literal["connecting", "connected", "down"]
 
 
 class SourceState(Struct):
-    """What is known of a source; times are Unix seconds. `blind_since` is when its connection was lost.
+    """What is known of a source; times are by the steady clock. `blind_since` is when its connection was lost.
 
     It is `behind` once it has been late, by more than `BEHIND_SECONDS`, for as long, until there is no lag at all: what
     waited for a start or through an outage is mostly read in less.
@@ -51,15 +53,17 @@ class Ingest:
         *,
         interval: float,
         telemetry: Telemetry,
-        clock: Callable[[], float],
+        clock: Clock,
+        stepped: Callable[[], None],
     ) -> None:
-        """`interval` is that of commits, in seconds; `clock` gives Unix seconds."""
+        """`interval` is that of commits, in seconds; `stepped` looks whether the clock was set, before each batch."""
         self.sources = sources
         self.states = {source.name: SourceState() for source in sources}
         self._ledger = ledger
         self._interval = interval
         self._telemetry = telemetry
         self._clock = clock
+        self._stepped = stepped
         self._hurry = asyncio.Event()
         self._reasons: dict[str, Reasons] = {}  # of those that are down
         self._log = structlog.get_logger("sidecar")
@@ -77,8 +81,9 @@ class Ingest:
     def begin(self) -> None:
         """Begin with a state that was last committed some time ago: pub/sub has been blind since."""
         last_commit = self._ledger.aggregate.committed.total.committed_at
+        blind_since = None if last_commit is None else self._clock.steady() - max(self._clock.now() - last_commit, 0)
         for name in self.states:
-            self.states[name] = SourceState(blind_since=last_commit if kind_of(name) == "pubsub" else None)
+            self.states[name] = SourceState(blind_since=blind_since if kind_of(name) == "pubsub" else None)
 
     async def run(self, source: Source) -> None:
         """Connect, read, apply; after a failure the same again, for ever."""
@@ -116,7 +121,7 @@ class Ingest:
     async def _read_out(self, source: Source) -> None:
         try:
             async with asyncio.timeout(LEFTOVER_SECONDS):
-                await source.leftover(lambda batch: self._ledger.apply(batch, self._clock()))
+                await source.leftover(self._apply)
         except (TimeoutError, UnavailableError) as exc:
             why = str(exc) or f"it takes longer than {LEFTOVER_SECONDS} s"
             self._log.warning("source not read to its end", source=source.name, detail=f"{why}; the rest is missed")
@@ -126,11 +131,12 @@ class Ingest:
         for source in self.sources:
             source.ask_again()
 
-    def count_blind(self, now: float) -> None:
+    def count_blind(self) -> None:
         """Count the time for which sources have been blind since the last call."""
+        now = self._clock.steady()
         for name, state in self.states.items():
             if state.blind_since is not None and self._ledger.active:
-                self._ledger.aggregate.blind(name, max(now - state.blind_since, 0))
+                self._ledger.aggregate.blind(name, now - state.blind_since)
                 state.blind_since = now
 
     def reset(self, name: str) -> None:
@@ -152,8 +158,7 @@ class Ingest:
         self._tell_lag(name, source.lag_seconds)
         if batch is None:
             return
-        now = self._clock()
-        outcome = self._ledger.apply(batch, now)
+        outcome = self._apply(batch)
         if outcome == "anew":
             self.reset(name)
         elif outcome == "cut":
@@ -163,12 +168,16 @@ class Ingest:
             await asyncio.sleep(self._interval / 10)  # the next commit settles what the position is
         elif batch.arrivals:
             # The id of an entry may be of any time.
-            self._telemetry.source_last_event.labels(name).set(min(batch.arrivals[-1], now))
+            self._telemetry.source_last_event.labels(name).set(min(batch.arrivals[-1], self._clock.now()))
         await asyncio.sleep(0)  # a reader with data already buffered would never let the loop turn
+
+    def _apply(self, batch: Batch) -> Applied:
+        self._stepped()
+        return self._ledger.apply(batch, self._clock.now())
 
     def _tell_lag(self, name: str, seconds: float) -> None:
         self._telemetry.source_lag_seconds.labels(name).set(seconds)
-        state, now = self.states[name], self._clock()
+        state, now = self.states[name], self._clock.steady()
         state.lag_seconds = seconds
         if state.behind and not seconds:
             self._log.info("source caught up", source=name)
@@ -183,7 +192,7 @@ class Ingest:
             state.behind = True
 
     def _connected(self, name: str) -> None:
-        self.count_blind(self._clock())
+        self.count_blind()
         if self.states[name].status == "down":
             self._log.info("source is back", source=name)
         self.states[name] = SourceState("connected")
@@ -193,7 +202,7 @@ class Ingest:
         state = self.states[name]
         blind = state.blind_since
         if state.status == "connected" and kind_of(name) == "pubsub":
-            blind = self._clock()
+            blind = self._clock.steady()
         if state.status != "down":
             self._reasons[name] = Reasons()
         if self._reasons[name].changed(reason(exc), self._clock()):

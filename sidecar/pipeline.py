@@ -5,12 +5,15 @@ applies, and one loop commits every interval. Everything between two awaits is a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
+from math import inf
 
 import structlog
 from msgspec import Struct
 
+from sidecar.clock import Clock
 from sidecar.config import Config
 from sidecar.core.aggregate import Flight
 from sidecar.core.ledger import Ledger, Verdict
@@ -40,10 +43,23 @@ _OUTCOMES: dict[Verdict, str] = {
 
 
 class Rollback(Struct, frozen=True):
-    """When Redis was last found to have lost commits of ours (0: never), in Unix seconds, and how many."""
+    """When Redis was last found to have lost commits of ours, by the steady clock, and how many."""
 
-    at: float = 0.0
+    at: float = -inf
     commits: int = 0
+
+
+class ClockStep(Struct, frozen=True):
+    """By how many seconds the clock of this machine was set, to which Unix time, and when by the steady clock."""
+
+    seconds: float
+    to: float
+    at: float
+
+    def __str__(self) -> str:
+        moment = datetime.fromtimestamp(self.to, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        way = "back" if self.seconds < 0 else "forward"
+        return f"the clock of this machine was set {way} by {abs(self.seconds):.1f} s at {moment}"
 
 
 class Pipeline:
@@ -58,17 +74,26 @@ class Pipeline:
         config: Config,
         telemetry: Telemetry,
         publish: Callable[[], None],
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
-        """`publish` is called with every tick, also while its commit hangs; `clock` gives Unix seconds."""
+        """`publish` is called with every tick, also while its commit hangs."""
         self.ledger = ledger
         self.redis_error = ""
         self.commit_error = ""
         self.holder_met = ""
         self.rollback = Rollback()
-        self.missed_at = 0.0
+        self.missed_at = -inf
+        self.committed_at = -inf
+        self.clock_step: ClockStep | None = None
         self.damage = ""
-        self.ingest = Ingest(ledger, sources, interval=config.commit_interval, telemetry=telemetry, clock=clock)
+        self.ingest = Ingest(
+            ledger,
+            sources,
+            interval=config.commit_interval,
+            telemetry=telemetry,
+            clock=clock,
+            stepped=self.look_at_clock,
+        )
         self._store = store
         self._interval = config.commit_interval
         self._lease = config.lease
@@ -79,8 +104,18 @@ class Pipeline:
         self._outage, self._failures = Reasons(), Reasons()
         self._telemetry = telemetry
         self._publish = publish
-        self._clock = clock
+        self.clock = clock
         self._log = structlog.get_logger("sidecar")
+
+    def look_at_clock(self) -> None:
+        """Notice that the clock of this machine was set, and have everything that it timed go by the new time."""
+        if not (step := self.clock.step()):
+            return
+        now = self.clock.now()
+        self.clock_step = ClockStep(step, now, self.clock.steady())
+        self.ledger.step(step, now)
+        self._telemetry.clock_steps.inc()
+        self._log.warning("clock set", detail=f"{self.clock_step}; intervals go on by another clock")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`; then commit what was read and let go of the state.
@@ -111,17 +146,17 @@ class Pipeline:
             await asyncio.sleep(pause)
 
     async def _take(self) -> bool:
-        now = self._clock()
+        self.look_at_clock()
         try:
             taken = await self._store.take(
                 self.ledger.holder,
                 self.ledger.next_token(),
                 dead=self._candidacy.dead,
-                create=self._anew or self._candidacy.may_create(now),
+                create=self._anew or self._candidacy.may_create(self.clock.steady()),
             )
             self._answered()
             if taken.fields is not None:
-                self.ledger.take_over(taken.fields, now)
+                self._take_over(taken.fields)
         except CheckpointError as exc:
             await self._set_aside(exc)
             return False
@@ -131,13 +166,19 @@ class Pipeline:
             self.holder_met = ""
             self._log.info("active", detail="this sidecar counts now", events=self._received())
             return True
-        self._candidacy.refused(taken.holder, now)
+        self._candidacy.refused(taken.holder, self.clock.steady())
         if taken.holder and taken.holder != self.holder_met:
             self._log.info(
                 "standby", detail="another sidecar counts this prefix; waiting for its lease", of=taken.holder
             )
         self.holder_met = taken.holder
         return False
+
+    def _take_over(self, fields: Mapping[str, bytes]) -> None:
+        now = self.clock.now()
+        self.ledger.take_over(fields, now)
+        committed_at = self.ledger.aggregate.committed.total.committed_at
+        self.committed_at = -inf if committed_at is None else self.clock.steady() - (now - committed_at)
 
     # Owning the state
 
@@ -186,10 +227,11 @@ class Pipeline:
 
     async def tick(self) -> None:
         """Commit what is pending, and publish what is committed."""
-        self.ingest.count_blind(self._clock())
+        self.ingest.count_blind()
         committing = asyncio.create_task(self._commit())
         try:
             while not (await asyncio.wait([committing], timeout=self._interval))[0]:
+                self.look_at_clock()
                 self._publish()  # a Redis that hangs must not hide how old the numbers are
             committing.result()
         finally:
@@ -220,24 +262,27 @@ class Pipeline:
             return "empty" if self.ledger.active else "standby"
 
     async def _send_commit(self) -> Verdict:
-        now = self._clock()
+        self.look_at_clock()
+        now = self.clock.now()
         commit = self.ledger.freeze(now)
         committed = self.ledger.aggregate.committed
         answer = await self._store.commit(commit, self.ledger.fields(commit), committed, now)
         self._answered()
-        verdict = self.ledger.resolve(commit, answer, now)
+        self.look_at_clock()
+        verdict = self.ledger.resolve(commit, answer, self.clock.now())
         if verdict == "reload" and not await self._reload():
             return "reload"
         self._telemetry.commits.labels(_OUTCOMES[verdict]).inc()
         if verdict == "ok":
+            self.committed_at = self.clock.steady()
             self._telemetry.last_commit.set(now)
             self._tell_refused(commit.flight)
             if _missed(commit.flight):
-                self.missed_at = now
+                self.missed_at = self.clock.steady()
         else:
             self._log.warning("commit", outcome=verdict, detail=_EXPLAINED[verdict], number=answer.number)
         if verdict in ("reload", "rolled_back"):
-            self.rollback = Rollback(now, max(commit.number - answer.number, 1))
+            self.rollback = Rollback(self.clock.steady(), max(commit.number - answer.number, 1))
         if verdict == "anew":
             self.ingest.reset(f"stream:{answer.stream}")
         if verdict in ("reread", "reload", "rolled_back"):
@@ -246,7 +291,9 @@ class Pipeline:
 
     async def _reload(self) -> bool:
         try:
-            return self.ledger.reload(await self._store.load())
+            ours = self.ledger.reload(await self._store.load())
+            self.ledger.step(0.0, self.clock.now())
+            return ours
         except CheckpointError:
             self.ledger.forget()  # Redis was rolled back, its streams too: memory is not the truth either
             raise
@@ -269,7 +316,7 @@ class Pipeline:
         """Log refused events, at most one of a reason in a while; `sidecar rejected` has the newest hundred."""
         for part in (flight.stream, flight.pubsub):
             for one in part.refused:
-                if (suppressed := self._refusals.allow(one.reason, one.time)) is not None:
+                if (suppressed := self._refusals.allow(one.reason, self.clock.steady())) is not None:
                     self._log.warning(
                         "event refused", reason=one.reason, detail=one.detail, source=one.source, suppressed=suppressed
                     )
@@ -278,7 +325,7 @@ class Pipeline:
         self._telemetry.commits.labels("failed").inc()
         if not self.commit_error:
             self._failures = Reasons()
-        if self._failures.changed(reason(exc), self._clock()):
+        if self._failures.changed(reason(exc), self.clock()):
             event = "commit still fails" if self.commit_error else "commit failed"
             self._log.error(event, detail=f"{exc}; what is pending is kept and sent again")
         self.commit_error = str(exc)
@@ -296,7 +343,7 @@ class Pipeline:
         """Note that Redis does not answer; return the pause before the next try, in seconds."""
         if not self.redis_error:
             self._outage = Reasons()
-        if self._outage.changed(reason(exc), self._clock()):
+        if self._outage.changed(reason(exc), self.clock()):
             event = "Redis is still away" if self.redis_error else "Redis is away"
             self._log.warning(event, detail=f"{exc}; waiting for it")
         self.redis_error = str(exc)

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import random
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from sidecar import __version__, holder
 from sidecar.assembly import rules, servers, sources, store
+from sidecar.clock import Clock
 from sidecar.config import Config, diff, flatten, unflatten
 from sidecar.core.aggregate import Aggregator
 from sidecar.core.hold import Hold
@@ -62,7 +62,8 @@ class Service:
         self._config = config
         self._origin = origin
         self._log = log
-        self._started = time.time()
+        self._clock = Clock()
+        self._started = self._clock.steady()
         self._rules = rules(config)
         self._latest = Latest()
         self._hold = Hold()
@@ -90,10 +91,10 @@ class Service:
             config=config,
             telemetry=telemetry,
             publish=self._publish,
-            clock=time.time,
+            clock=self._clock,
         )
         exposition = Exposition(registry, environment=config.environment, sources=tuple(names))
-        self._guard = Guard(config.http, telemetry=telemetry, clock=time.monotonic)
+        self._guard = Guard(config.http, telemetry=telemetry, clock=self._clock.steady)
         self._ws = WebSocketServer(config.ws, guard=self._guard, latest=self._latest, monitor=self, telemetry=telemetry)
         self._http = HttpServer(
             config.http.listen,
@@ -176,10 +177,10 @@ class Service:
     # Monitor
 
     def health(self) -> Health:
-        now = time.time()
         outputs = [("influx", self._influx.component)] if self._influx is not None else []
-        stale, left_out = self._stale(now), self._damaged_members
-        return health(self._pipeline, self._gauges, stale=stale, now=now, left_out=left_out, outputs=outputs)
+        return health(
+            self._pipeline, self._gauges, stale=self._stale(), left_out=self._damaged_members, outputs=outputs
+        )
 
     def ready(self) -> tuple[bool, Role]:
         if self._ledger.active:
@@ -217,7 +218,7 @@ class Service:
         return self._fleet[1]
 
     async def _merge_fleet(self) -> Snapshot:
-        now = time.time()
+        now = self._clock.now()
         members = await self._readers.fleet(self._config.fleet, now)
         self._tell_damaged(members.damaged)
         committed = [s.total.committed_at for _, s in members.states if s.total.committed_at is not None]
@@ -239,10 +240,9 @@ class Service:
 
     def _publish(self) -> None:
         if self._ledger.active:
-            now = time.time()
-            frame = self._frame(now, committed_at=self._committed_at(), stale=self._stale(now))
+            frame = self._frame(self._clock.now(), committed_at=self._committed_at(), stale=self._stale())
             snapshot = picture(self._ledger.aggregate.committed, self._rules, frame)
-            self._latest.publish(snapshot, self._hold.shown(snapshot, self._ledger.loads))
+            self._latest.publish(snapshot, self._hold.shown(snapshot, self._ledger.loads, self._ledger.generation))
         else:
             self._latest.withdraw()
 
@@ -253,7 +253,7 @@ class Service:
             now=now,
             committed_at=committed_at,
             stale=stale,
-            uptime_s=now - self._started,
+            uptime_s=self._clock.steady() - self._started,
             settled=self._config.commit_interval,
             system=self._gauges.system,
             born=aggregate.born,
@@ -265,8 +265,8 @@ class Service:
     def _committed_at(self) -> float | None:
         return self._ledger.aggregate.committed.total.committed_at
 
-    def _stale(self, now: float) -> bool:
-        return is_stale(self._committed_at(), now, self._config.commit_interval)
+    def _stale(self) -> bool:
+        return is_stale(self._pipeline.committed_at, self._clock.steady(), self._config.commit_interval)
 
     def _scheme(self, plain: str) -> str:
         return f"{plain}s" if self._guard.tls else plain

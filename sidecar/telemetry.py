@@ -37,6 +37,7 @@ class Telemetry:
         self.last_commit = gauge("last_commit_timestamp_seconds", "When the last commit was written.")
         self.last_commit.set(math.nan)  # unknown, and left out: no alert on its age fires on a standby
         self.checkpoints_damaged = counter("checkpoints_damaged", "Times the stored state was damaged and set aside.")
+        self.clock_steps = counter("clock_steps", "Times the clock of this machine was found to be set.")
         self.redis_up = gauge("redis_up", "1 while Redis answers.")
         self.websocket_clients = gauge("websocket_clients", "Open WebSocket connections.")
         self.websocket_updates = counter(

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
+from sidecar.clock import Clock
 from sidecar.config import Config, Seconds
 from sidecar.connection import Link
 from sidecar.core.state import State
@@ -282,7 +282,7 @@ class Counting:
             config=Config(commit_interval=Seconds(0.01), lease=Seconds(0.2)),
             telemetry=Telemetry(CollectorRegistry(), version="1", sources=tuple(s.name for s in sources)),
             publish=self._published,
-            clock=time.time,
+            clock=Clock(),
         )
 
     def _published(self) -> None:

@@ -5,11 +5,13 @@ import contextlib
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
 
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
+from sidecar.clock import Clock
 from sidecar.config import Config
 from sidecar.config.structs import Seconds
 from sidecar.core.batch import Batch
@@ -35,14 +37,22 @@ from tests.waiting import eventually
 INTERVAL, LEASE = 0.01, 60.0
 
 
-class Clock:
-    """Time that stands still until it is moved."""
+class Hands:
+    """Time that stands still until it passes, or is set."""
 
     def __init__(self) -> None:
         self.now = T0
+        self._set_by = 0.0
 
     def __call__(self) -> float:
         return self.now
+
+    def steady(self) -> float:
+        return self.now - self._set_by
+
+    def set_by(self, seconds: float) -> None:
+        self.now += seconds
+        self._set_by += seconds
 
 
 class Store(MemoryStore):
@@ -117,10 +127,10 @@ class Daemon:
     """A pipeline over one channel, one stream and perhaps other sources, and everything around it."""
 
     def __init__(self, holder: str = "here:1:a", *others: Source) -> None:
-        self.clock = Clock()
+        self.clock = Hands()
         last_ids: dict[str, str] = {}
         self.last_ids = last_ids
-        self.store = Store(lease=LEASE, clock=self.clock, last_ids=last_ids)
+        self.store = Store(lease=LEASE, clock=self.clock.steady, last_ids=last_ids)
         self.channel = Channel("pubsub:c", clock=self.clock)
         self.stream = MemoryStream("stream:s", last_ids, clock=self.clock)
         self.stop = asyncio.Event()
@@ -135,7 +145,7 @@ class Daemon:
             config=Config(commit_interval=Seconds(INTERVAL), lease=Seconds(LEASE)),
             telemetry=self.telemetry,
             publish=self._publish,
-            clock=self.clock,
+            clock=Clock(self.clock, self.clock.steady),
         )
         self.ledger = self.pipeline.ledger
         self.task: asyncio.Task[None] | None = None
@@ -173,7 +183,7 @@ class Daemon:
         gauges = Gauges(
             self.telemetry, RedisStore(Servers(parse("redis://")), "", lease=LEASE, keep_rejected=True), Config()
         )
-        return health(self.pipeline, gauges, stale=False, now=self.clock.now)
+        return health(self.pipeline, gauges, stale=False)
 
     def counted(self) -> int:
         """Return the orders in the store."""
@@ -705,3 +715,111 @@ async def test_cancelled_it_leaves_no_task_behind(daemon: Daemon) -> None:
     with pytest.raises(asyncio.CancelledError):
         await daemon.task
     assert len(asyncio.all_tasks()) == 1
+
+
+# The clock of this machine is set
+
+SET = (-600.0, -20.0, 20.0, 86400.0)
+
+
+@pytest.mark.parametrize("by", SET)
+async def test_a_clock_that_is_set_is_named_for_a_minute_and_counted(daemon: Daemon, by: float) -> None:
+    await daemon.active()
+    assert "clock" not in daemon.health().components
+    daemon.clock.set_by(by)
+    await eventually(lambda: daemon.sample("clock_steps_total") == 1)
+    told = daemon.health().components["clock"]
+    way = "back" if by < 0 else "forward"
+    moment = datetime.fromtimestamp(daemon.clock.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert told.status == "degraded"
+    assert str(told.detail).startswith(f"the clock of this machine was set {way} by {abs(by):.1f} s at {moment}; ")
+    daemon.clock.now += 59.9
+    assert daemon.health().status == "degraded"
+    daemon.clock.now += 0.1
+    assert daemon.health().status == "ok"
+    assert daemon.health().components["clock"].detail == told.detail
+    assert daemon.sample("clock_steps_total") == 1
+
+
+@pytest.mark.parametrize("by", SET)
+async def test_a_clock_that_is_set_changes_no_interval(daemon: Daemon, by: float) -> None:
+    """Blind time, the grace of a hole, and how long a loss is on show."""
+    await daemon.active()
+    daemon.channel.failure = UnavailableError("cut")
+    await eventually(lambda: daemon.pipeline.ingest.states["pubsub:c"].status == "down")
+    for seq in (1, 3):
+        daemon.stream.add(order(producer="p", epoch="e", seq=seq))
+    await eventually(lambda: daemon.counted() == 2)
+    daemon.clock.now += 3
+    daemon.clock.set_by(by)
+    await eventually(lambda: daemon.sample("clock_steps_total") == 1)
+    daemon.clock.now += 1.9
+    await daemon.waited()
+    await daemon.waited()
+    assert "completeness" not in daemon.health().components
+    daemon.clock.now += 0.1
+    await eventually(lambda: "completeness" in daemon.health().components)
+    daemon.channel.failure = None
+    await eventually(lambda: daemon.pipeline.ingest.states["pubsub:c"].status == "connected")
+    await eventually(lambda: State.load(daemon.store.fields).total.tallies["blind_ms"] == {"pubsub:c": 5000})
+    assert abs(daemon.clock.steady() - daemon.pipeline.committed_at) < 1
+
+
+async def test_a_lease_is_not_waited_for_by_the_wall_clock(daemon: Daemon) -> None:
+    other = new_ledger("there:2:b")
+    await take(other, daemon.store)
+    daemon.start()
+    await daemon.waited()
+    daemon.store.fields.clear()
+    await daemon.store.release(other.holder)
+    await daemon.waited()
+    daemon.clock.set_by(10 * LEASE)
+    await daemon.waited()
+    await daemon.waited()
+    assert not daemon.ledger.active
+    daemon.clock.set_by(-20 * LEASE)
+    daemon.clock.now += LEASE
+    await eventually(lambda: daemon.ledger.active)
+
+
+@pytest.mark.parametrize("by", [-600.0, -20.0])
+async def test_the_last_reading_counts_also_if_the_clock_is_set_while_a_commit_hangs(daemon: Daemon, by: float) -> None:
+    def stock(units: int) -> bytes:
+        return b'{"type":"inventory","product_id":"a","stock":%d}' % units
+
+    def stored() -> int | None:
+        products = State.load(daemon.store.fields).products
+        return products["a"].stock if "a" in products else None
+
+    await daemon.active()
+    daemon.channel.put(stock(1))
+    await eventually(lambda: stored() == 1)
+    daemon.store.silent = True
+    daemon.channel.put(stock(2))
+    await asyncio.sleep(3 * INTERVAL)
+    daemon.clock.set_by(by)
+    daemon.channel.put(stock(3))
+    await asyncio.sleep(3 * INTERVAL)
+    assert daemon.task is not None
+    daemon.store.silent = False
+    daemon.task.cancel()
+    await asyncio.gather(daemon.task, return_exceptions=True)
+    daemon.stop.clear()
+    daemon.start()
+    await eventually(lambda: daemon.ledger.active)
+    daemon.clock.now += LEASE
+    daemon.channel.put(stock(4))
+    await eventually(lambda: stored() == 4)
+
+
+async def test_a_state_of_a_machine_whose_clock_is_ahead_is_taken_over(daemon: Daemon) -> None:
+    other = new_ledger("there:2:b")
+    await take(other, daemon.store, now=T0 + 600)
+    other.apply(heard(b'{"type":"queue","waiting":7}', at=T0 + 600), T0 + 600)
+    await commit(other, daemon.store, T0 + 600)
+    await daemon.store.release(other.holder)
+    daemon.start()
+    await eventually(lambda: daemon.ledger.active)
+    daemon.channel.put(b'{"type":"queue","waiting":3}')
+    await eventually(lambda: State.load(daemon.store.fields).queues["orders"].value == 3)
+    assert State.load(daemon.store.fields).total.tallies["blind_ms"].total() == 0

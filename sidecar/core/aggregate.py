@@ -4,30 +4,31 @@ Pending is kept apart for streams, which can be read again, and pub/sub, which c
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from sidecar.core.attendance import Register, RollCall, windows_of
 from sidecar.core.batch import Batch
 from sidecar.core.channels import label
-from sidecar.core.counting import AHEAD_SECONDS, Count, fold
+from sidecar.core.counting import Count, fold
 from sidecar.core.decode import decode, unknown_fields, without_event
 from sidecar.core.events import EARLIEST, Decoded, Rejection
 from sidecar.core.exemplars import Exemplars
 from sidecar.core.gauges import by_second, joined
 from sidecar.core.labels import Labels, first_met
-from sidecar.core.parts import Minute
+from sidecar.core.parts import Minute, Reading
 from sidecar.core.pending import Pending, Refused
-from sidecar.core.state import CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
+from sidecar.core.state import AHEAD_SECONDS, CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
 from sidecar.core.understanding import Understanding
 
 Kind = Literal["stream", "pubsub"]
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
 MISSED_UNDER = "wgen"  # field of the checkpoint: the generation under which what windows have as missed was counted
+HEARD_SECONDS = 10.0  # what is stored of a producer with connections is no older, if it was heard of since
 LOOK_SECONDS = 0.05  # a sample is enough: a misspelled field is in many events
 
 
@@ -64,6 +65,7 @@ class Aggregator:
         self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
         self._flying: dict[Kind, Pending] = {}  # what a flight that may still land was made of
         self._labels = Labels(rules)
+        self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock took, and the store may still have
 
     def adopt(self, rules: Rules) -> None:
         """Count by other rules from now on."""
@@ -123,11 +125,11 @@ class Aggregator:
             fold(pending, self._labels, self._rules, now)
         self._flying, self._pending = self._pending, {kind: Pending(self._random) for kind in self._pending}
         merged = self.committed.changed_by(stream.state, pubsub.state)
-        self._gauge_history(merged, stream, pubsub, now)
+        self._gauge_history(merged, stream, pubsub, self._listen(merged, now), now)
         self._peak(merged, (stream.state, pubsub.state))
         merged.total.committed_at = now
-        expired = self.committed.expired(now, self._rules.commit_interval)
-        removed = [(name, key) for name, key in expired if key not in getattr(merged, name)]
+        expired = {*self.committed.expired(now, self._rules.commit_interval), *self._gone}
+        removed = [(name, key) for name, key in sorted(expired) if key not in getattr(merged, name)]
         return Flight(stream, pubsub, merged, dict(self.register.unsaved), removed)
 
     def land(self, flight: Flight, now: float) -> None:
@@ -136,9 +138,11 @@ class Aggregator:
         self.committed.replace(flight.merged)
         self.committed.remove(flight.removed)
         self._flying = {}
-        pending = (pending.state.connections for pending in self._pending.values())
-        self._labels.retain("connection", set(self.committed.connections).union(*pending))
+        self._labels.retain("connection", self._connected())
+        self.register.listen(self._connected())
         self.register.land(flight.windows)
+        self._gone -= {(name, key) for name, parts in flight.merged.sections() for key in parts}
+        self._gone.difference_update(flight.removed)
 
     def thaw(self, flight: Flight) -> None:
         """Make the flight pending again, before what came after it."""
@@ -147,6 +151,25 @@ class Aggregator:
             earlier.merge(self._pending[kind])
             self._pending[kind] = earlier
         self._flying = {}
+
+    def step(self, by: float, now: float, flight: Flight | None = None) -> None:
+        """Go by a clock that was set by so many seconds, to `now`. `flight` is the one that is under way.
+
+        With `by` 0 what is there was timed by another clock: it only must not lie in the future of this one.
+        """
+        flying = (flight.stream, flight.pubsub) if flight else ()
+        for pending in self._pending.values():
+            fold(pending, self._labels, self._rules, now - by)
+        for pending in (*self._pending.values(), *flying):
+            pending.step(by, now)
+        for state in (self.committed, flight.merged) if flight else (self.committed,):
+            self._gone.update(state.step(by, now))
+        self.register.step(by, now)
+        self.born = {label: at + by for label, at in self.born.items()}
+        self.understanding.step(by)
+        self._looked_at += by
+        if by < 0:
+            self.exemplars.clear()  # what comes now would be older
 
     def drop_streams(self) -> None:
         """Forget what is pending from streams; it will be read again."""
@@ -235,16 +258,39 @@ class Aggregator:
         text = refused.payload.decode("utf-8", "backslashreplace")
         pending.refused.append(Refused(refused.arrival, source, refused.reason, refused.detail, text))
 
-    def _gauge_history(self, merged: State, stream: Pending, pubsub: Pending, now: float) -> None:
-        """Write the gauges into the seconds they were reported in, and into this one."""
+    def _listen(self, merged: State, now: float) -> dict[str, Reading]:
+        """Store when producers were last heard of where that is old; return all committed connections with it."""
+        known = dict(self.committed.connections)
+        for name, reading in known.items():
+            heard = self.register.heard.get(name, 0.0)
+            if reading.seen < now - HEARD_SECONDS and reading.seen < heard:
+                known[name] = reading.copy()
+                known[name].hear(heard)
+                merged.connections.setdefault(name, reading.copy()).hear(heard)
+        return known
+
+    def _gauge_history(
+        self, merged: State, stream: Pending, pubsub: Pending, connected: Mapping[str, Reading], now: float
+    ) -> None:
+        """Write the gauges into the seconds since they were reported, and into this one."""
         reported = joined(stream.queue_seconds, pubsub.queue_seconds)
-        queues = by_second(self.committed.queues, reported, now)
+        queues = by_second(self.committed.queues, reported, self._before("waiting"), now)
         reported = joined(stream.connection_seconds, pubsub.connection_seconds)
-        connections = by_second(self.committed.connections, reported, now, CONNECTION_SECONDS)
+        connections = by_second(connected, reported, self._before("connections"), now, CONNECTION_SECONDS)
         for name, sums in (("waiting", queues), ("connections", connections)):
             for second, value in sums.items():
                 if second >= now - HISTORY_SECONDS:
                     getattr(self._minute(merged, second), name)[second] = value
+
+    def _before(self, name: str) -> Callable[[int], int | None]:
+        """Return what tells the sum of a gauge that is committed for a second."""
+        minutes = self.committed.minutes
+
+        def before(second: int) -> int | None:
+            minute = minutes.get(second - second % 60)
+            return None if minute is None else getattr(minute, name).get(second)
+
+        return before
 
     def _minute(self, merged: State, second: int) -> Minute:
         start = second - second % 60
@@ -283,7 +329,12 @@ class Aggregator:
                     pending.state.total.tallies["recovered"][key.split("\n")[0]] += part.missed
                     part.missed = 0
 
+    def _connected(self) -> set[str]:
+        """Name the producers that have open connections."""
+        return set(self.committed.connections).union(*(one.state.connections for one in self._pending.values()))
+
     def _relearn(self) -> None:
+        self.register.listen(self._connected())
         self._labels = Labels(self._rules)
         self._labels.learn(self.committed)
         for pending in (*self._flying.values(), *self._pending.values()):

@@ -36,6 +36,7 @@ class Register:
         self.unsaved: dict[str, bytes | None] = {}
         self.clocks = Clocks()
         self.names = SharedNames()
+        self.heard: dict[str, float] = {}  # when those were last heard of that have open connections
         self._sequences: dict[str, Sequences] = {}
         self._losses: dict[str, Loss] = {}
         self._cleared: set[str] = set()  # committed windows in which what was missed was missed before a clear
@@ -117,6 +118,17 @@ class Register:
             if name in self.unsaved and self.unsaved[name] == value:
                 del self.unsaved[name]
 
+    def listen(self, connected: set[str]) -> None:
+        """Listen for the producers that have open connections."""
+        self.heard = {name: self.heard.get(name, 0.0) for name in connected}
+
+    def step(self, by: float, now: float) -> None:
+        """Go by a clock that was set by so many seconds, to `now`."""
+        self.clocks.clear()
+        self.heard = {name: min(at + by, now) for name, at in self.heard.items()}
+        for sequences in self._sequences.values():
+            sequences.step(by)
+
     def drop(self, source: str) -> None:
         """Go back to what is committed: the source will be read again from there."""
         self._sequences.pop(source, None)
@@ -163,6 +175,7 @@ class RollCall:
         absent: set[int] = set()  # ids: events are mutable, and as values they may be equal
         for key, mine in _by_window(events, channels).items():
             if key is not None:
+                self._hear(mine[0].producer, arrivals[-1])
                 if arrived_together:
                     self._measure_clock(mine, arrivals[-1])
                 absent.update(self._take(key, mine, beats))
@@ -177,12 +190,20 @@ class RollCall:
         """See the numbers of what was refused; return how many events it was that are no duplicates."""
         if refused.numbers is None:
             self._sequences.unread(self._now)
+        for producer, _, _ in refused.numbers or ():
+            self._hear(producer, refused.arrival)
         if not refused.numbers:
             return 1
         return sum(
             self._see(producer if channel is None else _key(channel, producer), producer, _epoch(epoch), seq, None)
             for producer, epoch, seq in refused.numbers
         )
+
+    def _hear(self, producer: str | None, arrival: float) -> None:
+        """Note when a producer that has open connections was heard of."""
+        heard = self._register.heard
+        if producer in heard:
+            heard[producer] = max(heard[producer], arrival)
 
     def attendance(self, producer: str) -> Attendance:
         """Return where the numbers of a producer are counted."""

@@ -14,9 +14,8 @@ from sidecar.core.histogram import Histogram, nanoseconds
 from sidecar.core.labels import Labels
 from sidecar.core.parts import Minute, Product, Reading, Slice
 from sidecar.core.pending import SECONDS_GATHERED, TIMES_GATHERED, Pending, Second
-from sidecar.core.state import HISTORY_SECONDS, OTHER, RINGS, Rules, State
+from sidecar.core.state import AHEAD_SECONDS, HISTORY_SECONDS, OTHER, RINGS, Rules, State
 
-AHEAD_SECONDS = 2.0  # clocks of a well-kept fleet agree within this
 LATE_SECONDS = 5.0
 MICROS = 10**6
 
@@ -45,9 +44,9 @@ class Count:
         times = self._settle_times(events, arrivals)
         orders = [event for event in events if event.type == "order"]
         if len(orders) < len(events):
-            for event in events:
+            for event, arrival in zip(events, arrivals, strict=True):
                 if event.type != "order":
-                    self._count_other(event, moment(event))
+                    self._count_other(event, moment(event), arrival)
         for second, part in _by_second(orders, times, int(self._now - HISTORY_SECONDS) - 1).items():
             self._count_orders(self._cell(second), part)
 
@@ -60,15 +59,15 @@ class Count:
             seconds[second] = Second()
         return seconds[second]
 
-    def _count_other(self, event: Event, ts: float) -> None:
+    def _count_other(self, event: Event, ts: float, arrival: float) -> None:
         """Count an event that is no order."""
         match event.type:
             case "queue":
-                self._queue(event, ts)
+                self._queue(event, ts, arrival)
             case "inventory":
-                self._inventory(event, ts)
+                self._inventory(event, ts, arrival)
             case "connections":
-                self._connections(event, ts)
+                self._connections(event, ts, arrival)
             case _:
                 self._tallies["ignored"][self._admit("type", event.type)] += 1
                 self.ignored[event.type] = self.ignored.get(event.type, 0) + 1
@@ -142,21 +141,23 @@ class Count:
             faults += count * fault
         return faults
 
-    def _queue(self, event: Event, ts: float) -> None:
-        reading = Reading(ts, [event.waiting, event.active, event.delayed, event.failed, event.completed])
+    def _queue(self, event: Event, ts: float, arrival: float) -> None:
+        numbers = [event.waiting, event.active, event.delayed, event.failed, event.completed]
+        reading = Reading(ts, numbers, arrival)
         label = self._admit("queue", event.queue or "orders")
         keep(self._state.queues, label, reading)
-        keep(self._pending.queue_seconds.setdefault(int(ts), {}), label, reading)
+        if event.waiting is not None:
+            keep(self._pending.queue_seconds.setdefault(int(ts), {}), label, reading)
 
-    def _inventory(self, event: Event, ts: float) -> None:
+    def _inventory(self, event: Event, ts: float, arrival: float) -> None:
         assert event.product_id is not None and event.stock is not None
         label = self._admit("product", event.product_id)
         if label is not OTHER:  # the stock of many products has no meaning as one number
-            self._state.products.setdefault(label, Product()).restock(event.stock, ts)
+            self._state.products.setdefault(label, Product()).restock(event.stock, ts, arrival)
 
-    def _connections(self, event: Event, ts: float) -> None:
+    def _connections(self, event: Event, ts: float, arrival: float) -> None:
         label = self._admit("connection", event.producer or "")
-        reading = Reading(ts, [event.active])
+        reading = Reading(ts, [event.active], arrival)
         keep(self._state.connections, label, reading)
         keep(self._pending.connection_seconds.setdefault(int(ts), {}), label, reading)
 

@@ -1,16 +1,17 @@
 """Gauges: the newest reading of each queue and producer, and what they added up to in the seconds they reported in.
 
-A second shows what was known at its end. Where a reading comes so late that the others of its second are forgotten,
-their nearest known ones stand in.
+A second shows what was known at its end. A reading that comes late changes the seconds since it, up to the next of its
+name. Where it comes so late that the others of its second are forgotten, their nearest known ones stand in.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from heapq import heapify, heappop, heappush
 from itertools import accumulate
 from math import inf
 
 from sidecar.core.parts import Reading
 
+REACH_SECONDS = 60  # a reading that comes later than this changes its own second only
 BySecond = dict[int, dict[str, Reading]]  # the last reading of each name within each Unix second
 
 
@@ -50,14 +51,23 @@ def thin(seconds: BySecond, most: int) -> None:
     forget(seconds, max((second + 1 for second, gone in zip(times, before, strict=False) if gone < excess), default=0))
 
 
+def step(seconds: BySecond, by: float, now: float) -> None:
+    """Go by a clock that was set by so many seconds, to `now`: what was read in the future was read now."""
+    for second in sorted(seconds):
+        for reading in seconds[second].values():
+            reading.step(by, now)
+        if second > int(now):
+            keep_all(seconds, {int(now): seconds.pop(second)})
+
+
 def count(seconds: BySecond) -> int:
     """Return how many readings there are."""
     return sum(map(len, seconds.values()))
 
 
 def added_up(readings: Iterable[Reading], since: float = -inf) -> int | None:
-    """Return the sum of the readings that are no older than `since`, Unix seconds; `None` if there is none."""
-    values = [reading.value for reading in readings if reading.ts >= since]
+    """Return the sum of what those report who were heard of `since` then, Unix seconds; `None` if nobody was."""
+    values = [reading.value for reading in readings if reading.value is not None and reading.seen >= since]
     return sum(values) if values else None
 
 
@@ -66,42 +76,71 @@ class _Sum:
 
     def __init__(self, readings: Mapping[str, Reading]) -> None:
         self._readings = dict(readings)
-        self._total = sum(reading.value for reading in readings.values())
-        self._ages = [(reading.ts, name) for name, reading in readings.items()]  # a heap, with those of before
+        self._total = sum(map(_number, readings.values()))
+        self._ages = [(reading.seen, name) for name, reading in readings.items()]  # a heap, with those of before
         heapify(self._ages)
 
     def put(self, name: str, reading: Reading) -> None:
         """Add a reading in place of the one there is of this name."""
         self._remove(name)
         self._readings[name] = reading
-        self._total += reading.value
-        heappush(self._ages, (reading.ts, name))
+        self._total += _number(reading)
+        heappush(self._ages, (reading.seen, name))
 
     def since(self, oldest: float) -> int | None:
         """Leave out for good what is older; return the sum of the others, `None` if there is none."""
         while self._ages and self._ages[0][0] < oldest:
             _, name = heappop(self._ages)
-            if name in self._readings and self._readings[name].ts < oldest:
+            if name in self._readings and self._readings[name].seen < oldest:
                 self._remove(name)
         return self._total if self._readings else None
 
     def _remove(self, name: str) -> None:
         if name in self._readings:
-            self._total -= self._readings.pop(name).value
+            self._total -= _number(self._readings.pop(name))
+
+
+class _Change:
+    """By how much what was reported changes the sums that are stored: the newest readings, less those known before."""
+
+    def __init__(self, known: Mapping[str, Reading]) -> None:
+        self._known = known
+        self._by_name: dict[str, int] = {}
+        self.total = 0
+
+    def take(self, readings: Mapping[str, Reading]) -> bool:
+        """Take the readings of a second; False if of one a newer was known before: what it follows is forgotten."""
+        exact = True
+        for name, reading in readings.items():
+            known = self._known.get(name)
+            if known is not None and known.ts > reading.ts:
+                exact = False
+                continue
+            change = _number(reading) - (_number(known) if known else 0)
+            self.total += change - self._by_name.get(name, 0)
+            self._by_name[name] = change
+        return exact
 
 
 def by_second(
-    known: Mapping[str, Reading], reported: BySecond, now: float, silent_seconds: float = inf
+    known: Mapping[str, Reading],
+    reported: BySecond,
+    before: Callable[[int], int | None],
+    now: float,
+    silent_seconds: float = inf,
 ) -> dict[int, int]:
-    """Return the sums at the end of every second `reported`, and of this one as it is.
+    """Return the sums of every second that `reported` readings change, at its end, and of this one as it is.
 
-    `known` are the newest readings of before; readings older than `silent_seconds` do not count.
+    `known` are the newest readings of before; `before` gives the sums that are stored, as long as they are known. Those
+    who have not been heard of for `silent_seconds` do not count.
     """
+    known = {name: reading for name, reading in known.items() if reading.value is not None}
     sums: dict[int, int] = {}
     latest: dict[str, Reading] = {}
     later: list[tuple[float, str]] = []  # a heap: when what is known of a name takes its place again
-    current = _Sum(known)
-    for second in sorted({*reported, int(now)}):
+    current, change = _Sum(known), _Change(known)
+    oldest = int(now) - REACH_SECONDS
+    for second in _seconds(reported, oldest, int(now)):
         changed = reported.get(second, {})
         latest.update(changed)
         for name in changed:
@@ -112,9 +151,22 @@ def by_second(
             _, name = heappop(later)
             current.put(name, _at(known[name], latest[name], second + 1))
         found = current.since(min(second + 1, now) - silent_seconds)
-        if found is not None:
+        stored = before(second) if oldest <= second < int(now) else None
+        if second >= oldest and change.take(changed) and stored is not None:
+            found = max(stored + change.total, 0)
+        if found is not None and (changed or found != stored):
             sums[second] = found
     return sums
+
+
+def _seconds(reported: BySecond, oldest: int, present: int) -> list[int]:
+    """Return the seconds that may change, in their order: those reported, and from `oldest` on all that follow one."""
+    first = min((second for second in reported if second >= oldest), default=present)
+    return sorted({*reported, *range(first, present), present})
+
+
+def _number(reading: Reading) -> int:
+    return reading.value or 0
 
 
 def _at(known: Reading | None, latest: Reading, end: int) -> Reading:

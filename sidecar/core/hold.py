@@ -27,15 +27,20 @@ class Hold:
 
     def __init__(self) -> None:
         self._loads = 0
+        self._clear = ""
         self._shown: Snapshot | None = None
         self._floor: Snapshot | None = None
 
-    def shown(self, snapshot: Snapshot, loads: int) -> Snapshot:
-        """Return the Snapshot to expose; `loads` grows whenever the state behind it may be older than the last."""
+    def shown(self, snapshot: Snapshot, loads: int, clear: str) -> Snapshot:
+        """Return the Snapshot to expose.
+
+        `loads` grows whenever the state behind it may be older than the last; `clear` names the clear since which is
+        counted, if there was one.
+        """
         if loads != self._loads:
             self._loads, self._floor = loads, self._shown
-        if self._floor is not None and self._floor.since != snapshot.since:
-            self._floor = None  # a clear: that it goes back is what was asked for
+        if clear != self._clear:
+            self._clear, self._floor = clear, None  # that it goes back is what was asked for
         if self._floor is None:
             self._shown = snapshot
         else:

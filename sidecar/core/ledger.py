@@ -107,6 +107,7 @@ class Ledger:
         self.forget()
         self._load(fields)
         self.active = True
+        self.step(0.0, now)  # the clock that timed what was stored may have been ahead of this one
         if self.aggregate.committed.total.since is None:
             self.aggregate.begin(now)
 
@@ -186,6 +187,10 @@ class Ledger:
         if position != self._read[stream]:
             self._read[stream] = position
             self._replid, self._read_on = replid, True
+
+    def step(self, by: float, now: float) -> None:
+        """Go by a clock that was set by so many seconds, to `now`."""
+        self.aggregate.step(by, now, self._in_flight.flight if self._in_flight else None)
 
     def freeze(self, now: float) -> Commit:
         """Return the commit to send: the one that was never answered, else everything pending."""

@@ -6,6 +6,7 @@ A part offers `merge` (add another part of the same kind to this one), `copy`, `
 `load`. Merging is replaying: counts add up, gauges keep the reading with the newest event time.
 """
 
+from itertools import zip_longest
 from typing import Any, Protocol, Self
 
 from sidecar.core.depletion import Depletion
@@ -116,6 +117,11 @@ class Minute:
         for second, value in other.connections.items():
             self.connections[second] = value
 
+    def cut(self, end: int) -> None:
+        """Forget the seconds from `end` on."""
+        for table in (self.finished, self.waiting, self.connections):
+            table.cut(end)
+
     def copy(self) -> "Minute":
         twin = Minute()
         twin.finished, twin.waiting, twin.connections = (
@@ -138,7 +144,7 @@ class Minute:
 class Product:
     """Orders and units of one product, how fast it sells, and its newest stock reading."""
 
-    __slots__ = ("cancelled", "depletion", "failed", "pending", "stock", "stock_ts", "success", "units")
+    __slots__ = ("cancelled", "depletion", "failed", "pending", "stock", "stock_seen", "stock_ts", "success", "units")
 
     def __init__(self) -> None:
         self.success = 0
@@ -149,6 +155,7 @@ class Product:
         self.depletion = Depletion()
         self.stock: int | None = None
         self.stock_ts = 0.0
+        self.stock_seen = 0.0
 
     def merge(self, other: "Product") -> None:
         self.success += other.success
@@ -158,12 +165,17 @@ class Product:
         self.units += other.units
         self.depletion.merge(other.depletion)
         if other.stock is not None:
-            self.restock(other.stock, other.stock_ts)
+            self.restock(other.stock, other.stock_ts, other.stock_seen)
 
-    def restock(self, stock: int, ts: float) -> None:
-        """Take a stock reading, unless a newer one is known."""
-        if self.stock is None or ts >= self.stock_ts:
-            self.stock, self.stock_ts = stock, ts
+    def restock(self, stock: int, ts: float, seen: float = 0.0) -> None:
+        """Take a stock reading that came when `seen`, unless a newer one is known; of equals the last to arrive."""
+        if self.stock is None or (ts, seen) >= (self.stock_ts, self.stock_seen):
+            self.stock, self.stock_ts, self.stock_seen = stock, ts, seen
+
+    def step(self, by: float, now: float) -> None:
+        """Go by a clock that was set by so many seconds, to `now`."""
+        self.stock_ts, self.stock_seen = min(self.stock_ts, now), min(self.stock_seen, now)
+        self.depletion.step(by, now)
 
     def copy(self) -> "Product":
         twin = Product()  # one by one: a commit copies every product that changed
@@ -173,7 +185,7 @@ class Product:
             self.pending,
             self.cancelled,
         )
-        twin.units, twin.stock, twin.stock_ts = self.units, self.stock, self.stock_ts
+        twin.units, twin.stock, twin.stock_ts, twin.stock_seen = self.units, self.stock, self.stock_ts, self.stock_seen
         twin.depletion = self.depletion.copy()
         return twin
 
@@ -191,33 +203,66 @@ class Product:
 
 
 class Reading:
-    """The newest snapshot of a gauge: a queue's five numbers, or one producer's open connections."""
+    """A gauge: a queue's five numbers, or one producer's open connections. Each number is the newest of its own.
 
-    __slots__ = ("ts", "values")
+    `times` are theirs, by event time; `seen` is when their sender was last heard of. All in Unix seconds.
+    """
 
-    def __init__(self, ts: float, values: list[int | None]) -> None:
-        self.ts = ts
+    __slots__ = ("seen", "times", "values")
+
+    def __init__(self, ts: float, values: list[int | None], seen: float | None = None) -> None:
+        """Take numbers that were read together at `ts`; `None` is not known. `seen` is `ts` if not given."""
         self.values = values
+        self.times = [ts] * len(values)
+        self.seen = ts if seen is None else seen
 
     @property
-    def value(self) -> int:
+    def value(self) -> int | None:
         """The number that is added up: jobs waiting, or open connections."""
-        return self.values[0] or 0
+        return self.values[0]
+
+    @property
+    def ts(self) -> float:
+        """When that number was read."""
+        return self.times[0]
 
     def merge(self, other: "Reading") -> None:
-        if other.ts >= self.ts:
-            self.ts, self.values = other.ts, other.values
+        """Take each number that is newer; of equals the last to arrive."""
+        mine, theirs = (zip(part.values, part.times, strict=True) for part in (self, other))
+        numbers = [
+            (new, new_ts) if new is not None and (old is None or (new_ts, other.seen) >= (ts, self.seen)) else (old, ts)
+            for (old, ts), (new, new_ts) in zip_longest(mine, theirs, fillvalue=(None, 0.0))
+        ]
+        self.values, self.times = [value for value, _ in numbers], [ts for _, ts in numbers]
+        self.seen = max(self.seen, other.seen)
+
+    def hear(self, seen: float) -> None:
+        """Note that the sender was heard of."""
+        self.seen = max(self.seen, seen)
+
+    def step(self, by: float, now: float) -> None:
+        """Go by a clock that was set by so many seconds, to `now`: what was read in the future was read now."""
+        self.times = [min(ts, now) for ts in self.times]
+        self.seen = min(max(self.seen + by, 0.0), now)
 
     def copy(self) -> "Reading":
-        return Reading(self.ts, self.values)
+        twin = Reading(0.0, self.values)
+        twin.times, twin.seen = self.times, self.seen
+        return twin
 
     def dump(self) -> Any:
-        return [self.ts, self.values]
+        return [self.seen, self.values, self.times]
 
     @classmethod
     def load(cls, data: Any) -> "Reading":
-        ts, values = data
-        return cls(ts, values)
+        """Return what was dumped; before version 0.2.0 all numbers had one time, stored in place of `seen`."""
+        seen, values, times = data
+        part = cls(seen, values)
+        if times is not None:
+            part.times = times
+        if len(part.times) != len(values):
+            raise ValueError("every number of a gauge needs its time")
+        return part
 
 
 class Attendance:

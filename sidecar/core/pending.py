@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from sidecar.core.events import Status
 from sidecar.core.exemplars import Shown
-from sidecar.core.gauges import BySecond, count, forget, keep_all, thin
+from sidecar.core.gauges import BySecond, count, forget, keep_all, step, thin
 from sidecar.core.parts import Slice
 from sidecar.core.state import HISTORY_SECONDS, State
 
@@ -136,6 +136,12 @@ class Pending:
         self.refused.extend(later.refused)
         keep_all(self.queue_seconds, later.queue_seconds)
         keep_all(self.connection_seconds, later.connection_seconds)
+
+    def step(self, by: float, now: float) -> None:
+        """Go by a clock that was set by so many seconds, to `now`; the seconds are folded."""
+        self.state.step(by, now)
+        step(self.queue_seconds, by, now)
+        step(self.connection_seconds, by, now)
 
     def forget(self, now: float, commit_interval: float) -> None:
         """Drop what will never be shown."""

@@ -42,6 +42,11 @@ class Seconds(Mapping[int, int]):
         """Count more in a second."""
         self[second] = self.get(second, 0) + count
 
+    def cut(self, end: int) -> None:
+        """Forget the seconds from `end` on."""
+        first = min(max(end - self._minute * SECONDS, 0), SECONDS)
+        self._values[first:] = _ALL_UNKNOWN[first:]
+
     def copy(self) -> Self:
         """Return an independent equal table."""
         twin = type(self)()

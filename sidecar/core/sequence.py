@@ -133,6 +133,8 @@ class Sequences:
         missed, self._missed = self._missed, Counter()
         for producer in tuple(self._waiting):
             holes = list(self._producers[producer].waiting())
+            for hole in holes:  # a clock that was ahead may have timed what was stored
+                hole.due = min(hole.due, now + GRACE_SECONDS)  # type: ignore[type-var]  # it waits
             due = [hole for hole in holes if hole.due is not None and hole.due <= now]
             for hole in due:
                 missed[producer] += hole.size
@@ -166,6 +168,13 @@ class Sequences:
                 if any(one == epoch and old.first <= hole.first <= old.last for one, old in former):
                     hole.due = FORGOTTEN
                     self._changed.add(producer)
+
+    def step(self, by: float) -> None:
+        """Go by a clock that was set by so many seconds."""
+        for known in self._producers.values():
+            known.seen += by
+            for hole in known.waiting():
+                hole.due = hole.due + by  # type: ignore[operator]  # it waits
 
     def changed(self) -> dict[str, bytes | None]:
         """Return dumps of the producers that changed since the last call; `None`: it is kept no longer."""

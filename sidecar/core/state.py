@@ -19,6 +19,7 @@ from sidecar.core.totals import Totals
 
 OTHER = "__other__"
 HISTORY_SECONDS = 3600
+AHEAD_SECONDS = 2.0  # of an event's time; clocks of a well-kept fleet agree within this
 CONNECTION_SECONDS = 60  # a producer that has been silent for so long no longer counts
 
 
@@ -152,7 +153,26 @@ class State:
             oldest = ring.oldest(now, commit_interval)
             gone += [(ring.section, start) for start in getattr(self, ring.section) if start < oldest]
         gone += [("minutes", start) for start in self.minutes if start < now - HISTORY_SECONDS - 60]
-        gone += [("connections", key) for key, part in self.connections.items() if part.ts < now - CONNECTION_SECONDS]
+        gone += [("connections", key) for key, part in self.connections.items() if part.seen < now - CONNECTION_SECONDS]
+        return gone
+
+    def step(self, by: float, now: float) -> list[tuple[str, Any]]:
+        """Go by a clock that was set by so many seconds, to `now`; return the parts, as (section, key), that went.
+
+        Slices and seconds that lie in the future now will be lived again, and are then counted from 0. After a step
+        of less than a second nothing goes, and never what may be ahead anyway.
+        """
+        end = int(now) if by <= -1 else int(now + AHEAD_SECONDS) + 1
+        names = (*(ring.section for ring in RINGS.values()), "minutes")
+        gone = [(name, start) for name in names for start in getattr(self, name) if start >= end]
+        self.remove(gone)
+        for minute in self.minutes.values():
+            minute.cut(end)
+        self.total.step(by, now)
+        for product in self.products.values():
+            product.step(by, now)
+        for part in (*self.queues.values(), *self.connections.values()):
+            part.step(by, now)
         return gone
 
     def remove(self, names: list[tuple[str, Any]]) -> None:

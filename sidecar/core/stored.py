@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from zlib import crc32
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from sidecar.core.fields import COUNTS
 from sidecar.core.totals import TALLIES
@@ -30,7 +30,14 @@ _Block = tuple[
     _Counts, _Counts, _Counts, _Counts, _Counts, _Stock, _Times, list[_Time | None], _Times, _Counts, _Counts
 ]  # fmt: skip
 _Gauge = Annotated[list[int | None], Meta(min_length=1, max_length=5)]  # a queue has five numbers
-_Reading = tuple[_Time, _Gauge]
+
+
+class _Reading(Struct, array_like=True):
+    seen: _Time
+    values: _Gauge
+    times: Annotated[list[_Time], Meta(min_length=1, max_length=5)] | None = None  # before 0.2.0: `seen` for each
+
+
 _BY_TIME = frozenset({"slices1", "slices5", "slices10", "minutes"})
 _START = re.compile("[0-9]{1,11}")
 _Tally = Annotated[str, Meta(pattern=f"^({'|'.join(TALLIES)})$")]
@@ -89,7 +96,8 @@ def place(name: str) -> tuple[str, str | int]:
 
 def decode(section: str, packed: bytes) -> Any:
     """Return the dump of a part, or of a block of products. Raises msgspec's errors if it has another form."""
-    return _DECODE[section](packed)
+    found = _DECODE[section](packed)
+    return msgspec.to_builtins(found) if isinstance(found, Struct) else found
 
 
 def _checksum(name: str, content: bytes) -> bytes:

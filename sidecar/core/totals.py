@@ -63,6 +63,15 @@ class Totals:
         if finished > self.peak or (finished == self.peak and self.peak_at is not None and second < self.peak_at):
             self.peak, self.peak_at = finished, second
 
+    def step(self, by: float, now: float) -> None:
+        """Go by a clock that was set by so many seconds, to `now`. A start that was in its future before stays."""
+        if self.since is not None and self.since <= now - by:
+            self.since = max(self.since + by, 0.0)
+        if self.committed_at is not None:
+            self.committed_at = min(self.committed_at, now)
+        if self.peak_at is not None:
+            self.peak_at = min(self.peak_at, int(now))
+
     def copy(self) -> "Totals":
         twin = Totals()
         twin.merge(self)

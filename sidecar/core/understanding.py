@@ -65,6 +65,11 @@ class Understanding:
                 examples[name] = ("", example[:_READ_BYTES])
             second.ignored[name if known else OTHER] += count
 
+    def step(self, by: float) -> None:
+        """Go by a clock that was set by so many seconds."""
+        for source in self._sources.values():
+            source.seconds = {at + round(by): one for at, one in source.seconds.items()}
+
     def last_minute(self, now: float) -> dict[str, NotUnderstood]:
         """Return what was not understood, of each source where there is any."""
         found = ((name, _sum(source, now)) for name, source in self._sources.items())

@@ -193,7 +193,7 @@ def test_every_second_shows_what_was_reported_in_it_and_this_one_what_is_known()
     aggregate.apply(batch(queue(6, NOW - 2.5)), NOW)
     commit(aggregate)
     second = int(NOW)
-    assert history(aggregate, "waiting") == {second - 3: 6, second - 2: 8, second: 8}
+    assert history(aggregate, "waiting") == {second - 3: 6, second - 2: 8, second - 1: 8, second: 8}
     commit(aggregate, NOW + 1.2)
     assert history(aggregate, "waiting")[second + 1] == 8
 
@@ -652,3 +652,204 @@ def test_refused_payloads_are_passed_on_readably() -> None:
 )
 def test_the_kind_of_a_source_is_in_its_name(name: str, kind: str) -> None:
     assert kind_of(name) == kind
+
+
+# The clock of this machine is set
+
+
+def gauges(number: int, **times: float) -> list[dict[str, Any]]:
+    return [
+        {"type": "inventory", "product_id": "a", "stock": number, **times},
+        {"type": "queue", "waiting": number, **times},
+        {"type": "connections", "producer": "p", "active": number, **times},
+    ]
+
+
+def readings_shown(aggregate: Aggregator, now: float) -> list[int | None]:
+    snapshot = shown(aggregate, now)
+    return [snapshot.inventory["a"].stock, snapshot.queues["orders"].waiting, snapshot.connections.active]
+
+
+STEPS = (-86400.0, -600.0, -20.0, -1.0, 20.0, 86400.0)
+
+
+@pytest.mark.parametrize("by", STEPS)
+@pytest.mark.parametrize("when", ["committed", "pending", "in flight", "in flight and thawed"])
+def test_of_gauges_timed_by_us_the_last_to_arrive_counts_over_a_step(by: float, when: str) -> None:
+    aggregate = aggregator()
+    aggregate.apply(batch(*gauges(1)), NOW)
+    flight = None
+    if when == "committed":
+        commit(aggregate)
+    elif when != "pending":
+        flight = aggregate.freeze(NOW)
+    now = NOW + 0.1 + by
+    aggregate.step(by, now, flight)
+    aggregate.apply(batch(*gauges(2), at=now), now)
+    if flight and when == "in flight":
+        aggregate.land(flight, now)
+    elif flight:
+        aggregate.thaw(flight)
+    commit(aggregate, now)
+    assert readings_shown(aggregate, now) == [2, 2, 2]
+    assert history(aggregate, "waiting")[int(now)] == history(aggregate, "connections")[int(now)] == 2
+    commit(aggregate, now + 1)
+    aggregate.apply(batch(*gauges(3, ts=now - 1), at=now + 1), now + 1)
+    commit(aggregate, now + 1)
+    assert readings_shown(aggregate, now + 1) == [2, 2, 2], "an older one comes late"
+
+
+@pytest.mark.parametrize("by", [-86400.0, -600.0, -20.0, -1.0])
+def test_a_stored_reading_from_the_future_does_not_outlast_a_restart(by: float) -> None:
+    fields, now = committed(*gauges(1)).fields(), NOW + by
+    again = aggregator()
+    again.load(fields, same_generation=False)
+    again.step(0.0, now)
+    again.apply(batch(*gauges(2), at=now), now)
+    commit(again, now)
+    assert readings_shown(again, now) == [2, 2, 2]
+
+
+@pytest.mark.parametrize("by", STEPS)
+def test_a_step_changes_no_count_and_no_peak(by: float) -> None:
+    aggregate = aggregator()
+    for second in range(5):
+        aggregate.apply(batch(*[order(product_id="a")] * 10, at=NOW + second), NOW + second)
+        commit(aggregate, NOW + second)
+    now = NOW + 5
+    aggregate.apply(batch(*[order(product_id="a")] * 10, at=now), now)  # pending when the clock is set
+    aggregate.step(by, now + by)
+    for second in range(1, 31):
+        at = now + by + second
+        aggregate.apply(batch(*[order(product_id="a")] * 10, at=at), at)
+        commit(aggregate, at)
+    orders = shown(aggregate, now + by + 31).orders
+    assert orders.by_status["success"] == orders.by_product["a"].units == 360
+    assert (orders.per_second.peak, orders.per_second.last_10s) == (10, 10.0)
+    assert orders.per_second.peak_at is not None
+    assert orders.per_second.peak_at <= now + by + 31
+
+
+def test_what_a_step_took_leaves_the_store_too_unless_it_was_lived_again() -> None:
+    aggregate = committed(order(), at=NOW)
+    aggregate.step(-600.0, NOW - 600)
+    removed = set(commit(aggregate, NOW - 600).removed)
+    assert {section for section, _ in removed} == {"slices1", "slices5", "slices10", "minutes"}
+    assert commit(aggregate, NOW - 599).removed == []
+    aggregate = committed(order(), at=NOW)
+    aggregate.step(-20.0, NOW - 20)
+    aggregate.apply(batch(order(), at=NOW - 20), NOW - 20)
+    removed = set(commit(aggregate, NOW - 20).removed)
+    assert ("minutes", int(NOW) - int(NOW) % 60) not in removed
+    assert removed
+
+
+def test_a_new_series_is_held_for_as_long_by_any_clock() -> None:
+    for by in STEPS:
+        aggregate = committed(order(product_id="a"))
+        aggregate.step(by, NOW + 1 + by)
+        for after, held in ((RULES.new_series_hold - 0.1, True), (RULES.new_series_hold, False)):
+            series = shown(aggregate, NOW + by + after).series
+            assert series
+            assert (("product", "a") in series.held) == held
+
+
+def test_fields_that_nobody_reads_are_found_after_a_step() -> None:
+    aggregate = committed(order())
+    aggregate.step(-600.0, NOW - 600)
+    aggregate.apply(batch(order(produkt="a"), at=NOW - 599), NOW - 599)
+    assert aggregate.unknown_fields == {"produkt"}
+
+
+def test_exemplars_of_before_a_step_back_give_way() -> None:
+    aggregate = committed(order(latency_ms=1, order_id="o"))
+    aggregate.step(20.0, NOW + 20)
+    assert aggregate.exemplars
+    aggregate.step(-20.0, NOW)
+    assert not aggregate.exemplars
+
+
+# Who has connections and is silent
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        order(producer="p"),
+        order(producer="p", epoch=1, seq=1),
+        {"type": "heartbeat", "producer": "p"},
+        {"type": "page_view", "producer": "p"},
+        {"status": "nonsense", "producer": "p", "epoch": 1, "seq": 1},
+    ],
+)
+def test_a_producer_that_is_heard_of_keeps_its_connections(sign: Any) -> None:
+    aggregate = committed({"type": "connections", "producer": "p", "active": 50})
+    for second in range(1, 63):
+        aggregate.apply(batch(sign, at=NOW + second), NOW + second)
+        commit(aggregate, NOW + second)
+    assert shown(aggregate, NOW + 62).connections.active == 50
+    assert history(aggregate, "connections")[int(NOW) + 62] == 50
+    again = aggregator()
+    again.load(aggregate.fields(), same_generation=False)
+    for second in range(63, 130):
+        commit(aggregate, NOW + second)
+    assert shown(aggregate, NOW + 122).connections.active is None
+    assert shown(again, NOW + 62).connections.active == 50
+
+
+@pytest.mark.parametrize(("after", "active"), [(121.9, 50), (122.1, None)])
+def test_it_counts_until_60_s_after_it_was_last_heard_of(after: float, active: int | None) -> None:
+    aggregate = committed({"type": "connections", "producer": "p", "active": 50})
+    for second in (*range(1, 63), *range(63, 122)):
+        if second <= 62:
+            aggregate.apply(batch(order(producer="p"), at=NOW + second), NOW + second)
+        commit(aggregate, NOW + second)
+    assert shown(aggregate, NOW + after).connections.active == active
+
+
+def test_a_sign_of_life_does_not_cost_a_commit_each_its_own_field() -> None:
+    aggregate = committed({"type": "connections", "producer": "p", "active": 50})
+    written = 0
+    for second in range(1, 41):
+        aggregate.apply(batch(order(producer="p"), at=NOW + second), NOW + second)
+        written += "p" in commit(aggregate, NOW + second).merged.connections
+    assert written <= 4
+
+
+def test_after_an_outage_of_minutes_who_was_heard_of_counts_at_once() -> None:
+    aggregate = committed({"type": "connections", "producer": "p", "active": 50})
+    aggregate.apply(batch(order(producer="p"), at=NOW + 100), NOW + 100)
+    commit(aggregate, NOW + 100)
+    assert shown(aggregate, NOW + 100).connections.active == 50
+    assert history(aggregate, "connections")[int(NOW) + 100] == 50
+
+
+@pytest.mark.parametrize("source", [PUBSUB, STREAM])
+def test_of_stock_of_one_moment_the_last_to_arrive_counts_on_whatever_transport(source: str) -> None:
+    other = STREAM if source == PUBSUB else PUBSUB
+    stock = [{"type": "inventory", "product_id": "a", "stock": n, "ts": NOW} for n in (9, 6)]
+    for between in (False, True):
+        aggregate = aggregator()
+        aggregate.apply(batch(stock[0], source=source, at=NOW + 0.1), NOW + 0.1)
+        if between:
+            commit(aggregate, NOW + 0.1)
+        aggregate.apply(batch(stock[1], source=other, at=NOW + 0.2), NOW + 0.2)
+        commit(aggregate, NOW + 0.3)
+        assert shown(aggregate).inventory["a"].stock == 6
+
+
+def test_a_queue_of_which_two_report_shows_the_numbers_of_both() -> None:
+    aggregate = committed({"type": "queue", "waiting": 30}, {"type": "queue", "active": 4})
+    commit(aggregate, NOW + 1)
+    queue = shown(aggregate, NOW + 1).queues["orders"]
+    assert (queue.waiting, queue.active, queue.delayed) == (30, 4, None)
+    assert history(aggregate, "waiting") == {int(NOW): 30, int(NOW) + 1: 30}
+    again = aggregator()
+    again.load(aggregate.fields(), same_generation=False)
+    assert shown(again).queues == shown(aggregate).queues
+
+
+def test_where_nobody_says_how_many_wait_no_history_says_0() -> None:
+    aggregate = committed({"type": "queue", "active": 4})
+    assert history(aggregate, "waiting") == {}
+    assert shown(aggregate).queues["orders"].waiting is None

@@ -61,49 +61,57 @@ def fallen(before: Counters, after: Counters) -> list[tuple[str, ...]]:
 def test_over_a_rollback_nothing_shown_goes_back_and_in_the_end_it_is_the_truth(seed: int) -> None:
     hold = Hold()
     before = shown(committed(*events(seed, 300)))
-    last = counters(hold.shown(before, 1))
+    last = counters(hold.shown(before, 1, ""))
     assert last == counters(before)
     again = committed(*events(seed, 120))
     rolled_back = shown(again)
     assert fallen(last, counters(rolled_back))
     for number, event in enumerate(events(seed, 400)[120:]):
-        now = counters(hold.shown(shown(again), 2))
+        now = counters(hold.shown(shown(again), 2, ""))
         assert not fallen(last, now), number
         last = now
         again.apply(batch(event), NOW)
         commit(again)
-    assert counters(hold.shown(shown(again), 2)) == counters(shown(again))
+    assert counters(hold.shown(shown(again), 2, "")) == counters(shown(again))
 
 
 def test_without_a_rollback_everything_is_shown_as_it_is() -> None:
     hold = Hold()
     for number in (1, 5, 3):  # whatever the reason
         snapshot = shown(committed(*events(0, number)))
-        assert hold.shown(snapshot, 0) is snapshot
+        assert hold.shown(snapshot, 0, "") is snapshot
 
 
 def test_once_the_recount_has_passed_nothing_is_held_any_more() -> None:
     hold = Hold()
     more, less = shown(committed(*[order()] * 3)), shown(committed(order()))
-    assert hold.shown(more, 1) is more
-    assert hold.shown(less, 2).orders.by_status["success"] == 3
-    assert hold.shown(more, 2) == more
-    assert hold.shown(less, 2) is less
+    assert hold.shown(more, 1, "") is more
+    assert hold.shown(less, 2, "").orders.by_status["success"] == 3
+    assert hold.shown(more, 2, "") == more
+    assert hold.shown(less, 2, "") is less
 
 
 def test_a_second_rollback_holds_what_was_shown_of_the_first() -> None:
     hold = Hold()
-    hold.shown(shown(committed(*[order()] * 3)), 1)
-    hold.shown(shown(committed(order())), 2)
-    assert hold.shown(shown(committed(order(), order())), 3).orders.by_status["success"] == 3
+    hold.shown(shown(committed(*[order()] * 3)), 1, "")
+    hold.shown(shown(committed(order())), 2, "")
+    assert hold.shown(shown(committed(order(), order())), 3, "").orders.by_status["success"] == 3
 
 
 def test_a_clear_ends_it() -> None:
     hold = Hold()
-    hold.shown(shown(committed(*[order()] * 3)), 1)
-    hold.shown(shown(committed(order())), 2)
-    cleared = replace(shown(committed(order())), since=1_790_000_001.0)
-    assert hold.shown(cleared, 2) is cleared
+    hold.shown(shown(committed(*[order()] * 3)), 1, "")
+    hold.shown(shown(committed(order())), 2, "")
+    cleared = shown(committed(order()))
+    assert hold.shown(cleared, 2, "a clear") is cleared
+
+
+def test_a_clock_that_is_set_ends_nothing() -> None:
+    hold = Hold()
+    hold.shown(shown(committed(*[order()] * 3)), 1, "")
+    hold.shown(shown(committed(order())), 2, "")
+    moved = replace(shown(committed(order())), since=1_789_999_980.0)
+    assert hold.shown(moved, 2, "").orders.by_status["success"] == 3
 
 
 def test_a_series_that_was_shown_with_a_value_is_not_held_at_0_when_the_recount_meets_it() -> None:

@@ -6,6 +6,7 @@ from msgspec import UNSET
 from sidecar.core.aggregate import Aggregator
 from sidecar.core.commit import Position, era_of, holder_of
 from sidecar.core.ledger import Ledger, Verdict
+from sidecar.core.parts import Reading
 from sidecar.core.picture import picture
 from sidecar.core.sequence import MAX_PRODUCERS
 from sidecar.core.state import State
@@ -857,3 +858,20 @@ def test_the_aggregator_is_replaced_where_the_state_is_somebody_elses() -> None:
     before: Aggregator = ledger.aggregate
     outcome(ledger, "another holder")
     assert ledger.aggregate is not before
+
+
+def test_a_step_reaches_the_commit_that_is_under_way() -> None:
+    ledger = owner()
+    ledger.apply(heard(b'{"type":"inventory","product_id":"a","stock":1}'), T0)
+    flying = ledger.freeze(T0)
+    ledger.step(-20.0, T0 - 20)
+    assert flying.flight.merged.products["a"].stock_ts == T0 - 20
+    assert flying.flight.merged.total.committed_at == T0 - 20
+
+
+def test_what_another_clock_stored_is_not_in_the_future_of_ours() -> None:
+    fields = owner().aggregate.committed.fields()
+    state = State.load(fields)
+    state.queues["a"] = Reading(T0 + 600, [1])
+    ledger = owner(state.fields())
+    assert ledger.aggregate.committed.queues["a"].ts == T0

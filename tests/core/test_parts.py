@@ -135,8 +135,8 @@ def test_the_newest_reading_counts(ts: float, value: int) -> None:
     assert reading.value == value
 
 
-def test_a_reading_without_its_number_adds_nothing() -> None:
-    assert Reading(T0, [None, 3]).value == 0
+def test_a_number_that_nobody_read_is_not_known() -> None:
+    assert Reading(T0, [None, 3]).value is None
 
 
 def test_a_minute_is_stored_in_a_few_bytes_a_second() -> None:
@@ -155,3 +155,91 @@ def test_what_one_producer_claims_can_be_stored(claimed: int, stored: int) -> No
     merged.merge(claims)
     for part in (claims.copy(), merged):
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(part.dump())) == [stored] * 3
+
+
+def test_each_number_of_a_queue_is_its_newest() -> None:
+    queue = Reading(T0, [30, None, None])
+    queue.merge(Reading(T0 + 1, [None, 4, 1]))
+    queue.merge(Reading(T0 - 1, [99, 99, None]))
+    queue.merge(Reading(T0 + 2, [None, None, 0]))
+    assert (queue.values, queue.times, queue.seen) == ([30, 4, 0], [T0, T0 + 1, T0 + 2], T0 + 2)
+
+
+def test_of_readings_of_one_moment_the_last_to_arrive_counts() -> None:
+    early, late = Reading(T0, [1], T0 + 1), Reading(T0, [2], T0 + 2)
+    for one, other in ((early.copy(), late), (late.copy(), early)):
+        one.merge(other)
+        assert one.value == 2
+    product, second = Product(), Product()
+    product.restock(1, T0, T0 + 2)
+    second.restock(2, T0, T0 + 1)
+    product.merge(second)
+    assert product.stock == 1
+
+
+def test_a_reading_of_version_0_1_0_has_one_time() -> None:
+    assert Reading.load([T0, [3, None], None]).dump() == [T0, [3, None], [T0, T0]]
+
+
+def test_a_reading_whose_numbers_lack_a_time_is_damaged() -> None:
+    with pytest.raises(ValueError, match="needs its time"):
+        Reading.load([T0, [3, None], [T0]])
+
+
+@pytest.mark.parametrize(
+    ("by", "times", "seen"),
+    [
+        (-20.0, [T0 - 40, T0 - 20], T0 - 30),  # what was read in the future was read now
+        (20.0, [T0 - 40, T0 - 1], T0 + 10),  # who was heard of 10 s ago was so by any clock
+        (0.0, [T0 - 40, T0 - 1], T0 - 10),
+    ],
+)
+def test_a_reading_outlasts_no_step_of_the_clock(by: float, times: list[float], seen: float) -> None:
+    reading = Reading(T0 - 1, [1, 2], T0 - 10)
+    reading.times[0] = T0 - 40
+    reading.step(by, T0 + by)
+    assert (reading.times, reading.seen) == (times, seen)
+
+
+@pytest.mark.parametrize(("by", "stock_ts"), [(-20.0, T0 - 20), (20.0, T0), (0.0, T0)])
+def test_a_stock_reading_outlasts_no_step_of_the_clock(by: float, stock_ts: float) -> None:
+    product = Product()
+    product.restock(5, T0, T0)
+    product.step(by, T0 + by)
+    assert product.stock_ts == stock_ts
+    product.restock(4, T0 + by, T0 + by)
+    assert product.stock == 4
+
+
+@pytest.mark.parametrize(
+    ("by", "since", "committed_at", "peak_at"),
+    [
+        (-20.0, T0 - 50, T0 - 20, T0 - 20),
+        (20.0, T0 - 10, T0 - 1, T0),
+        (0.0, T0 - 30, T0 - 1, T0),
+    ],
+)
+def test_totals_go_by_a_clock_that_was_set(by: float, since: float, committed_at: float, peak_at: float) -> None:
+    totals = Totals()
+    totals.since, totals.committed_at = T0 - 30, T0 - 1
+    totals.reach(3, int(T0))
+    totals.step(by, T0 + by)
+    assert (totals.since, totals.committed_at, totals.peak_at) == (since, committed_at, peak_at)
+
+
+def test_counting_that_began_in_the_future_of_the_clock_before_began_then() -> None:
+    """A machine without a battery starts in 1970, and is set some seconds later."""
+    totals = Totals()
+    totals.since = T0
+    totals.step(T0, T0 + 10)
+    assert totals.since == T0
+
+
+def test_of_a_minute_the_seconds_after_go() -> None:
+    minute = filled(Minute, add_to_minute, [3, 7, 20])
+    minute.cut(MINUTE + 7)
+    assert [dict(table) for table in (minute.finished, minute.waiting, minute.connections)] == [
+        {MINUTE + 3: 3},
+        {MINUTE + 3: 3},
+        {MINUTE + 3: 3},
+    ]

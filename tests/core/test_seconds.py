@@ -47,3 +47,12 @@ def test_what_is_stored_loads_to_the_same(table: Seconds) -> None:
 def test_what_is_no_minute_is_refused(data: list[int]) -> None:
     with pytest.raises((ValueError, OverflowError)):
         Seconds.load(data)
+
+
+@pytest.mark.parametrize(
+    ("end", "left"), [(-60, []), (0, []), (3, []), (4, [3]), (59, [3]), (60, [3, 59]), (999, [3, 59])]
+)
+def test_seconds_after_an_end_are_forgotten(end: int, left: list[int]) -> None:
+    table = filled(s3=1, s59=2)
+    table.cut(MINUTE + end)
+    assert [second - MINUTE for second in table] == left

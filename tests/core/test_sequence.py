@@ -646,3 +646,18 @@ def test_any_bytes_load_or_are_refused(noise: bytes, at: int) -> None:
         Sequences.load({"p": sound[:at] + noise + sound[at + len(noise) :]}).advance(T0)
     except CheckpointError:
         return
+
+
+@pytest.mark.parametrize("by", [-600.0, -20.0, 20.0, 86400.0])
+def test_a_hole_is_missed_5_s_after_it_was_shown_whatever_the_clock_is_set_to(by: float) -> None:
+    sequences = after("e", 1, 3)
+    sequences.step(by)
+    assert sequences.advance(T0 + by + 4.9) == {}
+    assert sequences.advance(T0 + by + 5.0) == {"p": 1}
+
+
+def test_a_hole_that_a_clock_ahead_of_ours_timed_is_missed_5_s_after_it_was_loaded() -> None:
+    sequences = Sequences.load(after("e", 1, 3).dump())
+    assert sequences.advance(T0 - 600) == {}
+    assert sequences.advance(T0 - 595.1) == {}
+    assert sequences.advance(T0 - 595) == {"p": 1}

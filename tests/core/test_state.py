@@ -205,3 +205,31 @@ def test_removing_forgets_what_is_named_and_passes_over_what_is_not_there() -> N
     state = counting([("a", 1, 2), ("b", 1, 2)])
     state.remove([("connections", "a"), ("connections", "z"), ("minutes", 7)])
     assert list(state.connections) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("by", "now", "slices", "seconds"),
+    [
+        (-20.0, T0 - 18.5, [T0 - 30], [T0 - 20]),  # what was lived already will be lived again
+        (-86400.0, T0 - 86400.0, [], []),
+        (-0.5, T0 + 0.9, [T0 - 30, T0], [T0 - 20, T0, T0 + 2]),
+        (20.0, T0 + 21.5, [T0 - 30, T0], [T0 - 20, T0, T0 + 2]),
+        (0.0, T0 + 1.5, [T0 - 30, T0], [T0 - 20, T0, T0 + 2]),  # events may be ahead by 2 s
+        (0.0, T0 - 18.5, [T0 - 30], [T0 - 20]),
+    ],
+)
+def test_a_clock_that_was_set_back_leaves_nothing_of_its_future(
+    by: float, now: float, slices: list[int], seconds: list[int]
+) -> None:
+    state = State()
+    for start in (T0 - 30, T0):
+        state.slices10[start] = Slice()
+    for second in (T0 - 20, T0, T0 + 2):
+        state.minutes.setdefault(second - second % 60, Minute()).finished.add(second, 1)
+    before = {("slices10", start) for start in state.slices10} | {("minutes", start) for start in state.minutes}
+    gone = state.step(by, now)
+    assert sorted(state.slices10) == slices
+    assert sorted(second for minute in state.minutes.values() for second in minute.finished) == seconds
+    assert before - set(gone) == {("slices10", start) for start in state.slices10} | {
+        ("minutes", start) for start in state.minutes
+    }
