@@ -205,7 +205,7 @@ class Ingest:
             blind = self._clock.steady()
         if state.status != "down":
             self._reasons[name] = Reasons()
-        if self._reasons[name].changed(reason(exc), self._clock()):
+        if self._reasons[name].changed(reason(exc), self._clock.steady()):
             event = "source still lost" if state.status == "down" else "source lost"
             self._log.warning(event, source=name, detail=f"{exc}; trying again")
         self.states[name] = SourceState("down", str(exc), blind)

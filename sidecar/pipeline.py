@@ -325,7 +325,7 @@ class Pipeline:
         self._telemetry.commits.labels("failed").inc()
         if not self.commit_error:
             self._failures = Reasons()
-        if self._failures.changed(reason(exc), self.clock()):
+        if self._failures.changed(reason(exc), self.clock.steady()):
             event = "commit still fails" if self.commit_error else "commit failed"
             self._log.error(event, detail=f"{exc}; what is pending is kept and sent again")
         self.commit_error = str(exc)
@@ -343,7 +343,7 @@ class Pipeline:
         """Note that Redis does not answer; return the pause before the next try, in seconds."""
         if not self.redis_error:
             self._outage = Reasons()
-        if self._outage.changed(reason(exc), self.clock()):
+        if self._outage.changed(reason(exc), self.clock.steady()):
             event = "Redis is still away" if self.redis_error else "Redis is away"
             self._log.warning(event, detail=f"{exc}; waiting for it")
         self.redis_error = str(exc)

@@ -83,13 +83,14 @@ async def play(
     """Publish a sale in real time, from its `start`; `sent` gets the events, who heard them, and the delay."""
     import msgspec
 
+    began = time.monotonic() + (sale.start - time.time())
     for offset, events in batches(sale):
-        due = sale.start + offset
-        if due - time.time() > TICK_SECONDS:
-            await asyncio.sleep(due - time.time())
+        due = began + offset
+        if due - time.monotonic() > TICK_SECONDS:
+            await asyncio.sleep(due - time.monotonic())
         heard = await publisher.send([msgspec.json.encode(event) for event in events])
         if sent:
-            sent(events, heard, time.time() - due)
+            sent(events, heard, time.monotonic() - due)
 
 
 def batches(sale: "Sale") -> Iterator[tuple[float, list[dict[str, Any]]]]:

@@ -65,13 +65,14 @@ def test_finished_orders_make_the_throughput() -> None:
     assert found[f"throughput:{NOW}"] == [2, 3600]
 
 
-def test_gauges_are_written_for_the_second_they_came_in_and_for_the_current_one() -> None:
+def test_gauges_are_written_for_the_seconds_since_they_came_and_for_the_current_one() -> None:
     aggregate = counting(QUEUE, CONNECTIONS)
     found = written(aggregate, b'{"type":"queue","queue":"mail","waiting":2,"ts":%d}' % (NOW + 1), now=T0 + 3)
     assert found[f"queue_length:{NOW + 1}"] == [6, 3598]
+    assert found[f"queue_length:{NOW + 2}"] == [6, 3599]
     assert found[f"queue_length:{NOW + 3}"] == [6, 3600]
     assert found[f"active_connections:{NOW + 3}"] == [3, 3600]
-    assert len(found) == 4 + 3
+    assert len(found) == 4 + 4
 
 
 def test_the_stock_is_written_when_it_is_reported_and_not_with_every_order() -> None:
