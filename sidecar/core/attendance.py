@@ -125,6 +125,7 @@ class Register:
     def step(self, by: float, now: float) -> None:
         """Go by a clock that was set by so many seconds, to `now`."""
         self.clocks.clear()
+        self.names.step(by)
         self.heard = {name: min(at + by, now) for name, at in self.heard.items()}
         for sequences in self._sequences.values():
             sequences.step(by)

@@ -44,6 +44,11 @@ class SharedNames(dict[str, Use]):
         received, duplicates, restarts = use.counts
         use.counts = (received + counts[0], duplicates + counts[1], restarts + counts[2])
 
+    def step(self, by: float) -> None:
+        """Go by a clock that was set by so many seconds."""
+        for use in self.values():
+            use.since += by
+
     def forget(self, now: float) -> None:
         """Drop the names that fell silent."""
         for name in [name for name, use in self.items() if now - use.since >= KEPT_SECONDS]:

@@ -853,3 +853,13 @@ def test_where_nobody_says_how_many_wait_no_history_says_0() -> None:
     aggregate = committed({"type": "queue", "active": 4})
     assert history(aggregate, "waiting") == {}
     assert shown(aggregate).queues["orders"].waiting is None
+
+
+@pytest.mark.parametrize("by", STEPS)
+def test_what_is_told_of_the_last_minute_is_so_by_any_clock(by: float) -> None:
+    aggregate = committed({"type": "page_view"}, order(producer="p", epoch=1, seq=1))
+    before = aggregate.register.names["p"].since
+    aggregate.step(by, NOW + 30 + by)
+    assert aggregate.understanding.last_minute(NOW + 30 + by)[PUBSUB].ignored == 1
+    assert aggregate.understanding.last_minute(NOW + 61 + by) == {}
+    assert aggregate.register.names["p"].since == before + by
