@@ -12,6 +12,7 @@ import structlog
 from msgspec import UNSET
 
 from sidecar.config import Config
+from sidecar.core.currencies import ALL_WHOLE, ENOUGH
 from sidecar.core.snapshot import NotUnderstood, Role, System
 from sidecar.core.understanding import HALF
 from sidecar.errors import SidecarError
@@ -158,6 +159,9 @@ def health(
     if ledger.aggregate.unknown_fields:
         names = ", ".join(sorted(ledger.aggregate.unknown_fields))
         components["events"] = Component("ok", f"fields nobody reads: {names}; a misspelling?")
+    amounts = ledger.aggregate.amounts
+    if amounts[True] >= ENOUGH and not amounts[False]:
+        components["amounts"] = Component("ok", ALL_WHOLE)
     components |= {name: Component("degraded", detail) for name, detail in gauges.troubles.items()}
     connected = any(state.status == "connected" for state in pipeline.ingest.states.values())
     if components["redis"].status == "down" or stale or not connected:

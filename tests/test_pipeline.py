@@ -525,6 +525,17 @@ async def test_a_source_that_lags_for_a_second_is_degraded_until_it_has_caught_u
     assert [await told(0.0), await told(1.1, 5)] == ["ok"] * 2
 
 
+async def test_amounts_that_may_all_be_cents_are_told(daemon: Daemon) -> None:
+    await daemon.active()
+    amounts = daemon.pipeline.ledger.aggregate.amounts
+    while amounts[True] < 20:
+        daemon.channel.put(order(amount=1990))
+        daemon.clock.now += 0.1
+        await asyncio.sleep(0)
+    assert "are they cents?" in str(daemon.health().components["amounts"].detail)
+    assert daemon.health().components["amounts"].status == "ok"
+
+
 async def test_a_source_that_is_mostly_not_understood_is_degraded(daemon: Daemon) -> None:
     await daemon.active()
     daemon.channel.put(order())

@@ -2,14 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from difflib import SequenceMatcher
 from typing import Literal
 
 from msgspec import Struct
 
 from sidecar.cli.terminal import counted
-from sidecar.core.events import Decoded
+from sidecar.core.currencies import ALL_WHOLE, ENOUGH, looks_minor
+from sidecar.core.events import FIELDS, Decoded, Event
+from sidecar.core.snapshot import Completeness
+from sidecar.core.understanding import HALF
 from sidecar.errors import UnavailableError
 from sidecar.server_info import ServerInfo
 
@@ -83,8 +86,8 @@ def about_server(server: ServerInfo, policy: str) -> list[Finding]:
     return findings
 
 
-def about_sample(name: str, decoded: Decoded, unknown: Set[str]) -> list[Finding]:
-    """Judge the newest entries of a stream, decoded, and the fields in them that mean nothing."""
+def about_sample(source: str, decoded: Decoded, unknown: Set[str], currency: str = "XXX") -> list[Finding]:
+    """Judge the newest events of `stream NAME` or `channel NAME`, decoded, and the fields in them that mean nothing."""
     findings = []
     refused = Counter(rejection.reason for rejection in decoded.rejections)
     if refused:
@@ -94,16 +97,49 @@ def about_sample(name: str, decoded: Decoded, unknown: Set[str]) -> list[Finding
         findings.append(
             Finding(
                 "problem" if not decoded.events else "warning",
-                f"stream {name}: {len(decoded.rejections)} of the newest {of} events are refused ({reasons})",
+                f"{source}: {len(decoded.rejections)} of the newest {of} events are refused ({reasons})",
                 f"the last one: {first.detail}; `sidecar rejected` shows them",
             )
         )
     if unknown:
         names = ", ".join(sorted(unknown))
         findings.append(
-            Finding("warning", f"stream {name}: unknown fields are ignored: {names}", "look for misspelled names")
+            Finding("warning", f"{source}: unknown fields are ignored: {names}", "look for misspelled names")
         )
-    return findings
+    return [*findings, *_about_ignored(source, decoded), *_about_amounts(source, decoded.events, currency)]
+
+
+def _about_ignored(source: str, decoded: Decoded) -> list[Finding]:
+    """Judge whether half of the events or more are of types that nothing counts."""
+    types = Counter(event.type for event in decoded.events if event.type not in FIELDS)
+    of = len(decoded.events) + len(decoded.rejections) - sum(event.type == "heartbeat" for event in decoded.events)
+    if not types or types.total() < HALF * of:
+        return []
+    text = f"{source}: {types.total()} of the newest {of} events are ignored, most as type {types.most_common(1)[0][0]}"
+    return [Finding("warning", text, "give orders the type order, or let who sends the others use another name")]
+
+
+def _about_amounts(source: str, events: Sequence[Event], currency: str) -> list[Finding]:
+    """Judge whether all amounts may be cents."""
+    amounts = [looks_minor(one.amount, one.currency or currency) for one in events if one.amount is not None]
+    if amounts.count(True) < ENOUGH or False in amounts:
+        return []
+    return [Finding("warning", f"{source}: {ALL_WHOLE}", "send 19.90, not 1990")]
+
+
+def about_counted(completeness: Completeness, reasons: Mapping[str, int], types: Mapping[str, int]) -> list[Finding]:
+    """Judge what a sidecar counted of all that it received."""
+    lost = completeness.invalid + completeness.ignored
+    if not lost or lost < HALF * completeness.received:
+        return []
+    reason = f" (most as {max(reasons, key=lambda name: reasons[name])})" if reasons else ""
+    kind = f" (most as type {max(types, key=lambda name: types[name])})" if types else ""
+    text = (
+        f"of {counted(completeness.received, 'event')} since counting began, {completeness.invalid} were "
+        f"refused{reason} and {completeness.ignored} ignored{kind}"
+    )
+    mend = "`sidecar rejected` shows what was refused; after it is mended, `sidecar clear` begins to count anew"
+    return [Finding("warning", text, mend)]
 
 
 def about_heard(name: str, heard: Mapping[str, int], within: float) -> list[Finding]:

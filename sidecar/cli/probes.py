@@ -4,11 +4,20 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable
+from typing import Any
 
-from sidecar.cli import rights
+from sidecar.cli import rights, stored
 from sidecar.cli.elsewhere import LISTEN_SECONDS, elsewhere, heard_elsewhere
 from sidecar.cli.exposure import open_to_all
-from sidecar.cli.findings import Finding, about_elsewhere, about_heard, about_sample, about_server, similar
+from sidecar.cli.findings import (
+    Finding,
+    about_counted,
+    about_elsewhere,
+    about_heard,
+    about_sample,
+    about_server,
+    similar,
+)
 from sidecar.cli.redis_access import connected, target
 from sidecar.cli.terminal import counted, milliseconds
 from sidecar.config import Config, InfluxConfig
@@ -16,7 +25,7 @@ from sidecar.connection import Link, making_sense, parse_info
 from sidecar.core.channels import example, is_pattern
 from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import Decoded
-from sidecar.errors import AccessError, RefusedError, UnavailableError
+from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
 from sidecar.server_info import read_info
 
 PRODUCER = "sidecar-check"
@@ -87,7 +96,17 @@ async def _sidecar(link: Link, config: Config) -> list[Finding]:
         found = Finding("ok", f"a sidecar counts under the prefix {prefix}")
     else:
         found = Finding("warning", f"no sidecar runs under the prefix {prefix}", "start it with `sidecar run`")
-    return [found, *await rights.to_keep(config)]
+    return [found, *await rights.to_keep(config), *await _counted(config)]
+
+
+async def _counted(config: Config) -> list[Finding]:
+    """Judge what a sidecar has counted here, if one has."""
+    try:
+        snapshot = await stored.read(config)
+    except SidecarError:
+        return []
+    assert snapshot.series
+    return about_counted(snapshot.completeness, snapshot.series.invalid_by_reason, snapshot.series.ignored_by_type)
 
 
 async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
@@ -102,7 +121,26 @@ async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
             why = str(confirmation[0]) if confirmation else "no answer"
             return [*findings, Finding("problem", f"channel {name}: this user may not listen ({why})", "mend the ACL")]
         findings.append(await _echo(link, ears, example(name, PRODUCER) if pattern else name))
-    return findings if pattern else findings + about_heard(name, await heard_elsewhere(config, name), LISTEN_SECONDS)
+        heard, beside = await asyncio.gather(_heard(ears), heard_elsewhere(config, name) if not pattern else _nothing())
+    if heard:
+        decoded = decode(heard, [time.time()] * len(heard))
+        unknown = set().union(*map(unknown_fields, heard))
+        findings += about_sample(f"channel {name}", decoded, unknown, config.currency)
+    return findings + about_heard(name, beside, LISTEN_SECONDS)
+
+
+async def _heard(ears: Link) -> list[bytes]:
+    """Listen for a moment; return what was published meanwhile, without the heartbeats of a check."""
+    messages: list[Any] = []
+    end = time.monotonic() + LISTEN_SECONDS
+    while (left := end - time.monotonic()) > 0 and len(messages) < SAMPLE:
+        messages += await ears.arrived(limit=SAMPLE, seconds=left)
+    payloads = [one[-1] for one in messages if isinstance(one, list) and one[0] in (b"message", b"pmessage")]
+    return [payload for payload in payloads if PRODUCER.encode() not in payload]
+
+
+async def _nothing() -> dict[str, int]:
+    return {}
 
 
 async def _listeners(link: Link, name: str) -> list[Finding]:
@@ -145,14 +183,14 @@ async def _stream(link: Link, config: Config, name: str, everywhere: bool) -> li
         mend = "let the backend use another key, or name another stream in sources.streams"
         return [Finding("problem", f"stream {name}: the key holds a {kind}, not a stream", mend)]
     await rights.to_read(config, f"stream:{name}")
-    findings = await _entries(link, name) if kind == "stream" else []
+    findings = await _entries(link, name, config.currency) if kind == "stream" else []
     others = await elsewhere(link, config, name)
     beside = about_elsewhere(name, target(config.events).db, others, in_use=bool(findings))
     findings = findings or [Finding("ok", f"stream {name}: no event yet")]
     return [*findings, *beside, await _round_trip(link, name, everywhere)]
 
 
-async def _entries(link: Link, name: str) -> list[Finding]:
+async def _entries(link: Link, name: str, currency: str) -> list[Finding]:
     """Judge the newest entries; nothing where there is none but heartbeats of a check."""
     entries = await link.call("XREVRANGE", name, "+", "-", "COUNT", SAMPLE)
     payloads = [payload for _, fields in reversed(entries) if (payload := _payload(fields)) is not None]
@@ -163,7 +201,7 @@ async def _entries(link: Link, name: str) -> list[Finding]:
     unknown = set().union(*map(unknown_fields, payloads))
     findings = [
         Finding("ok", f"stream {name}: {counted(await link.call('XLEN', name), 'entry', 'entries')}"),
-        *about_sample(name, decoded, unknown),
+        *about_sample(f"stream {name}", decoded, unknown, currency),
     ]
     if without:
         text = f"stream {name}: no field e in {without} of the newest {counted(len(entries), 'entry', 'entries')}"

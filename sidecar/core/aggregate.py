@@ -15,8 +15,9 @@ from sidecar.core.attendance import Register, RollCall, windows_of
 from sidecar.core.batch import Batch
 from sidecar.core.channels import label
 from sidecar.core.counting import Count, fold
+from sidecar.core.currencies import looks_minor
 from sidecar.core.decode import decode, unknown_fields, without_event
-from sidecar.core.events import EARLIEST, Decoded, Rejection
+from sidecar.core.events import EARLIEST, Decoded, Event, Rejection
 from sidecar.core.exemplars import Exemplars
 from sidecar.core.gauges import by_second, joined
 from sidecar.core.labels import Labels, first_met
@@ -61,6 +62,7 @@ class Aggregator:
         self.exemplars: Exemplars = {}
         self.unknown_fields: set[str] = set()
         self.understanding = Understanding()
+        self.amounts: Counter[bool] = Counter()  # a sample, by whether they may be cents
         self._looked_at = 0.0
         self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
         self._flying: dict[Kind, Pending] = {}  # what a flight that may still land was made of
@@ -86,7 +88,7 @@ class Aggregator:
         else:
             decoded, origins = _decode_by_channel(batch.payloads, arrivals, batch.channels)
         if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
-            self._look(batch.payloads[0], now)
+            self._look(batch.payloads[0], decoded.events[:1], now)
         received, ignored = self._count(batch.source, pending, decoded, now, origins)
         if batch.empty:
             received += self._count_empty(batch, pending, now)
@@ -246,11 +248,15 @@ class Aggregator:
                 received += numbers
         return received
 
-    def _look(self, payload: bytes, now: float) -> None:
-        """Look at one payload for unknown fields."""
+    def _look(self, payload: bytes, events: list[Event], now: float) -> None:
+        """Look at one payload for unknown fields, and at one event for its amount."""
         self._looked_at = now
         room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
         self.unknown_fields.update(sorted(unknown_fields(payload) - self.unknown_fields)[:room])
+        for event in events:
+            currency = event.currency or self._rules.currency
+            if event.amount is not None and (minor := looks_minor(event.amount, currency)) is not None:
+                self.amounts[minor] += 1
 
     def _refuse(self, source: str, pending: Pending, refused: Rejection, now: float) -> None:
         self.understanding.refused(source, now, refused)

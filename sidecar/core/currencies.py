@@ -1,4 +1,9 @@
-"""The codes of ISO 4217: each has a place of its own, for a sum of two moneys is none."""
+"""The codes of ISO 4217: each has a place of its own, for a sum of two moneys is none.
+
+`amount` is in major units. Amounts that are all whole and large may be minor units, cents, unless the money has none.
+"""
+
+from decimal import Decimal
 
 _CODES = """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
@@ -10,3 +15,16 @@ _CODES = """
     XCD XCG XDR XOF XPD XPF XPT XSU XTS XUA XXX YER ZAR ZMW ZWG ZWL
 """
 ISO_4217 = frozenset(_CODES.split())
+
+_WITHOUT_MINOR_UNIT = "BIF CLP DJF GNF IDR ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+WITHOUT_MINOR_UNIT = frozenset(_WITHOUT_MINOR_UNIT.split())
+LEAST_IN_MINOR_UNITS = 100
+ENOUGH = 20  # amounts, before anything is said about them
+ALL_WHOLE = "all amounts seen are whole numbers of 100 or more: are they cents? amount is in major units, as in 19.90"
+
+
+def looks_minor(amount: Decimal, currency: str) -> bool | None:
+    """Tell whether an amount may be in cents; `None` where the money has none."""
+    if currency in WITHOUT_MINOR_UNIT:
+        return None
+    return amount >= LEAST_IN_MINOR_UNITS and amount == amount.to_integral_value()

@@ -154,7 +154,7 @@ class Completeness(Struct, frozen=True, kw_only=True):
     late: int
     invalid: int
     ignored: int
-    adjusted: int
+    adjusted: int = 0
     blind_s: float
     by_producer: dict[str, ProducerCompleteness]
     not_understood: dict[str, NotUnderstood] = {}

@@ -132,6 +132,32 @@ def test_messages_on_a_near_miss_of_the_channel_are_warned_of(name: str, redis_s
     assert not any("on channel" in line for line in both)
 
 
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ("""'{"type":"page_view"}'""", "events are ignored, most as type page_view"),
+        ("""status=success""", "events are refused"),
+    ],
+)
+def test_a_channel_that_brings_what_is_not_understood_is_told_of(
+    event: str, said: str, redis_server: RedisServer
+) -> None:
+    over = threading.Event()
+
+    def publish() -> None:
+        while not over.wait(0.05):
+            redis_server.ask(f"PUBLISH flash_sale:events {event}")
+
+    backend = threading.Thread(target=publish)
+    backend.start()
+    try:
+        result = invoke("check", SIDECAR_REDIS_URL=redis_server.url)
+    finally:
+        over.set()
+        backend.join()
+    assert re.search(rf"(problem|warning) +channel flash_sale:events: .*{said}", result.stdout)
+
+
 def test_a_default_user_without_a_password_beside_ours_is_warned_of(redis_server: RedisServer) -> None:
     assert not any("lets in" in line for line in lines(redis_server, "warning"))
     redis_server.ask("ACL SETUSER sidecar on >pw ~* &* +@all")

@@ -2,8 +2,17 @@
 
 import pytest
 
-from sidecar.cli.findings import about_elsewhere, about_sample, about_server, common_names, near_spellings, similar
+from sidecar.cli.findings import (
+    about_counted,
+    about_elsewhere,
+    about_sample,
+    about_server,
+    common_names,
+    near_spellings,
+    similar,
+)
 from sidecar.core.decode import decode, unknown_fields
+from sidecar.core.snapshot import Completeness
 from sidecar.server_info import ServerInfo
 
 NOW = 1_790_000_000.0
@@ -59,11 +68,39 @@ def test_a_server_is_judged_by_what_info_says(server: ServerInfo, policy: str, l
         ([b'{"status":"ok"}', b"x"], ["warning"]),
         ([b"x"], ["problem"]),
         ([b'{"status":"ok","prodct":1}'], ["warning"]),
+        ([b'{"status":"ok"}', b'{"type":"cart"}', b'{"type":"heartbeat"}'], ["warning"]),
+        ([b'{"status":"ok"}'] * 2 + [b'{"type":"cart"}'], []),
+        ([b'{"status":"ok","amount":1990}'] * 20, ["warning"]),
+        ([b'{"status":"ok","amount":1990}'] * 19, []),
+        ([b'{"status":"ok","amount":1990}'] * 20 + [b'{"status":"ok","amount":"19.90"}'], []),
+        ([b'{"status":"ok","amount":1990,"currency":"JPY"}'] * 20, []),
     ],
 )
 def test_a_sample_is_judged_by_what_is_refused_and_unknown(payloads: list[bytes], levels: list[str]) -> None:
     decoded = decode(payloads, [NOW] * len(payloads))
-    assert [finding.level for finding in about_sample("s", decoded, unknown_fields(payloads[-1]))] == levels
+    assert [finding.level for finding in about_sample("stream s", decoded, unknown_fields(payloads[-1]))] == levels
+
+
+@pytest.mark.parametrize(("invalid", "ignored", "told"), [(0, 0, False), (2, 2, False), (5, 0, True), (0, 5, True)])
+def test_what_was_counted_is_judged_by_what_was_not_understood(invalid: int, ignored: int, told: bool) -> None:
+    reasons, types = {"not_json": invalid} if invalid else {}, {"cart": 1, "page_view": ignored - 1} if ignored else {}
+    completeness = Completeness(
+        ratio=1.0,
+        received=10,
+        missed=0,
+        duplicates=0,
+        late=0,
+        invalid=invalid,
+        ignored=ignored,
+        blind_s=0.0,
+        by_producer={},
+    )
+    found = about_counted(completeness, reasons, types)
+    assert bool(found) == told
+    if found:
+        what = "5 were refused (most as not_json)" if invalid else "5 ignored (most as type page_view)"
+        assert what in found[0].text
+        assert found[0].level == "warning"
 
 
 def test_a_stream_elsewhere_is_a_problem_with_a_mend() -> None:

@@ -528,6 +528,22 @@ def test_names_of_unknown_fields_are_kept_to_a_bound() -> None:
     assert "f000" in aggregate.unknown_fields
 
 
+def test_amounts_that_may_be_cents_are_told_from_others() -> None:
+    aggregate = aggregator()
+    amounts = [
+        (1990, "EUR"),
+        (100, None),
+        (99, "EUR"),
+        ("1990.00", "USD"),
+        ("19.90", "EUR"),
+        (1990, "JPY"),
+        (None, "EUR"),
+    ]
+    for n, (amount, currency) in enumerate(amounts):
+        aggregate.apply(batch(order(amount=amount, currency=currency)), NOW + n)
+    assert aggregate.amounts == {True: 3, False: 2}
+
+
 def test_only_a_sample_of_payloads_is_looked_at_for_unknown_fields() -> None:
     aggregate = aggregator()
     for name, after in (("first", 0.0), ("soon", 0.01), ("later", 0.1)):
