@@ -11,6 +11,7 @@ from typing import NamedTuple
 CHANNEL = "flash_sale:events"
 CHUNK = 100
 OTHERS = 5  # of a chunk
+OVERTAKES = 8  # places that an event of a thread may be late
 CHUNKS = 40  # of a producer, then again from the first
 FIRST_SEQ = 100_000_001  # nine digits whatever is added, so that lengths stay as they are
 _SEQ = 999_999_999
@@ -20,6 +21,15 @@ _WEIGHTS = (60, 15, 20, 5)
 _BROKEN = (b'{"status":"success","product_id":"sku-1"', b'{"status":"teleported"}', b'[1,{"status":7}', b'{"ts":1}')
 
 
+def overtaken() -> list[int]:
+    """Return the places of a chunk in the order in which threads send them: each a few early or late."""
+    rng = random.Random(1)
+    return [place for _, place in sorted((place + rng.random() * OVERTAKES, place) for place in range(CHUNK))]
+
+
+OVERTAKEN = overtaken()
+
+
 class Chunk(NamedTuple):
     """A hundred commands; `counted` of them take a sequence number, `orders` are valid orders."""
 
@@ -27,9 +37,14 @@ class Chunk(NamedTuple):
     counted: int
     orders: int
 
-    def render(self, seq: int, now: float) -> bytes:
-        """Return the commands, with numbers from `seq` on and `now` (Unix seconds) as event time."""
-        numbered = self.template % tuple(range(seq, seq + self.counted))
+    def render(self, seq: int, now: float, *, threads: bool = False) -> bytes:
+        """Return the commands, with numbers from `seq` on and `now` (Unix seconds) as event time.
+
+        `threads`: the numbers come as those of threads that share them, somewhat out of order.
+        """
+        numbers = range(seq, seq + self.counted)
+        order = [numbers[at] for at in OVERTAKEN if at < self.counted] if threads else numbers
+        numbered = self.template % tuple(order)
         return numbered.replace(_TS.encode(), b"%.3f" % now)
 
 

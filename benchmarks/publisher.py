@@ -1,6 +1,7 @@
 """Publish events as fast as Redis takes them, or at a rate: a program of its own, `python -m benchmarks.publisher`.
 
-Three producers, each on its own connection, take turns. Commands are pipelined; replies are read and counted.
+Three producers, each on its own connection, take turns, and send a heartbeat a second each. Commands are pipelined;
+replies are read and counted.
 Ends with one line of JSON: how many events and orders there were, in how many seconds, and each producer's last number.
 """
 
@@ -13,15 +14,19 @@ from benchmarks.events import CHANNEL, CHUNK, FIRST_SEQ, Chunk, Wanted, chunks, 
 
 PRODUCERS = 3
 WINDOW = 40 * CHUNK  # commands under way on a connection: enough to keep Redis busy
+BEAT_SECONDS = 1.0
+LOSSES = 5  # a number is left out after so many chunks of a producer, where numbers are to be lost
 REPLY_LINES = {"pubsub": 1, "stream": 2}  # :1 and $15 with the id
 
 
 class Producer:
     """One producer on one connection."""
 
-    def __init__(self, port: int, name: str, wanted: Wanted) -> None:
-        """Connect and prepare the chunks."""
+    def __init__(self, port: int, name: str, wanted: Wanted, *, threads: bool = False, losing: bool = False) -> None:
+        """Connect and prepare the chunks. `threads`: numbers come out of order; `losing`: some never come."""
         self.name = name
+        self._threads, self._losing = threads, losing
+        self._beat_at = time.perf_counter() + BEAT_SECONDS
         self.seq = FIRST_SEQ
         self.orders = 0
         self._wanted = wanted
@@ -33,11 +38,16 @@ class Producer:
     def send(self) -> None:
         """Send the next chunk; wait for replies where too many are open."""
         chunk = self._chunks[self._sent % len(self._chunks)]
-        self._socket.sendall(chunk.render(self.seq, time.time()))
+        self._socket.sendall(chunk.render(self.seq, time.time(), threads=self._threads))
         self._sent += 1
         self.seq += chunk.counted
         self.orders += chunk.orders
         self._open += CHUNK * self._lines
+        if time.perf_counter() >= self._beat_at:
+            self._beat_at += BEAT_SECONDS
+            self._beat()
+        if self._losing and self._sent % LOSSES == 0:
+            self.seq += 1
         self.settle(WINDOW * self._lines)
 
     def settle(self, open_lines: int = 0) -> None:
@@ -50,10 +60,13 @@ class Producer:
 
     def heartbeat(self) -> None:
         """Tell the last number, so that a hole at the very end shows."""
+        self._beat()
+        self.settle()
+
+    def _beat(self) -> None:
         beat = {"type": "heartbeat", "producer": self.name, "epoch": 1_790_000_000, "seq": self.seq - 1}
         self._socket.sendall(command(self._wanted, json.dumps(beat).encode()))
         self._open += self._lines
-        self.settle()
 
 
 def publish(producers: list[Producer], count: int, rate: float) -> float:
@@ -80,10 +93,13 @@ def main() -> None:
     parser.add_argument("--invalid", type=float, default=0.0)
     parser.add_argument("--maxlen", type=int, default=2_000_000)
     parser.add_argument("--plain", type=int, default=0, help="1: orders alone, no other types")
+    parser.add_argument("--threads", type=int, default=0, help="1: numbers out of order, as threads send them")
+    parser.add_argument("--losing", type=int, default=0, help="1: a number in some hundreds never comes")
     parser.add_argument("--name", default="shop", help="prefix of the producers' names; new ones start new sequences")
     given = parser.parse_args()
     wanted = Wanted(given.transport, given.channel, given.products, given.invalid, given.maxlen, bool(given.plain))
-    producers = [Producer(given.port, f"{given.name}-{number}", wanted) for number in range(PRODUCERS)]
+    kind = {"threads": bool(given.threads), "losing": bool(given.losing)}
+    producers = [Producer(given.port, f"{given.name}-{number}", wanted, **kind) for number in range(PRODUCERS)]
     seconds = publish(producers, given.count, given.rate)
     for producer in producers:
         producer.heartbeat()

@@ -38,6 +38,8 @@ def _subjects(stack: contextlib.ExitStack, events: int) -> dict[str, Measure]:
         "stream": enter(sidecar_subject(events, transport="stream")),
         "floor of XREAD": enter(yardstick_subject("floor", events, "stream", transport="stream")),
         "pub/sub, 0.1 % invalid": enter(sidecar_subject(events, invalid=0.001)),
+        "pub/sub, out of order": enter(sidecar_subject(events, threads=1)),
+        "pub/sub, losing": enter(sidecar_subject(events, losing=1)),
         "the loop everybody writes": enter(yardstick_subject("usual_loop", SLOW_EVENTS)),
     }
 
@@ -48,6 +50,8 @@ def _rows(found: dict[str, Sample]) -> list[Row]:
         Row("pub/sub, everything on", pubsub, 1.8, "<= 1.8 x, aim 1.5", floor, "the floor"),
         Row("stream, everything on", found["stream"], 2.0, "<= 2 x", found["floor of XREAD"], "the floor of XREAD"),
         Row("0.1 % invalid events", found["pub/sub, 0.1 % invalid"], 1.2, "<= 1.2 x", pubsub, "none invalid"),
+        Row("numbers out of order", found["pub/sub, out of order"], 1.3, "<= 1.3 x", pubsub, "in order"),
+        Row("a lost number in 500", found["pub/sub, losing"], 1.3, "<= 1.3 x", pubsub, "none lost"),
     ]
     usual = found["the loop everybody writes"]
     rows.append(Row("against the usual loop", pubsub, 6, ">= 6 x less", usual, "the usual loop", at_least=True))
