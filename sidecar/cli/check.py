@@ -1,4 +1,4 @@
-"""`sidecar check`: find what keeps a new integration from working, and say how to mend it."""
+"""`sidecar check`: find what keeps a new integration from working, and say what to do about it."""
 
 import asyncio
 import sys
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-@click.command(short_help="Check configuration, Redis and sources, and say what to mend.")
+@click.command(short_help="Check configuration, Redis and sources, and say what to fix.")
 @redis_options
 @click.option("--offline", is_flag=True, help="Check the configuration only.")
 @click.option("--heartbeat", is_flag=True, help="Send one also into streams that consumer groups read.")
@@ -42,7 +42,7 @@ def check(where: Where, offline: bool, heartbeat: bool) -> None:
         return
     problems = asyncio.run(_probe(config, heartbeat))
     if problems:
-        raise SidecarError(f"{counted(problems, 'problem')} found; the lines above say how to mend")
+        raise SidecarError(f"{counted(problems, 'problem')} found; the lines above say what to do")
 
 
 def _web(config: "Config") -> str:

@@ -119,7 +119,7 @@ async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
         confirmation = await ears.arrived(limit=1, seconds=HEARTBEAT_SECONDS)
         if not confirmation or isinstance(confirmation[0], Exception):
             why = str(confirmation[0]) if confirmation else "no answer"
-            return [*findings, Finding("problem", f"channel {name}: this user may not listen ({why})", "mend the ACL")]
+            return [*findings, Finding("problem", f"channel {name}: this user may not listen ({why})", "see its ACL")]
         findings.append(await _echo(link, ears, example(name, PRODUCER) if pattern else name))
         heard, beside = await asyncio.gather(_heard(ears), heard_elsewhere(config, name) if not pattern else _nothing())
     if heard:

@@ -67,7 +67,7 @@ def publish(
                 sent += 1
     _tell(there, sent, heard)
     if refused:
-        raise SidecarError(f"{refused} of {sent + refused} not published; mend them, or send them with --force")
+        raise SidecarError(f"{refused} of {sent + refused} not published; correct them, or send them with --force")
 
 
 @contextlib.contextmanager
