@@ -171,6 +171,7 @@ class Sequences:
 
     def step(self, by: float) -> None:
         """Go by a clock that was set by so many seconds."""
+        self._unread = deque((at + by for at in self._unread), maxlen=UNREAD_KEPT)
         for known in self._producers.values():
             known.seen += by
             for hole in known.waiting():
