@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
@@ -10,24 +11,28 @@ from redis.retry import Retry
 
 from sidecar.slots import SLOTS, slot_of
 from tests.ports import free_port
-from tests.redis_server import QUIET, RedisServer, client_of, redis_program
+from tests.redis_server import QUIET, RedisServer, client_of, redis_program, redis_version
 from tests.waiting import wait_until
 
 MASTERS = 3
+BUS_PORTS = 7  # the version of Redis that brought `cluster-port`
 
 
 class Cluster:
     """Three masters with a replica each. A failover begins `timeout_ms` after a master is silent."""
 
-    def __init__(self, folder: Path, *, timeout_ms: int = 1000):
+    def __init__(self, folder: Path, *, timeout_ms: int = 1000, more: tuple[str, ...] = ()):
+        """Prepare; `more` are options of the servers."""
         self.timeout_seconds = timeout_ms / 1000
         program = redis_program()
+        if redis_version(program) < BUS_PORTS:
+            pytest.skip("before Redis 7 the port of a node's bus cannot be chosen")
         options: tuple[str, ...] = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(timeout_ms))
         options += ("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0")
         options += ("--repl-ping-replica-period", "1")  # CLUSTER SLOTS hides replicas that have received nothing yet
         self._buses = [free_port() for _ in range(2 * MASTERS)]  # by default the port plus 10,000, which may not exist
         self.nodes = [
-            RedisServer(program, folder / f"node-{n}", *QUIET, *options, "--cluster-port", str(bus))
+            RedisServer(program, folder / f"node-{n}", *QUIET, *options, *more, "--cluster-port", str(bus))
             for n, bus in enumerate(self._buses)
         ]
 
