@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from sidecar.cli.options import Where, reader_options
 from sidecar.cli.readers import Reader, reader
-from sidecar.cli.terminal import count, counted, plain, seconds
+from sidecar.cli.terminal import count, counted, plain, seconds, share
 from sidecar.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -109,11 +109,17 @@ class View(Struct):
 
     def _headlines(self) -> "list[Text]":
         """Say what this is, how it stands, what runs out next, and what went wrong."""
+        from sidecar.core.understanding import HALF
 
         document, wrong = self.document, "bold red"
         lines = [_headline(document)]
         if self.problem:
             lines.insert(0, _one_line(plain(self.problem), wrong))
+        lines += [
+            _one_line(_not_understood(plain(name), one), wrong)
+            for name, one in document["completeness"].get("not_understood", {}).items()
+            if one["share"] >= HALF
+        ]
         stocks = document["inventory"].items()
         oversold = sorted(plain(name) for name, one in stocks if one["stock"] < 0)
         if oversold:
@@ -145,6 +151,13 @@ def _headline(document: dict[str, Any]) -> "Text":
     if active is not None:
         line.append(f"  {counted(active, 'connection')}", "not bold")
     return line
+
+
+def _not_understood(source: str, found: dict[str, Any]) -> str:
+    most = f"ignored as type {found['type']}"
+    if found["refused"] >= found["ignored"]:
+        most = f"refused as {found['reason']} ({found['detail']})"
+    return f"{source}: {share(found['share'])} of the last minute is not understood, most {plain(most)}"
 
 
 def _one_line(text: str, style: str) -> "Text":

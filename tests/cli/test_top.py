@@ -47,6 +47,32 @@ def test_what_sells_out_next_comes_first_and_what_is_sold_out_last() -> None:
     assert by_urgency(shown) == ["next", "slow", "unknown", "oversold", "gone"]
 
 
+@pytest.mark.parametrize(
+    ("refused", "ignored", "share", "told"),
+    [
+        (
+            9,
+            0,
+            0.9,
+            "90.0 % of the last minute is not understood, most refused as not_json (payload: it is empty)",
+        ),
+        (0, 5, 0.5, "50.0 % of the last minute is not understood, most ignored as type cart"),
+        (0, 4, 0.4, None),
+    ],
+)
+def test_a_source_that_is_mostly_not_understood_is_named(refused: int, ignored: int, share: float, told: str) -> None:
+    shown = many(1)
+    shown["completeness"]["not_understood"] = {
+        "pubsub:x": {
+            **{"share": share, "received": 10, "refused": refused, "ignored": ignored, "example": ""},
+            **{"reason": "not_json", "type": "cart", "detail": "payload: it is empty"},
+        }
+    }
+    lines = screen(View(shown), 120, 24)
+    assert [line.strip() for line in lines if "not understood" in line] == ([f"pubsub:x: {told}"] if told else [])
+    assert len(lines) <= 24
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 24), (60, 15), (120, 50), (200, 34)])
 def test_the_view_fits_the_screen_and_shows_the_product_that_it_warns_of(width: int, height: int) -> None:
     lines = screen(View(many(100), keyed=True), width, height)
