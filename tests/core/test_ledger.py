@@ -382,6 +382,13 @@ def test_a_clear_within_what_is_reloaded_is_no_loss() -> None:
     assert not ledger.aggregate.committed.total.tallies["missed"]
 
 
+def test_a_state_of_ours_is_loaded_again_also_where_nothing_is_in_flight() -> None:
+    ledger = owner()
+    settle(ledger)
+    assert ledger.reload({"n": b"7", "own": b"here:1:a older old", "gen": b""})
+    assert ledger.freeze(T0).number == 7
+
+
 # Batches of streams
 
 
@@ -553,6 +560,8 @@ def test_what_an_older_copy_lacks_of_what_was_not_read_yet_is_missed() -> None:
         ([(2, 10, 9, False)], Position("2-0", 2, 1, 10), 0),
         ([(2, 10, 9, False), (7, 10, 9, True)], Position("9-0", 9, 1, 10), 0),
         ([(2, 10, 9, False), (6, 10, 8, True)], Position("8-0", 8, 2, 10), 1),
+        # in the middle of a backlog whose beginning is still there nobody knows
+        ([(2, 10, 9, False), (3, 10, 8, False)], Position("5-0", 5, 1, 10), 0),
         # nothing new, nothing lost
         ([(2, 2, 2, True), (0, 2, 2, True)], Position("2-0", 2, 0, 2), 0),
         # deleted before they came, though nothing came
