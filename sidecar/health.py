@@ -76,7 +76,9 @@ class Gauges:
         try:
             facts = await self._store.facts()
             if self._config.fleet:
-                await self._store.register(self._config.fleet, self._config.instance, time.time())
+                await self._store.register(
+                    self._config.fleet, self._config.instance, await self._store.now(time.time())
+                )
         except SidecarError:
             self._redis_memory = None  # the pipeline reports that Redis is away
             return

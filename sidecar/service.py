@@ -219,7 +219,7 @@ class Service:
 
     async def _merge_fleet(self) -> Snapshot:
         now = self._clock.now()
-        members = await self._readers.fleet(self._config.fleet, now)
+        members = await self._readers.fleet(self._config.fleet, await self._readers.now(now))
         self._tell_damaged(members.damaged)
         committed = [s.total.committed_at for _, s in members.states if s.total.committed_at is not None]
         names = [name for name, _ in members.states]

@@ -127,6 +127,11 @@ class RedisStore:
                 found.append(msgspec.json.decode(entry, type=Refused))
         return found
 
+    async def now(self, ours: float) -> float:
+        """Return the time by Redis's clock, Unix seconds, which members of a fleet share; `ours` if it does not say."""
+        told = parse_info(await self._call("INFO", "server", form=bytes)).get("server_time_usec", "")
+        return int(told) / 1e6 if told.isdigit() else ours
+
     async def register(self, fleet: str, instance: str, now: float) -> None:
         """Tell the fleet that this prefix lives, and which instance counts it."""
         key = FLEET_KEY + fleet

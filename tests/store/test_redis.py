@@ -685,6 +685,17 @@ async def test_a_member_of_a_fleet_that_may_not_be_read_is_left_out_and_named(
     assert "refuses this user" in members.damaged["theirs"]
 
 
+async def test_members_of_a_fleet_go_by_the_clock_of_their_redis(
+    redis_server: RedisServer, open_store: OpenStore
+) -> None:
+    """Or machines whose clocks are a minute apart put each other out."""
+    store = open_store(redis_server)
+    assert abs(await store.now(T0) - time.time()) < 60
+    info = b"role:master\r\nmaster_replid:r\r\nredis_version:6.0.0\r\n"
+    async with FakeRedis(INFO=info) as silent:
+        assert await open_store(f"redis://127.0.0.1:{silent.port}").now(T0) == T0
+
+
 async def test_facts_tell_of_the_memory(redis_server: RedisServer, open_store: OpenStore) -> None:
     facts = await open_store(redis_server).facts()
     assert int(facts["used_memory"]) > 0
