@@ -1,6 +1,7 @@
 """Source -> ledger: one task a source, which connects, reads and applies, for ever.
 
-A pub/sub source that is not connected is blind: what is published meanwhile is gone, and the time is counted.
+A pub/sub source that is not connected is blind: what is published meanwhile is gone. The time in which any of them is
+blind is counted, once however many are.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ SourceStatus = Literal["connecting", "connected", "down"]
 
 
 class SourceState(Struct):
-    """What is known of a source; times are by the steady clock. `blind_since` is when its connection was lost.
+    """What is known of a source; times are by the steady clock. It is `blind` while it may miss something.
 
     It is `behind` once it has been late, by more than `BEHIND_SECONDS`, for as long, until there is no lag at all: what
     waited for a start or through an outage is mostly read in less.
@@ -37,7 +38,7 @@ class SourceState(Struct):
 
     status: SourceStatus = "connecting"
     detail: str = ""
-    blind_since: float | None = None
+    blind: bool = False
     lag_seconds: float = 0.0
     late_since: float | None = None
     behind: bool = False
@@ -66,6 +67,7 @@ class Ingest:
         self._stepped = stepped
         self._hurry = asyncio.Event()
         self._reasons: dict[str, Reasons] = {}  # of those that are down
+        self._blind_from = 0.0  # up to when blind time is counted
         self._log = structlog.get_logger("sidecar")
 
     def hurry(self) -> None:
@@ -79,11 +81,17 @@ class Ingest:
         return all(state.status == "connected" for state in self.states.values())
 
     def begin(self) -> None:
-        """Begin with a state that was last committed some time ago: pub/sub has been blind since."""
-        last_commit = self._ledger.aggregate.committed.total.committed_at
-        blind_since = None if last_commit is None else self._clock.steady() - max(self._clock.now() - last_commit, 0)
+        """Begin with a state that was last committed some time ago: pub/sub has been blind since.
+
+        A source that was not configured then has nothing to miss before it is first connected, or fails to be.
+        """
+        away = self._ledger.away
+        self._blind_from = self._clock.steady() - max(self._clock.now() - (away or self._clock.now()), 0)
+        heard = [name for name in self.states if kind_of(name) == "pubsub"]
         for name in self.states:
-            self.states[name] = SourceState(blind_since=blind_since if kind_of(name) == "pubsub" else None)
+            blind = away is not None and name in heard and self._ledger.listened(name)
+            self.states[name] = SourceState(blind=blind)
+        self._ledger.listen(heard)
 
     async def run(self, source: Source) -> None:
         """Connect, read, apply; after a failure the same again, for ever."""
@@ -132,12 +140,11 @@ class Ingest:
             source.ask_again()
 
     def count_blind(self) -> None:
-        """Count the time for which sources have been blind since the last call."""
+        """Count the time for which any source has been blind since the last call."""
         now = self._clock.steady()
-        for name, state in self.states.items():
-            if state.blind_since is not None and self._ledger.active:
-                self._ledger.aggregate.blind(name, now - state.blind_since)
-                state.blind_since = now
+        if self._ledger.active and any(state.blind for state in self.states.values()):
+            self._ledger.aggregate.blind(now - self._blind_from)
+        self._blind_from = now
 
     def reset(self, name: str) -> None:
         """Tell that a stream was deleted; another may have taken its place."""
@@ -199,16 +206,14 @@ class Ingest:
         self._telemetry.source_connected.labels(name).set(1)
 
     def _disconnected(self, name: str, exc: SidecarError) -> None:
+        self.count_blind()
         state = self.states[name]
-        blind = state.blind_since
-        if state.status == "connected" and kind_of(name) == "pubsub":
-            blind = self._clock.steady()
         if state.status != "down":
             self._reasons[name] = Reasons()
         if self._reasons[name].changed(reason(exc), self._clock.steady()):
             event = "source still lost" if state.status == "down" else "source lost"
             self._log.warning(event, source=name, detail=f"{exc}; trying again")
-        self.states[name] = SourceState("down", str(exc), blind)
+        self.states[name] = SourceState("down", str(exc), blind=kind_of(name) == "pubsub")
         self._telemetry.source_connected.labels(name).set(0)
 
 

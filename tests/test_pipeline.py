@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 import structlog
@@ -492,10 +493,75 @@ async def test_a_source_that_is_lost_is_connected_again_and_its_blindness_counte
     daemon.clock.now += 7
     daemon.channel.failure = None
     await eventually(lambda: daemon.pipeline.ingest.states["pubsub:c"].status == "connected")
-    await eventually(lambda: State.load(daemon.store.fields).total.tallies["blind_ms"] == {"pubsub:c": 7000})
+    await eventually(lambda: State.load(daemon.store.fields).total.tallies["blind_ms"] == {"": 7000})
     assert daemon.sample("source_connected", source="pubsub:c") == 1
     daemon.channel.put(order())
     await eventually(lambda: daemon.counted() == 1)
+
+
+async def blind_ms(daemon: Daemon) -> int:
+    """Return what is committed, once everything is connected."""
+    await eventually(lambda: daemon.pipeline.ingest.connected)
+    await daemon.waited()
+    await daemon.waited()
+    return State.load(daemon.store.fields).total.tallies["blind_ms"].total()
+
+
+def _is_down(daemon: Daemon, name: str) -> bool:
+    return daemon.pipeline.ingest.states[name].status == "down"
+
+
+async def test_blind_time_counts_once_however_many_channels_are_lost() -> None:
+    other = Channel("pubsub:other")
+    daemon = Daemon("here:1:a", other)
+    try:
+        await daemon.active()
+        for channel, wait in ((daemon.channel, 2), (other, 3)):
+            channel.failure = UnavailableError("cut")
+            await eventually(partial(_is_down, daemon, channel.name))
+            daemon.clock.now += wait
+        daemon.channel.failure = None
+        await eventually(lambda: daemon.pipeline.ingest.states["pubsub:c"].status == "connected")
+        daemon.clock.now += 4
+        other.failure = None
+        assert await blind_ms(daemon) == 9000
+    finally:
+        await daemon.end()
+
+
+@pytest.mark.parametrize(
+    ("changes", "blind"),
+    [({}, 103_000), ({"listened": None}, 103_000), ({"listened": b"pubsub:other"}, 0), ({"cleared": b""}, 3000)],
+    ids=["stopped", "stored by 0.1", "a new channel", "cleared meanwhile"],
+)
+async def test_who_starts_again_was_blind_since_the_last_commit_or_a_clear(
+    daemon: Daemon, changes: dict[str, bytes | None], blind: int
+) -> None:
+    await daemon.active()
+    assert await blind_ms(daemon) == 0, "at first there was nothing to miss"
+    await daemon.end()
+    daemon.clock.now += 100
+    if "cleared" in changes:
+        await daemon.store.clear("new")
+    elif "listened" in changes:
+        del daemon.store.fields["listened"]
+        daemon.store.fields |= {name: value for name, value in changes.items() if value is not None}
+    daemon.clock.now += 3
+    daemon.stop = asyncio.Event()
+    daemon.start()
+    await eventually(lambda: daemon.ledger.active)
+    assert await blind_ms(daemon) == blind
+
+
+@pytest.mark.parametrize("text", [b"yesterday", b"nan", b"-1", b"1e999", b"", b"\xff"])
+async def test_a_damaged_time_of_a_clear_is_damage(daemon: Daemon, text: bytes) -> None:
+    await daemon.active()
+    await daemon.end()
+    await daemon.store.clear("new")
+    daemon.store.fields["cleared_at"] = text
+    daemon.stop = asyncio.Event()
+    daemon.start()
+    await eventually(lambda: "cleared_at" in daemon.pipeline.damage)
 
 
 async def test_an_event_from_the_future_arrived_now(daemon: Daemon) -> None:
@@ -772,7 +838,7 @@ async def test_a_clock_that_is_set_changes_no_interval(daemon: Daemon, by: float
     await eventually(lambda: "completeness" in daemon.health().components)
     daemon.channel.failure = None
     await eventually(lambda: daemon.pipeline.ingest.states["pubsub:c"].status == "connected")
-    await eventually(lambda: State.load(daemon.store.fields).total.tallies["blind_ms"] == {"pubsub:c": 5000})
+    await eventually(lambda: State.load(daemon.store.fields).total.tallies["blind_ms"] == {"": 5000})
     assert abs(daemon.clock.steady() - daemon.pipeline.committed_at) < 1
 
 

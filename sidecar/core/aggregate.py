@@ -108,9 +108,9 @@ class Aggregator:
         """Learn that a stream was read to its end, and all that its counter can tell is counted."""
         self.register.loss(source).numbers = 0
 
-    def blind(self, source: str, seconds: float) -> None:
-        """Count time without a connection to a source that cannot be read again."""
-        self._pending[kind_of(source)].state.total.tallies["blind_ms"][source] += round(seconds * 1000)
+    def blind(self, seconds: float) -> None:
+        """Count time in which something that cannot be read again may have been missed."""
+        self._pending["pubsub"].state.total.tallies["blind_ms"][""] += round(seconds * 1000)
 
     def begin(self, now: float) -> None:
         """Begin counting on empty ground."""

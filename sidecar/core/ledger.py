@@ -24,7 +24,8 @@ positions are what a crash leaves exact, and a stream that lost its end, in a fa
 there: what was counted of it stays counted.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from sidecar.core.aggregate import MISSED_UNDER, Aggregator
@@ -32,6 +33,8 @@ from sidecar.core.batch import Batch, StreamRead
 from sidecar.core.commit import POSITION, START, Answer, Commit, Position, era_of, holder_of, order
 from sidecar.errors import CheckpointError
 
+LISTENED = "listened"  # field of the checkpoint: the pub/sub sources that were listened to, a line each
+CLEARED_AT = "cleared_at"  # field of the checkpoint: when it was last cleared, in Unix seconds
 LONGEST_NUMBER = 15  # digits: the scripts count with the 53 bits of a Lua number
 
 # A batch is counted; or refused; or the stream turns out to be another one, or to have lost its end.
@@ -77,6 +80,9 @@ class Ledger:
         self._read_on = False  # whether a stream was read since the last flight
         self._in_flight: Commit | None = None
         self._full = False
+        self.away: float | None = None  # when the state was last committed or cleared, before it was taken over
+        self._listened: set[bytes] | None = None  # the pub/sub sources of then; unknown before version 0.2
+        self._listening = b""
 
     @property
     def generation(self) -> str:
@@ -90,6 +96,14 @@ class Ledger:
     def position(self, stream: str) -> str:
         """Return the id after which to read on."""
         return self._read[stream].id
+
+    def listened(self, source: str) -> bool:
+        """Tell whether a pub/sub source was configured as the state was last committed."""
+        return self._listened is None or source.encode() in self._listened
+
+    def listen(self, sources: Iterable[str]) -> None:
+        """Name the pub/sub sources in what is committed from now on."""
+        self._listening = "\n".join(sources).encode()
 
     def uncommitted(self) -> int:
         """Return how many events are counted but not known to be committed."""
@@ -107,6 +121,10 @@ class Ledger:
         self.forget()
         self._load(fields)
         self.active = True
+        self.away = self.aggregate.committed.total.committed_at
+        if self.away is None and CLEARED_AT in fields:
+            self.away = _moment(fields)
+        self._listened = set(fields[LISTENED].split(b"\n")) if LISTENED in fields else None
         self.step(0.0, now)  # the clock that timed what was stored may have been ahead of this one
         if self.aggregate.committed.total.since is None:
             self.aggregate.begin(now)
@@ -215,6 +233,7 @@ class Ledger:
         fields = commit.flight.merged.fields(self.aggregate.committed)
         fields.update((name, value) for name, value in commit.flight.windows.items() if value is not None)
         fields[MISSED_UNDER] = commit.generation.encode()
+        fields[LISTENED] = self._listening
         if commit.full:
             fields = {**self.aggregate.fields(), **self._elsewhere, **fields}
         return fields
@@ -327,6 +346,14 @@ def _unread(read: StreamRead) -> int | None:
     if read.complete:
         return read.entries
     return read.length if read.oldest and order(read.oldest) > order(read.after) else None
+
+
+def _moment(fields: Mapping[str, bytes]) -> float:
+    """Return when somebody cleared without a sidecar."""
+    text = _text(fields, CLEARED_AT)
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text, re.ASCII):
+        raise CheckpointError(f"checkpoint field {CLEARED_AT!r} is damaged")
+    return float(text)
 
 
 def _text(fields: Mapping[str, bytes], name: str) -> str:

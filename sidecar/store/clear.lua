@@ -2,7 +2,7 @@
 -- Clear: a new generation, no counts (c:), no public keys; positions (p:) and sequence windows (w:) stay.
 -- The same generation sent again (its answer was lost) returns what the first one returned and clears nothing.
 -- KEYS 1 checkpoint
--- ARGV 1 new random generation  2 prefix of the public keys
+-- ARGV 1 new random generation  2 prefix of the public keys  3 now, in Unix seconds
 local state = redis.call('HMGET', KEYS[1], 'gen', 'cleared', 'c:totals:')
 if state[1] == ARGV[1] then return state[2] end
 local totals = state[3] or ''
@@ -35,5 +35,5 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
 end
 for i = 1, #fields, 2000 do redis.call('HDEL', KEYS[1], unpack(fields, i, math.min(i + 1999, #fields))) end
 for i = 1, #keys, 2000 do redis.call('UNLINK', unpack(keys, i, math.min(i + 1999, #keys))) end
-redis.call('HSET', KEYS[1], 'gen', ARGV[1], 'cleared', totals)
+redis.call('HSET', KEYS[1], 'gen', ARGV[1], 'cleared', totals, 'cleared_at', ARGV[3])
 return totals

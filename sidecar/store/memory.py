@@ -84,7 +84,7 @@ class MemoryStore:
         if self._text("gen") != generation:
             totals = self.fields.get(field("totals", ""), b"")
             self.fields = {name: value for name, value in self.fields.items() if not name.startswith(COUNTS)}
-            self.fields |= {"gen": generation.encode(), "cleared": totals}
+            self.fields |= {"gen": generation.encode(), "cleared": totals, "cleared_at": b"%.6f" % self._clock()}
             self.public.clear()
         return self.fields["cleared"]
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -103,7 +104,7 @@ class RedisStore:
         await self._run("release", [self._key("lease")], [holder], form=Any)
 
     async def clear(self, generation: str) -> bytes:
-        arguments = [generation, self._prefix]
+        arguments = [generation, self._prefix, f"{time.time():.3f}"]
         return await self._run("clear", [self._key("checkpoint")], arguments, form=bytes | None) or b""
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:

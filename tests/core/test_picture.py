@@ -294,8 +294,8 @@ def test_a_producer_is_shown_once_over_all_its_sources() -> None:
 
 def test_blind_time_and_refused_events_are_told() -> None:
     aggregate = committed(b"{", {"status": "odd"}, {})
-    aggregate.blind(PUBSUB, 1.25)
-    aggregate.blind(PUBSUB, 0.5)
+    aggregate.blind(1.25)
+    aggregate.blind(0.5)
     commit(aggregate)
     snapshot = shown(aggregate)
     assert snapshot.completeness.blind_s == 1.75
