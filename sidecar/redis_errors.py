@@ -30,7 +30,10 @@ def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
             text = f"NOPERM {text.removeprefix('NOPERM ')}"
         advice = next(advice for signs, advice in _LOGIN if any(sign in text for sign in signs))
         names = {name: target.setting(name) for name in ("username", "password", "password_file")}
-        return AccessError(f"{what} refuses this user: {text}; {advice.format(**names)}")
+        advice = advice.format(**names)
+        if target.peer == "the Sentinel" and not target.login:
+            advice += f". If the Sentinels have a password of their own, set {target.setting('sentinel_password')}"
+        return AccessError(f"{what} refuses this user: {text}; {advice}")
     if text.startswith("DENIED"):
         where = "in protected mode, which serves its own machine alone"
         return RefusedError(f"{what} is {where}: give it a password (requirepass), and {target.setting('password')}")

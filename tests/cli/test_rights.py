@@ -43,6 +43,12 @@ def test_the_shipped_rights_are_enough_and_nothing_is_left_behind(
     assert client.keys() == []
 
 
+@pytest.mark.parametrize("right", ["+ping", "+client|setname", "+select", "+psubscribe"])
+def test_a_right_that_it_can_do_without_is_no_problem(redis_server: RedisServer, right: str) -> None:
+    code, said = check(redis_server, *(other for other in RIGHTS if other != right))
+    assert (code, "problem" in said) == (0, False)
+
+
 @pytest.mark.parametrize("right", [right for right in RIGHTS if right not in SPARED])
 def test_each_right_that_is_missing_is_a_problem_that_names_it(redis_server: RedisServer, right: str) -> None:
     code, said = check(redis_server, *(other for other in RIGHTS if other != right))
