@@ -49,7 +49,8 @@ def _points(snapshot: Snapshot, series: Series) -> Iterator[Point]:
     for queue, lengths in snapshot.queues.items():
         yield "queue", {"queue": queue}, asdict(lengths)
     yield "connections", {}, asdict(snapshot.connections)
-    yield "completeness", {}, {name: v for name, v in asdict(snapshot.completeness).items() if not isinstance(v, dict)}
+    facts = asdict(snapshot.completeness).items()  # by producer or source, and in sentences, they are no fields
+    yield "completeness", {}, {name: value for name, value in facts if isinstance(value, int | float)}
     yield "sidecar", {}, {**asdict(snapshot.system), "uptime_s": snapshot.uptime_s, "stale": snapshot.stale}
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sidecar.core.snapshot import Inventory, Orders, Queue, Series, Snapshot
 from sidecar.exposition.line_protocol import escaped, lines
-from tests.exposition.snapshots import empty, orders, series, snapshot
+from tests.exposition.snapshots import completeness, empty, orders, series, snapshot
 
 AT = "1790000000123000000"
 LINE = re.compile(
@@ -65,6 +65,11 @@ def test_what_is_unknown_has_no_field_and_a_point_without_fields_no_line() -> No
     assert found["flash_sale_queue,queue=orders"] == "waiting=3i"
     assert found["flash_sale_latency,status=all,window=1m"] == "count=0i"
     assert not {"flash_sale_connections", "flash_sale_queue,queue=silent"} & found.keys()
+
+
+def test_of_the_completeness_the_numbers_alone_are_fields() -> None:
+    told = completeness(hints=["most events of api are duplicates"], not_understood={})
+    assert written(snapshot(completeness=told)) == written(snapshot())
 
 
 def test_a_number_that_is_none_is_left_out_and_its_neighbours_stay() -> None:
