@@ -277,7 +277,8 @@ def _read_fields(fields: Fields, payload: bytes, arrival: float, decoded: Decode
 
 
 def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:
-    return _unread("not_json", looks_like(payload) or f"payload: expected JSON: {error}", payload, arrival)
+    cut = "; was it cut? publish the whole of it" if "truncated" in str(error) else ""
+    return _unread("not_json", looks_like(payload) or f"payload: expected JSON: {error}{cut}", payload, arrival)
 
 
 def _unread(reason: Reason, detail: str, payload: bytes, arrival: float, *, whole: bool = False) -> Rejection:

@@ -36,7 +36,7 @@ STATUS_WORDS: dict[str, Status] = {
 # the name of the zone after its offset.
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
-    r"(?: ?(?:[Zz]|UTC|GMT|([+-])(\d\d)(?::?(\d\d))?)(?: [A-Z]{1,5}|\[[\w/+-]+\])?)?",
+    r"(?: ?(?:[Zz]|UTC|GMT|([+-])(\d\d)(?::?([0-5]\d))?)(?: [A-Z]{1,5}|\[[\w/+-]+\])?)?",
     re.ASCII,
 )
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as in JSON, with a sign
