@@ -29,9 +29,11 @@ class Clock:
     def step(self) -> float:
         """Return by how many seconds the wall clock was set since the last call: below 0 if it went back, 0.0 if not.
 
-        It looks twice, since the process may be stopped between the two clocks.
+        It looks twice at one, since the process may be stopped between the two clocks.
         """
-        step = min((self.now() - self.steady() - self._apart for _ in range(2)), key=abs)
+        step = self.now() - self.steady() - self._apart
+        if abs(step) >= STEP_SECONDS:
+            step = min(step, self.now() - self.steady() - self._apart, key=abs)
         if abs(step) < STEP_SECONDS:
             return 0.0
         self._apart += step

@@ -26,7 +26,6 @@ from sidecar.core.elements import elements
 from sidecar.core.events import (
     EARLIEST,
     FIELDS,
-    MAX_AHEAD_SECONDS,
     MAX_AMOUNT,
     MAX_BATCH_EVENTS,
     MAX_PAYLOAD_BYTES,
@@ -37,6 +36,7 @@ from sidecar.core.events import (
     Event,
     Reason,
     Rejection,
+    latest,
 )
 from sidecar.core.looks import looks_like
 from sidecar.core.recovery import numbers_in
@@ -139,9 +139,7 @@ def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float]) -> li
 def _are_seconds(times: list[Any], arrival: float) -> bool:
     """Tell whether all of these are plausible times in seconds."""
     try:
-        return not times or (
-            min(times) >= EARLIEST and max(times) < _IN_MILLISECONDS and max(times) <= arrival + MAX_AHEAD_SECONDS
-        )
+        return not times or (min(times) >= EARLIEST and max(times) < _IN_MILLISECONDS and max(times) <= latest(arrival))
     except TypeError:  # some are dates
         return False
 
@@ -178,7 +176,7 @@ def _is_sound(event: _Strict, arrival: float) -> bool:
     ts: float | datetime | None = event.ts
     if ts is not None:
         event.ts = moment = unix_time(ts) if isinstance(ts, datetime) else seconds(ts)
-        if not EARLIEST <= moment <= arrival + MAX_AHEAD_SECONDS:
+        if not EARLIEST <= moment <= latest(arrival):
             return False
     return _is_sound_but_for_time(event)
 

@@ -4,6 +4,7 @@ One wide struct serves every type: it decodes in one pass, and a batch of mixed 
 """
 
 from decimal import Decimal
+from math import inf
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct, field
@@ -32,6 +33,11 @@ Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 Amount = Annotated[Decimal, Meta(description=f"decimal, 0 to {MAX_AMOUNT}")]
 Duration = Annotated[float, Meta(ge=0, le=MAX_DURATION_MS)]
+
+
+def latest(arrival: float) -> float:
+    """Return up to when the `ts` of an event may be; a clock that says it is before 2000 is not set, and no judge."""
+    return arrival + MAX_AHEAD_SECONDS if arrival >= EARLIEST else inf
 
 
 class Item(Struct, gc=False, frozen=True):

@@ -16,7 +16,6 @@ from sidecar.core.events import (
     EARLIEST,
     FIELDS,
     HEADER_FIELDS,
-    MAX_AHEAD_SECONDS,
     MAX_COUNT,
     OPTIONAL,
     QUEUE_FIELDS,
@@ -25,6 +24,7 @@ from sidecar.core.events import (
     Event,
     Item,
     Number,
+    latest,
 )
 from sidecar.core.spelling import Fields, given, respelled
 from sidecar.core.values import VALUES, Refused, Unfit, cut_id, cut_text, reason_of, word_of
@@ -55,7 +55,7 @@ def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
     elif kind == "queue":
         reading.queue()
     event = Event(type=kind, **values, **reading.values)
-    if event.ts is not None and not EARLIEST <= event.ts <= arrival + MAX_AHEAD_SECONDS:
+    if event.ts is not None and not EARLIEST <= event.ts <= latest(arrival):
         raise Refused("out_of_range", "ts", VALUES["ts"][1], found["ts"])
     if event.seq == 0 and kind != "heartbeat":
         raise Refused("out_of_range", "seq", f"an integer from 1 to {MAX_COUNT}", 0)

@@ -879,3 +879,21 @@ def test_what_is_told_of_the_last_minute_is_so_by_any_clock(by: float) -> None:
     assert aggregate.understanding.last_minute(NOW + 30 + by)[PUBSUB].ignored == 1
     assert aggregate.understanding.last_minute(NOW + 61 + by) == {}
     assert aggregate.register.names["p"].since == before + by
+
+
+@pytest.mark.parametrize("source", [PUBSUB, STREAM])
+def test_on_a_machine_that_starts_in_1970_nothing_is_refused_and_all_is_right_once_it_is_set(source: str) -> None:
+    aggregate, early = aggregator(), 100.0
+    aggregate.begin(early)
+    tolerant = b'{"status":"paid","ts":"2026-09-21T14:13:20Z","produktId":1}'
+    found = batch(order(), order(ts=NOW), tolerant, *gauges(1), at=early if source == PUBSUB else NOW, source=source)
+    aggregate.apply(found, early)
+    commit(aggregate, early)
+    assert (shown(aggregate, early).orders.total, shown(aggregate, early).completeness.invalid) == (3, 0)
+    aggregate.step(NOW - early, NOW)
+    aggregate.apply(batch(order(), *gauges(2), source=source), NOW)
+    commit(aggregate, NOW)
+    snapshot = shown(aggregate, NOW + 1.5)
+    assert (snapshot.since, snapshot.orders.total, snapshot.orders.per_second.now) == (NOW, 4, 1)
+    assert readings_shown(aggregate, NOW) == [2, 2, 2]
+    State.load(aggregate.fields())
