@@ -34,6 +34,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
     exposition/     Snapshot -> readers: Prometheus, HTTP, WebSocket, page, InfluxDB
     simulation/     a made-up sale
     assembly.py     configuration -> rules, stores, sources
+    fleet.py        sidecars under one name: who they are, and their numbers as one
     ingest.py       source -> ledger: connect, read, apply
     pipeline.py     standing by and owning; tick -> commit -> publish
     health.py       the state of every part, in words

@@ -26,7 +26,7 @@ def rules(config: Config) -> Rules:
         buckets_ns=tuple(round(bound * NS_PER_SECOND) for bound in config.metrics.buckets),
         max_products=config.metrics.max_products,
         new_series_hold=config.metrics.new_series_hold,
-        commit_interval=config.commit_interval,
+        commit_interval=float(config.commit_interval),
     )
 
 
@@ -73,12 +73,13 @@ async def read(config: Config, now: float) -> Snapshot:
         raise SidecarError(
             f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix, or start `sidecar run`"
         )
+    interval = state.total.commit_interval or config.commit_interval
     frame = Frame(
         instance=config.instance,
         now=now,
         committed_at=committed_at,
-        stale=is_stale(committed_at, now, config.commit_interval),
+        stale=is_stale(committed_at, now, interval),
         uptime_s=0.0,
-        settled=config.commit_interval,
+        settled=interval,
     )
     return picture(state, rules(config), frame)

@@ -32,7 +32,7 @@ CLOCK_OFFSET_SECONDS = 2.0  # beyond this, events count at their arrival instead
 
 
 class Gauges:
-    """Measure loop lag, CPU, memory and Redis's memory; register with the fleet."""
+    """Measure loop lag, CPU, memory and Redis's memory."""
 
     def __init__(
         self, telemetry: Telemetry, store: RedisStore, config: Config, *, dropped: Callable[[], int] = lambda: 0
@@ -67,7 +67,7 @@ class Gauges:
             self._tell_dropped()
 
     async def ask(self) -> None:
-        """Ask Redis, and register with the fleet, until cancelled."""
+        """Ask Redis until cancelled."""
         while True:
             await self._ask_redis()
             await asyncio.sleep(FACTS_SECONDS)
@@ -75,10 +75,6 @@ class Gauges:
     async def _ask_redis(self) -> None:
         try:
             facts = await self._store.facts()
-            if self._config.fleet:
-                await self._store.register(
-                    self._config.fleet, self._config.instance, await self._store.now(time.time())
-                )
         except SidecarError:
             self._redis_memory = None  # the pipeline reports that Redis is away
             return

@@ -27,6 +27,7 @@ from sidecar.exposition.influx import InfluxOutput
 from sidecar.exposition.latest import Health, Latest
 from sidecar.exposition.prometheus import Exposition
 from sidecar.exposition.websocket import WebSocketServer
+from sidecar.fleet import Fleet, age
 from sidecar.health import Gauges, health
 from sidecar.pipeline import Pipeline
 from sidecar.redis_url import join_host_port
@@ -105,7 +106,11 @@ class Service:
             ws_url=f"{self._scheme('ws')}://{config.ws.listen}/",
         )
         self._influx = _influx(config, self._latest, telemetry)
-        self._fleet: tuple[Snapshot | None, Snapshot] | None = None
+        self._fleet = Fleet(
+            self._readers, name=config.fleet, prefix=config.redis.prefix, instance=config.instance, clock=self._clock
+        )
+        self._ticks = 0
+        self._merging: tuple[int, asyncio.Task[Snapshot]] | None = None
         self._damaged_members: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event, *, started: Callable[[], None] | None = None) -> None:
@@ -150,6 +155,8 @@ class Service:
         for one in self._servers:
             if one.target.kind in ("sentinel", "cluster"):  # of the others there is nothing to watch
                 works[f"watch:{one.target.display}"] = partial(one.watch, self._pipeline.ingest.hurry)
+        if self._config.fleet:
+            works["fleet"] = partial(self._fleet.run, lambda: self._committed_at() is not None and self._ledger.active)
         if self._influx is not None:
             works["influx"] = self._influx.run
         return works
@@ -213,20 +220,21 @@ class Service:
             if newest is None:
                 raise UnavailableError("nothing is counted here yet")
             return replace(newest, scope="fleet", instances=[self._config.instance])
-        if self._fleet is None or self._fleet[0] is not newest:
-            self._fleet = (newest, await self._merge_fleet())
-        return self._fleet[1]
+        tick, merging = self._merging or (-1, None)
+        if merging is None or (merging.done() and tick != self._ticks):
+            merging = asyncio.create_task(self._merge_fleet())
+            self._merging = (self._ticks, merging)
+        return await asyncio.shield(merging)  # whoever asks meanwhile waits for the same one
 
     async def _merge_fleet(self) -> Snapshot:
-        now = self._clock.now()
-        members = await self._readers.fleet(self._config.fleet, await self._readers.now(now))
+        members = await self._fleet.members(self._ledger.aggregate.committed if self._ledger.active else None)
         self._tell_damaged(members.damaged)
-        committed = [s.total.committed_at for _, s in members.states if s.total.committed_at is not None]
+        now = self._clock.now()
+        found = age(members, now, self._config.commit_interval)
+        frame = self._frame(now, committed_at=found.committed_at, stale=found.stale)
         names = [name for name, _ in members.states]
-        state = merged((state for _, state in members.states), self._rules)
-        oldest = min(committed, default=None)
-        frame = self._frame(now, committed_at=oldest, stale=is_stale(oldest, now, self._config.commit_interval))
-        return picture(state, self._rules, replace(frame, scope="fleet", instances=names))
+        frame = replace(frame, scope="fleet", instances=names, settled=found.settled)
+        return picture(merged(members.states, self._rules), self._rules, frame)
 
     def _tell_damaged(self, damaged: dict[str, str]) -> None:
         """Name the members that are left out of the fleet, once for each."""
@@ -239,6 +247,7 @@ class Service:
     # The Snapshot
 
     def _publish(self) -> None:
+        self._ticks += 1
         if self._ledger.active:
             frame = self._frame(self._clock.now(), committed_at=self._committed_at(), stale=self._stale())
             snapshot = picture(self._ledger.aggregate.committed, self._rules, frame)

@@ -198,7 +198,7 @@ OPERATIONS: tuple[Callable[[RedisStore], Any], ...] = (
     lambda store: store.history("throughput", 1, 3),
     lambda store: store.rejected(3),
     lambda store: store.register("f", "i", T0),
-    lambda store: store.fleet("f", T0),
+    lambda store: store.members("f", T0),
     lambda store: store.facts(),
 )
 

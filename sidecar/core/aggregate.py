@@ -129,7 +129,7 @@ class Aggregator:
         merged = self.committed.changed_by(stream.state, pubsub.state)
         self._gauge_history(merged, stream, pubsub, self._listen(merged, now), now)
         self._peak(merged, (stream.state, pubsub.state))
-        merged.total.committed_at = now
+        merged.total.committed_at, merged.total.commit_interval = now, self._rules.commit_interval
         expired = {*self.committed.expired(now, self._rules.commit_interval), *self._gone}
         removed = [(name, key) for name, key in sorted(expired) if key not in getattr(merged, name)]
         return Flight(stream, pubsub, merged, dict(self.register.unsaved), removed)

@@ -1,6 +1,7 @@
 """State -> Snapshot: every number that is shown is computed here, once per tick."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -280,14 +281,20 @@ def _decimal(micros: int) -> str:
     return f"{whole}.{f'{rest:06d}'.rstrip('0').ljust(2, '0')}"
 
 
-def merged(states: Iterable[State], rules: Rules) -> State:
-    """Return the sum of several states, the fleet's. The states must not be used afterwards."""
+def merged(states: Sequence[tuple[str, State]], rules: Rules) -> State:
+    """Return the sum of several states by instance, the fleet's, without changing them.
+
+    Members may have producers and queues of the same name, which are still two: such a queue is `instance:queue`.
+    """
     total = State()
-    for number, state in enumerate(states):
-        state.fit(rules.buckets_ns)
-        if (unnamed := state.connections.pop("", None)) is not None:
-            state.connections[f"\n{number}"] = unnamed  # two backends without a producer name are still two
-        total.merge(state)
+    names = Counter(name for _, state in states for name in state.queues)
+    for number, (instance, state) in enumerate(states):
+        twin = State()
+        twin.merge(state)
+        twin.fit(rules.buckets_ns)
+        twin.connections = {f"{number}\n{name}": part for name, part in twin.connections.items()}
+        twin.queues = {f"{instance}:{name}" if names[name] > 1 else name: q for name, q in twin.queues.items()}
+        total.merge(twin)
     for minute in total.minutes.values():
         for second, finished in minute.finished.items():
             total.total.reach(finished, second)

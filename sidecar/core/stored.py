@@ -42,9 +42,22 @@ _BY_TIME = frozenset({"slices1", "slices5", "slices10", "minutes"})
 _START = re.compile("[0-9]{1,11}")
 _Tally = Annotated[str, Meta(pattern=f"^({'|'.join(TALLIES)})$")]
 _Numerals = Annotated[str, Meta(pattern="^[0-9]{1,60}$")]  # millionths of a revenue pass 64 bits
+
+
+class _Totals(Struct, array_like=True):
+    """What came with a later version has a default: version 0.1.0 stored five numbers."""
+
+    tallies: dict[_Tally, dict[str, _Numerals]]
+    since: _Time | None
+    committed_at: _Time | None
+    peak: _Count
+    peak_at: _Count | None
+    commit_interval: _Time | None = None
+
+
 # The dump of a part, by section; of products the columns of a block.
 _FORMS: dict[str, Any] = {
-    "totals": tuple[dict[_Tally, dict[str, _Numerals]], _Time | None, _Time | None, _Count, _Count | None],
+    "totals": _Totals,
     "timings": tuple[_Counts, list[_Counts]],
     "slices1": _Slice,
     "slices5": _Slice,

@@ -23,14 +23,16 @@ TALLIES = (
 
 
 class Totals:
-    """Everything that is a plain count, with the best second, and when counting began and was last committed."""
+    """Everything that is a plain count, with the best second, when counting began and was last committed, and the
+    interval of commits (seconds; `None` where version 0.1.0 or older stored it)."""
 
-    __slots__ = ("committed_at", "peak", "peak_at", "since", "tallies")
+    __slots__ = ("commit_interval", "committed_at", "peak", "peak_at", "since", "tallies")
 
     def __init__(self) -> None:
         self.tallies: dict[str, Counter[str]] = {name: Counter() for name in TALLIES}
         self.since: float | None = None
         self.committed_at: float | None = None
+        self.commit_interval: float | None = None
         self.peak = 0
         self.peak_at: int | None = None
 
@@ -55,6 +57,8 @@ class Totals:
             self.since = other.since
         if other.committed_at is not None and (self.committed_at is None or other.committed_at > self.committed_at):
             self.committed_at = other.committed_at
+        if other.commit_interval is not None:
+            self.commit_interval = max(self.commit_interval or 0.0, other.commit_interval)
         if other.peak_at is not None:
             self.reach(other.peak, other.peak_at)
 
@@ -80,12 +84,12 @@ class Totals:
     def dump(self) -> Any:
         # As text: the millionths of a large revenue pass 64 bits, which msgpack cannot hold.
         tallies = {name: {k: str(n) for k, n in tally.items()} for name, tally in self.tallies.items() if tally}
-        return [tallies, self.since, self.committed_at, self.peak, self.peak_at]
+        return [tallies, self.since, self.committed_at, self.peak, self.peak_at, self.commit_interval]
 
     @classmethod
     def load(cls, data: Any) -> "Totals":
         totals = cls()
-        tallies, totals.since, totals.committed_at, totals.peak, totals.peak_at = data
+        tallies, totals.since, totals.committed_at, totals.peak, totals.peak_at, totals.commit_interval = data
         for name in TALLIES:
             totals.tallies[name].update({label: int(count) for label, count in tallies.get(name, {}).items()})
         return totals

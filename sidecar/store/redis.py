@@ -11,7 +11,6 @@ from importlib import resources
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScriptError, ReadOnlyError
 
@@ -22,7 +21,7 @@ from sidecar.core.fields import field
 from sidecar.core.ledger import LONGEST_NUMBER
 from sidecar.core.pending import Refused
 from sidecar.core.state import State
-from sidecar.errors import AccessError, CheckpointError, RefusedError, UnavailableError
+from sidecar.errors import CheckpointError, RefusedError, UnavailableError
 from sidecar.server_info import ServerInfo, read_info
 from sidecar.servers import Servers
 from sidecar.store import Aside, Taken, keys
@@ -34,13 +33,6 @@ ELSEWHERE = (ReadOnlyError, MasterDownError, AskError, ClusterDownError)  # MOVE
 
 
 _Reply = tuple[bytes, bytes, bytes, bytes, bytes, bytes]  # of commit.lua
-
-
-class Members(Struct, frozen=True):
-    """A fleet: instance and committed state of each member, and those whose stored state cannot be read, with why."""
-
-    states: list[tuple[str, State]]
-    damaged: dict[str, str]
 
 
 class RedisStore:
@@ -140,20 +132,20 @@ class RedisStore:
         await self._call("ZREMRANGEBYSCORE", key, "-inf", now - FLEET_SECONDS, form=int)
         await self._call("EXPIRE", key, FLEET_SECONDS, form=int)
 
-    async def fleet(self, fleet: str, now: float) -> Members:
-        """Return every living member. Of one prefix the newest instance counts."""
+    async def members(self, fleet: str, now: float) -> dict[str, str]:
+        """Return the instance of every living member by its prefix; of one prefix the newest."""
         oldest = now - FLEET_SECONDS
         listed = await self._call("ZRANGEBYSCORE", FLEET_KEY + fleet, oldest, "+inf", form=list[bytes])
-        instances = dict(member.decode("utf-8", "replace").partition(" ")[::2] for member in listed)
-        members = Members([], {})
-        for prefix, instance in sorted(instances.items()):
-            try:
-                with _no_other_key():
-                    fields = _fields(await self._call("HGETALL", prefix + "checkpoint", form=list[bytes]))
-                members.states.append((instance, State.load(fields)))
-            except (CheckpointError, AccessError) as exc:
-                members.damaged[instance] = str(exc)
-        return members
+        return dict(member.decode("utf-8", "replace").partition(" ")[::2] for member in listed)
+
+    async def state(self, prefix: str) -> State | None:
+        """Return what is committed under a prefix, `None` if nothing is.
+
+        Raises CheckpointError if it is damaged, AccessError where this user may not read it.
+        """
+        with _no_other_key():
+            fields = _fields(await self._call("HGETALL", prefix + "checkpoint", form=list[bytes]))
+        return State.load(fields) if fields else None
 
     async def facts(self) -> dict[str, str]:
         """Return what INFO says of memory: `used_memory`, `maxmemory_policy` and so on."""

@@ -156,7 +156,7 @@ def test_a_fleet_has_counted_as_long_as_its_oldest_member() -> None:
         aggregate.begin(NOW - age)
         aggregate.apply(batch(*(order(ts=NOW - second) for second in range(1, age + 1))), NOW)
         commit(aggregate)
-    state = merged([old.committed, young.committed], RULES)
+    state = merged([("old", old.committed), ("young", young.committed)], RULES)
     speed = picture(state, RULES, frame(NOW + 0.75)).orders.per_second
     assert (speed.last_10s, speed.last_1m) == (1.5, 35 / 30)
 
@@ -322,6 +322,14 @@ def test_money_has_two_to_six_decimals(micros: int) -> None:
     assert len(decimals) == 2 or (len(decimals) <= 6 and not decimals.endswith("0"))
 
 
+def producer_gauge(producer: str, active: int) -> dict[str, object]:
+    return {"type": "connections", "active": active, "producer": producer}
+
+
+def queue_gauge(waiting: int, queue: str = "orders") -> dict[str, object]:
+    return {"type": "queue", "waiting": waiting, "queue": queue}
+
+
 def test_a_fleet_adds_up_and_shows_the_newest_stock() -> None:
     one = committed(
         order(product_id="p", amount=1, latency_ms=5),
@@ -336,7 +344,8 @@ def test_a_fleet_adds_up_and_shows_the_newest_stock() -> None:
         {"type": "connections", "active": 1, "producer": "a"},
         rules=Rules(buckets_ns=(1,)),
     )
-    snapshot = picture(merged([one.committed, two.committed, State()], RULES), RULES, frame())
+    states = [("one", one.committed), ("two", two.committed), ("three", State())]
+    snapshot = picture(merged(states, RULES), RULES, frame())
     assert snapshot.orders.by_status == {"success": 3, "failed": 1, "pending": 0, "cancelled": 0}
     assert snapshot.orders.error_rate.last_10s == 1 / 4
     assert snapshot.orders.by_product["p"].success == snapshot.orders.by_product["p"].failed == 1
@@ -348,6 +357,21 @@ def test_a_fleet_adds_up_and_shows_the_newest_stock() -> None:
     assert snapshot.connections.active == 8, "two backends without a name are two"
     assert snapshot.orders.per_second.peak == 4
     assert snapshot.completeness.received == 9
+
+
+def test_producers_and_queues_of_one_name_in_two_shops_of_a_fleet_are_two() -> None:
+    names = ("one", "two")
+    shops = [committed(producer_gauge("api", 50), queue_gauge(30 * number)) for number in (1, 2)]
+    shops.append(committed(queue_gauge(5, queue="mails")))
+    states = list(zip((*names, "three"), (shop.committed for shop in shops), strict=True))
+    snapshot = picture(merged(states, RULES), RULES, frame())
+    assert snapshot.connections.active == 100
+    assert {name: queue.waiting for name, queue in snapshot.queues.items()} == {
+        "mails": 5,
+        "one:orders": 30,
+        "two:orders": 60,
+    }
+    assert list(states[0][1].queues) == ["orders"], "the members' own states stay as they are"
 
 
 def test_a_fleet_of_nobody_is_empty() -> None:

@@ -226,3 +226,30 @@ def test_a_rotated_password_is_taken_from_its_file_and_a_wrong_one_is_told(
     daemon.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "configuration reloaded" in daemon.log.read_text(), 5, "the reload")
     assert "redis.password" not in daemon.log.read_text().partition("needs_restart")[2]
+
+
+def test_a_fleet_is_whole_or_unavailable_whatever_happens_to_redis(
+    redis_server: RedisServer, make_daemon: MakeDaemon
+) -> None:
+    """Each of two shops sells one order; the fleet has two, also right after Redis lost everything."""
+    shops = ("one", "two")
+    settings = (
+        "{{instance: {0}, fleet: shops, redis: {{prefix: 'flash_sale_metrics:{0}:'}}, "
+        "sources: {{streams: ['flash_sale:{0}'], pubsub: []}}}}"
+    )
+    daemons = [make_daemon(redis_server.url, settings=settings.format(shop)).start() for shop in shops]
+    with redis.Redis(port=redis_server.port) as client:
+        for shop in shops:
+            client.xadd(f"flash_sale:{shop}", {"e": '{"status":"success"}'})
+
+        def orders(daemon: Daemon) -> int:
+            status, answer = daemon.ask("/monitoring/metrics?scope=fleet")
+            assert status in (200, 503)
+            return int(answer["orders"]["total"]) if status == 200 else -1
+
+        wait_until(lambda: [orders(daemon) for daemon in daemons] == [2, 2], 10, "both shops in the fleet")
+        client.flushall()
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        assert {orders(daemon) for daemon in daemons} <= {2, -1}
+    assert [orders(daemon) for daemon in daemons] == [2, 2]

@@ -365,7 +365,8 @@ async def test_no_path_lists_keys(redis_server: RedisServer, client: "redis.Redi
     await store.history("throughput", 1, 5)
     await store.rejected(5)
     await store.register("f", "here", T0)
-    await store.fleet("f", T0)
+    await store.members("f", T0)
+    await store.state("one:")
     await store.facts()
     await store.release(ledger.holder)
     assert client.acl_log() == []
@@ -640,49 +641,29 @@ async def test_a_restart_while_idle_costs_one_failure_at_most(start_redis: Start
 # The fleet
 
 
-async def test_a_fleet_knows_its_living_members_and_their_states(
-    redis_server: RedisServer, open_store: OpenStore
-) -> None:
+async def test_a_fleet_knows_its_living_members(redis_server: RedisServer, open_store: OpenStore) -> None:
     one, two = open_store(redis_server, prefix="one:"), open_store(redis_server, prefix="two:")
-    await counted(one, order())
-    await counted(two, order(), order())
     await one.register("f", "left", T0 - 5)
     await one.register("f", "here", T0)
     await two.register("f", "there", T0)
     await two.register("another", "there", T0)
-    members = await one.fleet("f", T0 + 1)
-    orders = [(name, state.total.tallies["orders"]["success"]) for name, state in members.states]
-    assert orders == [("here", 1), ("there", 2)]
+    assert await one.members("f", T0 + 1) == {"one:": "here", "two:": "there"}
     await two.register("f", "there", T0 + FLEET_SECONDS + 1)
-    assert [name for name, _ in (await one.fleet("f", T0 + FLEET_SECONDS + 1)).states] == ["there"]
+    assert await one.members("f", T0 + FLEET_SECONDS + 1) == {"two:": "there"}
 
 
-async def test_members_of_a_fleet_that_cannot_be_read_are_left_out_and_named(
+async def test_the_state_of_any_prefix_can_be_read(
     redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
 ) -> None:
-    good, bad, odd = (open_store(redis_server, prefix=prefix) for prefix in ("good:", "bad:", "odd:"))
-    for store, name in ((good, "good"), (bad, "bad"), (odd, "odd")):
-        await counted(store, order())
-        await store.register("f", name, T0)
-    client.hset("bad:checkpoint", "c:totals:", b"?")
-    client.set("odd:checkpoint", "made by hand")
-    client.zadd("flash_sale_fleet:f", {b"no member \xff": T0})
-    members = await good.fleet("f", T0)
-    assert "good" in [name for name, _ in members.states]
-    assert members.damaged.keys() == {"bad", "odd"}
-
-
-async def test_a_member_of_a_fleet_that_may_not_be_read_is_left_out_and_named(
-    redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
-) -> None:
-    for name in ("ours", "theirs"):
-        store = open_store(redis_server, prefix=f"{name}:")
-        await counted(store, order())
-        await store.register("f", name, T0)
-    client.acl_setuser("ours", enabled=True, nopass=True, keys=["ours:*", "flash_sale_fleet:*"], commands=["+@all"])
-    members = await open_store(f"redis://ours:any@127.0.0.1:{redis_server.port}/0").fleet("f", T0)
-    assert [name for name, _ in members.states] == ["ours"]
-    assert "refuses this user" in members.damaged["theirs"]
+    store = open_store(redis_server, prefix="one:")
+    await counted(store, order())
+    state = await store.state("one:")
+    assert state is not None
+    assert state.total.tallies["orders"]["success"] == 1
+    assert await store.state("two:") is None
+    client.set("two:checkpoint", "made by hand")
+    with pytest.raises(CheckpointError):
+        await store.state("two:")
 
 
 async def test_members_of_a_fleet_go_by_the_clock_of_their_redis(

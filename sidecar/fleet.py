@@ -1,0 +1,136 @@
+"""The fleet: sidecars under one name, each with a prefix of its own, shown as one.
+
+A sidecar registers while it counts. The list of members is kept in Redis, and lost with it, so that each member also
+remembers the others: one that was there a moment ago is not left out in silence.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from sidecar.clock import Clock
+from sidecar.core.picture import is_stale
+from sidecar.core.state import State
+from sidecar.errors import AccessError, CheckpointError, SidecarError, UnavailableError
+
+REGISTER_SECONDS = 5.0
+RETRY_SECONDS = 1.0  # after Redis did not answer, or before this sidecar counts
+REMEMBER_SECONDS = 10.0  # two registrations: a list that was lost is whole again by then
+
+
+class Registry(Protocol):
+    """Where members register and keep their numbers. Every method raises UnavailableError without an answer."""
+
+    async def now(self, ours: float) -> float:
+        """Return the time by the clock that all members share, Unix seconds; `ours` if there is none."""
+        ...
+
+    async def register(self, fleet: str, instance: str, now: float) -> None:
+        """Note that this prefix is counted by `instance`, at `now` (Unix seconds)."""
+        ...
+
+    async def members(self, fleet: str, now: float) -> dict[str, str]:
+        """Return the instance of each prefix that was registered within the last minute."""
+        ...
+
+    async def state(self, prefix: str) -> State | None:
+        """Return what is committed there, `None` if nothing is. Raises CheckpointError, AccessError."""
+        ...
+
+
+class Members(Struct, frozen=True):
+    """The committed state of each member, by instance; and why the state of some cannot be read."""
+
+    states: list[tuple[str, State]]
+    damaged: dict[str, str]
+
+
+class Age(Struct, frozen=True):
+    """How old merged numbers are: the oldest commit (Unix seconds), whether any member is stale, and how long a second
+    must have ended until every member that is not stale has committed it."""
+
+    committed_at: float | None
+    stale: bool
+    settled: float
+
+
+class Fleet:
+    """Register with the others, know them, and read their numbers."""
+
+    def __init__(self, registry: Registry, *, name: str, prefix: str, instance: str, clock: Clock) -> None:
+        """`prefix` and `instance` are those of this sidecar."""
+        self._registry = registry
+        self._name = name
+        self._prefix = prefix
+        self._instance = instance
+        self._clock = clock
+        self._known: dict[str, str] = {}  # instance by prefix
+        self._absent: dict[str, float] = {}  # since when a known member is not listed, by the steady clock
+
+    async def run(self, counts: Callable[[], bool]) -> None:
+        """Register as long as `counts()`, and learn of the others; until cancelled."""
+        while True:
+            pause = RETRY_SECONDS
+            try:
+                if counts():
+                    await self._registry.register(self._name, self._instance, await self._now())
+                    pause = REGISTER_SECONDS
+                await self._listed()
+            except SidecarError:
+                pass  # the pipeline reports that Redis is away
+            await asyncio.sleep(pause)
+
+    async def members(self, own: State | None) -> Members:
+        """Read every member; `own` is what this sidecar has committed, if it counts.
+
+        Raises UnavailableError where Redis, or the numbers of a known member, cannot be had now.
+        """
+        members = Members([], {})
+        known = await self._listed()
+        if own is not None:
+            known = {**known, self._prefix: self._instance}
+        for prefix, instance in sorted(known.items()):
+            try:
+                state = own if own is not None and prefix == self._prefix else await self._registry.state(prefix)
+            except (CheckpointError, AccessError) as exc:
+                members.damaged[instance] = str(exc)
+                continue
+            if state is None:
+                raise UnavailableError(
+                    f"the numbers of {instance}, a member of the fleet, are not in Redis now; it writes them again "
+                    "within seconds if it lives"
+                )
+            members.states.append((instance, state))
+        if not members.states and not members.damaged:
+            raise UnavailableError(f"no sidecar of the fleet {self._name!r} counts now")
+        return members
+
+    async def _listed(self) -> dict[str, str]:
+        """Return the members that are listed, and those that were until a moment ago."""
+        listed = await self._registry.members(self._name, await self._now())
+        now = self._clock.steady()
+        self._absent = {prefix: self._absent.get(prefix, now) for prefix in self._known.keys() - listed.keys()}
+        gone = {prefix for prefix, since in self._absent.items() if now - since > REMEMBER_SECONDS}
+        self._known = {**{prefix: name for prefix, name in self._known.items() if prefix not in gone}, **listed}
+        return self._known
+
+    async def _now(self) -> float:
+        return await self._registry.now(self._clock.now())
+
+
+def age(members: Members, now: float, commit_interval: float) -> Age:
+    """Return how old the numbers of all members are at `now`; `commit_interval` is for those that did not store it."""
+    intervals = [state.total.commit_interval or commit_interval for _, state in members.states]
+    committed = [state.total.committed_at for _, state in members.states]
+    fresh = [
+        at
+        for at, interval in zip(committed, intervals, strict=True)
+        if at is not None and not is_stale(at, now, interval)
+    ]
+    return Age(
+        committed_at=None if None in committed else min((at for at in committed if at is not None), default=None),
+        stale=len(fresh) < len(committed) or not committed,
+        settled=max([*intervals, *(now - at for at in fresh)], default=commit_interval),
+    )
