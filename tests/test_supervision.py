@@ -77,6 +77,24 @@ async def test_what_must_not_end_is_begun_again_and_told(
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_task_that_fails_while_it_is_stopped_does_not_start_again(metrics: Metrics) -> None:
+    begun = asyncio.Event()
+
+    async def fail_at_the_end() -> None:
+        assert not begun.is_set()
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ZeroDivisionError
+
+    task = asyncio.create_task(restarted(metrics.telemetry, "t", fail_at_the_end))
+    await begun.wait()
+    task.cancel()
+    async with asyncio.timeout(5):
+        assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], ZeroDivisionError)
+
+
 def test_a_trouble_is_over_after_a_minute(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
     metrics.telemetry.trouble("log", "stuck")
     assert metrics.telemetry.troubles() == {"log": "stuck"}
