@@ -25,6 +25,7 @@ def rules(config: Config) -> Rules:
         currency=config.currency,
         buckets_ns=tuple(round(bound * NS_PER_SECOND) for bound in config.metrics.buckets),
         max_products=config.metrics.max_products,
+        count_repeats=config.orders.repeats == "count",
         new_series_hold=config.metrics.new_series_hold,
         commit_interval=float(config.commit_interval),
     )

@@ -43,6 +43,7 @@ WEB_CONFIG = "http.web_config_file"
 # What a reload applies; everything else is built into connections, listeners or stored buckets.
 RELOADABLE = frozenset(
     {"log.level", "products", "refusals", "currency", "metrics.max_products", "metrics.new_series_hold"}
+    | {"orders.repeats"}
     | {f"http.{name}" for name in ("admin_token", "read_token", "admin_token_file", "read_token_file")}
     | {"http.allowed_hosts", "http.cors_origins", WEB_CONFIG}
 )

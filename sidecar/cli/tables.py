@@ -150,7 +150,7 @@ def completeness(document: Document) -> Text:
     parts = [f"{count(found['received'])} received", f"{count(missed)} missed"]
     parts += [
         f"{count(found[name])} {name}"
-        for name in ("duplicates", "late", "invalid", "ignored", "adjusted")
+        for name in ("duplicates", "late", "invalid", "ignored", "adjusted", "repeats")
         if found.get(name)
     ]
     if found["blind_s"]:

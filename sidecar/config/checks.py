@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 from sidecar import redis_url
 from sidecar.config import hosts
 from sidecar.config.flat import flatten
-from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, Config, InfluxConfig, RedisConfig
+from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, REPEATS, Config, InfluxConfig, RedisConfig
 from sidecar.core import channels
 from sidecar.core.events import MAX_ID_BYTES
 from sidecar.errors import ConfigError
@@ -41,6 +41,7 @@ def problems(config: Config) -> Iterator[Problem]:
     yield from _timing(config)
     yield from _names(config)
     for name, value, allowed in (
+        ("orders.repeats", config.orders.repeats, REPEATS),
         ("log.level", config.log.level, LOG_LEVELS),
         ("log.format", config.log.format, LOG_FORMATS),
     ):

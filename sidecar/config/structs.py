@@ -9,6 +9,7 @@ from msgspec.structs import asdict, replace
 from sidecar.redis_url import RedisTarget, parse
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+REPEATS = ("ignore", "count")
 LOG_FORMATS = ("auto", "console", "json")
 
 
@@ -111,6 +112,12 @@ class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     keep_rejected: bool = True
 
 
+class OrdersConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How orders are counted. `repeats`: an order that is said to be in the same state again is ignored or counted."""
+
+    repeats: str = "ignore"
+
+
 class InfluxConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the numbers are written besides; without `url` nowhere. `database` is InfluxDB 1.x, `bucket` is 2.x."""
 
@@ -142,6 +149,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     ws: WsConfig = WsConfig()
     metrics: MetricsConfig = MetricsConfig()
+    orders: OrdersConfig = OrdersConfig()
     influx: InfluxConfig = InfluxConfig()
     log: LogConfig = LogConfig()
     commit_interval: Seconds = Seconds(0.5)

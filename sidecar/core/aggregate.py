@@ -15,12 +15,14 @@ from sidecar.core.attendance import Register, RollCall, windows_of
 from sidecar.core.batch import Batch
 from sidecar.core.channels import label
 from sidecar.core.counting import Count, fold
+from sidecar.core.course import Course
 from sidecar.core.currencies import looks_minor
 from sidecar.core.decode import decode, unknown_fields, without_event
 from sidecar.core.events import EARLIEST, Decoded, Event, Rejection
 from sidecar.core.exemplars import Exemplars
 from sidecar.core.gauges import by_second, joined
 from sidecar.core.labels import Labels, first_met
+from sidecar.core.memory import Memory
 from sidecar.core.parts import Minute, Reading
 from sidecar.core.pending import Pending, Refused
 from sidecar.core.state import AHEAD_SECONDS, CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
@@ -68,6 +70,7 @@ class Aggregator:
         self._flying: dict[Kind, Pending] = {}  # what a flight that may still land was made of
         self._labels = Labels(rules)
         self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock took, and the store may still have
+        self._memory = Memory()
 
     def adopt(self, rules: Rules) -> None:
         """Count by other rules from now on."""
@@ -189,6 +192,7 @@ class Aggregator:
         before, found, windows = self.committed, State.load(fields), windows_of(fields)
         ours = [source for source in self.register.sources if kind_of(source) == "pubsub"]
         self.committed = found
+        self.committed.total.write_off()
         self.committed.fit(self._rules.buckets_ns)
         if same_generation:
             self._miss_what_rolled_back(before)
@@ -205,7 +209,11 @@ class Aggregator:
         committed_at = self.committed.total.committed_at
         self.committed = State()
         self.committed.total.since, self.committed.total.committed_at = now, committed_at
-        self._pending["pubsub"].state.total.since = None
+        pubsub = self._pending["pubsub"]
+        pubsub.state.total.since = None
+        below = min(sum(pending.level for pending in self._pending.values()), 0)
+        pubsub.state.total.tallies["beside"]["unseen"] -= below  # they were pending before the clear
+        pubsub.level -= below
         self._forget_missed()
         self.born.clear()
         self.exemplars.clear()
@@ -220,7 +228,15 @@ class Aggregator:
     ) -> tuple[int, Mapping[str, int]]:
         """Count events and rejections in the order they came; return how many were received, and ignored by type."""
         call = RollCall(self.register, source, pending, self._labels, now)
-        count = Count(pending, labels=self._labels, rules=self._rules, exemplars=self.exemplars, now=now)
+        course = Course(
+            pending,
+            self._memory,
+            level=self._level_beside(pending),
+            worded=decoded.worded,
+            count_repeats=self._rules.count_repeats,
+            now=now,
+        )
+        count = Count(pending, course, labels=self._labels, rules=self._rules, exemplars=self.exemplars, now=now)
         received = start = 0
         for at, place in enumerate([*decoded.places, len(decoded.events)]):
             channels = None if origins is None else origins.events[start:place]
@@ -341,10 +357,18 @@ class Aggregator:
 
     def _relearn(self) -> None:
         self.register.listen(self._connected())
-        self._labels = Labels(self._rules)
-        self._labels.learn(self.committed)
-        for pending in (*self._flying.values(), *self._pending.values()):
-            self._labels.learn(pending.state)
+        self._labels, self._memory = Labels(self._rules), Memory()
+        uncommitted = [*self._flying.values(), *self._pending.values()]
+        for state in (self.committed, *(pending.state for pending in uncommitted)):
+            self._labels.learn(state)
+            self._memory.learn(state.said, state.ended)
+        before = self.committed.total.tallies["orders"]["pending"] > 0
+        self._memory.followed = before or any(pending.followed for pending in uncommitted)
+
+    def _level_beside(self, pending: Pending) -> int:
+        """Return how many orders are in flight by everything but `pending`."""
+        parts = (*self._flying.values(), *self._pending.values())
+        return self.committed.total.in_flight + sum(part.level for part in parts if part is not pending)
 
 
 def kind_of(source: str) -> Kind:

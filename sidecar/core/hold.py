@@ -56,6 +56,7 @@ def raised(snapshot: Snapshot, floor: Snapshot) -> Snapshot:
     completeness = replace(
         snapshot.completeness,
         duplicates=max(snapshot.completeness.duplicates, floor.completeness.duplicates),
+        repeats=max(snapshot.completeness.repeats, floor.completeness.repeats),
         late=max(snapshot.completeness.late, floor.completeness.late),
     )
     orders = replace(

@@ -108,12 +108,25 @@ class Pending:
     history they belong to once for many batches.
     """
 
-    __slots__ = ("connection_seconds", "latency", "processing", "queue_seconds", "refused", "seconds", "shown", "state")
+    __slots__ = (
+        "connection_seconds",
+        "followed",
+        "latency",
+        "level",
+        "processing",
+        "queue_seconds",
+        "refused",
+        "seconds",
+        "shown",
+        "state",
+    )
 
     def __init__(self, random: Random) -> None:
         self.state = State()
         self.seconds: dict[int, Second] = {}
         self.shown: defaultdict[tuple[str, Status], Shown] = defaultdict(Shown)
+        self.followed = False  # whether any order was pending
+        self.level = 0  # by how much there are more orders in flight (course.py), also of what is not folded
         self.latency = Sample(random)
         self.processing = Sample(random)
         self.refused: deque[Refused] = deque(maxlen=REJECTED_KEPT)
@@ -131,6 +144,8 @@ class Pending:
         """Add what came later to what is folded."""
         self.seconds, self.shown = later.seconds, later.shown
         self.state.merge(later.state)
+        self.level += later.level
+        self.followed |= later.followed
         self.latency.merge(later.latency)
         self.processing.merge(later.processing)
         self.refused.extend(later.refused)

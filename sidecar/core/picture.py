@@ -108,12 +108,11 @@ def _orders(state: State, rules: Rules, windows: dict[str, Slice], last_second: 
     by_status: dict[str, int] = {status: tallies["orders"][status] for status in STATUSES}
     total = by_status["success"] + by_status["failed"]
     refusals, faults = tallies["refusals"].total(), tallies["faults"].total()
-    in_flight = by_status["pending"] - total - by_status["cancelled"]
     reasons = tallies["refusals"] + tallies["faults"]
     return Orders(
         total=total,
         by_status=by_status,
-        in_flight=max(in_flight, 0) if by_status["pending"] else None,
+        in_flight=max(state.total.in_flight, 0) if by_status["pending"] else None,
         failed_by_reason=dict(sorted(reasons.items())),
         refusals=refusals,
         faults=faults,
@@ -216,6 +215,7 @@ def _completeness(state: State, frame: Frame) -> Completeness:
         invalid=tallies["invalid"].total(),
         ignored=tallies["ignored"].total(),
         adjusted=tallies["adjusted"].total(),
+        repeats=tallies["repeats"].total(),
         blind_s=tallies["blind_ms"].total() / 1000,
         by_producer=_by_producer(state),
         not_understood=dict(frame.not_understood),

@@ -155,6 +155,7 @@ class Completeness(Struct, frozen=True, kw_only=True):
     invalid: int
     ignored: int
     adjusted: int = 0
+    repeats: int = 0
     blind_s: float
     by_producer: dict[str, ProducerCompleteness]
     not_understood: dict[str, NotUnderstood] = {}

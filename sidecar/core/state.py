@@ -13,6 +13,7 @@ from msgspec import Struct
 from sidecar.core import blocks
 from sidecar.core.fields import COUNTS, deflated, field, inflated, pack, reading
 from sidecar.core.histogram import Classic, Histogram
+from sidecar.core.memory import MOST_ENDED, MOST_SAID, Ended, Said, forgotten
 from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing
 from sidecar.core.stored import decode, place, seal, unseal
 from sidecar.core.totals import Totals
@@ -29,6 +30,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     products: tuple[str, ...] = ()
     refusals: frozenset[str] = frozenset({"sold_out", "limit_reached", "duplicate", "payment_declined"})
     currency: str = "XXX"
+    count_repeats: bool = False
     buckets_ns: tuple[int, ...] = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000)
     max_products: int = 1000
     max_reasons: int = 100
@@ -70,8 +72,10 @@ _PARTS: dict[str, type[Part]] = {
     "queues": Reading,
     "connections": Reading,
     "producers": Attendance,
+    "said": Said,
+    "ended": Ended,
 }
-_DEFLATED = frozenset({"timings", "slices1", "slices5", "slices10"})  # histograms: a third smaller
+_DEFLATED = frozenset({"timings", "slices1", "slices5", "slices10", "ended"})  # histograms: a third smaller
 
 
 class State:
@@ -90,6 +94,8 @@ class State:
         self.queues: dict[str, Reading] = {}
         self.connections: dict[str, Reading] = {}
         self.producers: dict[str, Attendance] = {}
+        self.said: dict[int, Said] = {}
+        self.ended: dict[int, Ended] = {}
 
     def sections(self) -> Iterator[tuple[str, dict[Any, Any]]]:
         """Yield every section with its parts."""
@@ -152,6 +158,8 @@ class State:
         for ring in RINGS.values():
             oldest = ring.oldest(now, commit_interval)
             gone += [(ring.section, start) for start in getattr(self, ring.section) if start < oldest]
+        gone += [("said", second) for second in forgotten(self.said, now, MOST_SAID)]
+        gone += [("ended", second) for second in forgotten(self.ended, now, MOST_ENDED)]
         gone += [("minutes", start) for start in self.minutes if start < now - HISTORY_SECONDS - 60]
         gone += [("connections", key) for key, part in self.connections.items() if part.seen < now - CONNECTION_SECONDS]
         return gone

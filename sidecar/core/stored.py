@@ -12,6 +12,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Meta, Struct
 
+from sidecar.core.events import MAX_ID_BYTES
 from sidecar.core.fields import COUNTS
 from sidecar.core.totals import TALLIES
 from sidecar.errors import CheckpointError
@@ -30,6 +31,7 @@ _Block = tuple[
     _Counts, _Counts, _Counts, _Counts, _Counts, _Stock, _Times, list[_Time | None], _Times, _Counts, _Counts
 ]  # fmt: skip
 _Gauge = Annotated[list[int | None], Meta(min_length=1, max_length=5)]  # a queue has five numbers
+_Id = Annotated[str, Meta(max_length=MAX_ID_BYTES)]
 
 
 class _Reading(Struct, array_like=True):
@@ -38,7 +40,7 @@ class _Reading(Struct, array_like=True):
     times: Annotated[list[_Time], Meta(min_length=1, max_length=5)] | None = None  # before 0.2.0: `seen` for each
 
 
-_BY_TIME = frozenset({"slices1", "slices5", "slices10", "minutes"})
+_BY_TIME = frozenset({"slices1", "slices5", "slices10", "minutes", "said", "ended"})
 _START = re.compile("[0-9]{1,11}")
 _Tally = Annotated[str, Meta(pattern=f"^({'|'.join(TALLIES)})$")]
 _Numerals = Annotated[str, Meta(pattern="^[0-9]{1,60}$")]  # millionths of a revenue pass 64 bits
@@ -67,6 +69,8 @@ _FORMS: dict[str, Any] = {
     "products": _Block,
     "queues": _Reading,
     "connections": _Reading,
+    "said": bytes,
+    "ended": dict[_Id, Annotated[int, Meta(ge=-1)]],
     "producers": tuple[_Count, int, _Count],  # what is recovered after a clear leaves less than nothing missed
 }
 _DECODE: dict[str, Callable[[bytes], Any]] = {

@@ -19,6 +19,9 @@ TALLIES = (
     "overflow",
     "duplicates",
     "late",
+    "repeats",
+    "beside",
+    "overtaken",
 )
 
 
@@ -49,6 +52,18 @@ class Totals:
         """
         missed = self.tallies["missed"]
         return Counter({source: min(n, missed[source]) for source, n in self.tallies["recovered"].items()})
+
+    @property
+    def in_flight(self) -> int:
+        """How many orders are pending and not decided (course.py)."""
+        orders = self.tallies["orders"]
+        ended = orders["success"] + orders["failed"] + orders["cancelled"] - self.tallies["beside"].total()
+        return orders["pending"] - self.tallies["overtaken"].total() - ended
+
+    def write_off(self) -> None:
+        """Take what is below 0 in flight for decisions of orders that were never seen as pending."""
+        if self.in_flight < 0:
+            self.tallies["beside"]["unseen"] -= self.in_flight
 
     def merge(self, other: "Totals") -> None:
         for name, tally in other.tallies.items():

@@ -204,7 +204,7 @@ def _completeness(completeness: dict[str, Any]) -> str:
     else:
         first = "No event is known to be missed."
     second = f" The sidecar was without a connection for {_number(blind)} seconds." if blind else ""
-    names = ("received", "missed", "duplicates", "late", "invalid", "ignored", "adjusted")
+    names = ("received", "missed", "duplicates", "late", "invalid", "ignored", "adjusted", "repeats")
     return f"{first}{second}\n\n{_table(('events', 'count'), ((name, completeness[name]) for name in names))}"
 
 

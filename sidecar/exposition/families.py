@@ -169,6 +169,7 @@ def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]
     invalid = _by_label(series.invalid_by_reason, reasons, _held(series, "invalid"))
     yield counter("sidecar_events_invalid", "Events refused.", ("reason",), invalid)
     yield counter("sidecar_events_duplicate", "Events seen before.", (), {(): completeness.duplicates})
+    yield counter("sidecar_events_repeated", "States said again of the same order.", (), {(): completeness.repeats})
     yield counter("sidecar_events_late", "Events counted more than 5 s after their time.", (), {(): completeness.late})
     ignored = _by_label(series.ignored_by_type, (), _held(series, "ignored"))
     yield counter("sidecar_events_ignored", "Events of a type that nothing counts.", ("type",), ignored)

@@ -101,7 +101,10 @@ def test_commits_thaws_and_restarts_change_no_number(plan: list[Step]) -> None:
 def test_batches_in_any_order_give_the_same_counts(plan: list[Step], rng: Random) -> None:
     shuffled = list(plan)
     rng.shuffle(shuffled)
-    assert without_gauge_history(run(aggregator(), shuffled)) == without_gauge_history(run(aggregator(), plan))
+    found, expected = (without_gauge_history(run(aggregator(), steps)) for steps in (shuffled, plan))
+    for parts in (found, expected):  # what is in flight depends on the order
+        parts["totals", ""][0].pop("beside", None)
+    assert found == expected
 
 
 @settings(max_examples=30, deadline=None)

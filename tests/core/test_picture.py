@@ -70,9 +70,9 @@ def test_numbers_are_stale_after_three_intervals_without_a_commit(
 @pytest.mark.parametrize(
     ("counts", "total", "in_flight", "error_rate"),
     [
-        ({"success": 7, "failed": 2, "pending": 9}, 9, 0, 2 / 9),
-        ({"success": 1, "failed": 1, "pending": 9, "cancelled": 2}, 2, 5, 1 / 2),
-        ({"success": 3, "pending": 1}, 3, 0, 0.0),  # not below 0
+        ({"pending": 9, "success": 7, "failed": 2}, 9, 0, 2 / 9),
+        ({"pending": 9, "success": 1, "failed": 1, "cancelled": 2}, 2, 5, 1 / 2),
+        ({"pending": 1, "success": 3}, 3, 0, 0.0),  # not below 0
         ({"success": 3}, 3, None, 0.0),  # no pending was ever seen
         ({"cancelled": 3}, 0, None, None),
         ({"pending": 3}, 0, 3, None),

@@ -29,7 +29,9 @@ def real() -> dict[str, bytes]:
         heard(
             order(40, product_id="b", producer="p", epoch=1, seq=1),
             order(producer="p", epoch=1, seq=5),
-            b'{"status":"failed","reason":"sold_out","latency_ms":7}',
+            b'{"status":"pending"}',
+            b'{"status":"failed","reason":"sold_out","latency_ms":7,"order_id":"o1"}',
+            b'{"status":"paid","order_id":"o2"}',
             b'{"type":"inventory","product_id":"a","stock":93}',
             b'{"type":"connections","producer":"p","active":12}',
             b'{"type":"page_view"}',

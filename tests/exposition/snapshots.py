@@ -152,6 +152,7 @@ def completeness(**changes: Any) -> Completeness:
             invalid=0,
             ignored=0,
             adjusted=0,
+            repeats=0,
             blind_s=0.0,
             by_producer={"api-1": ProducerCompleteness(received=30, missed=0, duplicates=0)},
         ),

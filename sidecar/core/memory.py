@@ -1,0 +1,151 @@
+"""What is remembered of single orders, for ten minutes: which status they were said to have, and how they ended.
+
+An `order_id` does not deduplicate: the four canonical words count every event. The other words of the table name
+the states an order is in (created, reserved, queued; paid, confirmed, completed), and several of them are one status:
+the same status of the same order again is a repeat. And an order is decided once, however often it is tried again.
+
+The parts are keyed by the second they were remembered in, so that a commit writes only what changed. They are
+pending and committed as the counts are: a stream that is read again finds what was remembered before it. Memory is
+the index of all of them.
+"""
+
+from collections.abc import Mapping, Sized
+from hashlib import blake2b
+from typing import Any
+
+REMEMBERED_SECONDS = 600
+MOST_SAID = 100_000  # 10 MB, and 0.8 MB stored
+MOST_ENDED = 10_000
+ENDED_A_SECOND = 200  # a sale that is sold out refuses thousands: they are no reason to write as many ids
+DIGEST_BYTES = 8
+
+
+class Said:
+    """Digests of status and order id, as said within one second."""
+
+    __slots__ = ("digests",)
+
+    def __init__(self) -> None:
+        self.digests: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def merge(self, other: "Said") -> None:
+        self.digests |= other.digests
+
+    def copy(self) -> "Said":
+        twin = Said()
+        twin.merge(self)
+        return twin
+
+    def dump(self) -> Any:
+        return b"".join(sorted(self.digests))
+
+    @classmethod
+    def load(cls, data: bytes) -> "Said":
+        if len(data) % DIGEST_BYTES:
+            raise ValueError("it is cut")
+        part = cls()
+        part.digests = {data[at : at + DIGEST_BYTES] for at in range(0, len(data), DIGEST_BYTES)}
+        return part
+
+
+class Ended:
+    """Orders that may be said to end once more, by id, with how often they are pending since: -1 is once too little.
+
+    The newest second that names an order is the one that knows.
+    """
+
+    __slots__ = ("orders",)
+
+    def __init__(self) -> None:
+        self.orders: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.orders)
+
+    def merge(self, other: "Ended") -> None:
+        self.orders |= other.orders
+
+    def copy(self) -> "Ended":
+        twin = Ended()
+        twin.merge(self)
+        return twin
+
+    def dump(self) -> Any:
+        return self.orders
+
+    @classmethod
+    def load(cls, data: dict[str, int]) -> "Ended":
+        part = cls()
+        part.orders = data
+        return part
+
+
+class Memory:
+    """Look up what is remembered, in whatever part."""
+
+    def __init__(self) -> None:
+        self.followed = False  # whether any order was pending; else nobody asks which are in flight
+        self._said: dict[bytes, int] = {}  # with the second, the oldest first
+        self._ended: dict[str, tuple[int, int]] = {}  # likewise, and how often it is pending since
+
+    def learn(self, said: dict[int, Said], ended: dict[int, Ended]) -> None:
+        """Add what is remembered by second; of several the newest last."""
+        for second in sorted(said):
+            for digest in said[second].digests:
+                _put(self._said, digest, second, MOST_SAID)
+        for second in sorted(ended):
+            for order_id, pending in ended[second].orders.items():
+                _put(self._ended, order_id, (second, pending), MOST_ENDED)
+
+    def repeats(self, said: dict[int, Said], status: str, order_id: str, now: float) -> bool:
+        """Tell whether an order was said to have this status before; remember in `said` that it has."""
+        digest = blake2b(f"{status} {order_id}".encode(), digest_size=DIGEST_BYTES).digest()
+        if self._said.get(digest, 0) >= now - REMEMBERED_SECONDS:
+            return True
+        second = int(now)
+        said.setdefault(second, Said()).digests.add(digest)
+        _put(self._said, digest, second, MOST_SAID)
+        return False
+
+    def known(self, order_ids: list[str | None]) -> set[str | None]:
+        """Return those of some orders that ended before."""
+        if self._ended.keys().isdisjoint(order_ids):
+            return set()
+        return {order_id for order_id in order_ids if order_id in self._ended}
+
+    def has_room(self, ended: dict[int, Ended], now: float) -> bool:
+        """Tell whether more orders that end now will be remembered."""
+        return int(now) not in ended or len(ended[int(now)]) < ENDED_A_SECOND
+
+    def pending_since(self, order_id: str | None, now: float) -> int | None:
+        """Return how often an order is pending since it ended; `None` if it is not known to have ended."""
+        second, pending = self._ended.get(order_id or "", (0, 0))
+        return pending if second >= now - REMEMBERED_SECONDS else None
+
+    def end(self, ended: dict[int, Ended], order_id: str | None, pending: int, now: float) -> None:
+        """Remember in `ended` how often an order is pending since it ended; beyond the limit only of known ones."""
+        second = int(now)
+        if order_id is not None and (order_id in self._ended or self.has_room(ended, now)):
+            ended.setdefault(second, Ended()).orders[order_id] = pending
+            _put(self._ended, order_id, (second, pending), MOST_ENDED)
+
+
+def forgotten(parts: Mapping[int, Sized], now: float, most: int) -> list[int]:
+    """Return the seconds to forget: those too long ago, and of before the newest `most`."""
+    kept, gone = 0, []
+    for second in sorted(parts, reverse=True):
+        if second < now - REMEMBERED_SECONDS or kept >= most:
+            gone.append(second)
+        kept += len(parts[second])
+    return gone
+
+
+def _put(index: dict[Any, Any], key: Any, value: Any, most: int) -> None:
+    """Put an entry last; the first one goes where there are too many."""
+    index.pop(key, None)
+    index[key] = value
+    if len(index) > most:
+        del index[next(iter(index))]

@@ -1,0 +1,250 @@
+"""The course of orders: states that are said again, and how many orders are in flight, whatever comes between."""
+
+from typing import Any
+
+import pytest
+
+from sidecar.core.aggregate import Aggregator
+from sidecar.core.fields import pack
+from sidecar.core.memory import ENDED_A_SECOND, REMEMBERED_SECONDS
+from sidecar.core.state import Rules, State
+from sidecar.core.stored import seal
+from sidecar.errors import CheckpointError
+from tests.core.counted import NOW, PUBSUB, STREAM, aggregator, batch, commit, committed, order, shown
+
+STATES = ("created", "reserved", "queued", "paid", "confirmed", "completed")
+
+
+def of(order_id: object, *statuses: str) -> list[dict[str, Any]]:
+    return [order(status, order_id=order_id, product_id="p", amount=5, latency_ms=1) for status in statuses]
+
+
+def pending(*order_ids: object) -> list[dict[str, Any]]:
+    return [event for order_id in order_ids for event in of(order_id, "pending")]
+
+
+def anonymous(status: str, times: int) -> list[dict[str, Any]]:
+    return [order(status)] * times
+
+
+def in_flight(aggregate: Aggregator) -> int | None:
+    return shown(aggregate).orders.in_flight
+
+
+def counted(aggregate: Aggregator) -> tuple[dict[str, int], int, int]:
+    """Return what is not 0 of the orders by status, then repeats, and received events."""
+    snapshot = shown(aggregate)
+    by_status = {status: n for status, n in snapshot.orders.by_status.items() if n}
+    return by_status, snapshot.completeness.repeats, snapshot.completeness.received
+
+
+# States that are said again
+
+
+def test_the_states_of_an_order_are_one_pending_and_one_success() -> None:
+    aggregate = committed(*of(1, *STATES))
+    assert counted(aggregate) == ({"success": 1, "pending": 1}, 4, 6)
+    snapshot = shown(aggregate)
+    assert snapshot.orders.revenue == {"XXX": "5.00"}
+    assert (snapshot.orders.by_product["p"].units, snapshot.latency_ms.total.count, snapshot.orders.in_flight) == (
+        1,
+        1,
+        0,
+    )
+
+
+def test_they_are_of_one_order_and_of_any_that_says_which_it_is() -> None:
+    assert counted(committed(*of(1, *STATES), *of("2", *STATES), *of("1", "paid"))) == (
+        {"success": 2, "pending": 2},
+        9,
+        13,
+    )
+    assert counted(committed(*[order(status) for status in STATES])) == ({"success": 3, "pending": 3}, 0, 6)
+
+
+@pytest.mark.parametrize("status", ["success", "failed", "pending", "cancelled", "Success"])
+def test_a_canonical_word_counts_every_event(status: str) -> None:
+    assert counted(committed(*of(1, status, status))) == ({status.lower(): 2}, 0, 2)
+    assert counted(committed(*of(1, "paid", status)))[1] == 0
+
+
+def test_repeats_are_counted_where_the_configuration_says_so() -> None:
+    rules = Rules(count_repeats=True)
+    assert counted(committed(*of(1, *STATES), rules=rules)) == ({"success": 3, "pending": 3}, 0, 6)
+
+
+@pytest.mark.parametrize(("after", "repeats"), [(1, 1), (REMEMBERED_SECONDS, 1), (REMEMBERED_SECONDS + 1, 0)])
+def test_a_state_is_remembered_for_ten_minutes(after: float, repeats: int) -> None:
+    aggregate = committed(*of(1, "paid"))
+    aggregate.apply(batch(*of(1, "paid"), at=NOW + after), NOW + after)
+    commit(aggregate, NOW + after)
+    assert shown(aggregate, NOW + after).completeness.repeats == repeats
+
+
+def test_what_is_remembered_expires() -> None:
+    aggregate = committed(*of(1, "paid"), *of(2, "pending", "failed"))
+    assert (list(aggregate.committed.said), list(aggregate.committed.ended)) == ([int(NOW)], [int(NOW)])
+    commit(aggregate, NOW + REMEMBERED_SECONDS + 1)
+    assert (aggregate.committed.said, aggregate.committed.ended) == ({}, {})
+
+
+def test_the_newest_states_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.core.memory.MOST_SAID", 3)
+    monkeypatch.setattr("sidecar.core.state.MOST_SAID", 3)
+    aggregate = aggregator()
+    for after, order_ids in enumerate(((1,), (2, 3), (4,))):
+        aggregate.apply(batch(*[of(one, "paid")[0] for one in order_ids]), NOW + after)
+        commit(aggregate, NOW + after)
+    restarted = aggregator()
+    restarted.load(aggregate.fields(), same_generation=False)
+    for one in (aggregate, restarted):
+        one.apply(batch(*[of(order_id, "paid")[0] for order_id in (2, 3, 4, 1)]), NOW + 3)
+        commit(one, NOW + 3)
+        assert counted(one) == ({"success": 5}, 3, 8)
+
+
+def restarted_from(aggregate: Aggregator) -> Aggregator:
+    commit(aggregate)
+    found = aggregator()
+    found.load(aggregate.fields(), same_generation=False)
+    return found
+
+
+def in_turn(aggregate: Aggregator) -> Aggregator:
+    commit(aggregate)
+    return aggregate
+
+
+def thawed(aggregate: Aggregator) -> Aggregator:
+    aggregate.thaw(aggregate.freeze(NOW))
+    return aggregate
+
+
+def reconfigured_in_flight(aggregate: Aggregator) -> Aggregator:
+    flight = aggregate.freeze(NOW)
+    aggregate.adopt(Rules(max_products=5))
+    aggregate.land(flight, NOW)
+    return aggregate
+
+
+@pytest.mark.parametrize("between", [in_turn, restarted_from, thawed, reconfigured_in_flight])
+@pytest.mark.parametrize("sources", [(STREAM, STREAM), (PUBSUB, PUBSUB), (STREAM, PUBSUB)])
+def test_whatever_happens_between_two_events(between: Any, sources: tuple[str, str]) -> None:
+    first = [*of(1, "created", "paid"), *pending(2, 3, 4), *of(2, "failed")]
+    second = [*of(1, "queued", "completed"), *of(2, "failed", "success"), *of(4, "success")]
+    aggregate = aggregator()
+    aggregate.apply(batch(*first, source=sources[0]), NOW)
+    aggregate = between(aggregate)
+    aggregate.apply(batch(*second, source=sources[1]), NOW)
+    commit(aggregate)
+    assert counted(aggregate) == ({"success": 3, "failed": 2, "pending": 4}, 2, 11)
+    assert in_flight(aggregate) == 1
+
+
+def test_a_stream_that_is_read_again_finds_what_was_remembered_before_it() -> None:
+    first, second = [*of(1, "created", "paid"), *pending(2, 3)], [*of(1, "queued"), *of(2, "failed"), *of(5, "paid")]
+    aggregate = aggregator()
+    aggregate.apply(batch(*first, source=STREAM), NOW)
+    commit(aggregate)
+    for _ in range(3):
+        aggregate.apply(batch(*second, source=STREAM), NOW)
+        aggregate.apply(batch(*of(6, "created"), source=PUBSUB), NOW)
+        aggregate.drop_streams()
+    aggregate.apply(batch(*second, source=STREAM), NOW)
+    commit(aggregate)
+    assert counted(aggregate) == ({"success": 2, "failed": 1, "pending": 4}, 3, 10)
+    assert in_flight(aggregate) == 1  # 3 and 6, and 5 that was never seen as pending ended one of them
+
+
+def test_a_clear_forgets_what_was_said() -> None:
+    aggregate = committed(*of(1, "paid"))
+    aggregate.clear(NOW)
+    aggregate.apply(batch(*of(1, "completed")), NOW)
+    commit(aggregate)
+    assert counted(aggregate) == ({"success": 1}, 0, 1)
+
+
+# Orders in flight
+
+
+@pytest.mark.parametrize(
+    ("events", "level"),
+    [
+        ([*of(1, "pending", "success")], 0),
+        ([*of(1, "pending", "paid"), *pending(2, 3, 4, 5, 6), *of(1, "refunded")], 5),
+        ([*pending(1, 2), order("paid"), order("refunded")], 1),
+        ([*pending(1, 2), *of(1, "cancelled")], 1),
+        ([*pending(1, 2), *of(1, "expired")], 1),
+        ([*pending(1, 2, 3, 4, 5), *of(1, "failed", "failed", "success")], 4),
+        ([*pending(1, 2, 3, 4, 5), *of(1, "declined", "paid")], 4),
+        ([*pending(1, 2, 3, 4, 5), *of(1, "failed", "cancelled")], 4),
+        ([*pending(1, 2, 3, 4, 5), *of(1, "failed", "pending", "failed", "pending", "success")], 4),
+        ([*pending(1, 2, 3, 4, 5), *of(1, "failed", "pending")], 5),
+        ([*anonymous("pending", 5), *anonymous("failed", 2), *anonymous("success", 1)], 2),
+        ([*anonymous("success", 20), *anonymous("pending", 10)], 10),
+        ([*anonymous("pending", 2), *anonymous("success", 20), *anonymous("pending", 10), *anonymous("failed", 1)], 9),
+        ([*anonymous("success", 3)], 0),
+        ([*of(1, "success", "pending")], 0),  # it was overtaken
+        ([*of(1, "failed", "pending"), *pending(2, 3)], 2),
+        ([*of(1, "success", "success", "pending"), *pending(2)], 1),
+        ([*of(1, "failed", "failed", "success"), *pending(2, 3, 4)], 3),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_what_is_in_flight_however_it_is_batched(events: list[Any], level: int, size: int) -> None:
+    aggregate = committed(*pending("first"), *of("first", "success"))
+    for at in range(0, len(events), size):
+        aggregate.apply(batch(*events[at : at + size]), NOW)
+        if size == 3:
+            commit(aggregate)
+    commit(aggregate)
+    assert in_flight(aggregate) == level
+
+
+def test_where_no_order_was_ever_pending_it_is_not_known() -> None:
+    aggregate = committed(*anonymous("success", 3))
+    assert in_flight(aggregate) is None
+    aggregate.apply(batch(*anonymous("pending", 2), *anonymous("success", 1)), NOW)
+    commit(aggregate)
+    assert in_flight(aggregate) == 1
+
+
+def test_in_a_sale_that_is_full_what_is_remembered_a_second_is_bounded() -> None:
+    many = range(3 * ENDED_A_SECOND)
+    aggregate = committed(*pending(*many), *[of(one, "failed")[0] for one in many])
+    assert [len(part) for part in aggregate.committed.ended.values()] == [ENDED_A_SECOND]
+    aggregate.apply(batch(*anonymous("success", 1), *pending("a"), *of("a", "failed"), *pending("b")), NOW)
+    commit(aggregate)
+    assert in_flight(aggregate) == 1
+
+
+def test_a_clear_writes_off_what_was_pending_before_it() -> None:
+    aggregate = committed(*pending(1, 2, 3, 4, 5))
+    aggregate.apply(batch(*of(1, "success"), *of(2, "success")), NOW)
+    aggregate.clear(NOW)
+    aggregate.apply(batch(*of(3, "success")), NOW)
+    commit(aggregate)
+    assert in_flight(aggregate) is None
+    aggregate.apply(batch(*pending(6, 7), *of(4, "success")), NOW)
+    aggregate.apply(batch(*of(6, "success")), NOW)
+    commit(aggregate)
+    assert in_flight(aggregate) == 0
+    aggregate.apply(batch(*pending(8)), NOW)
+    commit(aggregate)
+    assert in_flight(aggregate) == 1
+
+
+def test_what_the_first_version_counted_below_0_is_written_off_when_it_is_loaded() -> None:
+    stored = committed(*anonymous("pending", 1), *anonymous("success", 9))
+    stored.committed.total.tallies["beside"].clear()
+    aggregate = aggregator()
+    aggregate.load(stored.fields(), same_generation=False)
+    aggregate.apply(batch(*anonymous("pending", 2)), NOW)
+    commit(aggregate)
+    assert in_flight(aggregate) == 2
+
+
+def test_states_that_were_cut_are_damaged() -> None:
+    name = f"c:said:{int(NOW)}"
+    with pytest.raises(CheckpointError, match="cut"):
+        State.load({name: seal(name, pack(b"1234567"))})
