@@ -47,8 +47,12 @@ RELOADABLE = frozenset(
     | {f"http.{name}" for name in ("admin_token", "read_token", "admin_token_file", "read_token_file")}
     | {"http.allowed_hosts", "http.cors_origins", WEB_CONFIG}
 )
-# What connections to Redis read at each connect, where it stands in a file.
-READ_AGAIN = ("redis.password", "redis.sentinel_password", "sources.redis_password", "sources.redis_sentinel_password")
+# What is read at each connect, and with each write to InfluxDB, where it stands in a file.
+READ_AGAIN = (
+    *("redis.password", "redis.sentinel_password"),
+    *("sources.redis_password", "sources.redis_sentinel_password"),
+    *("influx.password", "influx.token"),
+)
 
 
 class Service:

@@ -12,12 +12,14 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import aiohttp
 import structlog
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
-from sidecar.config import InfluxConfig
+from sidecar.config import InfluxConfig, Secret, read_secret
 from sidecar.core.snapshot import Snapshot
 from sidecar.errors import ConfigError
 from sidecar.exposition.influx_api import Answer, endpoint, headers, judge, secrets
@@ -122,7 +124,7 @@ class InfluxOutput:
 
     async def run(self) -> None:
         """Take and send until cancelled; then send the last numbers, if that is quickly done."""
-        async with _session(self._config, self._tls) as session:
+        async with _session(self._tls) as session:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._keep_taking())
@@ -216,25 +218,36 @@ class InfluxOutput:
 
 async def attempt(config: InfluxConfig) -> Answer:
     """Write a comment: no point, but taken or refused as one would be. Raises ConfigError for a `ca_file` of no use."""
-    async with _session(config, _tls(config.ca_file)) as session:
+    async with _session(_tls(config.ca_file)) as session:
         answer = await _send(session, config, zlib.compress(b"# sidecar check\n", wbits=GZIP_WINDOW))
     return Answer("written") if NOTHING_WRITTEN in answer.problem else answer
 
 
-def _session(config: InfluxConfig, tls: ssl.SSLContext | bool) -> aiohttp.ClientSession:
+def _session(tls: ssl.SSLContext | bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=tls, limit=1),
         timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
-        headers=headers(config),
         cookie_jar=aiohttp.DummyCookieJar(),  # InfluxDB sets none, and whoever sets many would fill the memory
     )
 
 
+def _fresh(config: InfluxConfig) -> InfluxConfig:
+    """Return it with the secrets that their files hold now; of a file that cannot be read, what it held before."""
+    for name in ("token", "password"):
+        if file := getattr(config, f"{name}_file"):
+            with suppress(ValueError):
+                config = replace(config, **{name: Secret(read_secret(file))})
+    return config
+
+
 async def _send(session: aiohttp.ClientSession, config: InfluxConfig, body: bytes) -> Answer:
     """Send compressed lines."""
+    config = _fresh(config)
     url, parameters = endpoint(config)
     try:
-        async with session.post(url, params=parameters, data=body, allow_redirects=False) as answer:
+        async with session.post(
+            url, params=parameters, data=body, headers=headers(config), allow_redirects=False
+        ) as answer:
             said = b"" if answer.ok else await answer.content.read(SHOWN_BYTES)
             return judge(answer.status, said, hidden=secrets(config))
     except TimeoutError:

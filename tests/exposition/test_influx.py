@@ -318,6 +318,16 @@ def test_an_authority_that_is_none_is_refused_at_the_start(tmp_path: Path) -> No
             Sidecar(InfluxConfig(url="https://127.0.0.1:1", bucket="b", ca_file=str(tmp_path / name)))
 
 
+async def test_a_token_that_is_replaced_in_its_file_is_sent_with_the_next_write(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    async with fake_influx() as fake, writing(fake.url(), token=Secret("first"), token_file=str(file)):
+        await eventually(lambda: fake.writes)
+        file.write_text("second\n")
+        await eventually(lambda: fake.writes[-1].headers["Authorization"] == "Token second")
+    assert fake.writes[0].headers["Authorization"] == "Token first"
+
+
 def sized(points: int, size: int) -> Batch:
     """A batch of so many points and bytes."""
     return Batch(b"x" * size, points)
