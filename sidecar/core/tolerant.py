@@ -107,11 +107,13 @@ class _Reading:
 
     def _items(self, value: Any, unused: Collection[str]) -> None:
         """Read the items; one that cannot be read costs itself alone."""
-        if not isinstance(value, list) or not value:
+        try:
+            found = VALUES["items"][0](value)
+        except Unfit:
             self.adjusted.append("items_left_out")
             return
-        items = [item for one in value if (item := self._item(one, unused)) is not None]
-        self.adjusted += ["item_left_out"] * (len(value) - len(items))
+        items = [item for one in found if (item := self._item(one, unused)) is not None]
+        self.adjusted += ["item_left_out"] * (len(found) - len(items))
         if items:
             self.values["items"] = items
 

@@ -637,6 +637,26 @@ def test_what_was_refused_and_what_was_missed_are_what_was_published(payload: st
     assert (found.received, found.received + found.missed, found.invalid) == (received, last, 1)
 
 
+def test_what_is_cut_or_left_out_is_counted_once_by_kind() -> None:
+    aggregate = aggregator()
+    event = {**A, "seq": 1, "latency_ms": -0.4, "items": [{}, {}, {"product_id": "a"}]}
+    aggregate.apply(batch(event, event, order(latency_ms="?"), {"status": "shipped"}, order()), NOW)
+    commit(aggregate)
+    found = shown(aggregate)
+    assert (found.completeness.adjusted, found.completeness.duplicates, found.orders.total) == (4, 1, 3)
+    assert found.series
+    assert found.series.adjusted_by_reason == {"latency_ms_left_out": 2, "item_left_out": 2}
+
+
+def test_an_entry_without_the_field_is_no_event_twice() -> None:
+    aggregate = aggregator()
+    entry = Empty("1-0", [b"data", text_of(1).encode()])
+    aggregate.apply(Batch(source=STREAM, payloads=[], arrivals=[], empty=[entry, entry]), NOW)
+    commit(aggregate)
+    found = shown(aggregate).completeness
+    assert (found.received, found.invalid, found.duplicates) == (1, 1, 1)
+
+
 def test_an_entry_without_the_field_uses_up_the_number_in_its_other_fields() -> None:
     aggregate = aggregator()
     entries = [
