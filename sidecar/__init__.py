@@ -13,6 +13,8 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
     errors.py       one tree of exceptions
     core/           pure: bytes and `now` in, values out
                       events, decode, tolerant   payloads -> events; attendance, sequence: which of them are new
+                      spelling, looks, recovery  what they are written like, what is none, what number it had
+                      understanding              how much of what a source sends is understood
                       counting, pending          events -> counts, a batch at a time; exemplars: orders shown for them
                       parts, state, histogram    what is counted, mergeable and storable part by part
                       windows                    the numbers of one producer
