@@ -201,6 +201,11 @@ def test_what_comes_late_in_the_next_batch_is_taken_together_and_a_missed_one_re
     assert (found.received, found.missed, found.by_producer["api"].missed, seen) == (8, 2, 2, [])
 
 
+def test_a_heartbeat_of_nobody_counts_nowhere() -> None:
+    found = completeness(aggregator(), batch({"type": "heartbeat", "seq": 3}, order()))
+    assert (found.received, found.by_producer) == (1, {})
+
+
 # Together or one by one
 
 

@@ -884,3 +884,32 @@ def test_what_another_clock_stored_is_not_in_the_future_of_ours() -> None:
     state.queues["a"] = Reading(T0 + 600, [1])
     ledger = owner(state.fields())
     assert ledger.aggregate.committed.queues["a"].ts == T0
+
+
+# What pub/sub was listened to
+
+
+def stored(**fields: bytes) -> dict[str, bytes]:
+    """Return a checkpoint with these fields."""
+    return {"n": b"7", "own": b"there:1:a x y", "gen": b"g", **fields}
+
+
+def test_the_next_owner_learns_what_was_listened_to() -> None:
+    ledger = owner()
+    assert ledger.listened("pubsub:any"), "who stored it did not say"
+    ledger.listen(["pubsub:a", "pubsub:b"])
+    fields = {**stored(), **ledger.fields(ledger.freeze(T0))}
+    then = owner(fields)
+    assert [then.listened(f"pubsub:{name}") for name in "abc"] == [True, True, False]
+    assert then.away == T0
+
+
+def test_after_a_clear_without_a_sidecar_the_state_is_as_old_as_that() -> None:
+    assert owner(stored()).away is None
+    assert owner(stored(cleared_at=b"1790000000.123")).away == 1_790_000_000.123
+
+
+@pytest.mark.parametrize("text", [b"yesterday", b"nan", b"-1", b"1e999", b"", b"\xff"])
+def test_a_damaged_time_of_a_clear_is_told(text: bytes) -> None:
+    with pytest.raises(CheckpointError, match="cleared_at"):
+        owner(stored(cleared_at=text))
