@@ -20,7 +20,7 @@ class Candidacy:
         self._seen, self._none_since, self.dead = True, None, ""
 
     def may_create(self, now: float) -> bool:
-        """Tell whether nothing was found for long enough: a lease, if there ever was an owner."""
+        """Return whether nothing was found for long enough: a lease, if there ever was an owner."""
         return self._none_since is not None and now - self._none_since >= (
             self._lease if self._seen else self._patience
         )
@@ -54,7 +54,7 @@ def machine() -> str:
 
 
 def is_dead(holder: str) -> bool:
-    """Tell whether the holder was a process of this machine and is gone."""
+    """Return whether the holder was a process of this machine and is gone."""
     where, _, rest = holder.partition(":")
     if where == "unknown" or where != machine():
         return False

@@ -197,7 +197,7 @@ class Reasons:
         self._current: str | None = None
 
     def changed(self, reason: str, now: float) -> bool:
-        """Tell whether this is another reason than the last one that was news."""
+        """Return whether this is another reason than the last one that was news."""
         reason = re.sub(r"\d+", "0", reason)
         if reason == self._current or self._limit.allow(reason, now) is None:
             return False

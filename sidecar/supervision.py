@@ -95,7 +95,7 @@ def loop_exceptions(telemetry: Telemetry) -> Callable[[asyncio.AbstractEventLoop
 
 
 def _ended_twice(exc: AttributeError) -> bool:
-    """Tell whether it is asyncio's, which ends a connection that has ended. All there is to it is a client that left.
+    """Return whether it is asyncio's, which ends a connection that has ended. All there is to it is a client that left.
 
     It does so where a write fails that is made when there is room again: of a large WebSocket message by us, over TLS
     by asyncio itself.

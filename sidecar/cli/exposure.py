@@ -54,7 +54,7 @@ async def open_to_all(config: RedisConfig, key: str) -> list[Finding]:
 
 
 async def _lets_in_strangers(config: RedisConfig, key: str) -> bool:
-    """Tell whether a stranger may look at a key; one who may only PING is kept out."""
+    """Return whether a stranger may look at a key; one who may only PING is kept out."""
     try:
         async with connected(config, key=key, stranger=True) as link:
             await link.call("EXISTS", key)
@@ -64,7 +64,7 @@ async def _lets_in_strangers(config: RedisConfig, key: str) -> bool:
 
 
 def _is_local(place: RedisTarget) -> bool:
-    """Tell whether only this machine reaches the address, as far as the address says."""
+    """Return whether only this machine reaches the address, as far as the address says."""
     hosts = [host for host, _ in place.addresses]
     return all(host == "localhost" or _is_loopback(host) for host in hosts)
 

@@ -215,7 +215,7 @@ def _payload(fields: list[bytes]) -> bytes | None:
 
 
 def _is_quiet(decoded: Decoded) -> bool:
-    """Tell whether there is nothing but heartbeats of earlier checks."""
+    """Return whether there is nothing but heartbeats of earlier checks."""
     return not decoded.rejections and all(event.producer == PRODUCER for event in decoded.events)
 
 

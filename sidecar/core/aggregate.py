@@ -30,13 +30,13 @@ from sidecar.core.understanding import Understanding
 
 Kind = Literal["stream", "pubsub"]
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
-MISSED_UNDER = "wgen"  # field of the checkpoint: the generation under which what windows have as missed was counted
-HEARD_SECONDS = 10.0  # what is stored of a producer with connections is no older, if it was heard of since
+MISSED_UNDER = "wgen"  # field of the checkpoint: the generation in which the missed numbers of the windows were counted
+HEARD_SECONDS = 10.0  # a producer with connections that sent events since is stored again after this time
 LOOK_SECONDS = 0.05  # a sample is enough: a misspelled field is in many events
 
 
 class Origins(Struct, frozen=True):
-    """From which channels the events and the rejections are that a pattern brought."""
+    """The channels of the events and rejections that a pattern received."""
 
     events: list[str]
     rejections: list[str]
@@ -64,12 +64,12 @@ class Aggregator:
         self.exemplars: Exemplars = {}
         self.unknown_fields: set[str] = set()
         self.understanding = Understanding()
-        self.amounts: Counter[bool] = Counter()  # a sample, by whether they may be cents
+        self.amounts: Counter[bool] = Counter()  # a sample of amounts: True for those that may be cents
         self._looked_at = 0.0
         self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
-        self._flying: dict[Kind, Pending] = {}  # what a flight that may still land was made of
+        self._flying: dict[Kind, Pending] = {}  # the pending counts in a flight that may still land
         self._labels = Labels(rules)
-        self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock took, and the store may still have
+        self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not yet stored so
         self._memory = Memory()
 
     def adopt(self, rules: Rules) -> None:
@@ -108,11 +108,11 @@ class Aggregator:
         self._pending[kind_of(source)].state.total.tallies["missed"][source] += missed
 
     def settle(self, source: str) -> None:
-        """Learn that a stream was read to its end, and all that its counter can tell is counted."""
+        """Note that a stream was read to its end: everything that its counter shows is counted."""
         self.register.loss(source).numbers = 0
 
     def blind(self, seconds: float) -> None:
-        """Count time in which something that cannot be read again may have been missed."""
+        """Count time in which events that cannot be read again may have been missed."""
         self._pending["pubsub"].state.total.tallies["blind_ms"][""] += round(seconds * 1000)
 
     def begin(self, now: float) -> None:
@@ -158,9 +158,9 @@ class Aggregator:
         self._flying = {}
 
     def step(self, by: float, now: float, flight: Flight | None = None) -> None:
-        """Go by a clock that was set by so many seconds, to `now`. `flight` is the one that is under way.
+        """Follow a clock that was set by `by` seconds, to `now`. `flight` is the commit in flight.
 
-        With `by` 0 what is there was timed by another clock: it only must not lie in the future of this one.
+        `by` is 0 if another clock timed what is there: then only times in the future are corrected.
         """
         flying = (flight.stream, flight.pubsub) if flight else ()
         for pending in self._pending.values():
@@ -174,7 +174,7 @@ class Aggregator:
         self.understanding.step(by)
         self._looked_at += by
         if by < 0:
-            self.exemplars.clear()  # what comes now would be older
+            self.exemplars.clear()  # new exemplars would be older
 
     def drop_streams(self) -> None:
         """Forget what is pending from streams; it will be read again."""
@@ -205,7 +205,7 @@ class Aggregator:
         self.drop_streams()
 
     def clear(self, now: float) -> None:
-        """Empty what is committed; sequence windows stay, but what is missed in them is forgotten."""
+        """Empty the committed counts; sequence windows stay, but forget what they had as missed."""
         committed_at = self.committed.total.committed_at
         self.committed = State()
         self.committed.total.since, self.committed.total.committed_at = now, committed_at
@@ -226,7 +226,8 @@ class Aggregator:
     def _count(
         self, source: str, pending: Pending, decoded: Decoded, now: float, origins: Origins | None = None
     ) -> tuple[int, Mapping[str, int]]:
-        """Count events and rejections in the order they came; return how many were received, and ignored by type."""
+        """Count events and rejections in order of arrival; return how many were received, and the ignored ones by
+        type."""
         call = RollCall(self.register, source, pending, self._labels, now)
         course = Course(
             pending,
@@ -265,7 +266,7 @@ class Aggregator:
         return received
 
     def _look(self, payload: bytes, events: list[Event], now: float) -> None:
-        """Look at one payload for unknown fields, and at one event for its amount."""
+        """Check one payload for unknown fields, and one event for an amount in cents."""
         self._looked_at = now
         room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
         self.unknown_fields.update(sorted(unknown_fields(payload) - self.unknown_fields)[:room])
@@ -281,7 +282,7 @@ class Aggregator:
         pending.refused.append(Refused(refused.arrival, source, refused.reason, refused.detail, text))
 
     def _listen(self, merged: State, now: float) -> dict[str, Reading]:
-        """Store when producers were last heard of where that is old; return all committed connections with it."""
+        """Update stored times of producers that are out of date; return all committed connections with these times."""
         known = dict(self.committed.connections)
         for name, reading in known.items():
             heard = self.register.heard.get(name, 0.0)
@@ -294,7 +295,7 @@ class Aggregator:
     def _gauge_history(
         self, merged: State, stream: Pending, pubsub: Pending, connected: Mapping[str, Reading], now: float
     ) -> None:
-        """Write the gauges into the seconds since they were reported, and into this one."""
+        """Write the gauges into every second from their reading to this one."""
         reported = joined(stream.queue_seconds, pubsub.queue_seconds)
         queues = by_second(self.committed.queues, reported, self._before("waiting"), now)
         reported = joined(stream.connection_seconds, pubsub.connection_seconds)
@@ -305,7 +306,7 @@ class Aggregator:
                     getattr(self._minute(merged, second), name)[second] = value
 
     def _before(self, name: str) -> Callable[[int], int | None]:
-        """Return what tells the sum of a gauge that is committed for a second."""
+        """Return a function from a second to the committed sum of a gauge in it."""
         minutes = self.committed.minutes
 
         def before(second: int) -> int | None:
@@ -343,7 +344,7 @@ class Aggregator:
                 missed[source] += lost
 
     def _forget_missed(self) -> None:
-        """Forget what is missed, and that some of it has come since the last commit: that is just new."""
+        """Forget missed numbers, also those that were recovered since the last commit: they are simply new."""
         self.register.forget_missed()
         for pending in self._pending.values():
             for key, part in pending.state.producers.items():
@@ -352,7 +353,7 @@ class Aggregator:
                     part.missed = 0
 
     def _connected(self) -> set[str]:
-        """Name the producers that have open connections."""
+        """Return the names of the producers that have open connections."""
         return set(self.committed.connections).union(*(one.state.connections for one in self._pending.values()))
 
     def _relearn(self) -> None:
@@ -366,7 +367,7 @@ class Aggregator:
         self._memory.followed = before or any(pending.followed for pending in uncommitted)
 
     def _level_beside(self, pending: Pending) -> int:
-        """Return how many orders are in flight by everything but `pending`."""
+        """Return how many orders are in flight according to everything except `pending`."""
         parts = (*self._flying.values(), *self._pending.values())
         return self.committed.total.in_flight + sum(part.level for part in parts if part is not pending)
 
@@ -377,7 +378,7 @@ def kind_of(source: str) -> Kind:
 
 
 def _decode_by_channel(payloads: list[bytes], arrivals: list[float], channels: list[bytes]) -> tuple[Decoded, Origins]:
-    """Decode what a pattern brought, and tell from which channel each of it is."""
+    """Decode a batch that a pattern received, and return the channels of its events and rejections."""
     names = list(map(label, channels))
     decoded = decode(payloads, arrivals)
     if not decoded.rejections and len(decoded.events) == len(payloads) and _are_single(payloads):
@@ -394,7 +395,7 @@ def _decode_by_channel(payloads: list[bytes], arrivals: list[float], channels: l
 
 
 def _are_single(payloads: list[bytes]) -> bool:
-    """Tell whether every payload begins as an object, and is no array."""
+    """Return whether every payload begins like an object, not like an array."""
     return min(payloads) >= b"{" and max(payloads) < b"|"
 
 

@@ -1,4 +1,4 @@
-"""Who sent what number: the sequence windows of all sources, and what they say of a batch.
+"""Which producer sent which number: the sequence windows of all sources, and what they show about a batch.
 
 Windows live on as events come, and so do the losses of streams; `windows` are the committed dumps of both, `unsaved`
 those that changed since. They are the fields `w:<source>\\n<key>` and `l:<source>` of the checkpoint. The key of a
@@ -36,16 +36,16 @@ class Register:
         self.unsaved: dict[str, bytes | None] = {}
         self.clocks = Clocks()
         self.names = SharedNames()
-        self.heard: dict[str, float] = {}  # when those were last heard of that have open connections
+        self.heard: dict[str, float] = {}  # when producers with open connections were last heard of
         self._sequences: dict[str, Sequences] = {}
         self._losses: dict[str, Loss] = {}
-        self._cleared: set[str] = set()  # committed windows in which what was missed was missed before a clear
+        self._cleared: set[str] = set()  # committed windows whose missed numbers were missed before a clear
         self._sources: set[str] = set()
 
     def load(self, windows: dict[str, bytes], *, cleared: bool) -> None:
-        """Take over windows that were committed, with the holes that wait in them, however silent their source is.
+        """Take over committed windows, with their open holes, even if their source is silent.
 
-        `cleared` tells that there was a clear since.
+        `cleared`: there was a clear since.
         """
         self.windows = windows
         self._cleared = set(windows) if cleared else set()
@@ -61,7 +61,7 @@ class Register:
         return self._sequences[source]
 
     def forget_missed(self) -> None:
-        """Forget what is missed and committed as such: a clear forgot it."""
+        """Forget the numbers that are committed as missed, as a clear does."""
         self._cleared = set(self.windows)
         for source, sequences in self._sequences.items():
             sequences.forget_missed(self._committed(source, self._cleared))
@@ -69,7 +69,7 @@ class Register:
             loss.forget(self._committed_loss(source).entries)
 
     def loss(self, source: str) -> Loss:
-        """Return what a stream lost, as committed when first asked for."""
+        """Return the losses of a stream; the first call takes the committed ones."""
         if source not in self._losses:
             self._sources.add(source)
             loss = self._losses[source] = self._committed_loss(source)
@@ -98,7 +98,7 @@ class Register:
         return sorted(self._sources)
 
     def _committed(self, source: str, names: set[str]) -> Sequences:
-        """Return those of the windows of a source that are named, as they are committed."""
+        """Return the named windows of a source, as committed."""
         start = f"{WINDOW}{source}\n"
         stored = {name[len(start) :]: name for name in names if name.startswith(start)}
         return Sequences.load({producer: unseal(name, self.windows[name]) for producer, name in stored.items()})
@@ -119,11 +119,11 @@ class Register:
                 del self.unsaved[name]
 
     def listen(self, connected: set[str]) -> None:
-        """Listen for the producers that have open connections."""
+        """Note when these producers, which have open connections, are heard of."""
         self.heard = {name: self.heard.get(name, 0.0) for name in connected}
 
     def step(self, by: float, now: float) -> None:
-        """Go by a clock that was set by so many seconds, to `now`."""
+        """Follow a clock that was set by `by` seconds, to `now`."""
         self.clocks.clear()
         self.names.step(by)
         self.heard = {name: min(at + by, now) for name, at in self.heard.items()}
@@ -144,7 +144,7 @@ class Register:
         self.unsaved.update(_named(source, self.sequences(source).dump()))
 
     def _note(self, source: str, loss: Loss) -> None:
-        """Have a loss committed if it changed."""
+        """Mark a loss for the next commit if it changed."""
         name, value = LOSS + source, loss.dump(source)
         known = self.unsaved.get(name, self.windows.get(name))
         if value != known and (known is not None or loss != Loss()):
@@ -188,7 +188,7 @@ class RollCall:
         return [events[at] for at in present], [arrivals[at] for at in present]
 
     def refuse(self, refused: Rejection, channel: str | None = None) -> int:
-        """See the numbers of what was refused; return how many events it was that are no duplicates."""
+        """Judge the numbers of a rejection; return how many of its events are not duplicates."""
         if refused.numbers is None:
             self._sequences.unread(self._now)
         for producer, _, _ in refused.numbers or ():
@@ -201,7 +201,7 @@ class RollCall:
         )
 
     def _hear(self, producer: str | None, arrival: float) -> None:
-        """Note when a producer that has open connections was heard of."""
+        """Note when a producer with open connections was heard of."""
         heard = self._register.heard
         if producer in heard:
             heard[producer] = max(heard[producer], arrival)
@@ -216,7 +216,7 @@ class RollCall:
         return self._attendances[producer]
 
     def _take(self, key: str, events: list[Event], beats: bool) -> list[int]:
-        """See what one producer sent; return the ids of the events that do not count."""
+        """Judge the events of one producer; return the ids of those that do not count."""
         absent: list[int] = []
         received, duplicates, again = self._received, self._duplicates, self._sequences.begun_again
         for run in _runs(events, beats):
@@ -231,7 +231,7 @@ class RollCall:
         return absent
 
     def _goes_on(self, key: str, events: list[Event]) -> bool:
-        """Take the events of a run all at once; False, with nothing done, if they have to be seen one by one."""
+        """Judge a run of events at once; return False, with nothing changed, if they must be judged one by one."""
         numbers = [event.seq for event in events if event.seq is not None]
         if len(numbers) < len(events) or events[0].type == "heartbeat":
             return False
@@ -283,7 +283,7 @@ class RollCall:
 
 
 def _by_window(events: list[Event], channels: list[str] | None) -> Mapping[str | None, list[Event]]:
-    """Sort events out by the key of their window; those without a producer have none."""
+    """Group events by the key of their window; events without a producer have no window."""
     sorted_out: defaultdict[str | None, list[Event]] = defaultdict(list)
     if channels is None:
         for event in events:
@@ -295,7 +295,7 @@ def _by_window(events: list[Event], channels: list[str] | None) -> Mapping[str |
 
 
 def _runs(events: list[Event], beats: bool) -> list[list[Event]]:
-    """Split what one producer sent where a heartbeat stands, or where the epoch changes."""
+    """Split the events of one producer at heartbeats and where the epoch changes."""
     if [event.epoch for event in events].count(events[0].epoch) == len(events) and not (
         beats and "heartbeat" in [event.type for event in events]
     ):
@@ -304,7 +304,7 @@ def _runs(events: list[Event], beats: bool) -> list[list[Event]]:
 
 
 def _sender(events: list[Event]) -> str:
-    """Return the producer of events that have one and the same."""
+    """Return the producer that all events share."""
     producer = events[0].producer
     assert producer is not None
     return producer
@@ -316,17 +316,17 @@ def _epoch(epoch: str | int | None) -> str | None:
 
 
 def _key(channel: str, producer: str) -> str:
-    """Return the key of a window of a channel that a pattern hears."""
+    """Return the key of a window whose channel was received through a pattern."""
     return f"{channel}\n{producer}"
 
 
 def _producer(source: str, key: str) -> str:
-    """Return whose window has this key; until version 0.1 those of patterns had no channel."""
+    """Return the producer of the window with this key; in version 0.1 keys of patterns had no channel."""
     return key.partition("\n")[2] if "\n" in key and is_pattern(source) else key
 
 
 def windows_of(fields: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the `w:` and `l:` fields of a checkpoint, all of them sound.
+    """Return the `w:` and `l:` fields of a checkpoint after checking each.
 
     Raises CheckpointError if one of them is damaged.
     """

@@ -33,7 +33,7 @@ class StreamRead(Struct, frozen=True, kw_only=True):
 
 
 class Empty(Struct, frozen=True):
-    """A stream entry without the field that holds the event; `fields` are names and values in turn."""
+    """A stream entry without the field that holds the event; `fields` alternate between names and values."""
 
     id: str
     fields: list[bytes]

@@ -19,7 +19,7 @@ _PREFIXES = (field(NAMES, ""), field(NUMBERS, ""))
 
 
 def is_block(name: str) -> bool:
-    """Tell whether this is a field of a block."""
+    """Return whether this is a field of a block."""
     return name.startswith(_PREFIXES)
 
 

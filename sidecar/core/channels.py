@@ -11,28 +11,27 @@ from hashlib import sha256
 
 Step = frozenset[int] | None
 BYTES = frozenset(range(256))
-# In this order bytes stand in an example: readable ones first.
+# The order in which bytes are chosen for an example: readable ones first.
 _READABLE = {byte: place for place, byte in enumerate(b"abcdefghijklmnopqrstuvwxyz0123456789")}
 
-LONGEST = 128  # bytes of a channel's name that is stored as it is
+LONGEST = 128  # bytes up to which the name of a channel is stored unchanged
 _PERCENT = ord("%")
 
 
 def is_pattern(name: str) -> bool:
-    """Tell whether a configured name is subscribed to as a pattern."""
+    """Return whether a configured name is a pattern."""
     return any(sign in name for sign in "*?[")
 
 
 def example(name: str, filling: str) -> str:
-    """Return a channel that a name or pattern hears, with `filling` for each `*`."""
+    """Return a channel that a name or pattern matches, with `filling` for each `*`."""
     found = (filling.encode() if step is None else _first(step) for step in _steps(name))
     return b"".join(found).decode(errors="replace")
 
 
 def shared(one: str, other: str) -> str | None:
-    """Return a channel that two names or patterns both hear; `None` if there is none.
-
-    Of the same pattern twice there is none if it matches nothing, as `[]`.
+    """Return a channel that two names or patterns both match; `None` if there is none. A pattern that matches nothing,
+    such as `[]`, shares none even with itself.
     """
     mine, theirs = _steps(one), _steps(other)
     waiting = deque([(0, 0, b"")])
@@ -49,7 +48,7 @@ def shared(one: str, other: str) -> str | None:
 
 
 def _onward(mine: list[Step], theirs: list[Step], at: int, to: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the places that can be reached from one place in each pattern, and the byte that leads there, if any."""
+    """Yield the positions reachable from one position in each pattern, and the byte that leads there, if any."""
     step = mine[at] if at < len(mine) else frozenset()
     other = theirs[to] if to < len(theirs) else frozenset()
     if step is None:
@@ -65,7 +64,7 @@ def _first(step: frozenset[int]) -> bytes:
 
 
 def _steps(name: str) -> list[Step]:
-    """Read a name or pattern. Its quirks are those of `stringmatchlen` in Redis."""
+    """Parse a name or pattern, with the quirks of `stringmatchlen` in Redis."""
     text = name.encode()
     if not is_pattern(name):
         return [frozenset([byte]) for byte in text]
@@ -88,7 +87,7 @@ def _steps(name: str) -> list[Step]:
 
 
 def _class(text: bytes, at: int) -> tuple[frozenset[int], int]:
-    """Read what stands between `[` and `]`, or the end; return it, and where its last byte is."""
+    """Parse a class from `[` to `]` or the end; return it and the index of its last byte."""
     negated = text[at : at + 1] == b"^"
     at += negated
     found: set[int] = set()
@@ -107,12 +106,12 @@ def _class(text: bytes, at: int) -> tuple[frozenset[int], int]:
 
 
 def _signed(byte: int) -> int:
-    """Redis compares the ends of a range as C's `char`, which is signed on most machines."""
+    """Return a byte as a C `char`, which is signed on most machines: Redis compares the ends of a range so."""
     return byte - 256 if byte > 127 else byte
 
 
 @lru_cache(maxsize=4096)
 def label(channel: bytes) -> str:
-    """Return a name for any channel: printable ASCII, bounded, another one for every channel."""
+    """Return a name for any channel: printable ASCII, of bounded length, different for every channel."""
     text = "".join(chr(byte) if 32 <= byte < 127 and byte != _PERCENT else f"%{byte:02X}" for byte in channel[:LONGEST])
     return text if len(channel) <= LONGEST else f"{text}%...{sha256(channel).hexdigest()}"

@@ -39,7 +39,7 @@ class Count:
         self._tallies = pending.state.total.tallies
         self._labels = labels
         self._rules = rules
-        self.ignored: dict[str, int] = {}  # events of types that nothing counts
+        self.ignored: dict[str, int] = {}  # events of unknown types
 
     def add(self, events: list[Event], arrivals: list[float]) -> None:
         """Count events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` came."""
@@ -135,7 +135,7 @@ class Count:
             if known:
                 currency = self._admit("currency", order.currency or self._rules.currency)
                 micros = sum(known, Decimal(0)) * MICROS
-                if currency is not OTHER:  # a sum of different moneys is none
+                if currency is not OTHER:  # amounts in different currencies have no sum
                     self._tallies["revenue_micros"][currency] += int(micros.to_integral_value())
 
     def _failed(self, orders: list[Event]) -> int:

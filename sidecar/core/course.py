@@ -1,13 +1,13 @@
-"""The course of an order: pending, then decided, once. Says how many are in flight, and which events are repeats.
+"""The course of an order: pending, then decided, once. It gives the orders in flight and the repeats.
 
 What is in flight is a level: an order that is pending raises it, one that is decided lowers it. Four kinds of events
 leave it as it is. They are counted as what they are and, for the level, as
 
-- `refunded`: the order was decided before. The word is all that tells it from a cancellation.
-- `again`: the order failed or was cancelled before, and was not pending since: it was tried again.
-- `unseen`: nothing is in flight, so that it was pending when nobody counted. Written off at once: it must not be
-  taken from the orders that come.
-- `overtaken`: a pending order whose end was counted as unseen just before.
+- `refunded`: the order was decided before. Only the status word distinguishes it from a cancellation.
+- `again`: the order failed or was cancelled before, was not pending since, and was tried again.
+- `unseen`: nothing is in flight, so its pending event was never seen. It is written off at once and not subtracted from
+  later orders.
+- `overtaken`: a pending order whose decision was counted as unseen just before.
 """
 
 from collections import Counter
@@ -24,12 +24,12 @@ ByStatus = dict[Any, list[Event]]
 
 
 class Course:
-    """Follow the orders of one batch, in the order they came."""
+    """Follow the orders of one batch, in order of arrival."""
 
     def __init__(
         self, pending: Pending, memory: Memory, *, level: int, worded: bool, count_repeats: bool, now: float
     ) -> None:
-        """`level` is what was in flight before `pending`; `worded`: some events have a word that is not canonical."""
+        """`level` is how many orders were in flight before `pending`; `worded`: some status words are not canonical."""
         self._pending = pending
         self._said, self._ended = pending.state.said, pending.state.ended
         self._tallies = pending.state.total.tallies
@@ -40,13 +40,13 @@ class Course:
         self._now = now
 
     def without_repeats(self, orders: list[Event]) -> list[Event]:
-        """Return the orders whose state was not said before; count the others as repeats."""
+        """Return the orders whose state is new; count the others as repeats."""
         if not self._worded or self._count_repeats:
             return orders
         return [order for order in orders if not self._is_repeat(order)]
 
     def follow(self, orders: list[Event], by_status: ByStatus) -> None:
-        """See which orders are in flight now; `by_status` holds the same ones."""
+        """Update the orders in flight; `by_status` holds the same orders."""
         if by_status["pending"]:
             self._pending.followed = self._memory.followed = True
         if not self._memory.followed:
@@ -54,7 +54,7 @@ class Course:
         elif self._worded:
             self._follow_each(orders)
         elif met := self._met_again(orders, by_status):
-            # What these raise they lower again, so that the others need not wait for their turn.
+            # These cancel out, so the order of the others does not matter.
             self._follow_each([order for order in orders if order.order_id in met])
             others = [order for order in orders if order.order_id not in met]
             self._follow_all(others, grouped(others))
@@ -71,7 +71,7 @@ class Course:
         return True
 
     def _met_again(self, orders: list[Event], by_status: ByStatus) -> set[str | None]:
-        """Return the ids of orders that ended before, or may end here twice."""
+        """Return the ids of orders that ended before or that may end twice in this batch."""
         order_ids = [order.order_id for order in orders]
         met = self._memory.known(order_ids)
         if ended := self._ends_to_remember(by_status):
@@ -84,7 +84,7 @@ class Course:
         return by_status["failed"] + by_status["cancelled"] if has_room else []
 
     def _follow_all(self, orders: list[Event], by_status: ByStatus) -> None:
-        """Follow orders that do not depend on each other, at once if they can be."""
+        """Follow orders that do not depend on each other, all at once where possible."""
         opened = len(by_status["pending"])
         ended = len(orders) - opened
         before = self._level + self._pending.level
@@ -136,7 +136,7 @@ class Course:
 
 
 def grouped(orders: list[Event]) -> ByStatus:
-    """Sort orders by status."""
+    """Group orders by status."""
     by_status: ByStatus = {status: [] for status in STATUSES}
     for order in orders:
         by_status[order.status].append(order)

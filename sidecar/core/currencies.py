@@ -1,6 +1,6 @@
-"""The codes of ISO 4217: each has a place of its own, for a sum of two moneys is none.
+"""The currency codes of ISO 4217. Each has a sum of its own: amounts in different currencies have no sum.
 
-`amount` is in major units. Amounts that are all whole and large may be minor units, cents, unless the money has none.
+`amount` is in major units. If all amounts are whole and large, they may be in minor units such as cents.
 """
 
 from decimal import Decimal
@@ -19,12 +19,12 @@ ISO_4217 = frozenset(_CODES.split())
 _WITHOUT_MINOR_UNIT = "BIF CLP DJF GNF IDR ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
 WITHOUT_MINOR_UNIT = frozenset(_WITHOUT_MINOR_UNIT.split())
 LEAST_IN_MINOR_UNITS = 100
-ENOUGH = 20  # amounts, before anything is said about them
+ENOUGH = 20  # amounts needed for a judgement
 ALL_WHOLE = "all amounts seen are whole numbers of 100 or more: are they cents? amount is in major units, as in 19.90"
 
 
 def looks_minor(amount: Decimal, currency: str) -> bool | None:
-    """Tell whether an amount may be in cents; `None` where the money has none."""
+    """Return whether an amount may be in cents; `None` if the currency has none."""
     if currency in WITHOUT_MINOR_UNIT:
         return None
     return amount >= LEAST_IN_MINOR_UNITS and amount == amount.to_integral_value()

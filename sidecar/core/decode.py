@@ -45,8 +45,8 @@ from sidecar.core.tolerant import numbers_of, read
 from sidecar.core.values import Refused, decimal, seconds, unix_time
 
 _Never = Literal["\0"] | UnsetType  # no payload of the strict stage can hold this character
-_UNWRITABLE = "\N{NO-BREAK SPACE}"  # the name of a field that none can hold either: it is not ASCII
-# What else says what an event is, says here that it is an order.
+_UNWRITABLE = "\N{NO-BREAK SPACE}"  # a field name that no accepted payload holds: it is not ASCII
+# In these fields an event may also say that it is an order.
 _Order = Annotated[str, Meta(pattern=r"(^|[^a-zA-Z])orders?([^a-zA-Z]|$)")] | UnsetType
 
 
@@ -60,7 +60,7 @@ class _Strict(Event, gc=False, kw_only=True, rename={"word": _UNWRITABLE}):
     processingMs: _Never = UNSET
     traceId: _Never = UNSET
     specversion: _Never = UNSET
-    word: str = ""  # once more, for `rename` leaves inherited fields alone
+    word: str = ""  # repeated, since `rename` skips inherited fields
     event: _Order = UNSET
     kind: _Order = UNSET
     service: _Order = UNSET
@@ -137,7 +137,7 @@ def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float]) -> li
 
 
 def _are_seconds(times: list[Any], arrival: float) -> bool:
-    """Tell whether all of these are plausible times in seconds."""
+    """Return whether all of these are plausible times in seconds."""
     try:
         return not times or (min(times) >= EARLIEST and max(times) < _IN_MILLISECONDS and max(times) <= latest(arrival))
     except TypeError:  # some are dates
@@ -280,7 +280,7 @@ def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:
 
 
 def _unread(reason: Reason, detail: str, payload: bytes, arrival: float, *, whole: bool = False) -> Rejection:
-    """Refuse a payload; its numbers are looked for in its bytes. In one that is `whole`, none is hidden."""
+    """Refuse a payload; search its bytes for numbers. In a `whole` payload none is hidden."""
     numbers = numbers_in(payload)
     return Rejection(
         reason, detail, payload[:MAX_REJECTED_BYTES], arrival, () if numbers is None and whole else numbers
@@ -288,7 +288,7 @@ def _unread(reason: Reason, detail: str, payload: bytes, arrival: float, *, whol
 
 
 def without_event(entry_id: str, fields: list[bytes], arrival: float) -> Rejection:
-    """Refuse a stream entry that has no field with an event; its fields may be the event, or hold it."""
+    """Refuse a stream entry without the event field; its other fields may be the event or hold it."""
     names = [name.decode("utf-8", "backslashreplace")[:_MAX_NAME_CHARACTERS] for name in fields[::2]]
     shown = ", ".join(names[:_MAX_UNKNOWN_NAMES]) + (", ..." if len(names) > _MAX_UNKNOWN_NAMES else "")
     detail = "e: the stream entry has no such field; put the JSON into it: XADD NAME * e '{...}'"

@@ -15,7 +15,7 @@ CALM_HALF_LIFE_SECONDS = 60.0  # steadier, for products that sell now and then
 CALM_BELOW_UNITS = 20.0  # fewer effective units than this make the short half-life jump
 KNOWN_FROM_UNITS = 1.0  # with less than one effective unit a time to sell out is a guess
 SHORTEST_SPAN_SECONDS = 1.0  # one sale a moment ago is no infinite rate
-AHEAD_SECONDS = 3.0  # a sale may be so far ahead: by 2 s, and counted in the middle of its second
+AHEAD_SECONDS = 3.0  # the most that a sale may be ahead: 2 s, and it counts in the middle of its second
 # Sums are stored in 2^-20 of a unit, which no rate shows: the rest of a float is noise that does not compress.
 GRAIN = 2**20
 MOST_UNITS = 2.0**43  # 9 * 10^12; in grains that is half of what msgpack can hold
@@ -67,7 +67,7 @@ class Depletion:
         self.calm_units += calm_units
 
     def step(self, by: float, now: float) -> None:
-        """Go by a clock that was set by so many seconds, to `now`: the newest sale is not far in its future."""
+        """Follow a clock that was set by `by` seconds, to `now`: the newest sale stays close to it."""
         if self.first_ts is not None:
             by = min(by, now + AHEAD_SECONDS - self.newest_ts)
             self.first_ts, self.newest_ts = max(self.first_ts + by, 0.0), max(self.newest_ts + by, 0.0)

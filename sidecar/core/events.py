@@ -36,7 +36,7 @@ Duration = Annotated[float, Meta(ge=0, le=MAX_DURATION_MS)]
 
 
 def latest(arrival: float) -> float:
-    """Return up to when the `ts` of an event may be; a clock that says it is before 2000 is not set, and no judge."""
+    """Return the latest `ts` that an event may have; a clock before the year 2000 is not set and limits nothing."""
     return arrival + MAX_AHEAD_SECONDS if arrival >= EARLIEST else inf
 
 
@@ -110,19 +110,19 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "heartbeat": (),
 }
 
-# What an order can be counted without, and of a queue, which needs one of its numbers.
+# The fields that an order can be counted without, and those of a queue, which needs one of them.
 OPTIONAL: dict[str, frozenset[str]] = {
     "order": frozenset(FIELDS["order"]) - {*HEADER_FIELDS, "status"},
     "queue": frozenset(QUEUE_FIELDS),
 }
-CUT = ("order_id", "reason", "trace_id")  # what of them is too long is cut; what else does not fit is left out
+CUT = ("order_id", "reason", "trace_id")  # cut if too long; other unusable values are left out
 ADJUSTMENTS = (
     *(f"{name}_cut" for name in CUT),
     *(f"{name}_left_out" for names in OPTIONAL.values() for name in sorted(names)),
     "item_left_out",
 )
 _OF_THE_DECIDED = frozenset({"latency_ms", "processing_ms", "quantity", "amount", "currency", "reason"})
-# Fields that mean nothing for an order of this status, and so cannot be wrong.
+# Fields that orders of this status do not use; their values are not judged.
 UNUSED: dict[Status, frozenset[str]] = {
     "success": frozenset({"reason"}),
     "failed": frozenset({"quantity", "amount", "currency"}),
@@ -134,7 +134,7 @@ Reason = Literal["not_json", "not_object", "missing_field", "wrong_type", "out_o
 
 
 class Number(NamedTuple):
-    """What numbers an event: its sequence fields."""
+    """The number of an event: its sequence fields."""
 
     producer: str
     epoch: str | int | None
@@ -142,7 +142,8 @@ class Number(NamedTuple):
 
 
 class Rejection(Struct, frozen=True):
-    """One refusal: why, of what, and the numbers it uses up; `None` if it may use up some that cannot be read."""
+    """One rejected payload: the reason, the payload and its numbers; `None` if it may have numbers that cannot be
+    read."""
 
     reason: Reason
     detail: str
@@ -152,10 +153,10 @@ class Rejection(Struct, frozen=True):
 
 
 class Decoded(Struct):
-    """What a list of payloads held, in the order they came.
+    """The events and rejections of a list of payloads, in order of arrival.
 
     `arrivals[i]` is the arrival time of `events[i]`; `places[i]` is how many events came before `rejections[i]`.
-    `worded` says whether any event has a `word`: mostly none has, and then nobody needs to look.
+    `worded` is whether any event has a `word`, which is rare.
     `adjusted` names what was cut or left out of events, by the `id()` of each.
     """
 
@@ -172,7 +173,7 @@ class Decoded(Struct):
         self.rejections.append(rejection)
 
     def extend(self, later: "Decoded") -> None:
-        """Add what was decoded after this."""
+        """Append what was decoded later."""
         self.places += [len(self.events) + place for place in later.places]
         self.events += later.events
         self.arrivals += later.arrivals

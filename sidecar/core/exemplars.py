@@ -1,4 +1,4 @@
-"""Which orders stand for the buckets of the histograms: between two commits one for every bucket that got an order."""
+"""Exemplars: between two commits, one order for every bucket of a histogram that got an order."""
 
 from bisect import bisect_left, bisect_right
 from operator import attrgetter
@@ -9,7 +9,7 @@ from sidecar.core.snapshot import Exemplar
 
 # OpenMetrics 1.0 allows 128 for names and values together; a scrape with a longer one fails as a whole.
 CHARACTERS = 110
-# What is escaped in a label value: prometheus-client's parser fails at a quote in an exemplar, with the whole scrape.
+# Characters that a label value escapes: a quote in an exemplar makes prometheus-client's parser fail the scrape.
 UNREADABLE = frozenset('"\\\n')
 # Prometheus refuses an exemplar that is older than the one before, and one of the same millisecond.
 NEWER_SECONDS = 0.001
@@ -18,10 +18,10 @@ Exemplars = dict[tuple[str, str, int], Exemplar]  # by duration, status and buck
 
 
 class Shown:
-    """The buckets of one duration and status that were looked at since the last commit.
+    """The buckets of one duration and status that were checked since the last commit.
 
-    An ordinary event costs no more than to be among the smallest and largest durations of its batch: all between
-    `low_ms` and `high_ms` are in such buckets.
+    Durations from `low_ms` to `high_ms` fall into such buckets, so that mostly the smallest and the
+    largest duration settle a batch.
     """
 
     __slots__ = ("buckets", "high_ms", "low_ms")
@@ -31,7 +31,7 @@ class Shown:
         self.low_ms = self.high_ms = 0.0
 
     def lacking(self, values_ms: list[float], bounds_ns: tuple[int, ...]) -> set[int]:
-        """Return the buckets that these durations fall into and that were not looked at."""
+        """Return the unchecked buckets that these durations fall into."""
         if self.low_ms < min(values_ms) and max(values_ms) <= self.high_ms:
             return set()
         ordered = sorted(values_ms)
@@ -39,7 +39,7 @@ class Shown:
         return {at for at in range(len(bounds_ns) + 1) if ends[at] < ends[at + 1]} - self.buckets
 
     def add(self, buckets: set[int], bounds_ns: tuple[int, ...]) -> None:
-        """Note that these were looked at."""
+        """Note that these buckets were checked."""
         self.buckets |= buckets
         first, last = _longest_run(self.buckets)
         bounds_ms = [bound / NS_PER_MS for bound in bounds_ns]
@@ -71,7 +71,7 @@ def _renew(exemplars: Exemplars, place: tuple[str, str, int], found: Exemplar) -
 
 
 def _longest_run(numbers: set[int]) -> tuple[int, int]:
-    """Return the first and last of the most numbers that follow each other."""
+    """Return the first and last of the longest run of consecutive numbers."""
     best = run = (0, -1)
     for number in sorted(numbers):
         run = (run[0], number) if number == run[1] + 1 else (number, number)

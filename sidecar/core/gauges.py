@@ -1,7 +1,7 @@
-"""Gauges: the newest reading of each queue and producer, and what they added up to in the seconds they reported in.
+"""Gauges: the newest reading of each queue and producer, and their sums in each second.
 
-A second shows what was known at its end. A reading that comes late changes the seconds since it, up to the next of its
-name. Where it comes so late that the others of its second are forgotten, their nearest known ones stand in.
+A second shows what was known at its end. A late reading changes the seconds since it, up to the next one of its name.
+If it is so late that the other readings of its second are forgotten, their nearest known ones are used.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +52,7 @@ def thin(seconds: BySecond, most: int) -> None:
 
 
 def step(seconds: BySecond, by: float, now: float) -> None:
-    """Go by a clock that was set by so many seconds, to `now`: what was read in the future was read now."""
+    """Follow a clock that was set by `by` seconds, to `now`: a reading in the future was read now."""
     for second in sorted(seconds):
         for reading in seconds[second].values():
             reading.step(by, now)
@@ -66,7 +66,7 @@ def count(seconds: BySecond) -> int:
 
 
 def added_up(readings: Iterable[Reading], since: float = -inf) -> int | None:
-    """Return the sum of what those report who were heard of `since` then, Unix seconds; `None` if nobody was."""
+    """Return the sum over those heard of since `since` (Unix seconds); `None` if there are none."""
     values = [reading.value for reading in readings if reading.value is not None and reading.seen >= since]
     return sum(values) if values else None
 
@@ -77,7 +77,7 @@ class _Sum:
     def __init__(self, readings: Mapping[str, Reading]) -> None:
         self._readings = dict(readings)
         self._total = sum(map(_number, readings.values()))
-        self._ages = [(reading.seen, name) for name, reading in readings.items()]  # a heap, with those of before
+        self._ages = [(reading.seen, name) for name, reading in readings.items()]  # a heap, with outdated entries
         heapify(self._ages)
 
     def put(self, name: str, reading: Reading) -> None:
@@ -101,7 +101,7 @@ class _Sum:
 
 
 class _Change:
-    """By how much what was reported changes the sums that are stored: the newest readings, less those known before."""
+    """By how much new readings change the stored sums: the newest readings minus those known before."""
 
     def __init__(self, known: Mapping[str, Reading]) -> None:
         self._known = known
@@ -109,7 +109,8 @@ class _Change:
         self.total = 0
 
     def take(self, readings: Mapping[str, Reading]) -> bool:
-        """Take the readings of a second; False if of one a newer was known before: what it follows is forgotten."""
+        """Take the readings of a second; return False if one is older than what was known: its predecessor is
+        forgotten."""
         exact = True
         for name, reading in readings.items():
             known = self._known.get(name)
@@ -129,10 +130,10 @@ def by_second(
     now: float,
     silent_seconds: float = inf,
 ) -> dict[int, int]:
-    """Return the sums of every second that `reported` readings change, at its end, and of this one as it is.
+    """Return the sums of every second that the `reported` readings change, and of the current one.
 
-    `known` are the newest readings of before; `before` gives the sums that are stored, as long as they are known. Those
-    who have not been heard of for `silent_seconds` do not count.
+    `known` are the newest readings until now; `before` returns the stored sums, where there are any. Names that were
+    silent for `silent_seconds` do not count.
     """
     known = {name: reading for name, reading in known.items() if reading.value is not None}
     sums: dict[int, int] = {}
@@ -160,7 +161,7 @@ def by_second(
 
 
 def _seconds(reported: BySecond, oldest: int, present: int) -> list[int]:
-    """Return the seconds that may change, in their order: those reported, and from `oldest` on all that follow one."""
+    """Return the seconds that may change, ascending: those reported, and from `oldest` on every second after one."""
     first = min((second for second in reported if second >= oldest), default=present)
     return sorted({*reported, *range(first, present), present})
 

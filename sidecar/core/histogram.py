@@ -76,7 +76,7 @@ class Histogram:
         self.max_ns = 0
 
     def __bool__(self) -> bool:
-        """Tell whether there is any sample."""
+        """Return whether there is any sample."""
         return self.count > 0
 
     def __eq__(self, other: object) -> bool:
@@ -185,7 +185,7 @@ def summary(h: Histogram) -> Summary:
 class Classic:
     """A classic Prometheus histogram: `counts[i]` samples up to `bounds_ns[i]`, the last above all, not cumulative.
 
-    The sum is its own, for it begins when the bounds do.
+    It has its own sum, since it begins when the bounds were set.
     """
 
     __slots__ = ("bounds_ns", "counts", "sum_ns")
@@ -228,10 +228,10 @@ class Classic:
 
     @classmethod
     def load(cls, data: list[list[int]], beside: Histogram) -> "Classic":
-        """Return what was dumped, with the bounds it had; raise `CheckpointError` if it was damaged.
+        """Return the dumped histogram with its bounds. Raise `CheckpointError` if it is damaged.
 
-        Version 0.1.0 stored no sum. It is that of `beside`, which counted the same samples; where that counted more,
-        the bounds had changed, and the buckets begin again.
+        Version 0.1.0 stored no sum: it is that of `beside`, which counted the same samples. If `beside` counted more,
+        the bounds had changed, and the buckets restart at 0.
         """
         if not isinstance(data, list) or len(data) not in (2, 3) or not all(map(_whole_numbers, data)):
             raise CheckpointError("stored histogram buckets are not lists of counts")
@@ -255,5 +255,5 @@ def _sum_ns(values: NDArray[np.int64]) -> int:
 
 
 def _whole_numbers(data: object) -> bool:
-    """Tell whether this is a list of integers not below 0."""
+    """Return whether this is a list of integers not below 0."""
     return isinstance(data, list) and all(type(number) is int and number >= 0 for number in data)

@@ -40,7 +40,7 @@ class Hold:
         if loads != self._loads:
             self._loads, self._floor = loads, self._shown
         if clear != self._clear:
-            self._clear, self._floor = clear, None  # that it goes back is what was asked for
+            self._clear, self._floor = clear, None  # the user asked for it to go back
         if self._floor is None:
             self._shown = snapshot
         else:

@@ -9,7 +9,7 @@ KINDS = ("product", "reason", "currency", "queue", "type", "producer", "connecti
 
 
 class Labels:
-    """The label values in use, by kind. Configured products have reserved places, and so have real currencies."""
+    """The label values in use, by kind. Configured products and real currencies have reserved places."""
 
     def __init__(self, rules: Rules) -> None:
         self._known: dict[str, set[str]] = {kind: set() for kind in KINDS}

@@ -13,15 +13,14 @@ outcome tells what Redis found, and `resolve` says what that means:
   CLEARED                                         somebody cleared: empty what is committed, commit pending again
   REREAD                                          Redis restarted or was replaced since the streams were read:
                                                   drop what is pending from them, read it again
-  ANEW                                            a stream was deleted, or lost its end: commit what was read of it;
-                                                  the next read finds out how to go on
+  ANEW a stream was deleted, or lost its end: commit what was read of it; the next read decides where to continue
 
-A stream is read on after the newest entry that was counted, whatever becomes of it: an older copy of it that is put
+Reading continues after the newest entry that was counted, whatever happens to the stream: an older copy that is put
 back counts nothing twice.
 
-Where the streams are on another Redis than the state (`apart`), a commit can check nothing about them. So their
-positions are what a crash leaves exact, and a stream that lost its end, in a failover of its own, is read on from
-there: what was counted of it stays counted.
+If the streams are on another Redis than the state (`apart`), a commit cannot check them. Their positions keep the
+counts exact across a crash. If such a stream loses its end in a failover, reading continues after it, and what was
+counted stays counted.
 """
 
 import re
@@ -33,7 +32,7 @@ from sidecar.core.batch import Batch, StreamRead
 from sidecar.core.commit import POSITION, START, Answer, Commit, Position, era_of, holder_of, order
 from sidecar.errors import CheckpointError
 
-LISTENED = "listened"  # field of the checkpoint: the pub/sub sources that were listened to, a line each
+LISTENED = "listened"  # field of the checkpoint: the pub/sub sources that were subscribed to, one a line
 CLEARED_AT = "cleared_at"  # field of the checkpoint: when it was last cleared, in Unix seconds
 LONGEST_NUMBER = 15  # digits: the scripts count with the 53 bits of a Lua number
 
@@ -75,13 +74,13 @@ class Ledger:
         self._positions = {stream: Position() for stream in self._streams}
         self._read = dict(self._positions)
         self._elsewhere: dict[str, bytes] = {}  # positions of streams that are not configured now
-        self._away: set[str] = set()  # streams that are not there, or shorter than they were, until they are read
+        self._away: set[str] = set()  # streams that are missing or shorter than before, until they are read
         self._replid = ""
         self._read_on = False  # whether a stream was read since the last flight
         self._in_flight: Commit | None = None
         self._full = False
-        self.away: float | None = None  # when the state was last committed or cleared, before it was taken over
-        self._listened: set[bytes] | None = None  # the pub/sub sources of then; unknown before version 0.2
+        self.away: float | None = None  # last commit or clear before this sidecar took over the state
+        self._listened: set[bytes] | None = None  # the pub/sub sources at that time; unknown before version 0.2
         self._listening = b""
 
     @property
@@ -98,11 +97,11 @@ class Ledger:
         return self._read[stream].id
 
     def listened(self, source: str) -> bool:
-        """Tell whether a pub/sub source was configured as the state was last committed."""
+        """Return whether a pub/sub source was configured when the state was last committed."""
         return self._listened is None or source.encode() in self._listened
 
     def listen(self, sources: Iterable[str]) -> None:
-        """Name the pub/sub sources in what is committed from now on."""
+        """Store the pub/sub sources with every commit from now on."""
         self._listening = "\n".join(sources).encode()
 
     def uncommitted(self) -> int:
@@ -125,7 +124,7 @@ class Ledger:
         if self.away is None and CLEARED_AT in fields:
             self.away = _moment(fields)
         self._listened = set(fields[LISTENED].split(b"\n")) if LISTENED in fields else None
-        self.step(0.0, now)  # the clock that timed what was stored may have been ahead of this one
+        self.step(0.0, now)  # the clock that timed the stored state may have been ahead of this one
         if self.aggregate.committed.total.since is None:
             self.aggregate.begin(now)
 
@@ -144,7 +143,7 @@ class Ledger:
         if read.after != position.id:
             return "refused"
         if not self._apart and self._replid not in ("", read.replid):
-            return "refused"  # the next commit tells what happened
+            return "refused"  # the next commit shows what happened
         if not read.exists:
             return self._absent(stream, position, read)
         known = stream in self._away  # and reported
@@ -160,8 +159,9 @@ class Ledger:
         return "ok" if known else applied
 
     def _absent(self, stream: str, position: Position, read: StreamRead) -> Applied:
-        """Learn that a stream is not there: not yet, or deleted. It may come back as it was; its position stays."""
-        if position.base < 0:  # not there yet: all of it will be ours
+        """Note that a stream is missing: not made yet, or deleted. It may come back unchanged, so its position
+        stays."""
+        if position.base < 0:  # not made yet: all of it will be counted
             self._moved(stream, Position(base=0), read.replid)
         if position.id == START or stream in self._away:
             return "ok"
@@ -169,9 +169,9 @@ class Ledger:
         return "anew"
 
     def _follow(self, source: str, position: Position, read: StreamRead) -> tuple[Applied, Position]:
-        """Return where to go on in a stream that is another one, or an older copy: nothing of that counts twice.
+        """Return where to continue in a stream that was replaced, also by an older copy: nothing counts twice.
 
-        What is known to have been added and not read, and is not there any more, is missed.
+        Entries that are known to have been added, were not read and are gone count as missed.
         """
         other = read.oldest is not None and order(read.oldest) > order(position.id)
         counted = max(position.base, 0) + position.seen
@@ -196,7 +196,7 @@ class Ledger:
                 base += lost
                 self.aggregate.miss(source, lost)
             else:
-                seen += lost  # the stream lost some that were read, or somebody set its counter
+                seen += lost  # the stream lost entries that were read, or somebody set its counter
         if read.complete:
             self.aggregate.settle(source)
         return Position(read.last, seen, base, read.added)
@@ -207,7 +207,7 @@ class Ledger:
             self._replid, self._read_on = replid, True
 
     def step(self, by: float, now: float) -> None:
-        """Go by a clock that was set by so many seconds, to `now`."""
+        """Follow a clock that was set by `by` seconds, to `now`."""
         self.aggregate.step(by, now, self._in_flight.flight if self._in_flight else None)
 
     def freeze(self, now: float) -> Commit:
@@ -248,7 +248,7 @@ class Ledger:
             case "EMPTY":
                 self._thaw()
                 self._number, self._token, self._full = 0, "", True
-                self._replid = ""  # what was read may be here alone
+                self._replid = ""  # what was read may exist nowhere else
                 if answer.generation and answer.generation not in self._generations:
                     self._cleared(answer.generation, now)
                 return "empty"
@@ -333,7 +333,7 @@ class Ledger:
 
 
 def _is_another(position: Position, read: StreamRead, *, returned: bool) -> bool:
-    """Tell whether a stream is not the one that was read, or lost its end. `returned`: it was away meanwhile."""
+    """Return whether a stream was replaced or lost its end. `returned`: it was missing in between."""
     if read.added is not None and read.added < position.added:
         return True
     if order(read.newest or START) < order(position.id):
@@ -342,14 +342,14 @@ def _is_another(position: Position, read: StreamRead, *, returned: bool) -> bool
 
 
 def _unread(read: StreamRead) -> int | None:
-    """Return how many entries there were after the position, those of this read too; `None` if that is unknown."""
+    """Return how many entries came after the position, with those of this read; `None` if unknown."""
     if read.complete:
         return read.entries
     return read.length if read.oldest and order(read.oldest) > order(read.after) else None
 
 
 def _moment(fields: Mapping[str, bytes]) -> float:
-    """Return when somebody cleared without a sidecar."""
+    """Return when the state was cleared without a sidecar."""
     text = _text(fields, CLEARED_AT)
     if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text, re.ASCII):
         raise CheckpointError(f"checkpoint field {CLEARED_AT!r} is damaged")

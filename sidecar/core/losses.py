@@ -1,9 +1,8 @@
-"""What a stream lost. Two can tell: its counter of added entries, and the holes in the numbers of its producers.
+"""What a stream lost. Two things show it: the stream's counter of added entries, and holes in its producers' numbers.
 
-One loss is one, whatever shows it. The counter tells at once, the holes 5 s after the next number of a producer: a
-missed number that an entry known to be lost may have held is not counted again. The other way round, while a stream
-has not been read to its end, holes may show what the counter will tell there. An entry may hold several events: of
-both the larger counts.
+A loss counts once, whichever shows it. The counter shows it at once, a hole 5 s after the producer's next number: a
+missed number that a lost entry may have held is not counted again. Conversely, holes may show a loss that the counter
+shows only when the stream is read to its end. An entry may hold several events: the larger of the two numbers counts.
 """
 
 import msgspec
@@ -17,10 +16,10 @@ LOSS = "l:"
 
 
 class Loss(Struct, array_like=True):
-    """What one of the two told of a stream and the other may still tell; the rest is settled.
+    """What one of the two has shown and the other may still show; the rest is settled.
 
-    `entries` are lost and in no hole yet; `numbers` were missed since the stream was last read to its end, and are in
-    no lost entry yet; `forgotten` are entries as the first, which were lost before a clear.
+    `entries` are lost entries that no hole has shown yet. `numbers` were missed since the stream was last read to its
+    end, and no lost entry accounts for them yet. `forgotten` are like `entries`, but were lost before a clear.
     """
 
     entries: int = 0
@@ -28,33 +27,33 @@ class Loss(Struct, array_like=True):
     forgotten: int = 0
 
     def lose(self, entries: int) -> int:
-        """Take entries that the counter shows to be lost; return how many of them are missed besides the known."""
+        """Take entries that the counter shows to be lost; return how many of them are newly missed."""
         known = min(entries, self.numbers)
         self.numbers -= known
         self.entries = min(self.entries + entries - known, MOST)
         return entries - known
 
     def miss(self, numbers: int) -> int:
-        """Take numbers that never came; return how many of them are missed besides the known."""
+        """Take numbers that never came; return how many of them are newly missed."""
         known = min(numbers, self.entries)
         self.entries -= known
         self.numbers = min(self.numbers + numbers - known, MOST)
         return numbers - known
 
     def forgive(self, numbers: int) -> int:
-        """Take numbers that never came; return how many of them no entry held that was lost before a clear."""
+        """Take numbers that never came; return how many remain without the entries lost before a clear."""
         known = min(numbers, self.forgotten)
         self.forgotten -= known
         return numbers - known
 
     def forget(self, entries: int) -> None:
-        """Learn of a clear, and how many of the lost entries were counted before it."""
+        """Note a clear, and how many of the lost entries were counted before it."""
         counted = min(entries, self.entries)
         self.entries -= counted
         self.forgotten = min(self.forgotten + counted, MOST)
 
     def recover(self, numbers: int) -> None:
-        """Take missed numbers that still came: no lost entry held them."""
+        """Take missed numbers that were recovered: no lost entry held them."""
         self.numbers = max(self.numbers - numbers, 0)
 
     def dump(self, source: str) -> bytes:
@@ -63,11 +62,11 @@ class Loss(Struct, array_like=True):
 
     @classmethod
     def load(cls, source: str, stored: bytes) -> "Loss":
-        """Return what was dumped. Raises CheckpointError if it is damaged."""
+        """Return the dumped losses. Raises CheckpointError if they are damaged."""
         try:
             return _decode(unseal(LOSS + source, stored))
         except msgspec.MsgspecError as exc:
-            raise CheckpointError(f"what is stored of the losses of {source!r} cannot be read: {exc}") from exc
+            raise CheckpointError(f"the stored losses of {source!r} cannot be read: {exc}") from exc
 
 
 _decode = msgspec.msgpack.Decoder(Loss).decode

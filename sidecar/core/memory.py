@@ -1,4 +1,4 @@
-"""What is remembered of single orders, for ten minutes: which status they were said to have, and how they ended.
+"""Single orders, remembered for ten minutes: the statuses they reported, and how often they ended.
 
 An `order_id` does not deduplicate: the four canonical words count every event. The other words of the table name
 the states an order is in (created, reserved, queued; paid, confirmed, completed), and several of them are one status:
@@ -16,7 +16,7 @@ from typing import Any
 REMEMBERED_SECONDS = 600
 MOST_SAID = 100_000  # 10 MB, and 0.8 MB stored
 MOST_ENDED = 10_000
-ENDED_A_SECOND = 200  # a sale that is sold out refuses thousands: they are no reason to write as many ids
+ENDED_A_SECOND = 200  # a sold-out sale refuses thousands of orders; their ids are not worth storing
 DIGEST_BYTES = 8
 
 
@@ -52,9 +52,8 @@ class Said:
 
 
 class Ended:
-    """Orders that may be said to end once more, by id, with how often they are pending since: -1 is once too little.
-
-    The newest second that names an order is the one that knows.
+    """Orders that may end once more, by id, with how often they were pending since: -1 is once too few. The newest
+    second with an order is the valid one.
     """
 
     __slots__ = ("orders",)
@@ -84,15 +83,15 @@ class Ended:
 
 
 class Memory:
-    """Look up what is remembered, in whatever part."""
+    """An index of everything remembered, over all parts."""
 
     def __init__(self) -> None:
-        self.followed = False  # whether any order was pending; else nobody asks which are in flight
-        self._said: dict[bytes, int] = {}  # with the second, the oldest first
-        self._ended: dict[str, tuple[int, int]] = {}  # likewise, and how often it is pending since
+        self.followed = False  # whether any order was pending; otherwise nothing reads what is in flight
+        self._said: dict[bytes, int] = {}  # by id: the second, oldest first
+        self._ended: dict[str, tuple[int, int]] = {}  # likewise, with how often it was pending since
 
     def learn(self, said: dict[int, Said], ended: dict[int, Ended]) -> None:
-        """Add what is remembered by second; of several the newest last."""
+        """Add remembered seconds, the newest last."""
         for second in sorted(said):
             for digest in said[second].digests:
                 _put(self._said, digest, second, MOST_SAID)
@@ -101,7 +100,7 @@ class Memory:
                 _put(self._ended, order_id, (second, pending), MOST_ENDED)
 
     def repeats(self, said: dict[int, Said], status: str, order_id: str, now: float) -> bool:
-        """Tell whether an order was said to have this status before; remember in `said` that it has."""
+        """Return whether an order reported this status before; remember it in `said`."""
         digest = blake2b(f"{status} {order_id}".encode(), digest_size=DIGEST_BYTES).digest()
         if self._said.get(digest, 0) >= now - REMEMBERED_SECONDS:
             return True
@@ -111,22 +110,22 @@ class Memory:
         return False
 
     def known(self, order_ids: list[str | None]) -> set[str | None]:
-        """Return those of some orders that ended before."""
+        """Return those of these orders that ended before."""
         if self._ended.keys().isdisjoint(order_ids):
             return set()
         return {order_id for order_id in order_ids if order_id in self._ended}
 
     def has_room(self, ended: dict[int, Ended], now: float) -> bool:
-        """Tell whether more orders that end now will be remembered."""
+        """Return whether there is room to remember more orders that end now."""
         return int(now) not in ended or len(ended[int(now)]) < ENDED_A_SECOND
 
     def pending_since(self, order_id: str | None, now: float) -> int | None:
-        """Return how often an order is pending since it ended; `None` if it is not known to have ended."""
+        """Return how often an order was pending since it ended; `None` if it is not known to have ended."""
         second, pending = self._ended.get(order_id or "", (0, 0))
         return pending if second >= now - REMEMBERED_SECONDS else None
 
     def end(self, ended: dict[int, Ended], order_id: str | None, pending: int, now: float) -> None:
-        """Remember in `ended` how often an order is pending since it ended; beyond the limit only of known ones."""
+        """Remember in `ended` how often an order was pending since it ended; beyond the limit, known orders only."""
         second = int(now)
         if order_id is not None and (order_id in self._ended or self.has_room(ended, now)):
             ended.setdefault(second, Ended()).orders[order_id] = pending
@@ -134,7 +133,7 @@ class Memory:
 
 
 def forgotten(parts: Mapping[int, Sized], now: float, most: int) -> list[int]:
-    """Return the seconds to forget: those too long ago, and of before the newest `most`."""
+    """Return the seconds to forget: the expired ones, and those before the newest `most`."""
     kept, gone = 0, []
     for second in sorted(parts, reverse=True):
         if second < now - REMEMBERED_SECONDS or kept >= most:
@@ -144,7 +143,7 @@ def forgotten(parts: Mapping[int, Sized], now: float, most: int) -> list[int]:
 
 
 def _put(index: dict[Any, Any], key: Any, value: Any, most: int) -> None:
-    """Put an entry last; the first one goes where there are too many."""
+    """Put an entry last, and drop the first if there are too many."""
     index.pop(key, None)
     index[key] = value
     if len(index) > most:

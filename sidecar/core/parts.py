@@ -168,12 +168,13 @@ class Product:
             self.restock(other.stock, other.stock_ts, other.stock_seen)
 
     def restock(self, stock: int, ts: float, seen: float = 0.0) -> None:
-        """Take a stock reading that came when `seen`, unless a newer one is known; of equals the last to arrive."""
+        """Take a stock reading that arrived at `seen`, unless a newer one is known; of equal times the last to arrive
+        wins."""
         if self.stock is None or (ts, seen) >= (self.stock_ts, self.stock_seen):
             self.stock, self.stock_ts, self.stock_seen = stock, ts, seen
 
     def step(self, by: float, now: float) -> None:
-        """Go by a clock that was set by so many seconds, to `now`."""
+        """Follow a clock that was set by `by` seconds, to `now`."""
         self.stock_ts, self.stock_seen = min(self.stock_ts, now), min(self.stock_seen, now)
         self.depletion.step(by, now)
 
@@ -203,15 +204,14 @@ class Product:
 
 
 class Reading:
-    """A gauge: a queue's five numbers, or one producer's open connections. Each number is the newest of its own.
-
-    `times` are theirs, by event time; `seen` is when their sender was last heard of. All in Unix seconds.
+    """A gauge: a queue's five numbers, or one producer's open connections. Each number is its own newest reading.
+    `times` are the event times of the numbers; `seen` is when the sender was last heard of. All in Unix seconds.
     """
 
     __slots__ = ("seen", "times", "values")
 
     def __init__(self, ts: float, values: list[int | None], seen: float | None = None) -> None:
-        """Take numbers that were read together at `ts`; `None` is not known. `seen` is `ts` if not given."""
+        """Take numbers that were read together at `ts`; `None` is unknown. `seen` is `ts` by default."""
         self.values = values
         self.times = [ts] * len(values)
         self.seen = ts if seen is None else seen
@@ -223,11 +223,11 @@ class Reading:
 
     @property
     def ts(self) -> float:
-        """When that number was read."""
+        """Return when that number was read."""
         return self.times[0]
 
     def merge(self, other: "Reading") -> None:
-        """Take each number that is newer; of equals the last to arrive."""
+        """Take each number that is newer; of equal times the last to arrive wins."""
         mine, theirs = (zip(part.values, part.times, strict=True) for part in (self, other))
         numbers = [
             (new, new_ts) if new is not None and (old is None or (new_ts, other.seen) >= (ts, self.seen)) else (old, ts)
@@ -241,7 +241,7 @@ class Reading:
         self.seen = max(self.seen, seen)
 
     def step(self, by: float, now: float) -> None:
-        """Go by a clock that was set by so many seconds, to `now`: what was read in the future was read now."""
+        """Follow a clock that was set by `by` seconds, to `now`: a reading in the future was read now."""
         self.times = [min(ts, now) for ts in self.times]
         self.seen = min(max(self.seen + by, 0.0), now)
 
@@ -255,7 +255,7 @@ class Reading:
 
     @classmethod
     def load(cls, data: Any) -> "Reading":
-        """Return what was dumped; before version 0.2.0 all numbers had one time, stored in place of `seen`."""
+        """Return the dumped gauge; before version 0.2.0 all numbers had one time, stored as `seen`."""
         seen, values, times = data
         part = cls(seen, values)
         if times is not None:

@@ -126,7 +126,7 @@ class Pending:
         self.seconds: dict[int, Second] = {}
         self.shown: defaultdict[tuple[str, Status], Shown] = defaultdict(Shown)
         self.followed = False  # whether any order was pending
-        self.level = 0  # by how much there are more orders in flight (course.py), also of what is not folded
+        self.level = 0  # change in orders in flight (course.py), with those not folded yet
         self.latency = Sample(random)
         self.processing = Sample(random)
         self.refused: deque[Refused] = deque(maxlen=REJECTED_KEPT)
@@ -153,7 +153,7 @@ class Pending:
         keep_all(self.connection_seconds, later.connection_seconds)
 
     def step(self, by: float, now: float) -> None:
-        """Go by a clock that was set by so many seconds, to `now`; the seconds are folded."""
+        """Follow a clock that was set by `by` seconds, to `now`; all seconds must be folded."""
         self.state.step(by, now)
         step(self.queue_seconds, by, now)
         step(self.connection_seconds, by, now)

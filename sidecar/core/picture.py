@@ -54,11 +54,11 @@ class Frame(Struct, frozen=True, kw_only=True):
     born: Mapping[tuple[str, str], float] = {}
     exemplars: Mapping[tuple[str, str, int], Exemplar] = {}
     not_understood: Mapping[str, NotUnderstood] = {}
-    doubts: Mapping[str, str] = {}  # about producer names, by name
+    doubts: Mapping[str, str] = {}  # advice about producer names, by name
 
 
 def is_stale(committed_at: float | None, now: float, commit_interval: float) -> bool:
-    """Tell whether numbers that were committed then are too old: by three intervals, of at least 2 s together."""
+    """Return whether numbers that were committed then are too old: by three intervals, of at least 2 s together."""
     return committed_at is None or now - committed_at > max(3 * commit_interval, 2.0)
 
 
@@ -146,9 +146,9 @@ def _per_second(state: State, total: int, last_second: int, now: float) -> PerSe
 
 
 def _rate(state: State, last_second: int, seconds: int) -> float:
-    """Return the orders finished per second of that part of a window that has been counted, of at least a second.
+    """Return the orders finished per second in the counted part of a window, of at least a second.
 
-    Counting began at `since`, or with the first order of before: a stream may have held it.
+    Counting began at `since`, or with the first order if that is earlier: a stream may have held it.
     """
     finished = _finished(state, last_second, seconds)
     since = state.total.since or 0.0
@@ -282,9 +282,9 @@ def _decimal(micros: int) -> str:
 
 
 def merged(states: Sequence[tuple[str, State]], rules: Rules) -> State:
-    """Return the sum of several states by instance, the fleet's, without changing them.
+    """Return the sum of the states of a fleet, given by instance, without changing them.
 
-    Members may have producers and queues of the same name, which are still two: such a queue is `instance:queue`.
+    Producers and queues of the same name in two members stay two: such a queue is `instance:queue`.
     """
     total = State()
     names = Counter(name for _, state in states for name in state.queues)

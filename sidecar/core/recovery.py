@@ -1,8 +1,8 @@
-"""The numbers of events in a payload that is refused whole: a number that was received is not missed.
+"""The numbers of events in a payload that is rejected whole: a number that was received is not missed.
 
-The bytes are searched, since there is nothing to parse: a number that is not JSON, an array that was cut, half a
-character, several objects in a row, JSON within a string. A value that may itself be cut is not taken. Where there is
-a sequence field and no number, there may have been one that cannot be read; whatever has none was not numbered.
+The bytes are searched, since they cannot be parsed: a number that is not JSON, an array that was cut, half a character,
+several objects in a row, JSON within a string. A value that may itself be cut is not taken. If there is a sequence
+field without a number, there may have been one that cannot be read; a payload without such a field was not numbered.
 """
 
 import re
@@ -19,7 +19,8 @@ _HAD_ONE = re.compile(rb'producer|\\?"(?:epoch|seq)\\?"|\xa3seq', re.IGNORECASE)
 
 
 def numbers_in(payload: bytes) -> tuple[Number, ...] | None:
-    """Return the numbers in a broken payload, at most as many as a batch has; `None`: there may be some, unreadable."""
+    """Return the numbers in a broken payload, at most as many as a batch has; `None` if there may be unreadable
+    ones."""
     found: list[Number] = []
     for fields in _objects(payload[:MAX_PAYLOAD_BYTES]):
         if fields.get("producer") is not None and fields.get("seq"):
@@ -30,7 +31,7 @@ def numbers_in(payload: bytes) -> tuple[Number, ...] | None:
 
 
 def _objects(payload: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the sequence fields of each object: a name that comes again begins the next one."""
+    """Yield the sequence fields of each object: a repeated name begins the next object."""
     fields: dict[str, Any] = {}
     for match in _FIELD.finditer(payload):
         name = match[1].decode().lower()

@@ -1,24 +1,24 @@
 """Sequence numbers: what is new, what is a repeat, and what never came.
 
 A window follows one (producer, epoch). It has a highest number, and holes: ranges below it that have not come.
-- A first contact opens at its number, a new epoch at 1: all before is a hole at once. A heartbeat shows a hole up to
-  and including its number. What lies before a first contact is a hole that is never missed.
-- A hole is missed 5 s after it was shown. A number that fills it is `new` before that and `recovered` afterwards.
-  What was missed before a clear is forgotten with it: a number that fills such a hole is just `new`.
-- A payload may be refused whose number cannot be read, though it had one. It is taken for one number of a hole that
-  is shown within a minute after it, which then is not missed: it was received.
-- Only the newest 1,024 numbers of a window can be told apart; below them a number with an epoch is a duplicate.
-  A hole that falls out still becomes missed in its time, or at once if 1,024 newer ones crowd it out. Of more than
-  64,000 holes in all each window keeps its newest 32, the others are missed at once: no fleet has that many, an attack
+- A first contact opens a window at its number, a new epoch at 1: what lies before is a hole at once. A heartbeat shows
+  a hole up to and including its number. The hole before a first contact is never missed.
+- A hole is missed 5 s after it was shown. A number that fills it is `new` before that and `recovered` afterwards. A
+  clear forgets what was missed: a number that fills such a hole later is `new`.
+- The number of a rejected payload may be unreadable. Such a payload stands for one number of a hole that is shown
+  within the next minute; that number was received and is not missed.
+- Only the newest 1,024 numbers of a window are distinguished; below them a number with an epoch is a duplicate. A hole
+  that falls out still becomes missed in its time, or at once if 1,024 newer ones crowd it out. With more than 64,000
+  holes in total each window keeps its newest 32, and the others are missed at once: no fleet has that many, an attack
   has a million.
-- An event without an epoch belongs to its producer's newest window. There 1 again, a number below the window (or
-  before the first contact), or a repeat with a newer `ts` than any before is a restart: a new window without a name.
-  A late event of the process before cannot be told from one of the new process and is taken for one.
-- The last two windows of a producer are open, and 1,000 producers are kept, of which the least recently seen leaves.
-  What is open in a window that closes, or of a producer that leaves, is missed at once. The last 16 closed windows, and
-  the last 1,000 producers that left with something missed, are remembered: an epoch or a producer that returns goes on
-  where it was, and what was missed is recovered if it comes. Of an old epoch that may have been forgotten, the first
-  number is a first contact.
+- An event without an epoch belongs to its producer's newest window. There, a second 1, a number below the window (or
+  before the first contact), or a duplicate with a newer `ts` than any before is a restart: it opens a window without a
+  name. A late event of the previous process counts as one of the new process: nothing distinguishes them.
+- The last two windows of a producer are open, and 1,000 producers are kept; the least recently seen makes room. When a
+  window closes or a producer leaves, its open holes are missed at once. The last 16 closed windows, and the last 1,000
+  producers that left with something missed, are remembered: an epoch or producer that returns continues where it was,
+  and missed numbers that still come are recovered. In an old epoch that may have been forgotten, the first number is a
+  first contact.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -49,14 +49,14 @@ class Sequences:
     def __init__(self) -> None:
         """Start without producers."""
         self._producers: OrderedDict[str, Producer] = OrderedDict()  # least recently seen first
-        self._left: OrderedDict[str, Producer] = OrderedDict()  # those that may return; least recently gone first
-        self.begun_again = 0  # how often a window was opened for an epoch that returned, or after a restart without one
+        self._left: OrderedDict[str, Producer] = OrderedDict()  # producers that may return; the first left longest ago
+        self.begun_again = 0  # windows opened for an epoch that returned, or after a restart without an epoch
         self._changed: set[str] = set()
         self._dumped: set[str] = set()  # producers of which a dump was given out, or loaded
         self._new_holes = 0  # since the holes were last counted
         self._waiting: set[str] = set()  # producers that may have holes to be missed
         self._missed: Counter[str] = Counter()  # missed before their time, not yet told
-        self._unread: deque[float] = deque(maxlen=UNREAD_KEPT)  # when payloads came whose number cannot be read
+        self._unread: deque[float] = deque(maxlen=UNREAD_KEPT)  # when payloads with unreadable numbers arrived
 
     @property
     def producers(self) -> Iterable[str]:
@@ -83,7 +83,7 @@ class Sequences:
         return self._judge(producer, known, epoch, seq, newer, now)
 
     def take(self, producer: str, epoch: str | None, numbers: list[int], newest_ts: float, now: float) -> int | None:
-        """See the numbers of one epoch at once; None, with nothing done, if they have to be seen one by one.
+        """Judge the numbers of one epoch at once; return None, with nothing changed, if they must be judged one by one.
 
         Returns how many of them are recovered; the others are new. `newest_ts` is their newest explicit time, 0 if
         there is none; both times are Unix seconds.
@@ -122,7 +122,7 @@ class Sequences:
             self._raise(producer, window, seq, seq, now)
 
     def unread(self, now: float) -> None:
-        """Note a payload that was refused, and may have had a number that cannot be read."""
+        """Note a rejected payload that may have had an unreadable number."""
         self._unread.append(now)
 
     def advance(self, now: float) -> dict[str, int]:
@@ -133,7 +133,7 @@ class Sequences:
         missed, self._missed = self._missed, Counter()
         for producer in tuple(self._waiting):
             holes = list(self._producers[producer].waiting())
-            for hole in holes:  # a clock that was ahead may have timed what was stored
+            for hole in holes:  # the stored time may come from a clock that was ahead
                 hole.due = min(hole.due, now + GRACE_SECONDS)  # type: ignore[type-var]  # it waits
             due = [hole for hole in holes if hole.due is not None and hole.due <= now]
             for hole in due:
@@ -146,7 +146,7 @@ class Sequences:
         return dict(missed)
 
     def _explain(self, producer: str, window: Window, now: float) -> None:
-        """Take numbers out of the holes that are due for payloads that could not be read before these were shown."""
+        """Take a number out of the due holes for each earlier payload with an unreadable number."""
         for hole in [hole for hole in window.holes if hole.waits and (hole.due or 0.0) <= now]:
             shown = (hole.due or 0.0) - GRACE_SECONDS
             fitting = [at for at in self._unread if shown - UNREAD_SECONDS <= at <= shown][: hole.size]
@@ -158,7 +158,7 @@ class Sequences:
         self._lose(producer, window.shed())
 
     def forget_missed(self, counted: "Sequences") -> None:
-        """Forget that numbers are missed which `counted`, an earlier state, has as missed: a clear forgot them."""
+        """Forget the missed numbers that `counted`, an earlier state, also has as missed: a clear forgot them."""
         before = dict(counted._all())
         for producer, known in self._all():
             if producer not in before:
@@ -170,7 +170,7 @@ class Sequences:
                     self._changed.add(producer)
 
     def step(self, by: float) -> None:
-        """Go by a clock that was set by so many seconds."""
+        """Follow a clock that was set by `by` seconds."""
         self._unread = deque((at + by for at in self._unread), maxlen=UNREAD_KEPT)
         for known in self._producers.values():
             known.seen += by
@@ -178,7 +178,7 @@ class Sequences:
                 hole.due = hole.due + by  # type: ignore[operator]  # it waits
 
     def changed(self) -> dict[str, bytes | None]:
-        """Return dumps of the producers that changed since the last call; `None`: it is kept no longer."""
+        """Return dumps of the producers that changed since the last call; `None` for one that is no longer kept."""
         changed, self._changed = self._changed, set()
         kept = dict(self._all())
         self._dumped = set(kept)
@@ -227,18 +227,18 @@ class Sequences:
         return "new"
 
     def _all(self) -> Iterator[tuple[str, Producer]]:
-        """Yield the producers that are kept, and those that may return."""
+        """Yield the producers that are kept and those that may return."""
         return chain(self._producers.items(), self._left.items())
 
     def _meet(self, producer: str, window: Window, seq: int, last_missing: int, now: float) -> Producer:
-        """Take in a producer at its first number."""
+        """Add a producer at its first number."""
         window.raise_to(seq, last_missing, BEFORE_CONTACT)
         known = Producer([window], now)
         self._take_in(producer, known)
         return known
 
     def _returned(self, producer: str) -> Producer | None:
-        """Take in a producer that left and was remembered."""
+        """Add a producer back that left and was remembered."""
         known = self._left.pop(producer, None)
         if known is not None:
             known.left = False
@@ -246,7 +246,8 @@ class Sequences:
         return known
 
     def _take_in(self, producer: str, known: Producer) -> None:
-        """Keep one more; the least recently seen makes room for it, and is remembered if it may have more to tell."""
+        """Keep one more producer; the least recently seen leaves, and is remembered if it may return with missed
+        numbers."""
         self._producers[producer] = known
         self._changed.add(producer)
         if len(self._producers) <= MAX_PRODUCERS:
@@ -266,14 +267,15 @@ class Sequences:
             self._drop(name)
 
     def _drop(self, producer: str) -> None:
-        """Have a producer removed from what is stored; a flood of names that are not must leave nothing behind."""
+        """Mark a producer for removal from the store, unless it was never stored: a flood of names must leave nothing
+        behind."""
         if producer in self._dumped:
             self._changed.add(producer)
         else:
             self._changed.discard(producer)
 
     def _open(self, producer: str, known: Producer, epoch: str | None, before: int) -> Window:
-        """Open a window at 1, or where the epoch was if it returns; the last but one closes.
+        """Open a window at 1, or where a returning epoch was; the second-newest window closes.
 
         `before` is the number before the one that opens it.
         """
@@ -298,7 +300,7 @@ class Sequences:
         self._share_out()
 
     def _share_out(self, new: int = 1) -> None:
-        """Leave each window the newest of its holes if there are too many in all; there may be `new` more now."""
+        """Keep only the newest holes of each window if there are too many in total; there may be `new` more now."""
         self._new_holes += new
         if self._new_holes < MAX_HOLES // 4:
             return

@@ -1,31 +1,32 @@
-"""Which producer names several processes seem to use: most of their numbers repeat, or begin again all the time."""
+"""Which producer names several processes seem to share: most of their numbers are duplicates, or restart again and
+again."""
 
 from operator import add
 
 from msgspec import Struct
 
 WINDOW_SECONDS = 60.0
-KEPT_SECONDS = 120.0  # as long as what was seen is told
-MIN_REPEATS = 20  # fewer are a message or two sent again
-MIN_RESTARTS = 10  # within two minutes: no process that is of use starts as often
+KEPT_SECONDS = 120.0  # how long an observation is kept
+MIN_REPEATS = 20  # fewer come from a message or two that were sent again
+MIN_RESTARTS = 10  # within two minutes: no working process restarts as often
 ADVICE = "do several processes use this name? Give each a producer of its own"
 
 
 class Use(Struct):
-    """What one name sent in the minute that began `since`, and in the one before: received, duplicates, restarts."""
+    """The use of one name in the minute from `since` and in the one before: received, duplicates, restarts."""
 
     since: float
     counts: tuple[int, int, int] = (0, 0, 0)
     before: tuple[int, int, int] = (0, 0, 0)
 
     def doubt(self, name: str) -> str:
-        """Say what is wrong with the numbers of this name; empty if nothing is."""
+        """Return what is wrong with the numbers of this name; empty if nothing is."""
         received, duplicates, restarts = map(add, self.counts, self.before)
         if duplicates >= MIN_REPEATS and duplicates >= received:
             share = duplicates / (received + duplicates)
             return f"most events of {name} are duplicates ({share:.0%} within two minutes): {ADVICE}"
         if restarts >= MIN_RESTARTS:
-            return f"the numbers of {name} began again {restarts} times within two minutes: {ADVICE}"
+            return f"the numbers of {name} restarted {restarts} times within two minutes: {ADVICE}"
         return ""
 
 
@@ -33,7 +34,7 @@ class SharedNames(dict[str, Use]):
     """The use of each name."""
 
     def note(self, name: str, counts: tuple[int, int, int], now: float, *, limit: int) -> None:
-        """Add what came; a new name beyond `limit` is passed over."""
+        """Add what arrived; a new name beyond `limit` is ignored."""
         use = self.get(name)
         if use is None:
             if len(self) >= limit:
@@ -45,16 +46,16 @@ class SharedNames(dict[str, Use]):
         use.counts = (received + counts[0], duplicates + counts[1], restarts + counts[2])
 
     def step(self, by: float) -> None:
-        """Go by a clock that was set by so many seconds."""
+        """Follow a clock that was set by `by` seconds."""
         for use in self.values():
             use.since += by
 
     def forget(self, now: float) -> None:
-        """Drop the names that fell silent."""
+        """Drop the names that went silent."""
         for name in [name for name, use in self.items() if now - use.since >= KEPT_SECONDS]:
             del self[name]
 
     def doubts(self) -> dict[str, str]:
-        """Say by name what is wrong."""
+        """Return what is wrong, by name."""
         found = {name: use.doubt(name) for name, use in sorted(self.items())}
         return {name: doubt for name, doubt in found.items() if doubt}

@@ -114,10 +114,9 @@ class ProducerCompleteness(Struct, frozen=True):
 
 
 class NotUnderstood(Struct, frozen=True, kw_only=True):
-    """What a source sent in the last minute and nobody counts.
-
-    `share` is that of all it sent. `reason` is the most frequent of what was refused and `type` of what was ignored;
-    `detail` and `example` are of that of the two of which there is more.
+    """What a source sent in the last minute without being understood. `share` is the part of all that it sent. `reason`
+    is the most frequent reason of rejections, `type` the most frequent ignored type; `detail` and `example` belong to
+    the more frequent of the two.
     """
 
     share: float
@@ -130,7 +129,7 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
     example: str
 
     def told(self) -> str:
-        """Say it in one line, with what to do."""
+        """Return it as one line, with what to do."""
         most, mend = f"ignored as type {self.type}", "give orders the type order, or let who sends it use another name"
         if self.reason is not None and self.refused >= self.ignored:
             what = f" ({self.detail})" if self.detail else ""
@@ -141,10 +140,10 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
 
 
 class Completeness(Struct, frozen=True, kw_only=True):
-    """How much of what was published was seen. `ratio` is `None` where nothing can tell.
+    """How much of what was published was seen. `ratio` is `None` where it is unknown.
 
-    `not_understood` is by source, where there is any. `hints` are there where producer names seem to be shared: each is
-    a sentence.
+    `not_understood` is by source, where there is any. `hints` has a sentence for each producer name that seems to be
+    shared.
     """
 
     ratio: float | None

@@ -1,11 +1,12 @@
-"""How events are written: whatever the spelling of names and the envelope, the fields of the event under our names.
+"""How events are spelled: every accepted spelling and envelope becomes the fields of the event under the sidecar's
+names.
 
-- Names: ours, or camelCase. An object without `status` and `type` may be written in any other way as a whole, such as
-  PascalCase, the default of Go and .NET. The strict stage (decode.py) accepts nothing without one of these two, so it
-  need not know.
+- Names: the sidecar's, or camelCase. An object without `status` and `type` may be spelled differently as a whole, such
+  as in PascalCase, the default of Go and .NET. The strict stage (decode.py) accepts nothing without one of these two,
+  so it need not handle this.
 - CloudEvents 1.0: `data` holds the fields, as an object, as a string of JSON, or in base64. Only a type that names one
-  of ours is ours.
-- A plain object without `type` may say by `event`, `kind` or `service` that it is something else than an order.
+  of the sidecar's types counts.
+- A plain object without `type` may say in `event`, `kind` or `service` that it is not an order.
 """
 
 import re
@@ -34,7 +35,7 @@ _decode = msgspec.json.Decoder(float_hook=decimal).decode
 
 
 def fields_of(event: Fields) -> Fields:
-    """Return the fields of an event; `type` says what it is, if it is no order. Raise Refused."""
+    """Return the fields of an event; `type` says what it is, if it is not an order. Raise Refused."""
     if "specversion" in event:
         return _unwrapped(event)
     fields = respelled(event)
@@ -48,7 +49,7 @@ def fields_of(event: Fields) -> Fields:
 
 
 def data_of(envelope: Fields) -> Any:
-    """Return the data of a CloudEvent, read if it is a string of JSON or base64."""
+    """Return the data of a CloudEvent, decoded if it is a string of JSON or base64."""
     data = envelope.get("data")
     try:
         if data is None and isinstance(data := envelope.get("data_base64"), str):
@@ -61,13 +62,13 @@ def data_of(envelope: Fields) -> Any:
 
 
 def type_words(kind: Any) -> list[str]:
-    """Return the words of a name that are types of ours, in their order."""
+    """Return the words of a name that are types of the sidecar, in order."""
     words = re.split(r"[\W_]+", re.sub("(?<=[a-z0-9])(?=[A-Z])", " ", kind).lower()) if isinstance(kind, str) else []
     return [word for word in ("order" if word == "orders" else word for word in words) if word in FIELDS]
 
 
 def given(fields: Fields, names: Container[str]) -> dict[str, Any]:
-    """Return the fields of these names that are there, by their own spelling; it goes before camelCase."""
+    """Return the fields of these names that are present; their own spelling takes precedence over camelCase."""
     found = {}
     for key, value in fields.items():
         name = _FROM_CAMEL_CASE.get(key, key)
@@ -77,7 +78,7 @@ def given(fields: Fields, names: Container[str]) -> dict[str, Any]:
 
 
 def respelled(fields: Fields, marks: tuple[str, ...] = ("status", "type")) -> Fields:
-    """Return the fields under our names, if none of `marks` is there by its own."""
+    """Return the fields under the sidecar's names, if none of `marks` is there under its own."""
     if any(not _is_absent(fields.get(mark)) for mark in marks):
         return fields
     found: dict[str, Any] = {}
@@ -89,7 +90,7 @@ def respelled(fields: Fields, marks: tuple[str, ...] = ("status", "type")) -> Fi
 
 
 def unknown_names(event: Fields) -> set[str]:
-    """Return the names of an event that mean nothing to the sidecar; of another type than ours, none."""
+    """Return the field names of an event that the sidecar does not know; none if it does not know the type."""
     fields = fields_of(event)
     kind = fields.get("type") or "order"
     kind = kind.lower() if isinstance(kind, str) else ""
@@ -125,7 +126,7 @@ def _names_an_order(said: str) -> bool:
 
 
 def _foreign(name: str, said: str) -> str:
-    """Return the type of what is none of ours, though a service may be called like one."""
+    """Return a type that cannot be taken for one of the sidecar's, even if a service has such a name."""
     return cut_text(f"{name}:{said}" if said.lower() in FIELDS else said)
 
 

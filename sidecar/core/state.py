@@ -20,7 +20,7 @@ from sidecar.core.totals import Totals
 
 OTHER = "__other__"
 HISTORY_SECONDS = 3600
-AHEAD_SECONDS = 2.0  # of an event's time; clocks of a well-kept fleet agree within this
+AHEAD_SECONDS = 2.0  # how far an event may be ahead: well-kept clocks agree within this
 CONNECTION_SECONDS = 60  # a producer that has been silent for so long no longer counts
 
 
@@ -165,10 +165,10 @@ class State:
         return gone
 
     def step(self, by: float, now: float) -> list[tuple[str, Any]]:
-        """Go by a clock that was set by so many seconds, to `now`; return the parts, as (section, key), that went.
+        """Follow a clock that was set by `by` seconds, to `now`; return the removed parts, as (section, key).
 
-        Slices and seconds that lie in the future now will be lived again, and are then counted from 0. After a step
-        of less than a second nothing goes, and never what may be ahead anyway.
+        Slices and seconds that now lie in the future come again and are then counted from 0. A step of less than a
+        second removes nothing, nor does any step remove what may be ahead.
         """
         end = int(now) if by <= -1 else int(now + AHEAD_SECONDS) + 1
         names = (*(ring.section for ring in RINGS.values()), "minutes")

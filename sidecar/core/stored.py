@@ -47,7 +47,7 @@ _Numerals = Annotated[str, Meta(pattern="^[0-9]{1,60}$")]  # millionths of a rev
 
 
 class _Totals(Struct, array_like=True):
-    """What came with a later version has a default: version 0.1.0 stored five numbers."""
+    """Fields of later versions have a default: version 0.1.0 stored five numbers."""
 
     tallies: dict[_Tally, dict[str, _Numerals]]
     since: _Time | None

@@ -1,10 +1,9 @@
 """The tolerant reading of one event: plain JSON values in, a canonical Event out, or Refused.
 
 It knows every spelling that the sidecar understands (spelling.py, the values of values.py). `null` and `""` are absent.
-What is refused says which field, what was expected and what was found.
-
-An order is never refused for a field that it can be counted without: a text that is too long is cut, what else does
-not fit is left out, and both are named. A field that the status does not use is not judged.
+A rejection names the field, what was expected and what was found. An order is never rejected for a field that it can be
+counted without: a text that is too long is cut, other unusable values are left out, and both are named. A field that
+the status does not use is not judged.
 """
 
 from collections.abc import Collection, Mapping
@@ -36,7 +35,7 @@ _CUT = {"order_id": cut_id, "reason": cut_text, "trace_id": cut_text}
 
 
 def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
-    """Return the event that the fields describe, and what was cut or left out of it. Raise Refused.
+    """Return the event that the fields describe, and the names of what was cut or left out. Raise Refused.
 
     `fields` come from spelling.py; floats come as Decimal.
     """
@@ -63,7 +62,7 @@ def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
 
 
 class _Reading:
-    """The optional fields of one event: those that could be read, and what was done to the others."""
+    """The optional fields of one event: the readable values, and what was adjusted."""
 
     def __init__(self, found: Mapping[str, Any]) -> None:
         self._found = found
@@ -71,7 +70,7 @@ class _Reading:
         self.adjusted: list[str] = []
 
     def order(self, unused: Collection[str]) -> None:
-        """Read what an order may say besides its status; of `unused` fields nothing is told."""
+        """Read the optional fields of an order; adjustments of `unused` fields are not recorded."""
         if "items" in self._found:
             self._items(self._found["items"], unused)
         if "items" in self.values:
@@ -80,12 +79,12 @@ class _Reading:
             if name != "items":
                 self._read(name, value, self.values, unused)
         if "items" in self.values:
-            self.values.pop("quantity", None)  # that of the items counts
+            self.values.pop("quantity", None)  # the quantities of the items count
         if "currency_left_out" in self.adjusted:
             self._without_amounts()
 
     def queue(self) -> None:
-        """Read the numbers of a queue, of which one must be good."""
+        """Read the numbers of a queue; at least one must be valid."""
         for name, value in self._found.items():
             self._read(name, value, self.values, ())
         if not self.values:
@@ -106,7 +105,7 @@ class _Reading:
                 self.adjusted.append(f"{name}_left_out")
 
     def _items(self, value: Any, unused: Collection[str]) -> None:
-        """Read the items; one that cannot be read costs itself alone."""
+        """Read the items; an unreadable one is left out alone."""
         try:
             found = VALUES["items"][0](value)
         except Unfit:
@@ -131,14 +130,14 @@ class _Reading:
         return Item(**values)
 
     def _without_amounts(self) -> None:
-        """Leave out money of which nobody knows the kind: it belongs to no sum."""
+        """Leave out amounts whose currency is unknown: they belong to no sum."""
         self.values.pop("amount", None)
         if "items" in self.values:
             self.values["items"] = [msgspec.structs.replace(item, amount=None) for item in self.values["items"]]
 
 
 def numbers_of(fields: Fields) -> tuple[Number, ...]:
-    """Return the number of an event that was refused, if it has a valid one."""
+    """Return the number of a rejected event, if it has a valid one."""
     values: dict[str, Any] = {}
     for name, value in given(fields, ("producer", "epoch", "seq")).items():
         try:

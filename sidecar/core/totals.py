@@ -41,27 +41,27 @@ class Totals:
 
     @property
     def missed(self) -> int:
-        """How many events were missed and did not come afterwards."""
+        """How many events were missed and not recovered."""
         return self.tallies["missed"].total() - self.recovered.total()
 
     @property
     def recovered(self) -> Counter[str]:
-        """How many missed events still came, by source: of none more than were missed.
+        """How many missed events were recovered, by source: never more than were missed.
 
-        More is what version 0.1.0 stored where events that were missed before a clear came after it.
+        Version 0.1.0 stored more if events that were missed before a clear came after it.
         """
         missed = self.tallies["missed"]
         return Counter({source: min(n, missed[source]) for source, n in self.tallies["recovered"].items()})
 
     @property
     def in_flight(self) -> int:
-        """How many orders are pending and not decided (course.py)."""
+        """How many orders are pending and undecided (course.py)."""
         orders = self.tallies["orders"]
         ended = orders["success"] + orders["failed"] + orders["cancelled"] - self.tallies["beside"].total()
         return orders["pending"] - self.tallies["overtaken"].total() - ended
 
     def write_off(self) -> None:
-        """Take what is below 0 in flight for decisions of orders that were never seen as pending."""
+        """Attribute a negative number in flight to decided orders that were never seen as pending."""
         if self.in_flight < 0:
             self.tallies["beside"]["unseen"] -= self.in_flight
 
@@ -83,7 +83,7 @@ class Totals:
             self.peak, self.peak_at = finished, second
 
     def step(self, by: float, now: float) -> None:
-        """Go by a clock that was set by so many seconds, to `now`. A start that was in its future before stays."""
+        """Follow a clock that was set by `by` seconds, to `now`. A start that was already in the future stays."""
         if self.since is not None and self.since <= now - by:
             self.since = max(self.since + by, 0.0)
         if self.committed_at is not None:

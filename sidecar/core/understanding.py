@@ -1,7 +1,7 @@
 """How much of what a source sends is understood: its last minute, by the second it came.
 
-What is refused and what is ignored is not understood. It is counted by reason and type, and of each the newest
-example is kept, with its values masked: this is shown to whoever may see health. It lives in memory alone.
+Rejected and ignored events are not understood. They are counted by reason and type. The newest example of each is kept
+with its values masked, since health shows it. All of this is in memory only.
 """
 
 import re
@@ -17,10 +17,10 @@ from sidecar.core.state import OTHER
 MINUTE_SECONDS = 60
 HALF = 0.5  # from here on a source is degraded
 MAX_SOURCES = 100
-MAX_NAMES = 20  # types told apart in one second
+MAX_NAMES = 20  # types distinguished in one second
 _READ_BYTES = 600
 _SHOWN_CHARACTERS = 160
-_SHOWN = ("type", "status", "event", "kind", "service", "specversion")  # what says what an event is
+_SHOWN = ("type", "status", "event", "kind", "service", "specversion")  # fields that say what an event is
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)("?)(\s*:)?|-?\d[\w.+-]*|[^\W\d]{2,}')
 
 
@@ -42,7 +42,7 @@ class Understanding:
         self._sources: dict[str, _Source] = {}
 
     def saw(self, source: str, now: float, received: int) -> None:
-        """Note how many events came."""
+        """Note how many events arrived."""
         if (second := self._second(source, now)) is not None:
             second.received += received
 
@@ -53,7 +53,7 @@ class Understanding:
             self._sources[source].examples[rejection.reason] = (rejection.detail, rejection.payload)
 
     def ignored(self, source: str, now: float, types: Mapping[str, int], payloads: Iterable[bytes]) -> None:
-        """Note events of types that nothing counts, which are in `payloads`."""
+        """Note events of unknown types; `payloads` holds them."""
         second = self._second(source, now) if types else None
         if second is None:
             return
@@ -66,12 +66,12 @@ class Understanding:
             second.ignored[name if known else OTHER] += count
 
     def step(self, by: float) -> None:
-        """Go by a clock that was set by so many seconds."""
+        """Follow a clock that was set by `by` seconds."""
         for source in self._sources.values():
             source.seconds = {at + round(by): one for at, one in source.seconds.items()}
 
     def last_minute(self, now: float) -> dict[str, NotUnderstood]:
-        """Return what was not understood, of each source where there is any."""
+        """Return what was not understood, for each source that has any."""
         found = ((name, _sum(source, now)) for name, source in self._sources.items())
         return {name: one for name, one in found if one is not None}
 
@@ -89,7 +89,7 @@ class Understanding:
 
 
 def masked(payload: bytes) -> str:
-    """Return the beginning of what looks like JSON, with nothing in it but names and what says what an event is."""
+    """Return the beginning of what looks like JSON, masked except for names and the fields of `_SHOWN`."""
     text = payload[:_READ_BYTES].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if text[:1] not in ("{", "["):
         return ""
@@ -109,7 +109,7 @@ def masked(payload: bytes) -> str:
 
 
 def _forget(source: _Source, now: float) -> None:
-    """Drop what is no part of the last minute; a clock that went back leaves seconds to come, which are none either."""
+    """Drop everything outside the last minute, also future seconds that a clock set back leaves."""
     source.seconds = {at: one for at, one in source.seconds.items() if now - MINUTE_SECONDS < at <= now}
     names = {name for one in source.seconds.values() for name in (*one.refused, *one.ignored)}
     source.examples = {name: one for name, one in source.examples.items() if name in names}

@@ -32,8 +32,8 @@ STATUS_WORDS: dict[str, Status] = {
     **dict.fromkeys(("pending", "created", "accepted", "queued", "reserved"), "pending"),
     **dict.fromkeys(("cancelled", "canceled", "refunded", "expired"), "cancelled"),
 }
-# What dates are written as beside RFC 3339: without seconds, with a comma, with `UTC`, `+01`, a space before the zone,
-# the name of the zone after its offset.
+# Date formats accepted in addition to RFC 3339: no seconds, a comma, `UTC`, `+01`, a space before the zone, the name of
+# the zone after its offset.
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
     r"(?: ?(?:[Zz]|UTC|GMT|([+-])(\d\d)(?::?([0-5]\d))?)(?: [A-Z]{1,5}|\[[\w/+-]+\])?)?",
@@ -63,7 +63,7 @@ class Refused(Exception):
 
 
 def shown(value: Any) -> str:
-    """Return a value as a refusal shows it."""
+    """Return a value as a rejection shows it."""
     if value is None:
         return "nothing"
     if isinstance(value, dict | list):
@@ -93,7 +93,7 @@ def reason_of(status: Any) -> str | None:
 
 
 def word_of(status: str) -> str:
-    """Return a status word as it was said, in lower case, unless it is one of the four canonical ones."""
+    """Return a status word in lower case, empty if it is one of the four canonical ones."""
     word = status.lower()
     return "" if word in STATUSES else word
 
@@ -153,12 +153,12 @@ def _text(value: Any) -> str:
 
 
 def cut_text(value: str) -> str:
-    """Return as much of a text as an id may hold."""
+    """Cut a text to the length of an id."""
     return value.encode()[:MAX_ID_BYTES].decode(errors="ignore")
 
 
 def cut_id(value: str) -> str:
-    """Return an id that is short enough; ids that differ stay different, wherever they do."""
+    """Cut an id to the allowed length, with a digest that keeps different ids different."""
     digest = blake2b(value.encode(), digest_size=8).hexdigest()
     return f"{value.encode()[: MAX_ID_BYTES - 1 - len(digest)].decode(errors='ignore')}~{digest}"
 

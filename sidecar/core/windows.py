@@ -13,10 +13,10 @@ from msgspec import Struct, field
 
 WINDOW = 1024
 MAX_EPOCHS = 2
-MAX_CLOSED = 16  # windows of earlier epochs: as many processes as may use one name by mistake
-SHARE = 32  # holes: events that a producer may have under way beside each other
+MAX_CLOSED = 16  # windows of earlier epochs: enough for several processes that share a name by mistake
+SHARE = 32  # holes: as many events as a producer may have in flight at once
 BEFORE_CONTACT = inf  # when a hole before the first contact would be missed: never
-FORGOTTEN = -inf  # in place of when a hole is missed: it was, and a clear forgot it
+FORGOTTEN = -inf  # the due time of a hole that was missed before a clear, which forgot it
 
 
 class Hole(Struct, array_like=True):
@@ -28,12 +28,12 @@ class Hole(Struct, array_like=True):
 
     @property
     def waits(self) -> bool:
-        """Tell whether it will be missed at some time to come."""
+        """Return whether it will be missed later."""
         return self.due is not None and FORGOTTEN < self.due < BEFORE_CONTACT
 
     @property
     def size(self) -> int:
-        """How many numbers."""
+        """Return how many numbers it has."""
         return self.last - self.first + 1
 
 
@@ -50,13 +50,13 @@ class Window(Struct, array_like=True):
         return self.high - WINDOW
 
     def raise_to(self, high: int, last_missing: int, due: float) -> None:
-        """Move up, with a hole to `last_missing`."""
+        """Move up, and open a hole to `last_missing`."""
         if last_missing > self.high:
             self.holes.append(Hole(self.high + 1, last_missing, due))
         self.high = high
 
     def place_of(self, seq: int) -> int | None:
-        """Return which hole holds a number, if it is within the window."""
+        """Return the index of the hole with a number, if it is within the window."""
         at = bisect_right(self.holes, seq, key=lambda hole: hole.first) - 1
         return at if at >= 0 and self.floor < seq <= self.holes[at].last else None
 
@@ -67,10 +67,10 @@ class Window(Struct, array_like=True):
         self.holes[at : at + 1] = [part for part in parts if part.size]
 
     def late_ones(self, numbers: list[int], *, named: bool) -> list[int] | None:
-        """Return which of these ascending numbers fill holes; `None` if they have to be judged one after the other.
+        """Return which of these ascending numbers fill holes; `None` if they must be judged one by one.
 
-        In any order they mean the same as long as none is a repeat, or may be one, and all fit into the window
-        together. `named`: they came with an epoch, so that none of them can tell of a restart.
+        Their order does not matter as long as none can be a duplicate and all fit into the window together. `named`:
+        they have an epoch, so that none of them can show a restart.
         """
         highest = numbers[-1]
         if highest - self.high > WINDOW or len(numbers) + len(self.holes) > WINDOW:
@@ -85,7 +85,7 @@ class Window(Struct, array_like=True):
         return late
 
     def take(self, late: list[int], ahead: list[int], due: float) -> int:
-        """Fill holes, then move up through numbers in ascending order; return how many were missed before."""
+        """Fill holes, then move up through ascending numbers; return how many had been missed."""
         recovered = 0
         for seq in late:
             at = self.place_of(seq)
@@ -102,18 +102,18 @@ class Window(Struct, array_like=True):
         return recovered
 
     def shed(self, most: int = WINDOW) -> list[Hole]:
-        """Take out the lowest holes beyond `most`. With 1,024 above them they are below the window."""
+        """Remove the lowest holes beyond `most`. With 1,024 above them they are below the window."""
         excess = max(len(self.holes) - most, 0)
         shed, self.holes[:excess] = self.holes[:excess], []
         return shed
 
     def forget(self) -> None:
-        """Drop the holes that fell out of the window and wait for nothing."""
+        """Drop the holes below the window that are already missed."""
         if self.holes and self.holes[0].last <= self.floor:
             self.holes = [hole for hole in self.holes if hole.last > self.floor or hole.waits]
 
     def close(self) -> None:
-        """Have what is open be missed, and keep the newest of it, in case that it still comes."""
+        """Make all open holes missed, and keep the newest of them, in case their numbers still come."""
         for hole in self.holes:
             if hole.waits:
                 hole.due = None
@@ -129,8 +129,8 @@ class Window(Struct, array_like=True):
 class Producer(Struct, array_like=True):
     """The windows of one producer, newest last; when it was seen, and its newest explicit `ts` (Unix seconds).
 
-    `closed` are windows of earlier epochs, in case that they return, and `newest_closed` is the newest of all that ever
-    were. One that `left` made room for others.
+    `closed` are windows of earlier epochs, in case they return; `newest_closed` is the newest epoch ever closed. A
+    producer that `left` made room for others.
     """
 
     windows: list[Window]
@@ -141,29 +141,29 @@ class Producer(Struct, array_like=True):
     left: bool = False
 
     def window(self, epoch: str | None) -> Window | None:
-        """Return the window of an epoch; without an epoch, the newest."""
+        """Return the window of an epoch, the newest one without an epoch."""
         if epoch is None:
             return self.windows[-1]
         return next((window for window in self.windows if window.epoch == epoch), None)
 
     def reopened(self, epoch: str | None) -> Window | None:
-        """Take the window of an epoch out of those that were closed."""
+        """Remove the window of an epoch from the closed ones."""
         at = next((at for at, window in enumerate(self.closed) if window.epoch == epoch), None)
         return None if at is None else self.closed.pop(at)
 
     def close(self, window: Window) -> None:
-        """Keep a window that makes room for another; one without a name cannot return."""
+        """Keep a window that makes room for another; one without an epoch cannot return."""
         window.close()
         if window.epoch is not None:
             self.closed = [*self.closed, window][-MAX_CLOSED:]
             self.newest_closed = max(self.newest_closed, window.epoch, key=_age)
 
     def may_have_had(self, epoch: str | None) -> bool:
-        """Tell whether an epoch that is not known may have been forgotten: it is no newer than the others."""
+        """Return whether an unknown epoch may have been forgotten: it is not newer than the others."""
         return epoch is not None and len(self.closed) == MAX_CLOSED and _age(epoch) <= _age(self.newest_closed)
 
     def is_sound(self) -> bool:
-        """Check that there are no more windows than may be, and each of them."""
+        """Check the number of windows, and each of them."""
         few = 1 <= len(self.windows) <= MAX_EPOCHS and len(self.closed) <= MAX_CLOSED
         return few and all(window.is_sound() for window in chain(self.windows, self.closed))
 
@@ -178,5 +178,5 @@ class Producer(Struct, array_like=True):
 
 
 def _age(epoch: str) -> tuple[int, str]:
-    """Return what orders start times as numbers, and as texts of one form."""
+    """Return a key that sorts start times given as numbers or as texts of one form."""
     return len(epoch), epoch

@@ -21,7 +21,7 @@ def host_name(header: str) -> str | None:
 
 
 def host_allowed(header: str | None, bound_host: str, allowed: Sequence[str]) -> bool:
-    """Tell whether `Host` names this server and not somebody's rebound domain.
+    """Return whether `Host` names this server and not somebody's rebound domain.
 
     Good are loopback, the bound host, any IP literal where the bind is not loopback (a rebound name is never an IP),
     and what `allowed` lists (`name` or `name:port`).
@@ -42,14 +42,14 @@ def scheme(authorization: str) -> str:
 
 
 def token_matches(expected: str, authorization: str | None) -> bool:
-    """Tell whether `Authorization` is `Bearer <expected>`, in constant time; no token expected matches nothing."""
+    """Return whether `Authorization` is `Bearer <expected>`, in constant time; no token expected matches nothing."""
     token = (authorization or "").partition(" ")[2]
     same = hmac.compare_digest(_bytes(token.strip()), _bytes(expected))
     return same and scheme(authorization or "") == "bearer" and bool(expected)
 
 
 def cross_site(headers: Mapping[str, str], origins: Sequence[str] = ()) -> bool:
-    """Tell whether a browser sends this for another site's page.
+    """Return whether a browser sends this for another site's page.
 
     The same host on any port is no other site; `origins` (scheme://host:port) are welcome. Without the headers it is
     no browser.

@@ -67,7 +67,7 @@ class Client:
 
     @property
     def open(self) -> bool:
-        """Tell whether a message may be written."""
+        """Return whether a message may be written."""
         return self.protocol.state is OPEN and not self.transport.is_closing()
 
     def due(self, subscription: Subscription) -> float:
@@ -76,7 +76,7 @@ class Client:
         return max(any_at, self.products_at + SHORTEST_WITH_PRODUCTS_MS / 1000) if subscription.products else any_at
 
     def drained(self, now: float) -> bool:
-        """Tell whether everything written has left, and remember when."""
+        """Return whether everything written has left, and remember when."""
         if self.transport.get_write_buffer_size():
             return False
         self.drained_at = now

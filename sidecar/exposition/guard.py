@@ -83,7 +83,7 @@ class Guard:
         return "send " + ", or ".join(token + ["name and password (basic auth)"] * bool(self._passwords))
 
     async def reads(self, authorization: str | None, address: str) -> Verdict:
-        """Tell whether this header lets a client at `address` read."""
+        """Return whether this header lets a client at `address` read."""
         if self.open or self.knows(authorization):
             return "right"
         if authorization and self._passwords and scheme(authorization) == "basic":
@@ -91,13 +91,13 @@ class Guard:
         return "wrong"
 
     def knows(self, authorization: str | None) -> bool:
-        """Tell whether this header carries one of the tokens; both let read."""
+        """Return whether this header carries one of the tokens; both let read."""
         read = token_matches(self.http.read_token, authorization)
         admin = token_matches(self.http.admin_token, authorization)
         return read or admin
 
     def clears(self, authorization: str | None) -> bool:
-        """Tell whether this header lets clear."""
+        """Return whether this header lets clear."""
         return token_matches(self.http.admin_token, authorization)
 
     def refused(self, server: Server, reason: Reason, address: str, **details: Any) -> None:

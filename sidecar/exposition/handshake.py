@@ -138,7 +138,7 @@ def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, hands
 
 
 def _is_socket_io(path: str) -> bool:
-    """Tell whether a Socket.IO client asks. It would wait for a greeting of its own protocol until it gives up."""
+    """Return whether a Socket.IO client asks. It would wait for a greeting of its own protocol until it gives up."""
     parts = urlsplit(path)
     return parts.path.rstrip("/").endswith("/socket.io") or "EIO" in parse_qs(parts.query)
 
@@ -149,7 +149,7 @@ def address(connection: ServerConnection) -> str:
 
 
 def origin_allowed(origin: str | None, host: str | None, origins: Sequence[str]) -> bool:
-    """Tell whether pages of this origin may connect: its host name is listed or, without a list, that of `Host`."""
+    """Return whether pages of this origin may connect: its host name is listed or, without a list, that of `Host`."""
     try:
         name = urlsplit(origin or "").hostname
     except ValueError:

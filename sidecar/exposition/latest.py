@@ -74,7 +74,7 @@ class Monitor(Protocol):
         ...
 
     def ready(self) -> tuple[bool, Role]:
-        """Tell whether the state is loaded and the sources are subscribed, or this is a standby."""
+        """Return whether the state is loaded and the sources are subscribed, or this is a standby."""
         ...
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:

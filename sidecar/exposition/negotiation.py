@@ -54,7 +54,7 @@ def exposition_format(accept: str) -> Format:
 
 
 def wants_exposition(accept: str) -> bool:
-    """Tell whether what only a scraper names has a strictly higher weight than JSON.
+    """Return whether what only a scraper names has a strictly higher weight than JSON.
 
     That is OpenMetrics, text/plain with a version, or the protobuf of Prometheus, whose place the text takes.
     """
@@ -64,14 +64,14 @@ def wants_exposition(accept: str) -> bool:
 
 
 def wants_markdown(accept: str) -> bool:
-    """Tell whether Markdown is named, and not liked less than JSON."""
+    """Return whether Markdown is named, and not liked less than JSON."""
     asked = ranges(accept)
     markdown = _best(r.q for r in asked if r.name == "text/markdown")
     return markdown > 0 and markdown >= _json_weight(asked)
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Tell whether gzip is named with a weight above 0."""
+    """Return whether gzip is named with a weight above 0."""
     return _best(r.q for r in ranges(accept_encoding) if r.name == "gzip") > 0
 
 

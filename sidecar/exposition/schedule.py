@@ -64,7 +64,7 @@ class Schedule(Generic[Member, Wish]):
             self._remove(group)
 
     def holds(self, group: Group[Member, Wish], member: Member) -> bool:
-        """Tell whether the member is in the group."""
+        """Return whether the member is in the group."""
         return self._group_of.get(member) is group
 
     def next_due(self) -> float | None:

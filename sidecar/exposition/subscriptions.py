@@ -31,7 +31,7 @@ class Subscription(Struct, frozen=True):
 
     @property
     def products(self) -> bool:
-        """Tell whether its updates hold all products."""
+        """Return whether its updates hold all products."""
         return PRODUCTS in self.topics
 
 

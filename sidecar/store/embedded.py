@@ -177,7 +177,7 @@ class EmbeddedRedis:
 
 
 async def _is_ready(port: int, pid: int) -> bool:
-    """Tell whether the server on this port is ours, and has loaded its data."""
+    """Return whether the server on this port is ours, and has loaded its data."""
     try:
         async with asyncio.timeout(1):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -74,7 +74,7 @@ def values(flight: Flight, committed: State, *, everything: bool, now: float) ->
 
 
 def _is_new(part: Product, known: Product | None) -> bool:
-    """Tell whether stock was reported since: an order alone changes no inventory key."""
+    """Return whether stock was reported since: an order alone changes no inventory key."""
     return known is None or (part.stock, part.stock_ts) != (known.stock, known.stock_ts)
 
 

@@ -109,7 +109,7 @@ class RedisStore:
         return {second: int(value) for second, value in pairs if value.isdigit() and len(value) <= LONGEST_NUMBER}
 
     async def exists(self) -> bool:
-        """Tell whether a sidecar keeps, or is about to keep, its state under the prefix."""
+        """Return whether a sidecar keeps, or is about to keep, its state under the prefix."""
         return bool(await self._call("EXISTS", *self._own_keys(), form=int))
 
     async def rejected(self, limit: int) -> list[Refused]:

@@ -118,7 +118,7 @@ def test_readings_on_two_channels_stay_in_the_order_they_came() -> None:
 @pytest.mark.parametrize(
     ("fields", "missed", "doubt"),
     [
-        ([{"epoch": epoch} for epoch in range(4)], 0, "the numbers of api began again"),
+        ([{"epoch": epoch} for epoch in range(4)], 0, "the numbers of api restarted"),
         ([{"epoch": 1}] * 4, 0, "most events of api are duplicates (75%"),
         ([{"epoch": None}] * 4, 0, "most events of api are duplicates (7"),
     ],
@@ -141,7 +141,7 @@ def test_processes_that_share_a_name_without_epochs_and_with_times_are_told() ->
         order(producer="api", seq=seq, ts=NOW - 2 + seq / 100 + p / 1000) for seq in range(1, 50) for p in range(4)
     ]
     completeness(aggregate, batch(*events))
-    assert "began again" in aggregate.register.names.doubts()["api"]
+    assert "restarted" in aggregate.register.names.doubts()["api"]
 
 
 def test_ordinary_producers_are_not_doubted() -> None:

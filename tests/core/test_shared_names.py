@@ -23,7 +23,7 @@ def noted(*notes: tuple[int, int, int], step: float = 1.0) -> SharedNames:
             "most events of api are duplicates (75% within two minutes): do several processes use this name?",
         ),
         ([(10, 10, 0), (0, 10, 0)], "most events of api are duplicates (67% within"),
-        ([(1000, 0, 6), (1000, 0, 4)], "the numbers of api began again 10 times within two minutes: do several"),
+        ([(1000, 0, 6), (1000, 0, 4)], "the numbers of api restarted 10 times within two minutes: do several"),
     ],
 )
 def test_what_is_said_of_a_name(notes: list[tuple[int, int, int]], doubt: str) -> None:
