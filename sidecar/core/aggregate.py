@@ -22,7 +22,7 @@ from sidecar.core.events import EARLIEST, Decoded, Event, Rejection
 from sidecar.core.exemplars import Exemplars
 from sidecar.core.gauges import by_second, joined
 from sidecar.core.labels import Labels, first_met
-from sidecar.core.memory import Memory
+from sidecar.core.memory import SECTIONS, Memory
 from sidecar.core.parts import Minute, Reading
 from sidecar.core.pending import Pending, Refused
 from sidecar.core.state import AHEAD_SECONDS, CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
@@ -43,13 +43,17 @@ class Origins(Struct, frozen=True):
 
 
 class Flight(Struct, frozen=True):
-    """What one commit carries: pending as it was taken, and the parts it touches in absolute values."""
+    """What one commit carries: pending as it was taken, and the parts it touches in absolute values.
+
+    `moved` is True if it contains everything that is remembered of orders.
+    """
 
     stream: Pending
     pubsub: Pending
     merged: State
     windows: dict[str, bytes | None]
     removed: list[tuple[str, object]]
+    moved: bool
 
 
 class Aggregator:
@@ -71,6 +75,7 @@ class Aggregator:
         self._labels = Labels(rules)
         self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not yet stored so
         self._memory = Memory()
+        self._moved = False  # whether a step moved what is remembered of orders, and that is not stored yet
 
     def adopt(self, rules: Rules) -> None:
         """Count by other rules from now on."""
@@ -132,10 +137,13 @@ class Aggregator:
         merged = self.committed.changed_by(stream.state, pubsub.state)
         self._gauge_history(merged, stream, pubsub, self._listen(merged, now), now)
         self._peak(merged, (stream.state, pubsub.state))
+        if self._moved:
+            self._write_memory_again(merged)
         merged.total.committed_at, merged.total.commit_interval = now, self._rules.commit_interval
         expired = {*self.committed.expired(now, self._rules.commit_interval), *self._gone}
         removed = [(name, key) for name, key in sorted(expired) if key not in getattr(merged, name)]
-        return Flight(stream, pubsub, merged, dict(self.register.unsaved), removed)
+        moved, self._moved = self._moved, False
+        return Flight(stream, pubsub, merged, dict(self.register.unsaved), removed, moved)
 
     def land(self, flight: Flight, now: float) -> None:
         """Make the flight part of what is committed; it must not be used afterwards."""
@@ -156,6 +164,7 @@ class Aggregator:
             earlier.merge(self._pending[kind])
             self._pending[kind] = earlier
         self._flying = {}
+        self._moved |= flight.moved
 
     def step(self, by: float, now: float, flight: Flight | None = None) -> None:
         """Follow a clock that was set by `by` seconds, to `now`. `flight` is the commit in flight.
@@ -168,13 +177,18 @@ class Aggregator:
         for pending in (*self._pending.values(), *flying):
             pending.step(by, now)
         for state in (self.committed, flight.merged) if flight else (self.committed,):
-            self._gone.update(state.step(by, now))
+            gone = state.step(by, now)
+            self._gone.update(gone)
+            self._moved |= any(section in SECTIONS for section, _ in gone)
+        if flight:  # the seconds it names may now belong to other parts
+            flight.removed[:] = [(section, key) for section, key in flight.removed if section not in SECTIONS]
         self.register.step(by, now)
         self.born = {label: at + by for label, at in self.born.items()}
         self.understanding.step(by)
         self._looked_at += by
         if by < 0:
             self.exemplars.clear()  # new exemplars would be older
+        self._relearn()
 
     def drop_streams(self) -> None:
         """Forget what is pending from streams; it will be read again."""
@@ -201,6 +215,7 @@ class Aggregator:
         self.register.load(windows, cleared=fields.get(MISSED_UNDER, fields.get("gen")) != fields.get("gen"))
         for source in ours:
             self.register.save(source)
+        self._moved = False
         self.born.clear()
         self.drop_streams()
 
@@ -291,6 +306,12 @@ class Aggregator:
                 known[name].hear(heard)
                 merged.connections.setdefault(name, reading.copy()).hear(heard)
         return known
+
+    def _write_memory_again(self, merged: State) -> None:
+        """Add everything that is remembered of orders to `merged`."""
+        for name in SECTIONS:
+            parts = getattr(merged, name)
+            parts.update({key: part.copy() for key, part in getattr(self.committed, name).items() if key not in parts})
 
     def _gauge_history(
         self, merged: State, stream: Pending, pubsub: Pending, connected: Mapping[str, Reading], now: float

@@ -18,6 +18,7 @@ MOST_SAID = 100_000  # 10 MB, and 0.8 MB stored
 MOST_ENDED = 10_000
 ENDED_A_SECOND = 200  # a sold-out sale refuses thousands of orders; their ids are not worth storing
 DIGEST_BYTES = 8
+SECTIONS = ("said", "ended")  # of a State
 
 
 class Said:
@@ -140,6 +141,24 @@ def forgotten(parts: Mapping[int, Sized], now: float, most: int) -> list[int]:
             gone.append(second)
         kept += len(parts[second])
     return gone
+
+
+def step(parts: dict[int, Any], by: float, now: float) -> list[int]:
+    """Follow a clock that was set by `by` seconds, to `now`: the parts stay as old as they were.
+
+    Returns the seconds that have no part any more.
+    """
+    stepped: dict[int, Any] = {}
+    before = sorted(parts)
+    for second in before:
+        to = max(min(second + round(by), int(now)), 0)
+        if to in stepped:
+            stepped[to].merge(parts[second])
+        else:
+            stepped[to] = parts[second]
+    parts.clear()
+    parts.update(stepped)
+    return [second for second in before if second not in stepped]
 
 
 def _put(index: dict[Any, Any], key: Any, value: Any, most: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from sidecar.core import blocks
+from sidecar.core import blocks, memory
 from sidecar.core.fields import COUNTS, deflated, field, inflated, pack, reading
 from sidecar.core.histogram import Classic, Histogram
 from sidecar.core.memory import MOST_ENDED, MOST_SAID, Ended, Said, forgotten
@@ -168,12 +168,15 @@ class State:
         """Follow a clock that was set by `by` seconds, to `now`; return the removed parts, as (section, key).
 
         Slices and seconds that now lie in the future come again and are then counted from 0. A step of less than a
-        second removes nothing, nor does any step remove what may be ahead.
+        second removes none of them, nor does any step remove what may be ahead. What is remembered of orders moves
+        with the clock; the seconds that it left are among those returned.
         """
         end = int(now) if by <= -1 else int(now + AHEAD_SECONDS) + 1
         names = (*(ring.section for ring in RINGS.values()), "minutes")
         gone = [(name, start) for name in names for start in getattr(self, name) if start >= end]
         self.remove(gone)
+        for name in memory.SECTIONS:
+            gone += [(name, second) for second in memory.step(getattr(self, name), by, now)]
         for minute in self.minutes.values():
             minute.cut(end)
         self.total.step(by, now)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.aggregate import Aggregator
+from sidecar.core.aggregate import Aggregator, Flight
 from sidecar.core.fields import pack
 from sidecar.core.memory import ENDED_A_SECOND, REMEMBERED_SECONDS
 from sidecar.core.state import Rules, State
@@ -248,3 +248,88 @@ def test_states_that_were_cut_are_damaged() -> None:
     name = f"c:said:{int(NOW)}"
     with pytest.raises(CheckpointError, match="cut"):
         State.load({name: seal(name, pack(b"1234567"))})
+
+
+# The clock is set
+
+
+STEPS = (-NOW, -86400.0, -300.0, -20.0, -1.0, 1.0, 20.0, 601.0, 86400.0)
+TWICE = (*of(1, "paid"), *of(2, "failed"), *pending(3))
+
+
+class Kept:
+    """What a store would hold of an Aggregator."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, bytes] = {}
+
+    def commit(self, aggregate: Aggregator, now: float = NOW) -> None:
+        flight = aggregate.freeze(now)
+        self.take(aggregate, flight)
+        aggregate.land(flight, now)
+
+    def take(self, aggregate: Aggregator, flight: Flight) -> None:
+        self.fields.update(flight.merged.fields(aggregate.committed))
+        for section, key in flight.removed:
+            self.fields.pop(f"c:{section}:{key}", None)
+
+
+def said_twice(aggregate: Aggregator) -> tuple[dict[str, int], int | None]:
+    snapshot = shown(aggregate)
+    return {status: n for status, n in snapshot.orders.by_status.items() if n}, snapshot.orders.in_flight
+
+
+@pytest.mark.parametrize("by", STEPS)
+@pytest.mark.parametrize("when", ["committed", "pending", "in flight", "in flight, lost", "before a restart"])
+def test_what_was_said_before_the_clock_was_set_is_remembered(by: float, when: str) -> None:
+    aggregate, kept, flight = aggregator(), Kept(), None
+    for second in range(-3, 0):
+        aggregate.apply(batch(*of(f"{when} {second}", "paid", "failed"), at=NOW + second), NOW + second)
+        kept.commit(aggregate, NOW + second)
+    aggregate.apply(batch(*TWICE), NOW)
+    if when.startswith("in flight"):
+        flight = aggregate.freeze(NOW)
+        kept.take(aggregate, flight)
+    elif when != "pending":
+        kept.commit(aggregate)
+    now = NOW + by + 0.5
+    aggregate.step(by, now, flight)
+    if flight and when == "in flight":
+        aggregate.land(flight, now)
+    elif flight:
+        aggregate.thaw(flight)
+    kept.commit(aggregate, now)
+    if when == "before a restart":
+        aggregate = aggregator()
+        aggregate.load(kept.fields, same_generation=False)
+        aggregate.step(0.0, now)
+    before = said_twice(aggregate)
+    aggregate.apply(batch(*of(1, "confirmed"), *of(2, "failed"), at=now), now)
+    kept.commit(aggregate, now)
+    orders, in_flight = said_twice(aggregate)
+    assert (orders["success"], in_flight) == (before[0]["success"], before[1])
+    for section in ("said", "ended"):
+        names = {f"c:{section}:{second}" for second in getattr(aggregate.committed, section)}
+        assert {name for name in kept.fields if name.startswith(f"c:{section}:")} == names
+
+
+def test_what_is_remembered_is_as_old_as_before_when_the_clock_was_set() -> None:
+    aggregate = committed(*of(1, "paid"))
+    aggregate.step(3600.0, NOW + 3600)
+    for at, times in ((NOW + 3600 + REMEMBERED_SECONDS - 1, 1), (NOW + 3600 + REMEMBERED_SECONDS + 1, 2)):
+        aggregate.apply(batch(*of(1, "paid"), at=at), at)
+        commit(aggregate, at)
+        assert shown(aggregate, at).orders.by_status["success"] == times
+
+
+def test_what_was_remembered_in_the_future_of_a_clock_that_was_set_before_a_start_is_remembered_now() -> None:
+    stored = committed(*pending(2), *of(1, "paid"), *of(2, "failed"))
+    stored.apply(batch(*of(2, "pending"), at=NOW + 1), NOW + 1)
+    commit(stored, NOW + 1)
+    aggregate = aggregator()
+    aggregate.load(stored.fields(), same_generation=False)
+    aggregate.step(0.0, NOW - 60)
+    assert (list(aggregate.committed.said), list(aggregate.committed.ended)) == ([int(NOW) - 60], [int(NOW) - 60])
+    aggregate.apply(batch(*of(2, "failed"), at=NOW - 59), NOW - 59)
+    commit(aggregate, NOW - 59)
+    assert in_flight(aggregate) == 0
