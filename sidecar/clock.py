@@ -1,13 +1,13 @@
-"""What time it is, and how much has passed: the two clocks of a machine, and the steps between them.
+"""The two clocks of a machine, one for moments and one for intervals, and the steps between them.
 
-The wall clock names a moment and may be set at any time. The steady clock measures an interval: nobody can set it,
-and on Linux it goes on while the machine is suspended. NTP that slews changes the speed of both alike.
+The wall clock names a moment and may be set at any time. The steady clock measures an interval: nobody can set it, and
+on Linux it includes the time in which the machine is suspended. NTP slews both alike.
 """
 
 import time
 from collections.abc import Callable
 
-STEP_SECONDS = 0.1  # less is no step: a process may be stopped for a moment between two looks
+STEP_SECONDS = 0.1  # less is not a step: a process may pause for a moment between two readings
 
 
 def steady_seconds() -> float:
@@ -18,7 +18,7 @@ def steady_seconds() -> float:
 
 
 class Clock:
-    """Both clocks; knows how far they were apart when it was last asked for a step."""
+    """Both clocks, with their distance at the last check for a step."""
 
     def __init__(self, now: Callable[[], float] = time.time, steady: Callable[[], float] = steady_seconds) -> None:
         """`now` gives Unix seconds, a moment; `steady` gives seconds to measure intervals by."""
@@ -27,9 +27,9 @@ class Clock:
         self._apart = now() - steady()
 
     def step(self) -> float:
-        """Return by how many seconds the wall clock was set since the last call: below 0 if it went back, 0.0 if not.
+        """Return by how many seconds the wall clock was set since the last call, negative if back; 0.0 if it was not.
 
-        It looks twice at one, since the process may be stopped between the two clocks.
+        It reads one of them twice, since the process may pause between the two readings.
         """
         step = self.now() - self.steady() - self._apart
         if abs(step) >= STEP_SECONDS:

@@ -28,8 +28,8 @@ from sidecar.trust import client_context
 
 CONNECT_SECONDS = 1.0
 REPLY_SECONDS = 3.0
-# With these the kernel gives up a dead link after 5 s, without them after a quarter of an hour. Not every system has
-# all of them: macOS knows the first as TCP_KEEPALIVE, and has no TCP_USER_TIMEOUT.
+# With these the kernel gives up a dead link after 5 s, without them after 15 minutes. Not every system has all of them:
+# macOS calls the first TCP_KEEPALIVE and lacks TCP_USER_TIMEOUT.
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPALIVE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
 KEEPALIVE = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
 READ_BYTES = 1 << 18  # whatever asyncio has buffered, in one piece
@@ -40,7 +40,7 @@ CLIENT_NAME = "flash-sale-sidecar"
 class _Parser(_AsyncHiredisParser):
     """redis-py's parser, which also hands out everything that has already arrived.
 
-    hiredis moves all that it holds unread with every kilobyte it parses, so it is fed in slices.
+    hiredis moves its whole unread buffer with every kilobyte it parses, so it is fed in slices.
     """
 
     __slots__ = ("_unfed",)
@@ -50,7 +50,7 @@ class _Parser(_AsyncHiredisParser):
         self._unfed = memoryview(b"")
 
     async def read_from_socket(self) -> bool:
-        """Feed what has been read already, or read more; True, as redis-py expects."""
+        """Feed what was already read, or read more; return True, as redis-py expects."""
         if not self._feed():
             read: Any = await self._stream.read(self._read_size)  # type: ignore[union-attr]
             if not read:
@@ -74,7 +74,7 @@ class _Parser(_AsyncHiredisParser):
         return replies
 
     def _feed(self) -> bool:
-        """Feed the next slice of what was read; False if there is none."""
+        """Feed the next slice of what was read; return False if there is none."""
         if not self._unfed:
             return False
         reader: Any = self._reader
@@ -96,7 +96,7 @@ class Link:
     async def open(cls, target: RedisTarget, address: tuple[str, int] | None = None) -> Self:
         """Connect to one server as `target` says: to `address`, by default its own.
 
-        Raises UnavailableError, or AccessError where user or password are refused, or a file of them is no use.
+        Raises UnavailableError, or AccessError if the user or password is refused or their file is unusable.
         """
         where = address or (target.addresses[0] if target.addresses else (target.path, 0))
         what = f"{target.peer} at {join_host_port(*where) if where[1] else where[0]}"
@@ -114,9 +114,8 @@ class Link:
         return link
 
     async def _introduce(self) -> None:
-        """Give the connection a name, for who looks at CLIENT LIST; a server that takes none is as good.
-
-        A Sentinel is not told: some want to know first who asks.
+        """Name the connection for CLIENT LIST; a server that refuses names is used without. Sentinels get no name: some
+        demand a login first.
         """
         if self._target.peer == "Redis":
             await self._connection.send_command("CLIENT", "SETNAME", CLIENT_NAME, check_health=False)
@@ -270,7 +269,7 @@ def parse_info(reply: bytes) -> dict[str, str]:
 
 
 class _TlsConnection(Connection):
-    """redis-py's connection with TLS, as a context of ours says: it names the file that is no use."""
+    """redis-py's connection with TLS and the sidecar's own context, whose errors name an unusable file."""
 
     def __init__(self, context: ssl.SSLContext, **options: Any) -> None:
         super().__init__(**options)
@@ -305,7 +304,7 @@ def _prepared(target: RedisTarget, where: tuple[str, int]) -> Any:
 
 
 def _password(target: RedisTarget) -> str:
-    """Return the password, as it is now. Raises UnavailableError where its file cannot be read."""
+    """Return the current password. Raises UnavailableError if its file cannot be read."""
     if not target.password_file:
         return target.password
     try:

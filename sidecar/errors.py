@@ -1,7 +1,7 @@
 """Every exception of the sidecar, in one tree.
 
 SidecarError
-├── ConfigError            the configuration is wrong: exit 2, the message names the key and the mend
+├── ConfigError            the configuration is wrong: exit 2, the message names the key and the fix
 ├── UnavailableError       Redis (or a server of ours) cannot be reached now: wait and try again
 │   └── RefusedError       Redis answered, and refused: no memory, read-only, no replicas, loading
 ├── AccessError            wrong password or missing right: waiting does not help, a person does
@@ -16,7 +16,7 @@ class SidecarError(Exception):
 
 
 class ConfigError(SidecarError):
-    """Say which setting is wrong and how to mend it."""
+    """Say which setting is wrong and how to fix it."""
 
 
 class UnavailableError(SidecarError):

@@ -1,7 +1,7 @@
 """The fleet: sidecars under one name, each with a prefix of its own, shown as one.
 
-A sidecar registers while it counts. The list of members is kept in Redis, and lost with it, so that each member also
-remembers the others: one that was there a moment ago is not left out in silence.
+A sidecar registers while it counts. The list of members is kept in Redis and lost with it, so each member also
+remembers the others: a recent member is never left out silently.
 """
 
 import asyncio
@@ -17,18 +17,18 @@ from sidecar.errors import AccessError, CheckpointError, SidecarError, Unavailab
 
 REGISTER_SECONDS = 5.0
 RETRY_SECONDS = 1.0  # after Redis did not answer, or before this sidecar counts
-REMEMBER_SECONDS = 10.0  # two registrations: a list that was lost is whole again by then
+REMEMBER_SECONDS = 10.0  # two registrations: by then a lost list is complete again
 
 
 class Registry(Protocol):
     """Where members register and keep their numbers. Every method raises UnavailableError without an answer."""
 
     async def now(self, ours: float) -> float:
-        """Return the time by the clock that all members share, Unix seconds; `ours` if there is none."""
+        """Return the time of the clock that all members share, Unix seconds; `ours` if there is none."""
         ...
 
     async def register(self, fleet: str, instance: str, now: float) -> None:
-        """Note that this prefix is counted by `instance`, at `now` (Unix seconds)."""
+        """Note that `instance` counts this prefix, at `now` (Unix seconds)."""
         ...
 
     async def members(self, fleet: str, now: float) -> dict[str, str]:
@@ -36,20 +36,20 @@ class Registry(Protocol):
         ...
 
     async def state(self, prefix: str) -> State | None:
-        """Return what is committed there, `None` if nothing is. Raises CheckpointError, AccessError."""
+        """Return the state committed there, `None` if there is none. Raises CheckpointError, AccessError."""
         ...
 
 
 class Members(Struct, frozen=True):
-    """The committed state of each member, by instance; and why the state of some cannot be read."""
+    """The committed state of each member, by instance, and the error where it cannot be read."""
 
     states: list[tuple[str, State]]
     damaged: dict[str, str]
 
 
 class Age(Struct, frozen=True):
-    """How old merged numbers are: the oldest commit (Unix seconds), whether any member is stale, and how long a second
-    must have ended until every member that is not stale has committed it."""
+    """How old merged numbers are: the oldest commit (Unix seconds), whether any member is stale, and how long after its
+    end a second is committed by every member that is not stale."""
 
     committed_at: float | None
     stale: bool
@@ -57,7 +57,7 @@ class Age(Struct, frozen=True):
 
 
 class Fleet:
-    """Register with the others, know them, and read their numbers."""
+    """Register with the other members, remember them, and read their numbers."""
 
     def __init__(self, registry: Registry, *, name: str, prefix: str, instance: str, clock: Clock) -> None:
         """`prefix` and `instance` are those of this sidecar."""
@@ -67,10 +67,10 @@ class Fleet:
         self._instance = instance
         self._clock = clock
         self._known: dict[str, str] = {}  # instance by prefix
-        self._absent: dict[str, float] = {}  # since when a known member is not listed, by the steady clock
+        self._absent: dict[str, float] = {}  # when a known member was first not listed, by the steady clock
 
     async def run(self, counts: Callable[[], bool]) -> None:
-        """Register as long as `counts()`, and learn of the others; until cancelled."""
+        """Register while `counts()`, and list the others, until cancelled."""
         while True:
             pause = RETRY_SECONDS
             try:
@@ -83,9 +83,8 @@ class Fleet:
             await asyncio.sleep(pause)
 
     async def members(self, own: State | None) -> Members:
-        """Read every member; `own` is what this sidecar has committed, if it counts.
-
-        Raises UnavailableError where Redis, or the numbers of a known member, cannot be had now.
+        """Read every member; `own` is the committed state of this sidecar, if it counts. Raises UnavailableError if
+        Redis, or the state of a known member, is unavailable.
         """
         members = Members([], {})
         known = await self._listed()
@@ -108,7 +107,7 @@ class Fleet:
         return members
 
     async def _listed(self) -> dict[str, str]:
-        """Return the members that are listed, and those that were until a moment ago."""
+        """Return the members that are listed or were until a moment ago."""
         listed = await self._registry.members(self._name, await self._now())
         now = self._clock.steady()
         self._absent = {prefix: self._absent.get(prefix, now) for prefix in self._known.keys() - listed.keys()}
@@ -121,7 +120,7 @@ class Fleet:
 
 
 def age(members: Members, now: float, commit_interval: float) -> Age:
-    """Return how old the numbers of all members are at `now`; `commit_interval` is for those that did not store it."""
+    """Return the age of the merged numbers at `now`; `commit_interval` applies to members that stored none."""
     intervals = [state.total.commit_interval or commit_interval for _, state in members.states]
     committed = [state.total.committed_at for _, state in members.states]
     fresh = [

@@ -37,7 +37,7 @@ class Gauges:
     def __init__(
         self, telemetry: Telemetry, store: RedisStore, config: Config, *, dropped: Callable[[], int] = lambda: 0
     ) -> None:
-        """`dropped` tells how many log lines could not be written so far."""
+        """`dropped` returns how many log lines could not be written so far."""
         self.system = System()
         self.eviction_policy = ""
         self.server = ServerInfo()

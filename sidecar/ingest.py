@@ -1,7 +1,7 @@
-"""Source -> ledger: one task a source, which connects, reads and applies, for ever.
+"""Source -> ledger: one task for each source, which connects, reads and applies until cancelled.
 
 A pub/sub source that is not connected is blind: what is published meanwhile is gone. The time in which any of them is
-blind is counted, once however many are.
+blind is counted, once for all of them.
 """
 
 import asyncio
@@ -30,10 +30,9 @@ SourceStatus = Literal["connecting", "connected", "down"]
 
 
 class SourceState(Struct):
-    """What is known of a source; times are by the steady clock. It is `blind` while it may miss something.
-
-    It is `behind` once it has been late, by more than `BEHIND_SECONDS`, for as long, until there is no lag at all: what
-    waited for a start or through an outage is mostly read in less.
+    """What is known of a source; times are by the steady clock. It is `blind` while it may miss events. It is `behind`
+    once its lag has exceeded `BEHIND_SECONDS` for that long, until there is no lag: a backlog after a start or an
+    outage is mostly read faster.
     """
 
     status: SourceStatus = "connecting"
@@ -57,7 +56,8 @@ class Ingest:
         clock: Clock,
         stepped: Callable[[], None],
     ) -> None:
-        """`interval` is that of commits, in seconds; `stepped` looks whether the clock was set, before each batch."""
+        """`interval` is the commit interval in seconds; `stepped` checks before each batch whether the clock was
+        set."""
         self.sources = sources
         self.states = {source.name: SourceState() for source in sources}
         self._ledger = ledger
@@ -66,7 +66,7 @@ class Ingest:
         self._clock = clock
         self._stepped = stepped
         self._hurry = asyncio.Event()
-        self._reasons: dict[str, Reasons] = {}  # of those that are down
+        self._reasons: dict[str, Reasons] = {}  # of the sources that are down
         self._blind_from = 0.0  # up to when blind time is counted
         self._log = structlog.get_logger("sidecar")
 
@@ -81,9 +81,9 @@ class Ingest:
         return all(state.status == "connected" for state in self.states.values())
 
     def begin(self) -> None:
-        """Begin with a state that was last committed some time ago: pub/sub has been blind since.
+        """Start from a state that was last committed some time ago: pub/sub has been blind since then.
 
-        A source that was not configured then has nothing to miss before it is first connected, or fails to be.
+        A source that was not configured then misses nothing until its first connection or failure.
         """
         away = self._ledger.away
         self._blind_from = self._clock.steady() - max(self._clock.now() - (away or self._clock.now()), 0)
@@ -147,15 +147,15 @@ class Ingest:
         self._blind_from = now
 
     def reset(self, name: str) -> None:
-        """Tell that a stream was deleted; another may have taken its place."""
+        """Log that a stream was deleted; another may have taken its place."""
         self._telemetry.source_resets.labels(name).inc()
-        detail = "what was counted stays counted; all that is new under its name is read"
+        detail = "what was counted stays counted; everything new under its name is read"
         self._log.warning("stream was made anew", source=name, detail=detail)
 
     def _cut(self, name: str) -> None:
         """Tell that a stream lost its end."""
         self._telemetry.source_resets.labels(name).inc()
-        detail = "older data came back; what was counted stays counted, and reading goes on from there"
+        detail = "older data came back; what was counted stays counted, and reading continues after it"
         self._log.warning("stream lost its end", source=name, detail=detail)
 
     async def _read(self, source: Source) -> None:

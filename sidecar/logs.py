@@ -186,10 +186,10 @@ class RateLimit:
 
 
 class Reasons:
-    """Which reasons of an outage are news: a person who ends one cause has to hear of the next.
+    """Decides which reasons of an outage are new: someone who fixes one cause must learn of the next.
 
-    Pure: time is an argument. Numbers, such as ports and seconds, make no other reason; one that comes and goes, as
-    where several servers answer by turns, is news once in a while.
+    Pure: time is an argument. Different numbers, such as ports and seconds, make no new reason. Reasons that alternate,
+    as of several servers, are new only once in a while.
     """
 
     def __init__(self, every_seconds: float = 60.0) -> None:
@@ -197,7 +197,7 @@ class Reasons:
         self._current: str | None = None
 
     def changed(self, reason: str, now: float) -> bool:
-        """Return whether this is another reason than the last one that was news."""
+        """Return whether this reason differs from the last one reported."""
         reason = re.sub(r"\d+", "0", reason)
         if reason == self._current or self._limit.allow(reason, now) is None:
             return False

@@ -43,14 +43,14 @@ _OUTCOMES: dict[Verdict, str] = {
 
 
 class Rollback(Struct, frozen=True):
-    """When Redis was last found to have lost commits of ours, by the steady clock, and how many."""
+    """When Redis was last found to have lost commits, by the steady clock, and how many."""
 
     at: float = -inf
     commits: int = 0
 
 
 class ClockStep(Struct, frozen=True):
-    """By how many seconds the clock of this machine was set, to which Unix time, and when by the steady clock."""
+    """A step of this machine's clock: by how many seconds, to which Unix time, and when by the steady clock."""
 
     seconds: float
     to: float
@@ -108,14 +108,14 @@ class Pipeline:
         self._log = structlog.get_logger("sidecar")
 
     def look_at_clock(self) -> None:
-        """Notice that the clock of this machine was set, and have everything that it timed go by the new time."""
+        """Detect that this machine's clock was set, and shift every time taken from it."""
         if not (step := self.clock.step()):
             return
         now = self.clock.now()
         self.clock_step = ClockStep(step, now, self.clock.steady())
         self.ledger.step(step, now)
         self._telemetry.clock_steps.inc()
-        self._log.warning("clock set", detail=f"{self.clock_step}; intervals go on by another clock")
+        self._log.warning("clock set", detail=f"{self.clock_step}; intervals are measured by another clock")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`; then commit what was read and let go of the state.
@@ -358,15 +358,15 @@ def _missed(flight: Flight) -> bool:
     return any(part.state.total.tallies["missed"].total() > 0 for part in (flight.stream, flight.pubsub))
 
 
-_ANEW = "counting begins anew, with what streams still hold; what pub/sub told before is lost"
+_ANEW = "counting restarts with what streams still hold; earlier pub/sub events are lost"
 _FROM_MEMORY = "it is written again from memory, nothing is lost"
 _EXPLAINED: dict[Verdict, str] = {
     "ok": "",
     "standby": "another sidecar owns the state now; standing by",
-    "reload": "Redis came back with an older state of ours; reading the streams on from there",
-    "rolled_back": "Redis came back with an older state of ours; writing what is in memory again",
+    "reload": "Redis came back with an older state; reading the streams from there",
+    "rolled_back": "Redis came back with an older state; writing what is in memory again",
     "empty": "Redis came back empty; writing everything again",
     "cleared": "the metrics were cleared",
     "reread": "Redis restarted or was replaced; reading again what was not committed",
-    "anew": "a stream was deleted and made anew",
+    "anew": "a stream was deleted and recreated",
 }

@@ -1,4 +1,4 @@
-"""The exceptions of redis-py and of the system -> ours, which name the cause, and the setting that ends it."""
+"""Exceptions of redis-py and the system -> the sidecar's, which name the cause and the setting that fixes it."""
 
 import ssl
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _ACCESS = (exceptions.AuthenticationError, exceptions.AuthorizationError, except
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "PACKET_LENGTH")
 _NO_CERTIFICATE = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")
 _SILENT = ("does not answer", "is closed", "was replaced", "no PONG")
-# Which answer to a login tells what to do. The texts are those of Redis and Valkey, some by the names of redis-py.
+# The advice for each answer to a login. The texts are those of Redis and Valkey, or redis-py's names for them.
 _LOGIN = (
     (("NOPERM",), "give it the right in the server's ACL (config/redis-acl.conf)"),
     (("NOAUTH", "Authentication required"), "it wants a password: set {password_file} or {password}"),
@@ -23,8 +23,8 @@ _LOGIN = (
 
 
 def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
-    """Return ours for an error, of whatever kind, that met a connection; `what` did not answer, or refused."""
-    text = str(exc).rstrip(".") or type(exc).__name__  # what follows begins with a semicolon
+    """Return the sidecar's exception for any error of a connection; `what` did not answer, or refused."""
+    text = str(exc).rstrip(".") or type(exc).__name__  # the advice follows a semicolon
     if isinstance(exc, _ACCESS) or text.startswith(("WRONGPASS", "NOAUTH", "NOPERM")):
         if isinstance(exc, exceptions.NoPermissionError):
             text = f"NOPERM {text.removeprefix('NOPERM ')}"
@@ -35,7 +35,7 @@ def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
             advice += f". If the Sentinels have a password of their own, set {target.setting('sentinel_password')}"
         return AccessError(f"{what} refuses this user: {text}; {advice}")
     if text.startswith("DENIED"):
-        where = "in protected mode, which serves its own machine alone"
+        where = "in protected mode, which serves only its own machine"
         return RefusedError(f"{what} is {where}: give it a password (requirepass), and {target.setting('password')}")
     if isinstance(exc, exceptions.BusyLoadingError) or (
         isinstance(exc, exceptions.ResponseError) and not isinstance(exc, LOST)
@@ -45,14 +45,14 @@ def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
 
 
 def reason(exc: SidecarError) -> str:
-    """Return what tells one cause of an outage from another: nothing where a server is just not there."""
+    """Return what distinguishes the causes of an outage: nothing if a server just does not answer."""
     text = str(exc)
     silent = type(exc) is UnavailableError and any(sign in text for sign in _SILENT) and "; " not in text
     return "" if silent else text
 
 
 def unreached(exc: BaseException, what: str, target: RedisTarget) -> Exception:
-    """Return ours for an error that met a connection in the making."""
+    """Return the sidecar's exception for an error while connecting."""
     if isinstance(exc, (AccessError, UnavailableError)):
         return exc
     found = answered(exc, what, target)
@@ -65,7 +65,7 @@ def unreached(exc: BaseException, what: str, target: RedisTarget) -> Exception:
 
 
 def _tls_advice(exc: BaseException, target: RedisTarget) -> str:
-    """Say what a failure of TLS asks for."""
+    """Return advice for a failure of TLS."""
     url, ca_file = target.setting("url"), target.setting("ca_file")
     for cause in _causes(exc):
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -93,7 +93,7 @@ def _certificate_wanted(target: RedisTarget) -> str:
 
 
 def _plain_advice(exc: BaseException, target: RedisTarget) -> str:
-    """A server that speaks TLS ends the connection at the first word without it."""
+    """Return advice if the server hung up, as a TLS port does on plain text."""
     hung_up = any(isinstance(cause, (EOFError, ConnectionResetError)) for cause in _causes(exc))
     if hung_up or "closed by server" in str(exc):
         return f"if it speaks TLS, let {target.setting('url')} start with rediss://"
@@ -101,7 +101,7 @@ def _plain_advice(exc: BaseException, target: RedisTarget) -> str:
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and what led to it."""
+    """Yield an exception and its causes."""
     while exc is not None:
         yield exc
         exc = exc.__cause__ or exc.__context__

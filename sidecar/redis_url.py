@@ -42,7 +42,7 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
     username: str = ""
     password: str = ""
     tls: bool = False
-    # What the URL does not hold. A file is read again at each connect, since passwords and certificates are replaced.
+    # Settings outside the URL. Files are read again at each connect, since passwords and certificates are rotated.
     password_file: str = ""
     ca_file: str = ""
     cert_file: str = ""
@@ -50,8 +50,8 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
     sentinel_username: str = ""
     sentinel_password: str = ""
     sentinel_password_file: str = ""
-    # How messages name what is there, and the settings: `redis.` or `sources.redis_`, then `sentinel_` where a Sentinel
-    # is told other credentials.
+    # For messages: what the peer is, and the prefix of its settings: `redis.` or `sources.redis_`, then `sentinel_` if
+    # Sentinels have their own credentials.
     peer: Literal["Redis", "the Sentinel"] = "Redis"
     settings: str = "redis."
     login: str = ""
@@ -61,8 +61,7 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.settings}{self.login if name in CREDENTIALS else ''}{name}"
 
     def for_sentinels(self, *, as_user: bool = False) -> "RedisTarget":
-        """Return how the Sentinels are asked: with what they are to be told, else without a user, or as that of Redis.
-
+        """Return the target for the Sentinels: with their own credentials, else without any, or with those of Redis.
         They have no databases.
         """
         if as_user:

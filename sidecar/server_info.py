@@ -1,7 +1,7 @@
-"""What a server says of itself in INFO: its own name and version, and whether it takes writes. Judged here alone.
+"""What INFO reports about a server: its own name and version, and whether it takes writes. Only this module judges it.
 
-Most of Redis's kin give in `redis_version` the version of Redis that they resemble, and name themselves elsewhere.
-Proxies and managed servers may leave out what they like: what is not said is not held against them.
+Most servers like Redis report in `redis_version` the Redis that they resemble, and their own name elsewhere. Proxies
+and managed servers may leave out fields: a missing field is never a fault.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ REPLICAS = ("slave", "replica")
 
 
 class ServerInfo(Struct, frozen=True):
-    """A server; each text is empty where INFO does not say it. `resembles` is the version of Redis that it claims."""
+    """A server; texts are empty if INFO lacks them. `resembles` is the version of Redis that it claims."""
 
     name: str = "Redis"
     version: str = ""
@@ -34,21 +34,22 @@ class ServerInfo(Struct, frozen=True):
 
     @property
     def display(self) -> str:
-        """Its name and version, as in `Valkey 9.1.2`."""
+        """Return name and version, as in `Valkey 9.1.2`."""
         return f"{self.name} {self.version}".strip()
 
     @property
     def too_old(self) -> bool:
-        """Whether it is a Redis that lacks what the sidecar needs. Of the others, who number otherwise, it is tried."""
+        """Return whether it is a Redis that is too old. Other servers, with other version numbers, are tried
+        instead."""
         numbers = self.version.split(".")[:2]
         if self.name != "Redis" or not all(part.isdigit() for part in numbers):
             return False
         return tuple(map(int, numbers)) < OLDEST_REDIS
 
     def refuse_replica(self) -> None:
-        """Raise UnavailableError if it takes no writes.
+        """Raise UnavailableError if it does not take writes.
 
-        `active-replica` is a KeyDB that takes them, and a server that tells no role is believed to: it would refuse.
+        An `active-replica`, a KeyDB, takes them. A server without a role is assumed to: otherwise it would refuse.
         """
         if self.role in REPLICAS:
             raise UnavailableError(f"this {self.name} is a replica; waiting until a master answers here")
@@ -57,7 +58,7 @@ class ServerInfo(Struct, frozen=True):
 
 
 def read_info(info: Mapping[str, str]) -> ServerInfo:
-    """Judge the fields of INFO, of all sections or of some."""
+    """Read the fields of INFO, from all sections or some."""
     resembles = info.get("redis_version", "")
     name, version = "Redis", resembles
     for field, kind in OWN_VERSIONS.items():
@@ -75,6 +76,6 @@ def read_info(info: Mapping[str, str]) -> ServerInfo:
 
 
 def _is_keydb(info: Mapping[str, str]) -> bool:
-    """Tell KeyDB by what only it has: a section of its own, its program's name, or versions that Redis never had."""
+    """Recognise KeyDB by its own section, its program's name, or versions that Redis never had."""
     named = "keydb" in info.get("executable", "").lower() or "mvcc_depth" in info
     return named or info.get("redis_version", "").startswith("6.3.") or info.get("role") == "active-replica"

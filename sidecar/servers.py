@@ -186,11 +186,11 @@ class Servers:
         async with _soon(address):
             if self.target.kind == "sentinel":
                 return await self._sentinel_at(address)
-            return await Link.open(replace(self.target, db=0), address)  # whatever has databases, the map has none
+            return await Link.open(replace(self.target, db=0), address)  # databases share one map
 
     async def _sentinel_at(self, address: Address) -> Link:
-        """Connect with the Sentinels' own credentials. Where none are set, without a user, since most Sentinels know
-        none; to one that wants to know, as the user of Redis."""
+        """Connect with the Sentinels' own credentials. If none are set, connect without a user, as most Sentinels have
+        none, or as the user of Redis if a Sentinel demands one."""
         link = await Link.open(self.target.for_sentinels(), address)
         if self.target.sentinel_password or not self.target.password:
             return link

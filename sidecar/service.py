@@ -47,7 +47,7 @@ RELOADABLE = frozenset(
     | {f"http.{name}" for name in ("admin_token", "read_token", "admin_token_file", "read_token_file")}
     | {"http.allowed_hosts", "http.cors_origins", WEB_CONFIG}
 )
-# What is read at each connect, and with each write to InfluxDB, where it stands in a file.
+# Settings that files may hold, which are read at each connect and at each write to InfluxDB.
 READ_AGAIN = (
     *("redis.password", "redis.sentinel_password"),
     *("sources.redis_password", "sources.redis_sentinel_password"),
@@ -61,8 +61,8 @@ class Service:
     def __init__(self, config: Config, *, log: Any, dropped: Callable[[], int] = lambda: 0, origin: str = "") -> None:
         """Prepare; nothing is opened before `run`.
 
-        `log` is a structlog logger; `dropped` tells how many of its lines could not be written; `origin` says
-        where the configuration comes from.
+        `log` is a structlog logger; `dropped` returns how many of its lines could not be written; `origin` says where
+        the configuration comes from.
         """
         self.http_url = self.ws_url = ""
         self._config = config
@@ -229,7 +229,7 @@ class Service:
         if merging is None or (merging.done() and tick != self._ticks):
             merging = asyncio.create_task(self._merge_fleet())
             self._merging = (self._ticks, merging)
-        return await asyncio.shield(merging)  # whoever asks meanwhile waits for the same one
+        return await asyncio.shield(merging)  # concurrent requests wait for the same one
 
     async def _merge_fleet(self) -> Snapshot:
         members = await self._fleet.members(self._ledger.aggregate.committed if self._ledger.active else None)

@@ -58,7 +58,7 @@ async def restarted(telemetry: Telemetry, name: str, begin: Callable[[], Awaitab
             await watched(telemetry, name, begin)
         except Exception as exc:
             if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise  # it failed while it was being stopped: it must not start again
+                raise  # it failed during the stop and must not restart
             failure = exc
         detail = "it ended" if failure is None else f"{type(failure).__name__}: {failure}"
         telemetry.trouble(f"task:{name}", f"{detail}; it is begun again. This is {REPORT}")

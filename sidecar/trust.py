@@ -1,4 +1,4 @@
-"""TLS to a Redis: whose certificate is believed, and the one that is shown. Files are read again at each connect."""
+"""TLS to a Redis: trusted authorities and the client certificate. Files are read again at each connect."""
 
 import ssl
 from pathlib import Path
@@ -6,26 +6,28 @@ from pathlib import Path
 from sidecar.errors import AccessError
 from sidecar.redis_url import RedisTarget
 
-# What stands in each file, as its PEM says.
+# What each file must hold, in PEM.
 _HELD = {"ca_file": "CERTIFICATE", "cert_file": "CERTIFICATE", "key_file": "PRIVATE KEY"}
 
 
 def client_context(target: RedisTarget) -> ssl.SSLContext:
-    """Read the files that the target names. Raises AccessError that names the setting of a file that is no use."""
+    """Read the files that the target names. Raises AccessError with the setting of an unusable file."""
     for name in _HELD:
-        _look(target, name)  # OpenSSL names neither the file nor, mostly, what is wrong
+        _look(target, name)  # OpenSSL names neither the file nor, usually, the fault
     try:
-        context = ssl.create_default_context(cafile=target.ca_file or None)  # without one, what the system believes
+        context = ssl.create_default_context(cafile=target.ca_file or None)  # by default the system's
     except ssl.SSLError as exc:
         raise _no_use(target, "ca_file", str(exc)) from exc
     if target.cert_file:
         try:
-            # Without a password of ours OpenSSL would ask for one on the terminal.
+            # Without this password OpenSSL would ask for one on the terminal.
             context.load_cert_chain(target.cert_file, target.key_file or None, password=lambda: "")
         except ssl.SSLError as exc:
             if "KEY_VALUES_MISMATCH" in str(exc) or not target.key_file:
                 raise _no_use(
-                    target, "cert_file", f"its key is another, or is missing; {target.setting('key_file')} names it"
+                    target,
+                    "cert_file",
+                    f"its key does not match or is missing; name it in {target.setting('key_file')}",
                 ) from exc
             raise _no_use(
                 target, "key_file", "the key is encrypted or damaged; decrypt it with `openssl pkey`"
@@ -34,7 +36,7 @@ def client_context(target: RedisTarget) -> ssl.SSLContext:
 
 
 def _look(target: RedisTarget, name: str) -> None:
-    """Read a file for the sake of the error."""
+    """Read a file only to raise its error."""
     if not (file := getattr(target, name)):
         return
     try:
@@ -42,7 +44,7 @@ def _look(target: RedisTarget, name: str) -> None:
     except (OSError, ValueError) as exc:
         raise _no_use(target, name, getattr(exc, "strerror", None) or str(exc)) from exc
     if f"{_HELD[name]}-----" not in content:
-        raise _no_use(target, name, f"it holds no {_HELD[name].lower()} in PEM")
+        raise _no_use(target, name, f"it has no {_HELD[name].lower()} in PEM")
 
 
 def _no_use(target: RedisTarget, name: str, why: str) -> AccessError:

@@ -190,9 +190,9 @@ REFUSED = {
     "sources: {streams: [a, a]}": 'FILE:1: sources.streams names "a" twice',
     "sources: {streams: ['sale:*']}": "FILE:1: sources.streams cannot hold patterns",
     'sources: {streams: ["a\\nb"]}': "FILE:1: sources.streams must not contain a line break, as 'a\\nb' does",
-    "sources: {pubsub: ['shop:*', shop:eu]}": 'FILE:1: sources.pubsub "shop:*" and "shop:eu" both hear the channel "sh',
-    "sources: {pubsub: ['shop:*', '*:eu']}": 'FILE:1: sources.pubsub "shop:*" and "*:eu" both hear the channel "shop:',
-    "sources: {pubsub: ['shop:[ab]', 'shop:?']}": 'FILE:1: sources.pubsub "shop:[ab]" and "shop:?" both hear the chann',
+    "sources: {pubsub: ['shop:*', shop:eu]}": 'FILE:1: sources.pubsub "shop:*" and "shop:eu" both match the channel "',
+    "sources: {pubsub: ['shop:*', '*:eu']}": 'FILE:1: sources.pubsub "shop:*" and "*:eu" both match the channel "sho',
+    "sources: {pubsub: ['shop:[ab]', 'shop:?']}": 'FILE:1: sources.pubsub "shop:[ab]" and "shop:?" both match the chan',
     "sources: {pubsub: ['shop:[]']}": 'FILE:1: sources.pubsub holds "shop:[]", which matches no channel',
     "sources: {streams: [], pubsub: []}": "FILE:1: sources.streams and sources.pubsub are both empty",
 }
@@ -303,7 +303,7 @@ def test_a_secret_is_read_from_its_file_without_the_line_end(tmp_path: Path) -> 
 
 
 def test_a_secret_file_whose_name_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="cannot read a\0b: it is no name of a file"):
+    with pytest.raises(ConfigError, match="cannot read a\0b: this is not a file name"):
         load(None, environ={"SIDECAR_HTTP_READ_TOKEN_FILE": "a\0b"})
 
 
@@ -412,7 +412,7 @@ def test_quotes_that_would_be_part_of_a_value_are_refused(variable: str, value: 
 
 
 def test_a_list_in_a_variable_has_commas_and_no_brackets() -> None:
-    with pytest.raises(ConfigError, match="must be names with commas between them, as in a,b"):
+    with pytest.raises(ConfigError, match="must be names separated by commas, as in a,b"):
         load(None, environ={"SIDECAR_SOURCES_STREAMS": '["orders", "refunds"]'})
 
 

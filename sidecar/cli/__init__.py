@@ -4,8 +4,8 @@ options    flags of every command -> Where: a running daemon, or Redis and a con
 readers    Where -> snapshot, report, history, rejected: over HTTP or from Redis
 redis_access, publishing   connections that commands open; events -> Redis
 stored                     what the sidecar keeps in Redis: read, clear
-findings, probes           what `check` says and how it finds it: elsewhere (near misses), exposure (who else gets in)
-terminal, tables           numbers and names as people read them
+findings, probes           what `check` reports and how it finds it: elsewhere (near misses), exposure (secrets, open
+access) terminal, tables           numbers and names as people read them
 
 Commands import what is heavy (aiohttp, redis, rich) when they run, so that `--help` and completion stay quick.
 """

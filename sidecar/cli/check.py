@@ -20,12 +20,12 @@ COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 @click.command(short_help="Check configuration, Redis and sources, and say what to fix.")
 @redis_options
 @click.option("--offline", is_flag=True, help="Check the configuration only.")
-@click.option("--heartbeat", is_flag=True, help="Send one also into streams that consumer groups read.")
+@click.option("--heartbeat", is_flag=True, help="Also send one into streams that consumer groups read.")
 def check(where: Where, offline: bool, heartbeat: bool) -> None:
     """Check the configuration, connect, and send a heartbeat through each source.
 
-    It makes no stream and trims none, and adds nothing to a stream that others read, unless --heartbeat says so.
-    The exit status is 1 if there is a problem; warnings alone give 0.
+    It neither creates nor trims a stream, and adds nothing to a stream that consumer groups read, unless you give
+    --heartbeat. The exit status is 1 if there is a problem; warnings alone give 0.
     """
     from sidecar.cli.exposure import configuration_file, secret_files
     from sidecar.cli.findings import Finding

@@ -1,4 +1,4 @@
-"""`sidecar clear`: begin to count again from 0."""
+"""`sidecar clear`: start counting from 0 again."""
 
 import time
 
@@ -18,7 +18,7 @@ OWNER_SECONDS = 1.0
 def clear(where: Where, yes: bool) -> None:
     """Clear the metrics of the running daemon, in its Redis, or with --url and a token through it.
 
-    Everything counted begins at 0 again. Stream positions and sequence windows stay: nothing is counted twice.
+    Every count restarts at 0. Stream positions and sequence windows stay: nothing is counted twice.
     """
     source, place = _chosen(where)
     if not yes:
@@ -35,7 +35,7 @@ def clear(where: Where, yes: bool) -> None:
 
 
 def _chosen(where: Where) -> tuple[Reader, str]:
-    """Return what clears, and where it does. Without flags that is the Redis of the daemon whose numbers others show.
+    """Return what clears, and where. Without flags that is the Redis of the daemon that the other commands read.
 
     Raises SidecarError if the daemon at the default address counts in another Redis than the configured one.
     """
@@ -51,7 +51,7 @@ def _chosen(where: Where) -> tuple[Reader, str]:
 
 
 def _compare(daemon: Reader, redis: Reader, place: str) -> None:
-    """Raise SidecarError unless both began to count at the same time; no daemon cannot be mixed up with another."""
+    """Raise SidecarError unless both began to count at the same time; without a daemon there is nothing to confuse."""
     try:
         shown, kept = daemon.snapshot()["since"], redis.snapshot()["since"]
         if shown != kept:  # it may be about to take a clear over
@@ -63,6 +63,6 @@ def _compare(daemon: Reader, redis: Reader, place: str) -> None:
         raise AccessError(f"{exc}, or say which Redis with --redis-url or --config") from exc
     if shown != kept:
         raise SidecarError(
-            f"the daemon at {DEFAULT_URL} began to count at {moment(shown)}, the metrics {place} at {moment(kept)}: "
+            f"the daemon at {DEFAULT_URL} has counted since {moment(shown)}, the metrics {place} since {moment(kept)}: "
             "say which to clear with --redis-url or --config, or with --url and a token"
         )

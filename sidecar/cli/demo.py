@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HTTP, WS = "127.0.0.1:9850", "127.0.0.1:9851"
 # Time to look at the end of a sale before the next one restocks.
 BETWEEN_SALES_SECONDS = 5
-STREAM_LENGTH = 1_000_000  # what README tells backends to keep
+STREAM_LENGTH = 1_000_000  # the length that README recommends
 STATUS_SECONDS = 1.0
 CLEAR_LINE = "\r\x1b[K"
 
@@ -94,7 +94,7 @@ async def _demo(flags: dict[str, str], rate: float, duration: float) -> None:
             return
         _greet(service, redis.url, redis.port, duration)
         await _entertain(chosen, service, daemon, rate, duration)
-        with suppress(SidecarError):  # it may be over before anything was counted
+        with suppress(SidecarError):  # it may end before anything was counted
             show(await asyncio.to_thread(RedisReader(chosen).report))
 
 

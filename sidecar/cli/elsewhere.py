@@ -1,4 +1,4 @@
-"""Where else the events of a stream may be: in another database, or under a name that was nearly the right one."""
+"""Where else the events of a stream may be: in another database, or under a similar name."""
 
 import time
 from collections import Counter
@@ -29,9 +29,8 @@ async def elsewhere(link: Link, config: Config, name: str) -> list[Place]:
 
 
 async def heard_elsewhere(config: Config, name: str) -> dict[str, int]:
-    """Listen for a moment on the channels that a backend may publish on instead; return the messages heard on each.
-
-    A channel is in no database, and nothing lists those that are only published on: one has to listen.
+    """Listen for a moment on the channels that a backend may use instead; return the number of messages on each.
+    Channels belong to no database, and Redis lists only those with subscribers, so the check has to listen.
     """
     tried = [*near_spellings(name), *common_names(name)]
     others = [other for other in tried if not any(shared(other, ours) for ours in config.sources.pubsub)]
@@ -53,7 +52,7 @@ async def _used_databases(link: Link) -> list[int]:
 
 
 async def _in_database(config: Config, db: int, names: list[str]) -> list[str]:
-    """Look on a connection of its own: SELECT would change the one that the others use."""
+    """Look through a separate connection: SELECT would change the shared one."""
     try:
         async with connected(config.events, db=db) as other:
             return await _streams(other, names)
@@ -62,6 +61,6 @@ async def _in_database(config: Config, db: int, names: list[str]) -> list[str]:
 
 
 async def _streams(link: Link, names: list[str]) -> list[str]:
-    """Return the names that are streams; what this user may not look at is none of ours."""
+    """Return the names that are streams; keys that this user may not read are skipped."""
     kinds = await link.calls([("TYPE", name) for name in names])
     return [name for name, kind in zip(names, kinds, strict=True) if kind == b"stream"]

@@ -1,4 +1,4 @@
-"""What `check` says of secrets that others can read, and of a Redis that asks nobody for a password."""
+"""What `check` reports about secrets that others can read, and about a Redis open without a password."""
 
 import ipaddress
 import os
@@ -23,7 +23,7 @@ def secret_files(config: Config) -> Iterator[Finding]:
 
 
 def configuration_file(path: str) -> Iterator[Finding]:
-    """Warn of a configuration file that holds a secret itself, if any user of the machine can read it."""
+    """Warn of a configuration file with a secret in it that any user of the machine can read."""
     from sidecar.config.yaml_file import read_file
 
     if not path or not _everybody_reads(path):
@@ -38,7 +38,8 @@ def configuration_file(path: str) -> Iterator[Finding]:
 
 
 async def open_to_all(config: RedisConfig, key: str) -> list[Finding]:
-    """Warn of a Redis whose user `default` needs no password; on this machine alone that is how Redis is delivered."""
+    """Warn of a Redis whose user `default` needs no password, unless only this machine reaches it: that is Redis's
+    default."""
     place = target(config)
     if not (place.username or place.password) and _is_local(place):
         return []
@@ -47,14 +48,14 @@ async def open_to_all(config: RedisConfig, key: str) -> list[Finding]:
     return [
         Finding(
             "warning",
-            f"{place.display} lets in whoever gives no password (its user `default`)",
+            f"{place.display} is open without a password (its user `default`)",
             "give that user one: docs/how-to/secure.md#redis has the commands",
         )
     ]
 
 
 async def _lets_in_strangers(config: RedisConfig, key: str) -> bool:
-    """Return whether a stranger may look at a key; one who may only PING is kept out."""
+    """Return whether a connection without a login may read a key; one that may only PING is kept out."""
     try:
         async with connected(config, key=key, stranger=True) as link:
             await link.call("EXISTS", key)
@@ -64,7 +65,7 @@ async def _lets_in_strangers(config: RedisConfig, key: str) -> bool:
 
 
 def _is_local(place: RedisTarget) -> bool:
-    """Return whether only this machine reaches the address, as far as the address says."""
+    """Return whether only this machine reaches the address, judged by the address alone."""
     hosts = [host for host, _ in place.addresses]
     return all(host == "localhost" or _is_loopback(host) for host in hosts)
 

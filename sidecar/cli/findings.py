@@ -46,7 +46,8 @@ def near_spellings(name: str) -> list[str]:
 
 
 def common_names(name: str) -> list[str]:
-    """Return names that a backend may have by itself: without our prefix, with one of its framework, or the usual."""
+    """Return names that a backend may use by default: without this prefix, with one of its framework, or a usual
+    one."""
     last = re.split(r"[:._/-]", name)[-1]
     found = {last, "events", "orders", "order:events", "order_events", "order-events", "orders:events"}
     found |= {f"{prefix}{name}" for prefix in ("laravel_database_", "laravel-database-")}
@@ -73,8 +74,8 @@ def about_server(server: ServerInfo, policy: str) -> list[Finding]:
         mend = "point redis.url at the primary, or at the Sentinels"
         findings.append(Finding("problem", f"{exc}; it refuses writes", mend))
     if server.role == "active-replica":
-        text = "with active replicas, numbers that two of them took at the same time are not made one"
-        findings.append(Finding("warning", text, "let backend and sidecar use the same server of the two"))
+        text = "active replicas do not merge numbers that both took at the same time"
+        findings.append(Finding("warning", text, "let backend and sidecar use the same one of them"))
     if policy.startswith("allkeys-"):
         findings.append(
             Finding(
@@ -87,7 +88,7 @@ def about_server(server: ServerInfo, policy: str) -> list[Finding]:
 
 
 def about_sample(source: str, decoded: Decoded, unknown: Set[str], currency: str = "XXX") -> list[Finding]:
-    """Judge the newest events of `stream NAME` or `channel NAME`, decoded, and the fields in them that mean nothing."""
+    """Judge the newest decoded events of `stream NAME` or `channel NAME`, and their unknown fields."""
     findings = []
     refused = Counter(rejection.reason for rejection in decoded.rejections)
     if refused:
@@ -110,13 +111,13 @@ def about_sample(source: str, decoded: Decoded, unknown: Set[str], currency: str
 
 
 def _about_ignored(source: str, decoded: Decoded) -> list[Finding]:
-    """Judge whether half of the events or more are of types that nothing counts."""
+    """Judge whether half of the events or more have unknown types."""
     types = Counter(event.type for event in decoded.events if event.type not in FIELDS)
     of = len(decoded.events) + len(decoded.rejections) - sum(event.type == "heartbeat" for event in decoded.events)
     if not types or types.total() < HALF * of:
         return []
     text = f"{source}: {types.total()} of the newest {of} events are ignored, most as type {types.most_common(1)[0][0]}"
-    return [Finding("warning", text, "give orders the type order, or let who sends the others use another name")]
+    return [Finding("warning", text, "give orders the type order, or send the others elsewhere")]
 
 
 def _about_amounts(source: str, events: Sequence[Event], currency: str) -> list[Finding]:
@@ -128,7 +129,7 @@ def _about_amounts(source: str, events: Sequence[Event], currency: str) -> list[
 
 
 def about_counted(completeness: Completeness, reasons: Mapping[str, int], types: Mapping[str, int]) -> list[Finding]:
-    """Judge what a sidecar counted of all that it received."""
+    """Judge how much of all that a sidecar received was counted."""
     lost = completeness.invalid + completeness.ignored
     if not lost or lost < HALF * completeness.received:
         return []
@@ -138,12 +139,12 @@ def about_counted(completeness: Completeness, reasons: Mapping[str, int], types:
         f"of {counted(completeness.received, 'event')} since counting began, {completeness.invalid} were "
         f"refused{reason} and {completeness.ignored} ignored{kind}"
     )
-    mend = "`sidecar rejected` shows what was refused; after it is mended, `sidecar clear` begins to count anew"
+    mend = "`sidecar rejected` shows what was refused; fix it, then start from 0 with `sidecar clear`"
     return [Finding("warning", text, mend)]
 
 
 def about_heard(name: str, heard: Mapping[str, int], within: float) -> list[Finding]:
-    """Judge what was heard on other channels while the check listened."""
+    """Judge the messages on other channels while the check listened."""
     return [
         Finding(
             "warning",
@@ -155,9 +156,10 @@ def about_heard(name: str, heard: Mapping[str, int], within: float) -> list[Find
 
 
 def about_elsewhere(name: str, db: int, found: Iterable[tuple[int, str]], *, in_use: bool) -> list[Finding]:
-    """Judge where else a stream was found, as (database, name): a problem where ours has no event and the name is near.
+    """Judge other streams that were found, as (database, name): a problem if this one has no event and the name is
+    near.
 
-    `in_use` says that ours has events: then the others may be meant for something else.
+    `in_use`: this stream has events, so the others may serve something else.
     """
     near = {name, *near_spellings(name)}
     findings = []

@@ -1,4 +1,4 @@
-"""Keys that are pressed while a command shows something live."""
+"""Keys pressed while a command shows a live view."""
 
 import os
 import re
@@ -14,13 +14,13 @@ KEY = re.compile(rb"\x1b[\[O]\d?[A-H~]|.", re.DOTALL)
 NAMES = {"A": "up", "B": "down", "5~": "page up", "6~": "page down", "H": "home", "F": "end"}
 READ_BYTES = 256
 
-# Wait so many seconds at most, and return the keys that were pressed; none if there was no key.
+# Wait at most so many seconds, and return the keys that were pressed, if any.
 Pressed = Callable[[float], list[str]]
 
 
 @contextmanager
 def keys() -> Iterator[Pressed]:
-    """Take every key as it is pressed, until the end; Ctrl-C stays what it is."""
+    """Read every key when it is pressed, until the end; Ctrl-C still interrupts."""
     if not sys.stdin.isatty():
         yield _nobody
         return
@@ -34,7 +34,7 @@ def keys() -> Iterator[Pressed]:
 
 
 def read_keys(data: bytes) -> list[str]:
-    """Name the keys that a terminal sent: `up`, `page down`, or the character itself."""
+    """Return the names of the keys that a terminal sent: `up`, `page down`, or the character itself."""
     found = [one.decode(errors="replace") for one in KEY.findall(data)]
     return [NAMES.get(one[2:], "") if one.startswith("\x1b") else one for one in found]
 

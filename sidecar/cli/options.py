@@ -34,12 +34,12 @@ class Where(Struct, frozen=True, kw_only=True):
 
     @property
     def configured(self) -> bool:
-        """Whether a flag, or a variable in its place, says which Redis is meant."""
+        """Return whether a flag or its variable says which Redis is meant."""
         return self.names_redis or any(name in os.environ for name in _VARIABLES)
 
     @property
     def file(self) -> str:
-        """The configuration file that is read; empty where there is none."""
+        """Return the configuration file that is read; empty if there is none."""
         return self.config_file or os.environ.get("SIDECAR_CONFIG", "")
 
     def config(self) -> "Config":
@@ -68,7 +68,7 @@ def reader_options(command: Command) -> Command:
 
 
 def refuse_empty(given: Mapping[str, str | None]) -> None:
-    """Raise ConfigError for an option that was given without a value, as `--config "$UNSET"` is: it means another."""
+    """Raise ConfigError for an option with an empty value, such as `--config "$UNSET"`: a value was meant."""
     for name, value in given.items():
         if value == "" and name != "token":
             option = "--" + name.removesuffix("_file").replace("_", "-")

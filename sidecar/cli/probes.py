@@ -35,13 +35,13 @@ SAMPLE = 100
 
 
 async def probe(config: Config, *, everywhere: bool = False) -> AsyncIterator[Finding]:
-    """Connect and look at everything in turn. Raises `SidecarError` if Redis cannot be reached.
+    """Connect and check everything in turn. Raises `SidecarError` if Redis cannot be reached.
 
     `everywhere` sends a heartbeat also into streams that others read.
     """
     began = time.perf_counter()
     async with connected(config.redis, key=f"{config.redis.prefix}lease") as link:
-        await link.calls([("PING",)])  # any answer will do: the sidecar itself can do without the right
+        await link.calls([("PING",)])  # any answer will do: the sidecar itself does not need this right
         yield Finding("ok", f"{target(config.redis).display} answers in {_since(began)}")
         for finding in await _guarded("INFO", _server(link)):
             yield finding
@@ -90,7 +90,7 @@ async def _server(link: Link) -> list[Finding]:
 
 
 async def _sidecar(link: Link, config: Config) -> list[Finding]:
-    """Look for the lease that a running daemon holds, and whether one could run."""
+    """Look for the lease of a running daemon, and check whether one could run."""
     prefix = config.redis.prefix
     if await link.call("EXISTS", f"{prefix}lease"):
         found = Finding("ok", f"a sidecar counts under the prefix {prefix}")
@@ -100,7 +100,7 @@ async def _sidecar(link: Link, config: Config) -> list[Finding]:
 
 
 async def _counted(config: Config) -> list[Finding]:
-    """Judge what a sidecar has counted here, if one has."""
+    """Judge what a sidecar has counted here, if any has."""
     try:
         snapshot = await stored.read(config)
     except SidecarError:
@@ -130,7 +130,7 @@ async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
 
 
 async def _heard(ears: Link) -> list[bytes]:
-    """Listen for a moment; return what was published meanwhile, without the heartbeats of a check."""
+    """Listen for a moment; return what was published, without the heartbeats of a check."""
     messages: list[Any] = []
     end = time.monotonic() + LISTEN_SECONDS
     while (left := end - time.monotonic()) > 0 and len(messages) < SAMPLE:
@@ -144,7 +144,7 @@ async def _nothing() -> dict[str, int]:
 
 
 async def _listeners(link: Link, name: str) -> list[Finding]:
-    """Say how many listen; if nobody does, whether they listen on a name that looks like ours."""
+    """Report how many subscribers listen; if none, whether any listens on a similar name."""
     try:
         _, listeners = await link.call("PUBSUB", "NUMSUB", name)
         patterns = await link.call("PUBSUB", "NUMPAT")
@@ -191,7 +191,7 @@ async def _stream(link: Link, config: Config, name: str, everywhere: bool) -> li
 
 
 async def _entries(link: Link, name: str, currency: str) -> list[Finding]:
-    """Judge the newest entries; nothing where there is none but heartbeats of a check."""
+    """Judge the newest entries; return nothing if there are only heartbeats of a check."""
     entries = await link.call("XREVRANGE", name, "+", "-", "COUNT", SAMPLE)
     payloads = [payload for _, fields in reversed(entries) if (payload := _payload(fields)) is not None]
     decoded = decode(payloads, [time.time()] * len(payloads))
@@ -220,7 +220,7 @@ def _is_quiet(decoded: Decoded) -> bool:
 
 
 async def _round_trip(link: Link, name: str, everywhere: bool) -> Finding:
-    """Add a heartbeat to the stream and time it until it is read back. It neither makes a stream nor trims one."""
+    """Add a heartbeat to the stream and time it until it is read back. It neither creates nor trims a stream."""
     if not everywhere and (reason := await _others_read(link, name)):
         return Finding("ok", f"stream {name}: {reason}: no heartbeat sent (`--heartbeat` sends one)")
     began = time.perf_counter()
@@ -229,14 +229,14 @@ async def _round_trip(link: Link, name: str, everywhere: bool) -> Finding:
     except AccessError:
         return Finding("ok", f"stream {name}: this user may read, not write: no heartbeat sent")
     if entry is None:
-        return Finding("ok", f"stream {name}: does not exist yet, the first XADD makes it: no heartbeat sent")
+        return Finding("ok", f"stream {name}: does not exist yet, the first XADD creates it: no heartbeat sent")
     if not await link.call("XRANGE", name, entry, entry):
         return Finding("problem", f"stream {name}: a heartbeat was gone at once", "do not trim the stream so short")
     return Finding("ok", f"stream {name}: heartbeat read back after {_since(began)}")
 
 
 async def _others_read(link: Link, name: str) -> str:
-    """Say who may read the stream besides the sidecar, which needs no consumer group; nothing if nobody."""
+    """Name the consumer groups of the stream, if any; the sidecar itself needs none."""
     try:
         facts = await link.call("XINFO", "STREAM", name)
     except RefusedError:  # there is no such key

@@ -108,7 +108,7 @@ def _tell(to: Destination, sent: int, heard: int) -> None:
         if not heard:
             click.secho(
                 "Warning: nobody listens on this channel, so nothing was counted: is the sidecar running, on this "
-                "Redis and this name? `sidecar check` tells.",
+                "Redis and this name? `sidecar check` shows it.",
                 fg="yellow",
                 err=True,
             )

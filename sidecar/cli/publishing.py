@@ -30,7 +30,7 @@ to_option = click.option("--to", metavar="NAME", help="Channel or stream [defaul
 
 
 class Destination(Struct, frozen=True):
-    """Where events go. A stream is trimmed to about `maxlen` entries, or not at all."""
+    """Where events go. `maxlen` trims a stream to about so many entries; without it, it is not trimmed."""
 
     transport: Transport
     name: str

@@ -130,7 +130,7 @@ class HttpReader:
 
 
 def _is_http(url: str) -> bool:
-    """Return whether the URL names a host, and a port that there can be."""
+    """Return whether the URL has a host and a valid port."""
     try:
         parts = urllib.parse.urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

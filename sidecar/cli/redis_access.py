@@ -1,4 +1,4 @@
-"""The connections that commands open: what the configuration names, with the mend in every error."""
+"""The connections that commands open: what the configuration names, with the fix in every error."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -23,7 +23,7 @@ async def connected(
 ) -> AsyncIterator[Link]:
     """Open a link to the server that holds `key`, and close it.
 
-    `db` is another database than the configured one; a `stranger` gives neither user nor password.
+    `db` is a database other than the configured one; a `stranger` gives neither user nor password.
     """
     place = target(config)
     if db is not None:

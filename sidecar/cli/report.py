@@ -60,7 +60,7 @@ def show(document: dict[str, Any]) -> None:
 
 
 def _products(document: dict[str, Any], width: int) -> "Table":
-    """Draw the busiest products, and say how many more there are."""
+    """Draw the busiest products, and the number of the others."""
     from sidecar.cli import tables
 
     names = tables.by_sales(document)
@@ -71,7 +71,7 @@ def _products(document: dict[str, Any], width: int) -> "Table":
 
 
 def _period(document: dict[str, Any]) -> str:
-    """Name beginning and end, the day once if they share it."""
+    """Return beginning and end, the day once if they share it."""
     since, until = moment(document["since"]), moment(document["until"])
     day, _, time = until.partition(" ")
     if since.startswith(day):

@@ -1,4 +1,4 @@
-"""Whether the user of the sidecar may do all that `sidecar run` does: it is tried, and nothing stays behind."""
+"""Whether the user may do all that `sidecar run` does: each command is tried, and nothing stays behind."""
 
 from sidecar import assembly
 from sidecar.cli.findings import Finding
@@ -9,7 +9,7 @@ ACL = "give this user the right in the ACL; config/redis-acl.conf has all that i
 
 
 async def to_keep(config: Config) -> list[Finding]:
-    """Try what keeps the numbers: scripts under the prefix, with every command in them, and what readers ask."""
+    """Try what keeps the numbers: scripts under the prefix with all their commands, and the commands of readers."""
     store, what = assembly.store(config), f"prefix {config.redis.prefix}"
     try:
         refused = await store.probe(config.fleet)
@@ -18,7 +18,7 @@ async def to_keep(config: Config) -> list[Finding]:
     except RefusedError as exc:
         return [Finding("problem", f"{what}: `sidecar run` cannot keep its numbers here: {exc}")]
     except UnavailableError:
-        return []  # a replica, or a Redis that went away: that is said elsewhere
+        return []  # a replica, or a Redis that went away: reported elsewhere
     finally:
         await store.close()
     if refused:
@@ -27,9 +27,8 @@ async def to_keep(config: Config) -> list[Finding]:
 
 
 async def to_read(config: Config, name: str) -> None:
-    """Subscribe to a channel, or read a stream, as the daemon does: `name` is that of a source.
-
-    Raises SidecarError where the daemon could not.
+    """Subscribe to a channel, or read a stream, as the daemon does; `name` is the source. Raises SidecarError if the
+    daemon could not.
     """
     (source,) = (one for one in assembly.sources(config, assembly.servers(config.events)) if one.name == name)
     try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sidecar.logs import Lines
     from sidecar.service import Service
 
-# Where people expect a configuration to be found by itself.
+# Files that people expect to be read by default.
 USUAL_FILES = ("sidecar.yml", "config/sidecar.yml", "sidecar.yaml", "config/sidecar.yaml")
 # From malloc.h. Set at all, it stays where it is: by itself it rises to the largest piece ever freed, 32 MB at most.
 M_MMAP_THRESHOLD = -3
@@ -105,7 +105,7 @@ class Settings(Struct, frozen=True):
 
     @property
     def origin(self) -> str:
-        """Name the file that is read, or say that there is none, also where one lies about unread."""
+        """Name the file that is read, or say that there is none, and name a file that could be read."""
         file = self.config_file or os.environ.get("SIDECAR_CONFIG")
         if file:
             return os.path.abspath(file)

@@ -52,7 +52,7 @@ async def clear(config: Config) -> dict[str, Any]:
 
 
 async def rejected(config: Config, limit: int) -> list[Refused]:
-    """Return the newest refused payloads. Raises `SidecarError` where no sidecar ever counted."""
+    """Return the newest rejected payloads. Raises `SidecarError` if no sidecar ever counted."""
     async with _store(config) as store:
         found = await store.rejected(limit)
         if not found:

@@ -16,7 +16,7 @@ def ready() -> None:
 
 @asynccontextmanager
 async def watched() -> AsyncIterator[None]:
-    """Say twice within `WatchdogSec` that the loop turns; a loop that hangs is silent, and systemd starts it again."""
+    """Report twice within `WatchdogSec` that the loop runs; a loop that hangs is silent, and systemd restarts it."""
     period = int(os.environ.get("WATCHDOG_USEC", "0")) / US_PER_SECOND
     pulse = asyncio.create_task(_pulse(period / 2)) if period else None
     try:

@@ -15,7 +15,7 @@ BAR_CELLS = 10
 PIPE_WIDTH = 160
 WINDOWS = ("10s", "1m", "5m", "total")
 PERCENTILES = ("p50", "p90", "p95", "p99", "max")
-# A narrower screen gets fewer columns, so that labels and numbers stay whole.
+# A narrower screen gets fewer columns, so that labels and numbers are never cut.
 WIDE = 76
 FEWER_FIGURES = ("p50", "p99", "max")
 # Below this a product is about to sell out; a sale lasts minutes.
@@ -77,12 +77,12 @@ def by_sales(document: Document) -> list[str]:
 
 
 def by_urgency(document: Document) -> list[str]:
-    """Return the products: what sells out next first, what is sold out last, the busiest first among equals."""
+    """Return the products in the order in which they sell out, sold out ones last, the busiest first among equals."""
 
     def urgency(name: str) -> tuple[int, float]:
         one = document["inventory"].get(name)
         if one and one["stock"] <= 0:
-            return 2, one["stock"]  # an oversell is the first of these
+            return 2, one["stock"]  # oversold products are first among these
         left = one["sell_out_in_s"] if one else None
         return (1, 0) if left is None else (0, left)
 
@@ -90,7 +90,7 @@ def by_urgency(document: Document) -> list[str]:
 
 
 def products(document: Document, names: Iterable[str], *, width: int = PIPE_WIDTH, rule: bool = True) -> Table:
-    """Draw products with what is left of their stock."""
+    """Draw products with their remaining stock."""
     by_product, inventory = document["orders"]["by_product"], document["inventory"]
     wide = width >= WIDE
     columns = ("sold", "failed", "stock", "", "sold / s") if wide else ("sold", "stock")
@@ -109,7 +109,7 @@ def products(document: Document, names: Iterable[str], *, width: int = PIPE_WIDT
 
 
 def lines(part: RenderableType, *, rule: bool) -> int:
-    """Return how many lines a part of a view takes, which wraps nothing."""
+    """Return how many lines a part of a view takes; nothing in it wraps."""
     return part.row_count + 1 + rule if isinstance(part, Table) else 1
 
 

@@ -14,7 +14,7 @@ def plain(text: object) -> str:
 
 
 def folded(text: str, stream: TextIO, indent: str = "") -> str:
-    """Break a line between words where a terminal would break it within one; piped it stays one line."""
+    """Break a line between words, as a terminal would break within a word; when piped it stays one line."""
     if not stream.isatty():
         return text
     width = shutil.get_terminal_size().columns
@@ -22,7 +22,7 @@ def folded(text: str, stream: TextIO, indent: str = "") -> str:
 
 
 def count(value: float | None) -> str:
-    """Write a number with separators, a fraction only where it is small. What is not 0 does not look as if it were."""
+    """Write a number with separators, with a fraction only if it is small. A number other than 0 never looks like 0."""
     if value is None:
         return UNKNOWN
     if 0 < value < 0.1:

@@ -46,7 +46,7 @@ def top(where: Where, once: bool) -> None:
 
 
 def _watch(source: Reader, console: "Console") -> None:
-    """Refresh until `q`; a daemon that went away is waited for, one that never answered is an error."""
+    """Refresh until `q`; wait for a daemon that went away, but fail if none ever answered."""
     from rich.live import Live
 
     from sidecar.cli.keys import keys
@@ -74,7 +74,7 @@ class View(Struct):
     first: int = 0
 
     def refresh(self, source: Reader) -> None:
-        """Take the newest snapshot, or say why there is none."""
+        """Take the newest snapshot, or note why there is none."""
         try:
             self.document, self.problem = source.snapshot(), ""
         except UnavailableError as exc:
@@ -108,7 +108,7 @@ class View(Struct):
         return Group(*above, tables.products(document, shown, width=width, rule=roomy), self._last(len(names), rows))
 
     def _headlines(self) -> "list[Text]":
-        """Say what this is, how it stands, what runs out next, and what went wrong."""
+        """Draw the header: instance, state, what sells out next, and what is wrong."""
         from sidecar.core.understanding import HALF
 
         document, wrong = self.document, "bold red"
@@ -131,7 +131,7 @@ class View(Struct):
         return lines
 
     def _last(self, products: int, rows: int) -> "Text":
-        """Say which products are on the screen, and what the keys do."""
+        """Draw which products are on the screen, and what the keys do."""
         hidden = products > rows
         parts = [f"{self.first + 1} to {min(self.first + rows, products)} of {counted(products, 'product')}"] * hidden
         parts += ["↑ ↓ scroll"] * (hidden and self.keyed) + ["q ends"] * self.keyed

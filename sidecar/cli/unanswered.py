@@ -1,4 +1,4 @@
-"""Why a daemon does not answer a command, and what to do: mostly it does not run, but TLS has failures of its own."""
+"""Why a daemon does not answer a command, and what to do: usually it does not run, but TLS has its own failures."""
 
 import http.client
 import os
@@ -9,7 +9,7 @@ START = "start it with `sidecar run`, or read Redis with --redis-url or --config
 
 
 def advice(exc: BaseException, url: str) -> str:
-    """Say what to do about an error that met a request to `url`."""
+    """Return what to do about an error of a request to `url`."""
     tls = url.startswith("https://")
     other = f"http{'' if tls else 's'}{url[url.index(':') :]}"
     for cause in _causes(exc):
@@ -19,26 +19,26 @@ def advice(exc: BaseException, url: str) -> str:
             return f"does it speak TLS there? Without TLS it is --url {other}"
         if isinstance(cause, ssl.SSLError):
             if "CERTIFICATE_REQUIRED" in str(cause).upper():
-                return "it wants a certificate of its clients, and commands have none: use --redis-url or --config"
+                return "it wants client certificates, and commands have none: use --redis-url or --config"
             return f"it does not speak TLS there: try --url {other}"
         if not tls and isinstance(cause, (http.client.BadStatusLine, ConnectionResetError)):
-            return f"if it speaks TLS, try --url {other}; otherwise {START}"  # what is no TLS is hung up on
+            return f"if it speaks TLS, try --url {other}; otherwise {START}"  # a TLS port hangs up on plain text
     return START
 
 
 def _untrusted(exc: ssl.SSLCertVerificationError) -> str:
     if "mismatch" in exc.verify_message:
-        return "let --url name it as its certificate does"
+        return "use the host name of its certificate in --url"
     if "expired" in exc.verify_message:
         return "renew its certificate"
     file = os.environ.get("SSL_CERT_FILE", "")
     if file and not os.access(file, os.R_OK):
-        return f"SSL_CERT_FILE={file} cannot be read: let it name the authority of the certificate"
+        return f"SSL_CERT_FILE={file} cannot be read: name the file of the authority that signed the certificate"
     return "trust the authority that signed its certificate, as with SSL_CERT_FILE=/path/ca.pem"
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, what urllib wraps in it, and what led to it."""
+    """Yield an error, the one that urllib wraps in it, and their causes."""
     while exc is not None:
         yield exc
         reason = getattr(exc, "reason", None)

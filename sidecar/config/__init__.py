@@ -1,7 +1,7 @@
 """The configuration: one tree of frozen structs, complete and checked before anything starts.
 
 `load` merges flags, environment, file and defaults, in this order of precedence. A wrong setting is a `ConfigError`
-that says where it stands and how to mend it.
+that says where it is and how to fix it.
 """
 
 from sidecar.config.flat import diff, flatten, unflatten

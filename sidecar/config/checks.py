@@ -31,7 +31,7 @@ Problem = tuple[str, str]
 
 
 def problems(config: Config) -> Iterator[Problem]:
-    """Yield (dotted name, what is wrong and how to mend it)."""
+    """Yield (dotted name, what is wrong and how to fix it)."""
     yield from _redis(config)
     yield from _sources(config)
     yield from _servers(config)
@@ -62,7 +62,7 @@ def _redis(config: Config) -> Iterator[Problem]:
 
 
 def _target(redis: RedisConfig) -> Generator[Problem, None, RedisTarget | None]:
-    """Check a URL and what goes with it; return what it says."""
+    """Check a URL and the settings that go with it; return the parsed URL."""
     url = f"{redis.settings}url"
     try:
         target = redis.target
@@ -118,10 +118,10 @@ def _channels(names: tuple[str, ...]) -> Iterator[Problem]:
     """A message that two subscriptions hear would count twice."""
     for name in names:
         if name and channels.shared(name, name) is None:
-            yield "sources.pubsub", f'holds "{name}", which matches no channel: close the bracket, or write \\[ for a ['
+            yield "sources.pubsub", f'has "{name}", which matches no channel: close the bracket, or write \\[ for a ['
     for one, other in itertools.combinations(dict.fromkeys(names), 2):
         if (channel := channels.shared(one, other)) is not None:
-            both = f'"{one}" and "{other}" both hear the channel "{channel}"'
+            both = f'"{one}" and "{other}" both match the channel "{channel}"'
             yield "sources.pubsub", f"{both}, whose messages would count twice: keep one of them"
 
 

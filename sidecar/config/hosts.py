@@ -1,6 +1,6 @@
-"""Hosts and origins in the configuration: each setting compares with what a browser sends, and to the letter.
+"""Hosts and origins in the configuration: each is compared literally with what a browser sends.
 
-A spelling that no browser ever sends would be accepted and never match, so it is refused with the one that does.
+A spelling that no browser sends would never match, so it is refused, and the error gives the right one.
 """
 
 import re
@@ -56,7 +56,7 @@ def _origin(text: str) -> str | None:
 
 
 def _without_port(text: str) -> tuple[str, str]:
-    """Return a name, and `:PORT` where there is one; of a URL, the host alone counts."""
+    """Return a name and its `:PORT`, if any; of a URL only the host counts."""
     text = text.partition("://")[2].partition("/")[0] if "://" in text else text.rstrip("/")
     found = re.fullmatch(r"(.*?)(:\d{1,5})", text)
     if found is None or (":" in found[1] and not found[1].endswith("]")):
@@ -65,7 +65,7 @@ def _without_port(text: str) -> tuple[str, str]:
 
 
 def _host(name: str) -> str | None:
-    """Return a host name as browsers send it, `None` if it is none."""
+    """Return a host name as browsers send it, `None` if it is not a host name."""
     if ":" in name and not name.startswith("["):
         name = f"[{name}]"
     try:

@@ -61,14 +61,14 @@ def _value(name: str, raw: Raw, origin: str) -> Any:
 
 
 def read_secret(file: str) -> str:
-    """Return what a file of one secret holds, without the end of its line. Raises `ValueError` that says why not."""
+    """Return the secret in a file, without the end of its line. Raises `ValueError` with the reason."""
     try:
         secret = Path(file).read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, ValueError) as exc:
-        unreadable = "it is not UTF-8 text" if isinstance(exc, UnicodeDecodeError) else "it is no name of a file"
+        unreadable = "it is not UTF-8 text" if isinstance(exc, UnicodeDecodeError) else "this is not a file name"
         raise ValueError(f"cannot read {file}: {exc.strerror if isinstance(exc, OSError) else unreadable}") from None
     if not secret:
-        raise ValueError(f"{file} is empty")  # an empty token would open what it should close
+        raise ValueError(f"{file} is empty")  # an empty token would give access to everyone
     return secret
 
 

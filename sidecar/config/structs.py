@@ -39,7 +39,7 @@ class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     sentinel_password: Secret = Secret("")
     sentinel_password_file: str = ""
 
-    settings: ClassVar[str] = "redis."  # how the names of these settings begin
+    settings: ClassVar[str] = "redis."  # the prefix of the names of these settings
 
     @property
     def target(self) -> RedisTarget:
@@ -58,14 +58,14 @@ class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class EventsRedisConfig(RedisConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The Redis of the events, where that is another one: `sources.redis_url` and what belongs to it."""
+    """The Redis of the events, if it is a different one: `sources.redis_url` and its settings."""
 
     settings: ClassVar[str] = "sources.redis_"
 
 
 class SourcesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the events come from. A name with `*`, `?` or `[` in `pubsub` is a pattern; the Redis is that of the
-    metrics, unless `redis_url` names another."""
+    metrics unless `redis_url` names another."""
 
     pubsub: tuple[str, ...] = ("flash_sale:events",)
     streams: tuple[str, ...] = ("flash_sale:events",)
@@ -113,13 +113,13 @@ class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class OrdersConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How orders are counted. `repeats`: an order that is said to be in the same state again is ignored or counted."""
+    """How orders are counted. `repeats`: ignore or count an order that reports the same state again."""
 
     repeats: str = "ignore"
 
 
 class InfluxConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the numbers are written besides; without `url` nowhere. `database` is InfluxDB 1.x, `bucket` is 2.x."""
+    """The InfluxDB that also gets the numbers; none without `url`. `database` is InfluxDB 1.x, `bucket` is 2.x."""
 
     url: str = ""
     database: str = ""

@@ -30,9 +30,9 @@ def convert(raw: Raw, kind: Any) -> Any:
 
 
 def _parts(text: str) -> list[str]:
-    """Split a list as it stands in a variable or a flag: `a,b`."""
+    """Split a list given in a variable or a flag: `a,b`."""
     if _LIST.match(text):
-        raise ValueError("must be names with commas between them, as in a,b, without brackets and quotes")
+        raise ValueError("must be names separated by commas, as in a,b, without brackets and quotes")
     parts = [part.strip() for part in text.split(",") if part.strip()]
     for part in parts:
         _refuse_quotes(part)
@@ -40,9 +40,9 @@ def _parts(text: str) -> list[str]:
 
 
 def _refuse_quotes(text: str) -> None:
-    """Refuse what only looks right in a file of variables: whoever reads it (Docker, systemd) keeps such quotes."""
+    """Refuse a quoted value: Docker and systemd keep the quotes of a file of variables."""
     if _QUOTED.fullmatch(text):
-        raise ValueError("has quotes around it, which would be part of the value: leave them out")
+        raise ValueError("has quotes around it, which become part of the value: leave them out")
 
 
 def _number(text: str) -> float:

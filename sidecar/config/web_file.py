@@ -59,7 +59,7 @@ class WebConfig(Struct, frozen=True, kw_only=True):
 
 
 def read_web_file(path: str) -> WebConfig:
-    """Read and check the file; an empty path is no file. Raises `ConfigError` with file, line and mend."""
+    """Read and check the file; an empty path is no file. Raises `ConfigError` with file, line and fix."""
     if not path:
         return WebConfig()
     sections = _entries(compose(path, "the web configuration"), "", path, SECTIONS)

@@ -97,7 +97,7 @@ def _syntax(path: str, exc: yaml.YAMLError) -> str:
 
 
 def _unless_secret(quoted: re.Match[str]) -> str:
-    """Keep what YAML itself is made of: a sign, or the kind of a token in plain words."""
+    """Keep only the syntax of YAML: a character, or the kind of a token in plain words."""
     text = quoted[0].strip().strip("'\"")
     sign = f" {quoted[0].strip()}" if len(text) == 1 and not text.isalnum() else ""
     return f" {TOKENS[text]}" if text in TOKENS else sign

@@ -130,7 +130,7 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
 
     def told(self) -> str:
         """Return it as one line, with what to do."""
-        most, mend = f"ignored as type {self.type}", "give orders the type order, or let who sends it use another name"
+        most, mend = f"ignored as type {self.type}", "give orders the type order, or send these events elsewhere"
         if self.reason is not None and self.refused >= self.ignored:
             what = f" ({self.detail})" if self.detail else ""
             most, mend = f"refused as {self.reason}{what}", "`sidecar rejected` shows them"

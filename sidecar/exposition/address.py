@@ -1,4 +1,4 @@
-"""The address a server of ours listens on, and what to say when it cannot."""
+"""The address that a server of the sidecar listens on, and the error if it cannot."""
 
 import errno
 import re
@@ -27,13 +27,13 @@ def parse_listen(listen: str, setting: str) -> tuple[str, int]:
 
 
 def where(host: str, port: int) -> Mapping[str, Any]:
-    """Return the address as `create_server` of asyncio takes it; `::` is every address of IPv6 and of IPv4.
+    """Return the address in the form that asyncio's `create_server` takes; `::` is every address of IPv6 and IPv4.
 
     Raises OSError.
     """
     if host != "::":
         return {"host": host or None, "port": port}
-    if not socket.has_dualstack_ipv6():  # a kernel without IPv6, or one that keeps the two apart
+    if not socket.has_dualstack_ipv6():  # a kernel without IPv6, or with separate sockets for the two
         return {"host": None, "port": port}
     return {"sock": socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True)}
 

@@ -148,7 +148,7 @@ def _period(report: dict[str, Any]) -> str:
 
 
 def _by_status(orders: dict[str, Any]) -> list[tuple[str, int]]:
-    """Name what was ever pending accepted: beside the orders in flight it would read as what is pending now."""
+    """Call all orders that were ever pending `accepted`: next to `in flight`, `pending` would read as pending now."""
     return [("accepted" if status == "pending" else status, number) for status, number in orders["by_status"].items()]
 
 

@@ -32,9 +32,8 @@ Value = int | float | None
 def snapshot_families(
     snapshot: Snapshot, series: Series, environment: str, sources: tuple[str, ...]
 ) -> Iterator[Family]:
-    """Yield every family of the Snapshot. What is unknown has no sample; held label sets are 0.
-
-    All counts began at `since`, also those of label sets met later: they were 0 then.
+    """Yield every family of the Snapshot. Unknown values have no sample; held label sets are 0. All counts began at
+    `since`, also those of later label sets: they were 0 then.
     """
     for family in _families(snapshot, series, environment, sources):
         yield family if family.type == "gauge" else replace(family, created=snapshot.since)
@@ -154,7 +153,7 @@ def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Family]:
         sell_out[name,] = item.sell_out_in_s
     yield gauge("inventory_stock_units", "Units left.", label, stock)
     yield gauge("inventory_depletion_units_per_second", "Units sold per second, recently.", label, depletion)
-    yield gauge("time_to_sell_out_seconds", "Time until the stock is gone, as it sells now.", label, sell_out)
+    yield gauge("time_to_sell_out_seconds", "Time until the stock is gone at the current rate.", label, sell_out)
 
 
 def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]) -> Iterator[Family]:
@@ -169,7 +168,7 @@ def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]
     invalid = _by_label(series.invalid_by_reason, reasons, _held(series, "invalid"))
     yield counter("sidecar_events_invalid", "Events refused.", ("reason",), invalid)
     yield counter("sidecar_events_duplicate", "Events seen before.", (), {(): completeness.duplicates})
-    yield counter("sidecar_events_repeated", "States said again of the same order.", (), {(): completeness.repeats})
+    yield counter("sidecar_events_repeated", "Repeated states of the same order.", (), {(): completeness.repeats})
     yield counter("sidecar_events_late", "Events counted more than 5 s after their time.", (), {(): completeness.late})
     ignored = _by_label(series.ignored_by_type, (), _held(series, "ignored"))
     yield counter("sidecar_events_ignored", "Events of a type that nothing counts.", ("type",), ignored)

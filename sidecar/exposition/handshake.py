@@ -138,7 +138,7 @@ def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, hands
 
 
 def _is_socket_io(path: str) -> bool:
-    """Return whether a Socket.IO client asks. It would wait for a greeting of its own protocol until it gives up."""
+    """Return whether a Socket.IO client asks. It would wait for a greeting of its own protocol until it times out."""
     parts = urlsplit(path)
     return parts.path.rstrip("/").endswith("/socket.io") or "EIO" in parse_qs(parts.query)
 

@@ -133,9 +133,9 @@ class InfluxOutput:
                 await self._finish(session)
 
     async def _finish(self, session: aiohttp.ClientSession) -> None:
-        if not self._away:  # one that did not answer until now is not waited for
-            # Not asyncio.timeout: this task is cancelled already, and before Python 3.11.3 a deadline in such a task
-            # is a CancelledError.
+        if not self._away:  # an InfluxDB that has not answered by now is not awaited
+            # Not asyncio.timeout: this task is already cancelled, and before Python 3.11.3 a timeout in such a task
+            # raises CancelledError.
             last = asyncio.create_task(self._send_last(session))
             done, _ = await asyncio.wait([last], timeout=LAST_SECONDS)
             last.cancel()
@@ -232,7 +232,7 @@ def _session(tls: ssl.SSLContext | bool) -> aiohttp.ClientSession:
 
 
 def _fresh(config: InfluxConfig) -> InfluxConfig:
-    """Return it with the secrets that their files hold now; of a file that cannot be read, what it held before."""
+    """Return it with the current secrets of its files; an unreadable file keeps its last value."""
     for name in ("token", "password"):
         if file := getattr(config, f"{name}_file"):
             with suppress(ValueError):

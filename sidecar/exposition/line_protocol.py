@@ -49,7 +49,7 @@ def _points(snapshot: Snapshot, series: Series) -> Iterator[Point]:
     for queue, lengths in snapshot.queues.items():
         yield "queue", {"queue": queue}, asdict(lengths)
     yield "connections", {}, asdict(snapshot.connections)
-    facts = asdict(snapshot.completeness).items()  # by producer or source, and in sentences, they are no fields
+    facts = asdict(snapshot.completeness).items()  # sentences by producer or source, which are no fields
     yield "completeness", {}, {name: value for name, value in facts if isinstance(value, int | float)}
     yield "sidecar", {}, {**asdict(snapshot.system), "uptime_s": snapshot.uptime_s, "stale": snapshot.stale}
 

@@ -54,9 +54,8 @@ def exposition_format(accept: str) -> Format:
 
 
 def wants_exposition(accept: str) -> bool:
-    """Return whether what only a scraper names has a strictly higher weight than JSON.
-
-    That is OpenMetrics, text/plain with a version, or the protobuf of Prometheus, whose place the text takes.
+    """Return whether a type that only a scraper names has a strictly higher weight than JSON: OpenMetrics, text/plain
+    with a version, or the protobuf of Prometheus, which gets the text format.
     """
     asked = ranges(accept)
     exposition = _best(r.q for r in asked if r.name in SCRAPED or (r.name == "text/plain" and r.version))

@@ -24,7 +24,7 @@ from sidecar.exposition.families import snapshot_families
 from sidecar.exposition.negotiation import Format
 from sidecar.exposition.text import Family, Writer
 
-# When counts began. OpenMetrics has it; in the text format it would be one more gauge for each series.
+# The start of counting, for OpenMetrics; in the text format it would be one more gauge for each series.
 CREATED = "_created"
 REUSE_SECONDS = 1.0  # the process's own metrics must not be older, however rarely a commit makes a new Snapshot
 # A line is half a microsecond, and two where its labels are new: the loop is held for 1 to 4 ms.
@@ -136,7 +136,7 @@ def _only(family: Family, names: frozenset[str]) -> Family:
 
 
 def _live(families: Iterable[Metric], format: Format, names: frozenset[str]) -> Iterator[Metric]:
-    """Drop what is unknown (NaN), what `names` does not name, `_created` in text, and families that are then empty."""
+    """Drop unknown values (NaN), names not in `names`, `_created` in text, and the families that this empties."""
     for family in families:
         known = [s for s in family.samples if not isnan(s.value)]
         if format is Format.TEXT:

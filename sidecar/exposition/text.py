@@ -17,7 +17,7 @@ from sidecar.exposition.negotiation import Format
 Key = tuple[str, ...]  # label values
 # Lines made in one go: half a millisecond.
 BLOCK = 1000
-# What comes last of a label set of a counter, and of a histogram.
+# The last suffix of a label set of a counter, and of a histogram.
 LAST_OF_A_SET = ("_total", "_sum")
 # From here on the spelling has an exponent, as in Go.
 EXPONENT_FROM = 10**6
@@ -36,7 +36,7 @@ class Column(Struct, frozen=True):
 class Family(Struct, frozen=True):
     """A metric: its name without a suffix, and its columns in the order they are shown.
 
-    `created` is when its counts began, in Unix seconds: OpenMetrics shows it behind the last sample of each label set.
+    `created` is when its counts began, in Unix seconds: OpenMetrics shows it after the last sample of each label set.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Writer:
     def __init__(self) -> None:
         # by sample name and place of the column in its family: the keys, and what stands before each value
         self._spelled: dict[tuple[str, int], tuple[Sequence[Key], list[str]]] = {}
-        # likewise: what stands before each value, when the counts began, and the line that says so
+        # likewise: the text before each value, the start of counting, and its line
         self._begun: dict[tuple[str, int], tuple[list[str], float, list[str]]] = {}
 
     def write(self, families: Iterable[Family], format: Format) -> Iterator[list[str]]:
@@ -87,7 +87,7 @@ class Writer:
         self._spelled[identity] = (column.keys, spelled)
 
     def _begun_lines(self, identity: tuple[str, int], spelled: list[str], created: float) -> list[str]:
-        """Return the line behind each sample that says when its count began, as far as samples are spelled."""
+        """Return the `_created` line after each rendered sample."""
         heads, at, lines = self._begun.get(identity, ([], created, []))
         if heads is not spelled or at != created:
             lines = []

@@ -34,7 +34,7 @@ class PubSubSource:
         self._link: Link | None = None
         self._few = False
         self._unread: list[bytes] = []
-        self._channels: list[bytes] | None = None  # which channels the unread messages name, of a pattern
+        self._channels: list[bytes] | None = None  # the channels of unread messages, for a pattern
         self._asked = 0.0  # when the PING was sent whose PONG has not come
         self._answered = 0.0  # when the last PONG came
 
@@ -77,10 +77,10 @@ class PubSubSource:
         return None
 
     def _heed(self, link: Link, others: list[Any]) -> None:
-        """Take what is no message; ask for the next PONG in time, also while messages keep coming.
+        """Handle replies that are not messages; ask for the next PONG in time, also while messages keep coming.
 
-        An error in answer to a PING (no right to it, a replica without its master, a server that loads) is an answer
-        as well: the connection lives, and messages come through it.
+        An error in reply to a PING (NOPERM, a replica without its master, a server that is loading) is a reply too: the
+        connection lives and delivers messages.
         """
         now = time.monotonic()
         for reply in others:
@@ -106,8 +106,8 @@ class PubSubSource:
         pass  # nothing that pub/sub delivers depends on it
 
     async def leftover(self, give: Callable[[Batch], object]) -> None:
-        """Ask for a PONG, behind which nothing is that came before. But at first read what is at hand: a Redis that
-        has just ended would answer a PING with a reset, which loses it."""
+        """Drain what has arrived, then send PING: when its PONG comes, every earlier message has too. But at first read
+        what is at hand: a Redis that has just ended would answer a PING with a reset, which loses it."""
         link, asked, pongs = self._link, False, 2 if self._asked else 1
         ask_at = time.monotonic() + AT_HAND_SECONDS
         while True:
@@ -134,7 +134,7 @@ class PubSubSource:
             self._link = None
 
     def _take(self, replies: list[Any]) -> None:
-        """Keep the messages among the replies until they are handed over."""
+        """Keep the messages among the replies until they are read."""
         messages = [reply for reply in replies if isinstance(reply, list) and reply[0] in MESSAGES]
         self._unread = only_bytes([message[-1] for message in messages])
         self._channels = only_bytes([message[-2] for message in messages]) if self._is_pattern else None

@@ -170,7 +170,7 @@ def _events(entries: list[Any]) -> tuple[list[bytes], list[float]]:
 
 
 def _empty(entries: list[Any]) -> list[Empty]:
-    """Return the entries that have no payload."""
+    """Return the entries without a payload."""
     return [
         Empty(entry_id.decode(), only_bytes(list(pairs or ())))
         for entry_id, pairs in entries

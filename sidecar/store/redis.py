@@ -41,8 +41,8 @@ class RedisStore:
     def __init__(
         self, servers: Servers, prefix: str, *, lease: float, keep_rejected: bool, apart: bool = False
     ) -> None:
-        """`lease` is in seconds; `apart` tells that the streams are on another Redis."""
-        self.server = ServerInfo()  # what it was when last connected to
+        """`lease` is in seconds; `apart`: the streams are on another Redis."""
+        self.server = ServerInfo()  # the server at the last connect
         self._servers = servers
         self._prefix = prefix
         self._lease_ms = round(lease * 1000)
@@ -121,7 +121,7 @@ class RedisStore:
         return found
 
     async def now(self, ours: float) -> float:
-        """Return the time by Redis's clock, Unix seconds, which members of a fleet share; `ours` if it does not say."""
+        """Return the time of Redis's clock, Unix seconds, which members of a fleet share; `ours` if it does not say."""
         told = parse_info(await self._call("INFO", "server", form=bytes)).get("server_time_usec", "")
         return int(told) / 1e6 if told.isdigit() else ours
 
@@ -133,15 +133,15 @@ class RedisStore:
         await self._call("EXPIRE", key, FLEET_SECONDS, form=int)
 
     async def members(self, fleet: str, now: float) -> dict[str, str]:
-        """Return the instance of every living member by its prefix; of one prefix the newest."""
+        """Return the instance of every live member by prefix; the newest for each prefix."""
         oldest = now - FLEET_SECONDS
         listed = await self._call("ZRANGEBYSCORE", FLEET_KEY + fleet, oldest, "+inf", form=list[bytes])
         return dict(member.decode("utf-8", "replace").partition(" ")[::2] for member in listed)
 
     async def state(self, prefix: str) -> State | None:
-        """Return what is committed under a prefix, `None` if nothing is.
+        """Return the state committed under a prefix, `None` if there is none.
 
-        Raises CheckpointError if it is damaged, AccessError where this user may not read it.
+        Raises CheckpointError if it is damaged, AccessError if this user may not read it.
         """
         with _no_other_key():
             fields = _fields(await self._call("HGETALL", prefix + "checkpoint", form=list[bytes]))
@@ -152,7 +152,8 @@ class RedisStore:
         return parse_info(await self._call("INFO", "memory", form=bytes))
 
     async def probe(self, fleet: str) -> list[str]:
-        """Try every command that a sidecar needs here, and leave nothing behind; return what is refused, and why."""
+        """Try every command that a sidecar needs here, and leave nothing behind; return the refusals with their
+        reasons."""
         key, other, group = self._key("check"), self._key("check:other"), FLEET_KEY + fleet
         found = await self._run("probe", [key], [other], form=list[bytes])
         commands: list[tuple[Any, ...]] = [("MGET", key), ("HGET", key, "n"), ("HGETALL", key), ("EXISTS", key)]
@@ -257,12 +258,12 @@ def _scripts(*, lua_line: bool) -> dict[str, tuple[str, str]]:
 
 
 async def _takes_lua_line(link: Link) -> bool:
-    """Ask whether scripts may begin with `#!lua`, which lets a server refuse in time: some that claim to be a Redis 7
-    take it for a mistake, as Redis 6 does."""
+    """Return whether scripts may begin with `#!lua`, which lets a server refuse them early: some servers that claim to
+    be Redis 7 reject the line, as Redis 6 does."""
     try:
         await link.call("EVAL", "#!lua flags=no-writes,allow-stale\nreturn 1", 0)
     except RefusedError as exc:
-        if re.match("[A-Z]+ ", str(exc.__cause__)):  # any code but ERR: it is loading, say
+        if re.match("[A-Z]+ ", str(exc.__cause__)):  # any code but ERR, such as LOADING
             raise
         return False
     return True

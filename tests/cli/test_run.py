@@ -105,7 +105,7 @@ def test_clear_without_flags_clears_only_what_the_daemon_there_counts(
         monkeypatch.setattr(clear.Where, "config", lambda _: Config(redis=RedisConfig(url=redis_server.url)))
         refused = invoke("clear", "--yes")
         assert refused.exit_code == 1
-        assert f"the daemon at {there} began to count at" in refused.stderr
+        assert f"the daemon at {there} has counted since" in refused.stderr
         assert total(url) == 1
         monkeypatch.setattr(clear, "DEFAULT_URL", url)
         assert invoke("clear", "--yes").stdout == "Cleared: 1 success, 0 failed, 0 accepted, 0 cancelled.\n"

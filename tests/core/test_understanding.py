@@ -45,7 +45,7 @@ def test_ignored_types_are_told_with_an_example() -> None:
     assert (one.reason, one.type, one.detail) == (None, "page_view", "")
     assert one.told() == (
         '3 of 4 events of the last minute are not understood, most ignored as type page_view, such as {"type": '
-        '"page_view", "user": 0}; give orders the type order, or let who sends it use another name'
+        '"page_view", "user": 0}; give orders the type order, or send these events elsewhere'
     )
 
 
