@@ -193,7 +193,7 @@ REFUSED = {
     "sources: {pubsub: ['shop:*', shop:eu]}": 'FILE:1: sources.pubsub "shop:*" and "shop:eu" both match the channel "',
     "sources: {pubsub: ['shop:*', '*:eu']}": 'FILE:1: sources.pubsub "shop:*" and "*:eu" both match the channel "sho',
     "sources: {pubsub: ['shop:[ab]', 'shop:?']}": 'FILE:1: sources.pubsub "shop:[ab]" and "shop:?" both match the chan',
-    "sources: {pubsub: ['shop:[]']}": 'FILE:1: sources.pubsub holds "shop:[]", which matches no channel',
+    "sources: {pubsub: ['shop:[]']}": 'FILE:1: sources.pubsub has "shop:[]", which matches no channel',
     "sources: {streams: [], pubsub: []}": "FILE:1: sources.streams and sources.pubsub are both empty",
 }
 
@@ -407,7 +407,7 @@ def test_every_setting_in_the_shipped_file_has_a_comment() -> None:
     ],
 )
 def test_quotes_that_would_be_part_of_a_value_are_refused(variable: str, value: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{variable}: .* has quotes around it, which would be part of the value"):
+    with pytest.raises(ConfigError, match=f"^{variable}: .* has quotes around it, which become part of the value"):
         load(None, environ={variable: value})
 
 
