@@ -18,7 +18,7 @@ from sidecar.core.pending import SECONDS_GATHERED, TIMES_GATHERED, Pending, Seco
 from sidecar.core.state import AHEAD_SECONDS, HISTORY_SECONDS, OTHER, RINGS, Rules, State
 
 LATE_SECONDS = 5.0
-MICROS = 10**6
+MICROS = Decimal(10**6)
 
 
 class Count:
@@ -129,14 +129,18 @@ class Count:
             _count_times(self._pending, cell, self._rules)
 
     def _revenue(self, orders: list[Event]) -> None:
-        for order in [order for order in orders if order.amount is not None or order.items is not None]:
-            amounts = [item.amount for item in order.items or ()] if order.amount is None else [order.amount]
-            known = [amount for amount in amounts if amount is not None]
-            if known:
-                currency = self._admit("currency", order.currency or self._rules.currency)
-                micros = sum(known, Decimal(0)) * MICROS
-                if currency is not OTHER:  # amounts in different currencies have no sum
-                    self._tallies["revenue_micros"][currency] += int(micros.to_integral_value())
+        by_currency: defaultdict[str, list[Decimal]] = defaultdict(list)
+        for order in orders:
+            amount = order.amount
+            if amount is None and order.items is not None:
+                known = [item.amount for item in order.items if item.amount is not None]
+                amount = sum(known, Decimal(0)) if known else None
+            if amount is not None:
+                by_currency[order.currency or self._rules.currency].append(amount)
+        for currency, amounts in by_currency.items():
+            label = self._admit("currency", currency, len(amounts))
+            if label is not OTHER:  # amounts in different currencies have no sum
+                self._tallies["revenue_micros"][label] += sum([round(amount * MICROS) for amount in amounts])
 
     def _failed(self, orders: list[Event]) -> int:
         """Count the reasons; return how many are faults."""

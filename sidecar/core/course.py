@@ -72,11 +72,14 @@ class Course:
 
     def _met_again(self, orders: list[Event], by_status: ByStatus) -> set[str | None]:
         """Return the ids of orders that ended before or that may end twice in this batch."""
+        ended = {order.order_id for order in self._ends_to_remember(by_status)} - {None}
+        if not ended and not self._memory.knows_ends:
+            return set()
         order_ids = [order.order_id for order in orders]
         met = self._memory.known(order_ids)
-        if ended := self._ends_to_remember(by_status):
+        if ended and sum(map(ended.__contains__, order_ids)) > len(ended):
             named = Counter(order_ids)
-            met.update(order.order_id for order in ended if order.order_id and named[order.order_id] > 1)
+            met.update(order_id for order_id in ended if named[order_id] > 1)
         return met
 
     def _ends_to_remember(self, by_status: ByStatus) -> list[Event]:

@@ -110,6 +110,11 @@ class Memory:
         _put(self._said, digest, second, MOST_SAID)
         return False
 
+    @property
+    def knows_ends(self) -> bool:
+        """Whether any order is known to have ended."""
+        return bool(self._ended)
+
     def known(self, order_ids: list[str | None]) -> set[str | None]:
         """Return those of these orders that ended before."""
         if self._ended.keys().isdisjoint(order_ids):
