@@ -57,7 +57,7 @@ def test_a_process_that_is_stopped_between_both_clocks_finds_no_step() -> None:
     assert clock.step() == 0.0
 
 
-def test_the_steady_clock_goes_with_time_and_without_a_kernel_that_knows_of_sleep_too(
+def test_the_steady_clock_advances_also_without_a_kernel_clock_that_includes_suspend(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = steady_seconds()

@@ -61,13 +61,13 @@ def names(members: Members) -> list[str]:
     return [name for name, _ in members.states]
 
 
-async def test_whoever_is_asked_is_a_member_with_the_numbers_it_has_in_memory() -> None:
+async def test_the_sidecar_that_answers_is_a_member_with_its_numbers_in_memory() -> None:
     members = await of(MemoryRegistry()).members(counted(7))
     assert names(members) == ["host-a"]
     assert members.states[0][1].total.tallies["orders"]["success"] == 7
 
 
-async def test_a_sidecar_that_does_not_count_is_no_member() -> None:
+async def test_a_sidecar_that_does_not_count_is_not_a_member() -> None:
     assert names(await of(MemoryRegistry("b:")).members(None)) == ["host-b"]
     with pytest.raises(UnavailableError, match="no sidecar of the fleet 'shops' counts now"):
         await of(MemoryRegistry()).members(None)
@@ -81,7 +81,7 @@ async def test_a_member_is_not_left_out_when_the_list_is_lost() -> None:
     assert names(await asked.members(counted(1))) == ["host-a", "host-b"]
 
 
-async def test_without_the_numbers_of_a_member_there_are_none_of_the_fleet() -> None:
+async def test_a_fleet_without_the_numbers_of_a_member_is_unavailable() -> None:
     registry = MemoryRegistry("b:")
     asked = of(registry)
     await asked.members(counted(1))
@@ -91,7 +91,7 @@ async def test_without_the_numbers_of_a_member_there_are_none_of_the_fleet() -> 
         await asked.members(counted(1))
 
 
-async def test_a_member_that_is_long_not_listed_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_member_that_was_not_listed_for_long_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = MemoryRegistry("b:")
     asked = of(registry)
     await asked.members(counted(1))
@@ -147,6 +147,6 @@ async def test_it_registers_while_it_counts_and_again_after_an_outage(monkeypatc
     ],
     ids=["one", "slow intervals", "a slow one that is due", "one is gone", "of version 0.1.0", "a new one", "nobody"],
 )
-def test_a_second_is_whole_when_the_slowest_member_has_committed_it(states: list[State], found: Age) -> None:
+def test_a_second_is_complete_when_the_slowest_member_has_committed_it(states: list[State], found: Age) -> None:
     members = Members([(str(number), state) for number, state in enumerate(states)], {})
     assert age(members, NOW, 1.5) == found

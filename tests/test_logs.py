@@ -178,7 +178,7 @@ def test_the_keys_remembered_are_bounded() -> None:
     assert [limit.allow(key, 0) for key in "abcbca"] == [0, 0, 0, None, None, 0]
 
 
-def test_another_reason_is_news_and_one_that_comes_and_goes_once_in_a_while() -> None:
+def test_another_reason_is_reported_and_an_alternating_one_only_once_in_a_while() -> None:
     reasons = Reasons()
     heard = [(0, "gone"), (1, "gone"), (2, "wrong password"), (3, "gone"), (4, "at :1"), (5, "at :2"), (70, "gone")]
     assert [text for now, text in heard if reasons.changed(text, now)] == ["gone", "wrong password", "at :1", "gone"]

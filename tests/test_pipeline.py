@@ -534,7 +534,7 @@ async def test_blind_time_counts_once_however_many_channels_are_lost() -> None:
     [({}, 103_000), ({"listened": None}, 103_000), ({"listened": b"pubsub:other"}, 0), ({"cleared": b""}, 3000)],
     ids=["stopped", "stored by 0.1", "a new channel", "cleared meanwhile"],
 )
-async def test_who_starts_again_was_blind_since_the_last_commit_or_a_clear(
+async def test_a_restarted_sidecar_was_blind_since_the_last_commit_or_clear(
     daemon: Daemon, changes: dict[str, bytes | None], blind: int
 ) -> None:
     await daemon.active()
@@ -591,7 +591,7 @@ async def test_a_source_that_lags_for_a_second_is_degraded_until_it_has_caught_u
     assert [await told(0.0), await told(1.1, 5)] == ["ok"] * 2
 
 
-async def test_amounts_that_may_all_be_cents_are_told(daemon: Daemon) -> None:
+async def test_amounts_that_may_all_be_cents_are_reported(daemon: Daemon) -> None:
     await daemon.active()
     amounts = daemon.pipeline.ledger.aggregate.amounts
     while amounts[True] < 20:
@@ -800,7 +800,7 @@ SET = (-600.0, -20.0, 20.0, 86400.0)
 
 
 @pytest.mark.parametrize("by", SET)
-async def test_a_clock_that_is_set_is_named_for_a_minute_and_counted(daemon: Daemon, by: float) -> None:
+async def test_a_clock_step_is_shown_for_a_minute_and_counted(daemon: Daemon, by: float) -> None:
     await daemon.active()
     assert "clock" not in daemon.health().components
     daemon.clock.set_by(by)
@@ -819,7 +819,7 @@ async def test_a_clock_that_is_set_is_named_for_a_minute_and_counted(daemon: Dae
 
 
 @pytest.mark.parametrize("by", SET)
-async def test_a_clock_that_is_set_changes_no_interval(daemon: Daemon, by: float) -> None:
+async def test_a_clock_step_changes_no_interval(daemon: Daemon, by: float) -> None:
     """Blind time, the grace of a hole, and how long a loss is on show."""
     await daemon.active()
     daemon.channel.failure = UnavailableError("cut")
@@ -842,7 +842,7 @@ async def test_a_clock_that_is_set_changes_no_interval(daemon: Daemon, by: float
     assert abs(daemon.clock.steady() - daemon.pipeline.committed_at) < 1
 
 
-async def test_a_lease_is_not_waited_for_by_the_wall_clock(daemon: Daemon) -> None:
+async def test_the_wait_for_a_lease_does_not_use_the_wall_clock(daemon: Daemon) -> None:
     other = new_ledger("there:2:b")
     await take(other, daemon.store)
     daemon.start()

@@ -68,7 +68,7 @@ def start_tls(start_redis: StartRedis, pki: Pki) -> Callable[..., int]:
 
 
 @pytest.mark.needs("openssl")
-async def test_a_redis_that_wants_a_certificate_is_shown_one(start_tls: Callable[..., int], pki: Pki) -> None:
+async def test_a_redis_that_demands_a_certificate_gets_one(start_tls: Callable[..., int], pki: Pki) -> None:
     """As Redis ships: `tls-auth-clients yes`."""
     certificate, key = pki.pair("client")
     target = replace(at(start_tls(), "rediss"), ca_file=str(pki.ca))
@@ -87,7 +87,7 @@ async def test_a_redis_that_wants_a_certificate_is_shown_one(start_tls: Callable
 
 
 @pytest.mark.needs("openssl")
-async def test_a_renewed_certificate_is_shown_at_the_next_connect(start_tls: Callable[..., int], pki: Pki) -> None:
+async def test_a_renewed_certificate_is_used_at_the_next_connect(start_tls: Callable[..., int], pki: Pki) -> None:
     certificate, key = pki.pair("client")
     target = replace(at(start_tls(), "rediss"), ca_file=str(pki.ca), cert_file=str(certificate), key_file=str(key))
     key.rename(key.with_suffix(".old"))
@@ -110,9 +110,7 @@ async def test_an_authority_that_did_not_sign_is_named_with_its_setting(
 
 
 @pytest.mark.needs("openssl")
-async def test_a_name_that_the_certificate_does_not_have_is_the_url_s_fault(
-    start_tls: Callable[..., int], pki: Pki
-) -> None:
+async def test_a_name_that_the_certificate_lacks_points_at_the_url(start_tls: Callable[..., int], pki: Pki) -> None:
     port = start_tls("--tls-auth-clients", "no", "--bind", "127.0.0.1", "127.0.0.2")
     target = replace(parse(f"rediss://127.0.0.2:{port}/0"), ca_file=str(pki.ca))
     assert "let redis.url name the server as its certificate does" in str(await why_not(target))
@@ -135,7 +133,7 @@ USELESS = {"missing": "No such file or directory", "text": "PEM", "folder": "Is 
 @pytest.mark.needs("openssl")
 @pytest.mark.parametrize("name", ["ca_file", "cert_file", "key_file"])
 @pytest.mark.parametrize("kind", USELESS)
-async def test_a_file_that_is_no_use_is_named_with_its_setting(pki: Pki, tmp_path: Path, name: str, kind: str) -> None:
+async def test_an_unusable_file_is_named_with_its_setting(pki: Pki, tmp_path: Path, name: str, kind: str) -> None:
     certificate, key = pki.pair("client")
     good = {"ca_file": str(pki.ca), "cert_file": str(certificate), "key_file": str(key)}
     path = tmp_path / kind
@@ -166,7 +164,7 @@ LOGINS = {
 
 
 @pytest.mark.parametrize("password", LOGINS)
-async def test_a_missing_password_and_a_wrong_one_are_told_apart(start_redis: StartRedis, password: str) -> None:
+async def test_a_missing_password_and_a_wrong_one_are_distinguished(start_redis: StartRedis, password: str) -> None:
     server = start_redis("--requirepass", "secret")
     with pytest.raises(AccessError, match=LOGINS[password]):
         await Link.open(replace(at(server.port), password=password))
@@ -218,7 +216,7 @@ NAMELESS = [ValueError("ERR unknown command 'CLIENT'"), ValueError("NOPERM this 
 
 
 @pytest.mark.parametrize("answer", NAMELESS)
-async def test_a_server_that_takes_no_names_is_as_good(fakes: AsyncExitStack, answer: Any) -> None:
+async def test_a_server_that_refuses_names_is_used(fakes: AsyncExitStack, answer: Any) -> None:
     fake = await fakes.enter_async_context(FakeRedis(CLIENT=answer, PING="PONG"))
     link = await Link.open(at(fake.port))
     assert await link.call("PING") == b"PONG"
@@ -226,16 +224,14 @@ async def test_a_server_that_takes_no_names_is_as_good(fakes: AsyncExitStack, an
 
 
 @pytest.mark.parametrize("info", [b"", b"# Replication\r\nconnected_slaves:0\r\n", b"role:active-replica\r\n"])
-async def test_a_server_that_tells_no_role_or_takes_writes_besides_is_read_from(
-    fakes: AsyncExitStack, info: bytes
-) -> None:
+async def test_a_server_without_a_role_or_with_an_active_replica_is_read(fakes: AsyncExitStack, info: bytes) -> None:
     fake = await fakes.enter_async_context(FakeRedis(INFO=info))
     link = await Link.open(at(fake.port))
     assert await link.replid() == ""
     await link.close()
 
 
-async def test_protected_mode_is_told_in_a_few_words(fakes: AsyncExitStack) -> None:
+async def test_protected_mode_is_explained_in_a_few_words(fakes: AsyncExitStack) -> None:
     text = "DENIED Redis is running in protected mode because protected mode is enabled. " + "In this mode " * 50
     fake = await fakes.enter_async_context(FakeRedis(CLIENT=ValueError(text)))
     refused = await why_not(at(fake.port))
@@ -245,7 +241,7 @@ async def test_protected_mode_is_told_in_a_few_words(fakes: AsyncExitStack) -> N
 
 
 @pytest.mark.parametrize("db", [99, 1000])
-async def test_a_database_that_the_server_lacks_is_the_url_s_fault(redis_server: RedisServer, db: int) -> None:
+async def test_a_database_that_the_server_lacks_points_at_the_url(redis_server: RedisServer, db: int) -> None:
     refused = str(await why_not(replace(at(redis_server.port), db=db)))
     assert "out of range" in refused
     assert "let redis.url name a database that the server has" in refused
@@ -263,13 +259,13 @@ def silent_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-async def test_what_says_nothing_is_given_up_with_a_hint_only_where_tls_was_tried(silent_port: int) -> None:
+async def test_a_silent_port_times_out_with_a_hint_only_if_tls_was_tried(silent_port: int) -> None:
     plain, tls = await asyncio.gather(why_not(at(silent_port)), why_not(at(silent_port, "rediss")))
     assert "TLS" not in str(plain)
     assert "is this its TLS port?" in str(tls)
 
 
-def test_a_server_that_is_not_there_is_one_reason_and_whatever_answers_is_another() -> None:
+def test_a_silent_server_is_one_reason_and_each_answer_another() -> None:
     gone = [
         "Redis does not answer: Connection closed",
         "Redis at a:1 does not answer: Error 111",

@@ -28,7 +28,7 @@ def info(text: str) -> ServerInfo:
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_a_server_is_called_by_its_own_name_and_version(said: str) -> None:
+def test_a_server_is_named_by_its_own_name_and_version(said: str) -> None:
     assert info(said).display == SAID[said]
 
 
@@ -51,13 +51,13 @@ def test_only_a_redis_before_6_2_is_too_old(said: str, too_old: bool) -> None:
 
 
 @pytest.mark.parametrize("role", ["slave", "replica"])
-def test_a_replica_is_refused_by_either_word(role: str) -> None:
+def test_a_replica_is_refused_under_either_name(role: str) -> None:
     with pytest.raises(UnavailableError, match="is a replica"):
         info(f"role:{role}").refuse_replica()
 
 
 @pytest.mark.parametrize("said", ["role:master", "role:active-replica", "", "redis_version:7.0.15"])
-def test_who_takes_writes_or_does_not_say_is_not_refused(said: str) -> None:
+def test_a_server_that_takes_writes_or_reports_no_role_is_accepted(said: str) -> None:
     info(said).refuse_replica()
 
 

@@ -267,9 +267,7 @@ async def test_a_sentinel_that_wants_to_know_is_told_who_asks(
 
 
 @pytest.mark.parametrize("user", ["", "watcher"])
-async def test_sentinels_with_a_password_of_their_own_are_told_it(
-    start_redis: StartRedis, tmp_path: Path, user: str
-) -> None:
+async def test_sentinels_with_their_own_password_get_it(start_redis: StartRedis, tmp_path: Path, user: str) -> None:
     server, port = start_redis("--requirepass", "of-redis"), free_port()
     rights = "on >of-sentinel resetchannels &+switch-master +ping +sentinel|master +subscribe"
     wanted = "requirepass of-sentinel" if not user else f"user {user} {rights}\nuser default off"

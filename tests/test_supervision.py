@@ -77,7 +77,7 @@ async def test_what_must_not_end_is_begun_again_and_told(
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_task_that_fails_while_it_is_stopped_does_not_start_again(metrics: Metrics) -> None:
+async def test_a_task_that_fails_during_the_stop_does_not_restart(metrics: Metrics) -> None:
     begun = asyncio.Event()
 
     async def fail_at_the_end() -> None:

@@ -64,7 +64,7 @@ def test_events_are_looked_for_in_the_redis_that_they_come_through(start_redis: 
     assert "flash_sale:events" not in metrics.ask("KEYS *")
 
 
-def test_a_check_makes_no_stream(redis_server: RedisServer) -> None:
+def test_a_check_creates_no_stream(redis_server: RedisServer) -> None:
     assert any("does not exist yet" in line for line in lines(redis_server, "ok"))
     assert redis_server.ask("EXISTS flash_sale:events") == ":0\r\n"
 
@@ -77,7 +77,7 @@ def test_a_check_trims_nothing_and_lists_no_keys(redis_server: RedisServer) -> N
     assert not re.search(r'"(MAXLEN|MINID|XTRIM|XDEL|KEYS|SCAN)"', seen, re.IGNORECASE)
 
 
-def test_a_stream_that_others_read_is_written_to_only_when_asked(redis_server: RedisServer) -> None:
+def test_a_stream_with_consumer_groups_gets_a_heartbeat_only_on_request(redis_server: RedisServer) -> None:
     redis_server.ask(f"XADD flash_sale:events * e {GOOD}", "XGROUP CREATE flash_sale:events shop $")
     assert any("1 consumer group reads it: no heartbeat sent" in line for line in lines(redis_server, "ok"))
     assert redis_server.ask("XLEN flash_sale:events") == ":1\r\n"
@@ -85,7 +85,7 @@ def test_a_stream_that_others_read_is_written_to_only_when_asked(redis_server: R
     assert redis_server.ask("XLEN flash_sale:events") == ":2\r\n"
 
 
-def test_who_may_write_but_not_see_the_readers_does_not_write(redis_server: RedisServer) -> None:
+def test_a_user_that_cannot_see_the_consumer_groups_sends_no_heartbeat(redis_server: RedisServer) -> None:
     """The sidecar could not read the stream either: it has to know what was trimmed."""
     redis_server.ask(f"XADD flash_sale:events * e {GOOD}")
     redis_server.ask("ACL SETUSER writer on >pw ~* &* +@all -xinfo")
@@ -95,7 +95,9 @@ def test_who_may_write_but_not_see_the_readers_does_not_write(redis_server: Redi
 
 
 @pytest.mark.parametrize("name", ["flash_sale:events", "flash-sale:events", "orders"])
-def test_a_stream_in_another_database_is_warned_of_once_ours_has_events(name: str, redis_server: RedisServer) -> None:
+def test_a_stream_in_another_database_is_a_warning_once_the_configured_one_has_events(
+    name: str, redis_server: RedisServer
+) -> None:
     redis_server.ask(f"XADD flash_sale:events * e {GOOD}", "SELECT 1", f"XADD {name} * e {GOOD}")
     assert lines(redis_server, "problem") == []
     text = f"there is also a stream {name} in database 1, but flash_sale:events is configured in database 0"
@@ -103,7 +105,7 @@ def test_a_stream_in_another_database_is_warned_of_once_ours_has_events(name: st
 
 
 @pytest.mark.parametrize("name", ["flash-sale:events", "flash_sale:event", "flashsale:events", "events", "orders"])
-def test_a_near_miss_is_warned_of_once_ours_has_events(name: str, redis_server: RedisServer) -> None:
+def test_a_near_miss_is_a_warning_once_the_configured_stream_has_events(name: str, redis_server: RedisServer) -> None:
     redis_server.ask(f"XADD flash_sale:events * e {GOOD}", f"XADD {name} * e {GOOD}")
     text = f"there is also a stream {name}, but flash_sale:events is configured"
     assert text in lines(redis_server, "warning")
@@ -112,7 +114,7 @@ def test_a_near_miss_is_warned_of_once_ours_has_events(name: str, redis_server: 
 
 
 @pytest.mark.parametrize("name", ["flash-sale:events", "orders"])
-def test_messages_on_a_near_miss_of_the_channel_are_warned_of(name: str, redis_server: RedisServer) -> None:
+def test_messages_on_a_similar_channel_are_a_warning(name: str, redis_server: RedisServer) -> None:
     over = threading.Event()
 
     def publish() -> None:
@@ -139,7 +141,7 @@ def test_messages_on_a_near_miss_of_the_channel_are_warned_of(name: str, redis_s
         ("""status=success""", "events are refused"),
     ],
 )
-def test_a_channel_that_brings_what_is_not_understood_is_told_of(
+def test_a_channel_whose_messages_are_not_understood_is_reported(
     event: str, said: str, redis_server: RedisServer
 ) -> None:
     over = threading.Event()
@@ -158,7 +160,7 @@ def test_a_channel_that_brings_what_is_not_understood_is_told_of(
     assert re.search(rf"(problem|warning) +channel flash_sale:events: .*{said}", result.stdout)
 
 
-def test_a_default_user_without_a_password_beside_ours_is_warned_of(redis_server: RedisServer) -> None:
+def test_a_default_user_without_a_password_is_a_warning(redis_server: RedisServer) -> None:
     assert not any("lets in" in line for line in lines(redis_server, "warning"))
     redis_server.ask("ACL SETUSER sidecar on >pw ~* &* +@all")
     url = redis_server.url.replace("://", "://sidecar:pw@")
@@ -170,7 +172,7 @@ def test_a_default_user_without_a_password_beside_ours_is_warned_of(redis_server
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, False), (0o600, False)])
-def test_secrets_that_every_user_can_read_are_warned_of(mode: int, warned: bool, tmp_path: Path) -> None:
+def test_secrets_that_every_user_can_read_are_a_warning(mode: int, warned: bool, tmp_path: Path) -> None:
     token, file = tmp_path / "token", tmp_path / "sidecar.yml"
     token.write_text("s3cret")
     file.write_text(f"http: {{read_token_file: {token}, admin_token: other}}\n")
@@ -301,7 +303,7 @@ def test_an_influxdb_that_does_not_answer_is_a_problem(redis_server: RedisServer
     assert f"InfluxDB at {nowhere}: Cannot connect" in problems[0]
 
 
-async def test_a_server_that_leaves_out_its_role_and_takes_no_names_is_not_refused() -> None:
+async def test_a_server_without_a_role_or_client_names_is_accepted() -> None:
     """As managed servers and proxies do; what is wrong with them shows when it is tried."""
     info = b"redis_version:7.4.0\r\ndragonfly_version:df-v1.27.1\r\nmaster_replid:a\r\n"
     unknown = ValueError("ERR unknown command 'CLIENT'")
@@ -311,7 +313,7 @@ async def test_a_server_that_leaves_out_its_role_and_takes_no_names_is_not_refus
     assert "`sidecar run` is refused MGET: unknown command" in found.stdout
 
 
-def test_the_server_is_called_by_its_own_name(redis_server: RedisServer) -> None:
+def test_the_server_is_named_by_its_own_name(redis_server: RedisServer) -> None:
     said = " ".join(lines(redis_server, "ok"))
     program = subprocess.run([redis_program(), "--version"], capture_output=True, text=True, check=True).stdout
     name, version = re.match(r"(\w+) server v=([\d.]+)", program).groups()  # type: ignore[union-attr]

@@ -119,12 +119,12 @@ def test_a_daemon_and_redis_cannot_both_be_asked() -> None:
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9850", "http://", "http://127.0.0.1:99999", "ftp://x"])
-def test_a_url_that_is_no_http_is_status_2(url: str) -> None:
+def test_a_url_other_than_http_is_status_2(url: str) -> None:
     assert invoke("report", "--url", url).exit_code == 2
 
 
 @pytest.mark.parametrize("option", ["--config", "--redis-url", "--prefix", "--url"])
-def test_an_option_without_a_value_is_not_taken_for_the_default(option: str) -> None:
+def test_an_option_without_a_value_is_an_error_not_the_default(option: str) -> None:
     result = invoke("report", option, "")
     assert (result.exit_code, result.stderr) == (2, f"Error: {option} is empty: give it a value, or leave it out\n")
 
@@ -162,7 +162,7 @@ def test_a_line_is_broken_between_words_on_a_terminal_only() -> None:
     assert " ".join(line.strip() for line in lines) == invoke("report", "--redis-url", url).stderr.strip()
 
 
-def test_the_reason_and_the_mend_are_joined_by_one_sign() -> None:
+def test_reason_and_fix_are_joined_by_one_character() -> None:
     assert ".;" not in invoke("report", "--redis-url", NOBODY).stderr
 
 

@@ -108,7 +108,7 @@ def test_on_a_terminal_a_status_line_is_rewritten_in_place() -> None:
 @pytest.mark.parametrize(
     ("programs", "line"), [((), "-m sidecar publish '{"), (("redis-cli", "curl"), "redis-cli -p 1 ")]
 )
-def test_it_names_only_programs_that_are_there(
+def test_it_names_only_installed_programs(
     programs: tuple[str, ...], line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda program: program if program in programs else None)

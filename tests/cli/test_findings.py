@@ -82,7 +82,7 @@ def test_a_sample_is_judged_by_what_is_refused_and_unknown(payloads: list[bytes]
 
 
 @pytest.mark.parametrize(("invalid", "ignored", "told"), [(0, 0, False), (2, 2, False), (5, 0, True), (0, 5, True)])
-def test_what_was_counted_is_judged_by_what_was_not_understood(invalid: int, ignored: int, told: bool) -> None:
+def test_counts_are_judged_by_how_much_was_not_understood(invalid: int, ignored: int, told: bool) -> None:
     reasons, types = {"not_json": invalid} if invalid else {}, {"cart": 1, "page_view": ignored - 1} if ignored else {}
     completeness = Completeness(
         ratio=1.0,
@@ -111,14 +111,14 @@ def test_a_stream_elsewhere_is_a_problem_with_a_mend() -> None:
     assert "a.b" in findings[1].text
 
 
-def test_a_stream_elsewhere_is_a_warning_once_ours_has_events_or_its_name_is_a_usual_one() -> None:
+def test_another_stream_is_a_warning_if_the_configured_one_has_events_or_the_name_is_a_usual_one() -> None:
     (beside,) = about_elsewhere("a:b", 0, [(1, "a:b")], in_use=True)
     assert (beside.level, "there is also a stream a:b in database 1" in beside.text) == ("warning", True)
     assert [finding.level for finding in about_elsewhere("a:b", 0, [(0, "orders")], in_use=False)] == ["warning"]
 
 
 @pytest.mark.parametrize("name", ["events", "orders", "laravel_database_flash_sale:events"])
-def test_common_names_hold_what_a_backend_uses_by_itself(name: str) -> None:
+def test_common_names_include_the_defaults_of_backends(name: str) -> None:
     assert name in common_names("flash_sale:events")
     assert len(common_names("flash_sale:events")) < 12
 

@@ -88,7 +88,7 @@ def test_a_pattern_alone_is_no_destination(redis_server: RedisServer) -> None:
     assert "--to" in result.stderr
 
 
-def test_where_no_stream_is_configured_it_goes_to_the_channel(redis_server: RedisServer) -> None:
+def test_without_a_configured_stream_it_publishes_to_the_channel(redis_server: RedisServer) -> None:
     result = invoke("publish", EVENT, SIDECAR_REDIS_URL=redis_server.url, SIDECAR_SOURCES_STREAMS="")
     assert result.stdout.startswith("Published 1 message on flash_sale:events,")
 
@@ -107,7 +107,7 @@ def test_a_channel_cannot_be_trimmed(redis_server: RedisServer) -> None:
     assert (result.exit_code, "--transport stream" in result.stderr) == (2, True)
 
 
-def test_nothing_to_publish_is_said(redis_server: RedisServer) -> None:
+def test_nothing_to_publish_is_an_error(redis_server: RedisServer) -> None:
     assert invoke("publish", " ", "--redis-url", redis_server.url).exit_code == 2
     result = invoke("publish", "-", "--redis-url", redis_server.url, text="\n")
     assert (result.exit_code, result.stderr) == (0, "Nothing was published.\n")

@@ -88,13 +88,13 @@ def test_an_answer_that_drips_is_not_waited_for_to_its_end(status: int, monkeypa
     assert "did not end within" in result.stderr
 
 
-def test_the_port_of_the_websocket_is_named_as_one() -> None:
+def test_the_port_of_the_websocket_is_recognised() -> None:
     with answering(lambda request: request.send_error(426)) as url:
         result = invoke("report", "--url", url)
     assert (result.exit_code, f"{url} is a WebSocket" in result.stderr) == (2, True)
 
 
-def test_a_standby_leaves_the_other_way_to_read() -> None:
+def test_the_error_of_a_standby_names_the_other_way_to_read() -> None:
     def standby(request: BaseHTTPRequestHandler) -> None:
         request.send_response(503)
         request.end_headers()

@@ -103,7 +103,7 @@ def test_nothing_refused_is_said(sold: RedisServer) -> None:
     assert invoke("rejected", "--redis-url", sold.url).stdout == "No event was refused lately.\n"
 
 
-def test_where_no_sidecar_ever_counted_none_was_refused_is_not_said(redis_server: RedisServer) -> None:
+def test_without_any_sidecar_rejected_fails_instead_of_showing_nothing(redis_server: RedisServer) -> None:
     result = invoke("rejected", "--redis-url", redis_server.url)
     assert (result.exit_code, "nothing is stored under" in result.stderr) == (1, True)
 

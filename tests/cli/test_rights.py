@@ -34,7 +34,7 @@ def check(server: RedisServer, *rights: str, **environment: str) -> tuple[int, s
     return result.exit_code, result.stdout
 
 
-def test_the_shipped_rights_are_enough_and_nothing_is_left_behind(
+def test_the_shipped_rights_suffice_and_the_check_leaves_nothing_behind(
     redis_server: RedisServer, client: "redis.Redis"
 ) -> None:
     code, said = check(redis_server, *RIGHTS)
@@ -44,13 +44,13 @@ def test_the_shipped_rights_are_enough_and_nothing_is_left_behind(
 
 
 @pytest.mark.parametrize("right", ["+ping", "+client|setname", "+select", "+psubscribe"])
-def test_a_right_that_it_can_do_without_is_no_problem(redis_server: RedisServer, right: str) -> None:
+def test_a_missing_optional_right_is_not_a_problem(redis_server: RedisServer, right: str) -> None:
     code, said = check(redis_server, *(other for other in RIGHTS if other != right))
     assert (code, "problem" in said) == (0, False)
 
 
 @pytest.mark.parametrize("right", [right for right in RIGHTS if right not in SPARED])
-def test_each_right_that_is_missing_is_a_problem_that_names_it(redis_server: RedisServer, right: str) -> None:
+def test_each_missing_right_is_a_problem_that_names_it(redis_server: RedisServer, right: str) -> None:
     code, said = check(redis_server, *(other for other in RIGHTS if other != right))
     problems = [line for line in said.splitlines() if line.startswith("problem")]
     assert code == 1

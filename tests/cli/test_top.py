@@ -42,7 +42,7 @@ def screen(view: View, width: int, height: int) -> list[str]:
     return captured.get().splitlines()
 
 
-def test_what_sells_out_next_comes_first_and_what_is_sold_out_last() -> None:
+def test_products_are_in_the_order_in_which_they_sell_out_with_sold_out_ones_last() -> None:
     shown = document(gone=(0, None), slow=(9, 90.0), oversold=(-2, None), unknown=(7, None), next=(3, 4.0))
     assert by_urgency(shown) == ["next", "slow", "unknown", "oversold", "gone"]
 
@@ -84,18 +84,18 @@ def test_the_view_fits_the_screen_and_shows_the_product_that_it_warns_of(width: 
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_labels_stay_whole(width: int) -> None:
+def test_labels_are_never_cut(width: int) -> None:
     lines = screen(View(many(9)), width, 24)
     for label in ("orders / s", "error rate", "fault rate", "latency 10s", "sells out in", "product-008"):
         assert any(label in line for line in lines), label
     assert sum(line.startswith(("latency", "processing")) for line in lines) == 1
 
 
-def test_a_high_screen_has_a_row_for_each_window() -> None:
+def test_a_tall_screen_has_a_row_for_each_window() -> None:
     assert sum(line.startswith(("latency", "processing")) for line in screen(View(many(9)), 80, 50)) == 4
 
 
-def test_an_oversell_is_named_above_all_products() -> None:
+def test_an_oversell_is_shown_above_all_products() -> None:
     lines = screen(View(document(a=(-1, None), b=(5, 9.0))), 80, 24)
     assert "oversold: a" in lines
 
@@ -113,7 +113,7 @@ def test_scrolling_moves_through_the_products_and_stops_at_the_ends() -> None:
     assert any(line.startswith("product-099") for line in screen(view, 80, 24))
 
 
-def test_one_of_a_thing_is_no_plural() -> None:
+def test_one_thing_is_singular() -> None:
     one = many(1)
     one["orders"]["total"] = one["connections"]["active"] = 1
     headline = screen(View(one), 120, 24)[0]

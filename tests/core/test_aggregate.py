@@ -395,7 +395,7 @@ def test_what_is_dropped_gives_its_places_back() -> None:
     assert set(aggregate.freeze(NOW).merged.products) == {"b"}
 
 
-def test_with_other_buckets_the_whole_classic_histogram_begins_again_and_the_json_goes_on() -> None:
+def test_with_other_buckets_the_whole_classic_histogram_restarts_and_the_json_continues() -> None:
     rules = Rules(buckets_ns=(2_000_000,))
     aggregate = aggregator(rules)
     aggregate.load(committed(order(latency_ms=1)).fields(), same_generation=False)
@@ -531,7 +531,7 @@ def test_names_of_unknown_fields_are_kept_to_a_bound() -> None:
     assert "f000" in aggregate.unknown_fields
 
 
-def test_amounts_that_may_be_cents_are_told_from_others() -> None:
+def test_amounts_that_may_be_cents_are_recognised() -> None:
     aggregate = aggregator()
     amounts = [
         (1990, "EUR"),
@@ -625,7 +625,9 @@ def text_of(seq: int) -> str:
         ('{"seq":2,"producer":"A","epoch":1,"status":"shipped"}', 3),
     ],
 )
-def test_what_was_refused_and_what_was_missed_are_what_was_published(payload: str, received: int) -> None:
+def test_received_and_missed_add_up_to_what_was_published_for_rejected_payloads_too(
+    payload: str, received: int
+) -> None:
     """Numbers 1 to 5 were published, or fewer where the payload holds the last; what is not received is missed."""
     aggregate = aggregator()
     aggregate.apply(batch(text_of(1).encode()), NOW)
@@ -648,7 +650,7 @@ def test_what_is_cut_or_left_out_is_counted_once_by_kind() -> None:
     assert found.series.adjusted_by_reason == {"latency_ms_left_out": 2, "item_left_out": 2}
 
 
-def test_an_entry_without_the_field_is_no_event_twice() -> None:
+def test_an_entry_without_the_field_is_counted_once_when_it_comes_twice() -> None:
     aggregate = aggregator()
     entry = Empty("1-0", [b"data", text_of(1).encode()])
     aggregate.apply(Batch(source=STREAM, payloads=[], arrivals=[], empty=[entry, entry]), NOW)
@@ -714,7 +716,7 @@ STEPS = (-86400.0, -600.0, -20.0, -1.0, 20.0, 86400.0)
 
 @pytest.mark.parametrize("by", STEPS)
 @pytest.mark.parametrize("when", ["committed", "pending", "in flight", "in flight and thawed"])
-def test_of_gauges_timed_by_us_the_last_to_arrive_counts_over_a_step(by: float, when: str) -> None:
+def test_the_last_reading_of_a_gauge_timed_by_the_sidecar_counts_across_a_clock_step(by: float, when: str) -> None:
     aggregate = aggregator()
     aggregate.apply(batch(*gauges(1)), NOW)
     flight = None
@@ -769,7 +771,7 @@ def test_a_step_changes_no_count_and_no_peak(by: float) -> None:
     assert orders.per_second.peak_at <= now + by + 31
 
 
-def test_what_a_step_took_leaves_the_store_too_unless_it_was_lived_again() -> None:
+def test_seconds_that_a_step_removes_leave_the_store_too_unless_they_come_again() -> None:
     aggregate = committed(order(), at=NOW)
     aggregate.step(-600.0, NOW - 600)
     removed = set(commit(aggregate, NOW - 600).removed)
@@ -783,7 +785,7 @@ def test_what_a_step_took_leaves_the_store_too_unless_it_was_lived_again() -> No
     assert removed
 
 
-def test_a_new_series_is_held_for_as_long_by_any_clock() -> None:
+def test_a_clock_step_does_not_change_how_long_a_new_series_is_held() -> None:
     for by in STEPS:
         aggregate = committed(order(product_id="a"))
         aggregate.step(by, NOW + 1 + by)
@@ -793,14 +795,14 @@ def test_a_new_series_is_held_for_as_long_by_any_clock() -> None:
             assert (("product", "a") in series.held) == held
 
 
-def test_fields_that_nobody_reads_are_found_after_a_step() -> None:
+def test_unknown_fields_are_found_after_a_clock_step() -> None:
     aggregate = committed(order())
     aggregate.step(-600.0, NOW - 600)
     aggregate.apply(batch(order(produkt="a"), at=NOW - 599), NOW - 599)
     assert aggregate.unknown_fields == {"produkt"}
 
 
-def test_exemplars_of_before_a_step_back_give_way() -> None:
+def test_older_exemplars_are_dropped_when_the_clock_is_set_back() -> None:
     aggregate = committed(order(latency_ms=1, order_id="o"))
     aggregate.step(20.0, NOW + 20)
     assert aggregate.exemplars
@@ -821,7 +823,7 @@ def test_exemplars_of_before_a_step_back_give_way() -> None:
         {"status": "nonsense", "producer": "p", "epoch": 1, "seq": 1},
     ],
 )
-def test_a_producer_that_is_heard_of_keeps_its_connections(sign: Any) -> None:
+def test_a_producer_keeps_its_connections_while_any_of_its_events_arrive(sign: Any) -> None:
     aggregate = committed({"type": "connections", "producer": "p", "active": 50})
     for second in range(1, 63):
         aggregate.apply(batch(sign, at=NOW + second), NOW + second)
@@ -846,7 +848,7 @@ def test_it_counts_until_60_s_after_it_was_last_heard_of(after: float, active: i
     assert shown(aggregate, NOW + after).connections.active == active
 
 
-def test_a_sign_of_life_does_not_cost_a_commit_each_its_own_field() -> None:
+def test_signs_of_life_do_not_cost_one_field_for_each_commit() -> None:
     aggregate = committed({"type": "connections", "producer": "p", "active": 50})
     written = 0
     for second in range(1, 41):
@@ -855,7 +857,7 @@ def test_a_sign_of_life_does_not_cost_a_commit_each_its_own_field() -> None:
     assert written <= 4
 
 
-def test_after_an_outage_of_minutes_who_was_heard_of_counts_at_once() -> None:
+def test_after_an_outage_of_minutes_a_producer_counts_once_it_is_heard_of() -> None:
     aggregate = committed({"type": "connections", "producer": "p", "active": 50})
     aggregate.apply(batch(order(producer="p"), at=NOW + 100), NOW + 100)
     commit(aggregate, NOW + 100)
@@ -864,7 +866,7 @@ def test_after_an_outage_of_minutes_who_was_heard_of_counts_at_once() -> None:
 
 
 @pytest.mark.parametrize("source", [PUBSUB, STREAM])
-def test_of_stock_of_one_moment_the_last_to_arrive_counts_on_whatever_transport(source: str) -> None:
+def test_of_stock_readings_with_equal_times_the_last_to_arrive_counts_on_either_transport(source: str) -> None:
     other = STREAM if source == PUBSUB else PUBSUB
     stock = [{"type": "inventory", "product_id": "a", "stock": n, "ts": NOW} for n in (9, 6)]
     for between in (False, True):
@@ -877,7 +879,7 @@ def test_of_stock_of_one_moment_the_last_to_arrive_counts_on_whatever_transport(
         assert shown(aggregate).inventory["a"].stock == 6
 
 
-def test_a_queue_of_which_two_report_shows_the_numbers_of_both() -> None:
+def test_a_queue_with_two_reporters_shows_the_numbers_of_both() -> None:
     aggregate = committed({"type": "queue", "waiting": 30}, {"type": "queue", "active": 4})
     commit(aggregate, NOW + 1)
     queue = shown(aggregate, NOW + 1).queues["orders"]
@@ -888,14 +890,14 @@ def test_a_queue_of_which_two_report_shows_the_numbers_of_both() -> None:
     assert shown(again).queues == shown(aggregate).queues
 
 
-def test_where_nobody_says_how_many_wait_no_history_says_0() -> None:
+def test_an_unreported_waiting_number_is_not_0_in_the_history() -> None:
     aggregate = committed({"type": "queue", "active": 4})
     assert history(aggregate, "waiting") == {}
     assert shown(aggregate).queues["orders"].waiting is None
 
 
 @pytest.mark.parametrize("by", STEPS)
-def test_what_is_told_of_the_last_minute_is_so_by_any_clock(by: float) -> None:
+def test_a_clock_step_does_not_change_what_the_last_minute_shows(by: float) -> None:
     aggregate = committed({"type": "page_view"}, order(producer="p", epoch=1, seq=1))
     before = aggregate.register.names["p"].since
     aggregate.step(by, NOW + 30 + by)
@@ -905,7 +907,7 @@ def test_what_is_told_of_the_last_minute_is_so_by_any_clock(by: float) -> None:
 
 
 @pytest.mark.parametrize("source", [PUBSUB, STREAM])
-def test_on_a_machine_that_starts_in_1970_nothing_is_refused_and_all_is_right_once_it_is_set(source: str) -> None:
+def test_a_machine_that_starts_in_1970_rejects_nothing_and_is_right_once_its_clock_is_set(source: str) -> None:
     aggregate, early = aggregator(), 100.0
     aggregate.begin(early)
     tolerant = b'{"status":"paid","ts":"2026-09-21T14:13:20Z","produktId":1}'

@@ -58,7 +58,7 @@ def test_a_repeat_on_the_same_channel_is_a_duplicate_and_a_hole_is_missed() -> N
 
 
 @pytest.mark.parametrize("odd", [b"[]", b'{"status":"teleported","producer":"api","epoch":1,"seq":2}', b"nothing"])
-def test_among_odd_payloads_the_channels_are_still_told_apart(odd: bytes) -> None:
+def test_channels_are_distinguished_among_odd_payloads(odd: bytes) -> None:
     eu, us = b"shop:eu", b"shop:us"
     array: Any = b"[%b]" % b",".join(batch(*numbered(1, 3)).payloads)
     plain = order()
@@ -68,13 +68,13 @@ def test_among_odd_payloads_the_channels_are_still_told_apart(odd: bytes) -> Non
     assert found.received == 7 + (odd != b"[]")
 
 
-def test_a_repeat_that_is_refused_is_a_duplicate_only_on_its_channel() -> None:
+def test_a_rejected_repeat_is_a_duplicate_only_on_its_channel() -> None:
     refused = b'{"status":"teleported","producer":"api","epoch":1,"seq":1}'
     found = completeness(aggregator(), heard((b"shop:eu", *numbered(1)), (b"shop:us", refused), (b"shop:eu", refused)))
     assert (found.received, found.duplicates, found.invalid) == (2, 1, 1)
 
 
-def test_channels_of_any_bytes_are_told_apart_also_after_a_restart() -> None:
+def test_channels_of_any_bytes_are_distinguished_also_after_a_restart() -> None:
     channels = [b"shop:a", b"shop:a\n", b"shop:a%0A", b"shop:\xff", b"shop:" + b"x" * 300, b"shop:" + b"x" * 301]
     aggregate = aggregator()
     completeness(aggregate, heard(*((channel, *numbered(1)) for channel in channels)))
@@ -135,7 +135,7 @@ def test_a_name_that_four_processes_share_is_named_and_no_loss_invented(
     assert "do several processes use this name?" in aggregate.register.names.doubts()["api"]
 
 
-def test_processes_that_share_a_name_without_epochs_and_with_times_are_told() -> None:
+def test_processes_that_share_a_name_without_epochs_but_with_times_are_named() -> None:
     aggregate = aggregator()
     events = [
         order(producer="api", seq=seq, ts=NOW - 2 + seq / 100 + p / 1000) for seq in range(1, 50) for p in range(4)
@@ -166,7 +166,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     return iter([seen])
 
 
-def test_a_heartbeat_in_a_batch_sends_no_other_number_the_slow_way(one_by_one: Iterator[list[str]]) -> None:
+def test_a_heartbeat_in_a_batch_does_not_slow_down_the_other_numbers(one_by_one: Iterator[list[str]]) -> None:
     aggregate = committed(*numbered(1), *numbered(1, producer="other"))
     seen = next(one_by_one)
     seen.clear()
@@ -187,7 +187,7 @@ def test_numbers_out_of_order_and_a_lost_one_are_taken_together(
     assert (found.received, found.missed, seen) == (1 + len(numbers), max(numbers) - 1 - len(numbers), [])
 
 
-def test_what_comes_late_in_the_next_batch_is_taken_together_and_a_missed_one_recovered(
+def test_late_numbers_of_the_next_batch_are_judged_together_and_a_missed_one_is_recovered(
     one_by_one: Iterator[list[str]],
 ) -> None:
     aggregate = committed(*numbered(1, 3, 7))
@@ -201,7 +201,7 @@ def test_what_comes_late_in_the_next_batch_is_taken_together_and_a_missed_one_re
     assert (found.received, found.missed, found.by_producer["api"].missed, seen) == (8, 2, 2, [])
 
 
-def test_a_heartbeat_of_nobody_counts_nowhere() -> None:
+def test_a_heartbeat_without_a_producer_counts_nowhere() -> None:
     found = completeness(aggregator(), batch({"type": "heartbeat", "seq": 3}, order()))
     assert (found.received, found.by_producer) == (1, {})
 
@@ -254,13 +254,13 @@ def told(script: list[tuple[list[dict[str, Any]], float]], *, together: bool) ->
 
 
 @given(batches)
-def test_a_batch_says_what_its_events_say_one_by_one(script: list[tuple[list[Sent], float]]) -> None:
+def test_a_batch_gives_what_its_events_give_one_by_one(script: list[tuple[list[Sent], float]]) -> None:
     events = [([event(*one) for one in part], wait) for part, wait in script]
     assert told(events, together=True) == told(events, together=False)
 
 
 @given(shuffled)
-def test_batches_of_shuffled_numbers_say_what_they_say_one_by_one(script: list[Any]) -> None:
+def test_batches_of_shuffled_numbers_give_what_they_give_one_by_one(script: list[Any]) -> None:
     events = [(numbered(*sum(map(tuple, numbers), ()), epoch=epoch), wait) for numbers, epoch, wait in script]
     assert told(events, together=True) == told(events, together=False)
 

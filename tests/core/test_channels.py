@@ -6,12 +6,12 @@ from sidecar.core.channels import LONGEST, example, is_pattern, label, shared
 
 
 @pytest.mark.parametrize(("name", "pattern"), [("shop:eu", False), ("App\\Events", False), ("a]", False)])
-def test_a_plain_name_is_no_pattern(name: str, pattern: bool) -> None:
+def test_a_plain_name_is_not_a_pattern(name: str, pattern: bool) -> None:
     assert is_pattern(name) is pattern
 
 
 @pytest.mark.parametrize("name", ["shop:*", "shop:??", "shop:[ab]", r"shop:\*", "["])
-def test_a_name_with_a_sign_is_a_pattern(name: str) -> None:
+def test_a_name_with_a_special_character_is_a_pattern(name: str) -> None:
     assert is_pattern(name)
 
 
@@ -41,7 +41,7 @@ def test_a_name_with_a_sign_is_a_pattern(name: str) -> None:
         ("[", "a", None),
     ],
 )
-def test_what_two_subscriptions_both_hear(one: str, other: str, channel: str | None) -> None:
+def test_a_channel_that_two_subscriptions_both_match(one: str, other: str, channel: str | None) -> None:
     assert shared(one, other) == channel
     assert (shared(other, one) is None) is (channel is None)
 

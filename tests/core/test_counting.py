@@ -69,7 +69,7 @@ def test_the_lines_of_an_order_are_its_items_and_each_product_counts_once() -> N
     ],
 )
 @pytest.mark.parametrize("status", ["success", "Paid"])  # by either stage
-def test_the_amount_of_an_order_goes_before_those_of_its_items(
+def test_the_amount_of_an_order_takes_precedence_over_those_of_its_items(
     fields: dict[str, Any], items: list[dict[str, Any]], revenue: dict[str, str], status: str
 ) -> None:
     orders = shown(committed(order(status, items=items, currency="EUR", **fields))).orders
@@ -357,7 +357,7 @@ def test_every_currency_of_iso_4217_has_a_sum_of_its_own() -> None:
     assert 170 < len(ISO_4217) < 190
 
 
-def test_the_configured_currency_has_a_place_whatever_it_is_called() -> None:
+def test_the_configured_currency_has_a_reserved_place_even_if_it_is_not_iso_4217() -> None:
     rules = Rules(currency="PTS", max_currencies=0)
     events = [order(amount=1), order(amount=1, currency="PTS"), order(amount=1, currency="BTC")]
     assert shown(committed(*events, rules=rules), rules=rules).orders.revenue == {"PTS": "2.00"}

@@ -53,7 +53,7 @@ def test_the_states_of_an_order_are_one_pending_and_one_success() -> None:
     )
 
 
-def test_they_are_of_one_order_and_of_any_that_says_which_it_is() -> None:
+def test_states_repeat_only_for_the_same_order_id() -> None:
     assert counted(committed(*of(1, *STATES), *of("2", *STATES), *of("1", "paid"))) == (
         {"success": 2, "pending": 2},
         9,
@@ -68,7 +68,7 @@ def test_a_canonical_word_counts_every_event(status: str) -> None:
     assert counted(committed(*of(1, "paid", status)))[1] == 0
 
 
-def test_repeats_are_counted_where_the_configuration_says_so() -> None:
+def test_repeats_are_counted_if_configured() -> None:
     rules = Rules(count_repeats=True)
     assert counted(committed(*of(1, *STATES), rules=rules)) == ({"success": 3, "pending": 3}, 0, 6)
 
@@ -81,7 +81,7 @@ def test_a_state_is_remembered_for_ten_minutes(after: float, repeats: int) -> No
     assert shown(aggregate, NOW + after).completeness.repeats == repeats
 
 
-def test_what_is_remembered_expires() -> None:
+def test_remembered_orders_expire() -> None:
     aggregate = committed(*of(1, "paid"), *of(2, "pending", "failed"))
     assert (list(aggregate.committed.said), list(aggregate.committed.ended)) == ([int(NOW)], [int(NOW)])
     commit(aggregate, NOW + REMEMBERED_SECONDS + 1)
@@ -141,7 +141,7 @@ def test_whatever_happens_between_two_events(between: Any, sources: tuple[str, s
     assert in_flight(aggregate) == 1
 
 
-def test_a_stream_that_is_read_again_finds_what_was_remembered_before_it() -> None:
+def test_a_stream_that_is_read_again_finds_the_earlier_memory() -> None:
     first, second = [*of(1, "created", "paid"), *pending(2, 3)], [*of(1, "queued"), *of(2, "failed"), *of(5, "paid")]
     aggregate = aggregator()
     aggregate.apply(batch(*first, source=STREAM), NOW)
@@ -156,7 +156,7 @@ def test_a_stream_that_is_read_again_finds_what_was_remembered_before_it() -> No
     assert in_flight(aggregate) == 1  # 3 and 6, and 5 that was never seen as pending ended one of them
 
 
-def test_a_clear_forgets_what_was_said() -> None:
+def test_a_clear_forgets_reported_states() -> None:
     aggregate = committed(*of(1, "paid"))
     aggregate.clear(NOW)
     aggregate.apply(batch(*of(1, "completed")), NOW)
@@ -191,7 +191,7 @@ def test_a_clear_forgets_what_was_said() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_what_is_in_flight_however_it_is_batched(events: list[Any], level: int, size: int) -> None:
+def test_orders_in_flight_do_not_depend_on_batches(events: list[Any], level: int, size: int) -> None:
     aggregate = committed(*pending("first"), *of("first", "success"))
     for at in range(0, len(events), size):
         aggregate.apply(batch(*events[at : at + size]), NOW)
@@ -201,7 +201,7 @@ def test_what_is_in_flight_however_it_is_batched(events: list[Any], level: int, 
     assert in_flight(aggregate) == level
 
 
-def test_where_no_order_was_ever_pending_it_is_not_known() -> None:
+def test_in_flight_is_unknown_if_no_order_was_ever_pending() -> None:
     aggregate = committed(*anonymous("success", 3))
     assert in_flight(aggregate) is None
     aggregate.apply(batch(*anonymous("pending", 2), *anonymous("success", 1)), NOW)
@@ -209,7 +209,7 @@ def test_where_no_order_was_ever_pending_it_is_not_known() -> None:
     assert in_flight(aggregate) == 1
 
 
-def test_in_a_sale_that_is_full_what_is_remembered_a_second_is_bounded() -> None:
+def test_the_memory_of_each_second_is_bounded_in_a_full_sale() -> None:
     many = range(3 * ENDED_A_SECOND)
     aggregate = committed(*pending(*many), *[of(one, "failed")[0] for one in many])
     assert [len(part) for part in aggregate.committed.ended.values()] == [ENDED_A_SECOND]
@@ -234,7 +234,7 @@ def test_a_clear_writes_off_what_was_pending_before_it() -> None:
     assert in_flight(aggregate) == 1
 
 
-def test_what_the_first_version_counted_below_0_is_written_off_when_it_is_loaded() -> None:
+def test_a_stored_number_in_flight_below_0_is_written_off_when_loaded() -> None:
     stored = committed(*anonymous("pending", 1), *anonymous("success", 9))
     stored.committed.total.tallies["beside"].clear()
     aggregate = aggregator()
@@ -244,7 +244,7 @@ def test_what_the_first_version_counted_below_0_is_written_off_when_it_is_loaded
     assert in_flight(aggregate) == 2
 
 
-def test_states_that_were_cut_are_damaged() -> None:
+def test_truncated_states_are_damaged() -> None:
     name = f"c:said:{int(NOW)}"
     with pytest.raises(CheckpointError, match="cut"):
         State.load({name: seal(name, pack(b"1234567"))})
@@ -281,7 +281,7 @@ def said_twice(aggregate: Aggregator) -> tuple[dict[str, int], int | None]:
 
 @pytest.mark.parametrize("by", STEPS)
 @pytest.mark.parametrize("when", ["committed", "pending", "in flight", "in flight, lost", "before a restart"])
-def test_what_was_said_before_the_clock_was_set_is_remembered(by: float, when: str) -> None:
+def test_reported_states_are_remembered_across_a_clock_step(by: float, when: str) -> None:
     aggregate, kept, flight = aggregator(), Kept(), None
     for second in range(-3, 0):
         aggregate.apply(batch(*of(f"{when} {second}", "paid", "failed"), at=NOW + second), NOW + second)
@@ -313,7 +313,7 @@ def test_what_was_said_before_the_clock_was_set_is_remembered(by: float, when: s
         assert {name for name in kept.fields if name.startswith(f"c:{section}:")} == names
 
 
-def test_what_is_remembered_is_as_old_as_before_when_the_clock_was_set() -> None:
+def test_remembered_orders_keep_their_age_across_a_clock_step() -> None:
     aggregate = committed(*of(1, "paid"))
     aggregate.step(3600.0, NOW + 3600)
     for at, times in ((NOW + 3600 + REMEMBERED_SECONDS - 1, 1), (NOW + 3600 + REMEMBERED_SECONDS + 1, 2)):
@@ -322,7 +322,7 @@ def test_what_is_remembered_is_as_old_as_before_when_the_clock_was_set() -> None
         assert shown(aggregate, at).orders.by_status["success"] == times
 
 
-def test_what_was_remembered_in_the_future_of_a_clock_that_was_set_before_a_start_is_remembered_now() -> None:
+def test_memories_from_the_future_of_an_earlier_clock_count_as_new_after_a_start() -> None:
     stored = committed(*pending(2), *of(1, "paid"), *of(2, "failed"))
     stored.apply(batch(*of(2, "pending"), at=NOW + 1), NOW + 1)
     commit(stored, NOW + 1)

@@ -166,7 +166,7 @@ def test_a_damaged_dump_is_refused(data: object) -> None:
         Depletion.load(data)  # type: ignore[arg-type]
 
 
-def test_a_clock_that_is_set_changes_no_rate() -> None:
+def test_a_clock_step_changes_no_rate() -> None:
     for by in (-600.0, -20.0, 20.0, 86400.0):
         depletion, other = sold([(1, T0), (5, T0 + 3)]), sold([(1, T0), (5, T0 + 3)])
         depletion.step(by, T0 + 4 + by)
@@ -176,7 +176,7 @@ def test_a_clock_that_is_set_changes_no_rate() -> None:
         assert depletion.rate(T0 + 6 + by) == other.rate(T0 + 6)
 
 
-def test_what_a_clock_that_was_ahead_stored_sold_just_now() -> None:
+def test_a_stored_sale_from_a_clock_ahead_counts_as_sold_now() -> None:
     depletion = sold([(1, T0), (5, T0 + 3)])
     depletion.step(0.0, T0 - 600)
     assert T0 - 600 <= depletion.newest_ts <= T0 - 597

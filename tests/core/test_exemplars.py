@@ -86,7 +86,7 @@ def test_an_order_whose_id_cannot_be_shown_leaves_its_bucket_to_another(unfit: d
     assert ids(aggregate) == {1: "fit"}
 
 
-def test_an_order_without_a_duration_is_none() -> None:
+def test_an_order_without_a_duration_is_not_an_exemplar() -> None:
     aggregate = aggregator()
     aggregate.apply(batch(order(latency_ms=5, order_id="timed"), order(order_id="not")), NOW)
     commit(aggregate)
@@ -110,7 +110,7 @@ def test_an_order_without_a_duration_is_none() -> None:
         ([{0}, {2, 3, 4}, {5}], [5], {1}),
     ],
 )
-def test_which_buckets_were_not_looked_at(looked_at: list[set[int]], values_ms: list[float], lacking: set[int]) -> None:
+def test_which_buckets_were_not_checked(looked_at: list[set[int]], values_ms: list[float], lacking: set[int]) -> None:
     looked = Shown()
     for buckets in looked_at:
         looked.add(buckets, RULES.buckets_ns)

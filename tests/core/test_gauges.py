@@ -197,13 +197,13 @@ def test_a_queue_whose_waiting_nobody_read_adds_nothing() -> None:
     assert added_up(known.values()) == 7
 
 
-def test_who_was_heard_of_lately_counts_however_old_the_reading() -> None:
+def test_a_producer_heard_of_recently_counts_whatever_the_age_of_its_reading() -> None:
     known = {"a": Reading(10.0, [50], 99.0)}
     assert by_second(known, {}, nothing, 100.0, 60.0) == {100: 50}
     assert added_up(known.values(), 40.0) == 50
 
 
-def test_what_was_read_in_the_future_of_a_clock_that_was_set_back_was_read_now() -> None:
+def test_a_reading_from_the_future_of_a_clock_set_back_was_read_now() -> None:
     seconds = reported(("a", 97.1, 1), ("a", 99.5, 2), ("b", 99.9, 3))
     step(seconds, -2.0, 98.2)
     assert {second: {name: (r.value, r.ts) for name, r in found.items()} for second, found in seconds.items()} == {

@@ -231,7 +231,7 @@ def test_a_classic_dump_survives_msgpack_and_loads_to_the_same(values: list[int]
     ("counted_beside", "counts", "sum_ns"),
     [([MS, SECOND], [1, 0, 1, 0], MS + SECOND), ([MS, SECOND, 5], [0, 0, 0, 0], 0)],  # there with other bounds before
 )
-def test_a_classic_dump_of_the_first_version_has_the_sum_of_all_samples_or_begins_again(
+def test_a_classic_dump_of_the_first_version_has_the_sum_of_all_samples_or_restarts(
     counted_beside: list[int], counts: list[int], sum_ns: int
 ) -> None:
     beside = Histogram()

@@ -106,7 +106,7 @@ def test_a_clear_ends_it() -> None:
     assert hold.shown(cleared, 2, "a clear") is cleared
 
 
-def test_a_clock_that_is_set_ends_nothing() -> None:
+def test_a_clock_step_ends_no_hold() -> None:
     hold = Hold()
     hold.shown(shown(committed(*[order()] * 3)), 1, "")
     hold.shown(shown(committed(order())), 2, "")

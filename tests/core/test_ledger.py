@@ -382,7 +382,7 @@ def test_a_clear_within_what_is_reloaded_is_no_loss() -> None:
     assert not ledger.aggregate.committed.total.tallies["missed"]
 
 
-def test_a_state_of_ours_is_loaded_again_also_where_nothing_is_in_flight() -> None:
+def test_the_state_of_this_sidecar_is_reloaded_even_with_nothing_in_flight() -> None:
     ledger = owner()
     settle(ledger)
     assert ledger.reload({"n": b"7", "own": b"here:1:a older old", "gen": b""})
@@ -411,7 +411,7 @@ def test_a_batch_read_under_another_replid_is_refused_until_a_commit_finds_out()
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_what_was_read_of_a_redis_that_came_back_empty_is_kept(elsewhere: bool) -> None:
+def test_entries_read_before_redis_came_back_empty_are_kept(elsewhere: bool) -> None:
     ledger = owner(apart=elsewhere)
     ledger.apply(read(order(), order()), T0)
     settle(ledger)
@@ -478,7 +478,7 @@ GONE = {"exists": False, "added": None, "length": 0}
 
 
 @pytest.mark.parametrize("finds_out", ["a read", "a commit"])
-def test_a_stream_that_went_and_came_back_goes_on_where_it_was_read(finds_out: str) -> None:
+def test_a_stream_that_vanished_and_returned_continues_where_it_was_read(finds_out: str) -> None:
     """Somebody renamed it, and back; or wrote down a copy and put it back."""
     ledger = owner()
     ledger.apply(read(order(), order(), order(), order(), last="4-0", added=6, length=6, complete=False), T0)
@@ -498,9 +498,7 @@ def test_a_stream_that_went_and_came_back_goes_on_where_it_was_read(finds_out: s
     # one that outgrew the old one unseen cannot be told from it
     [(True, 9, 9), (True, 9, 4), (True, 2, 2), (False, 2, 2), (False, 6, 1)],
 )
-def test_of_a_stream_that_was_deleted_with_unread_entries_these_are_missed(
-    seen_away: bool, added: int, there: int
-) -> None:
+def test_unread_entries_of_a_deleted_stream_are_missed(seen_away: bool, added: int, there: int) -> None:
     ledger = owner()
     ledger.apply(read(order(), order(), last="2-0", added=7, length=7, complete=False, oldest="1-0"), T0)
     if seen_away:
@@ -541,7 +539,7 @@ def test_an_older_copy_of_a_stream_counts_nothing_twice(
     assert (missed(ledger), shown(ledger)) == (lost, 6 + entries + 1)
 
 
-def test_what_an_older_copy_lacks_of_what_was_not_read_yet_is_missed() -> None:
+def test_unread_entries_that_an_older_copy_lacks_are_missed() -> None:
     ledger = owner()
     ledger.apply(read(order(), order(), last="2-0", added=10, length=10, complete=False), T0)
     copy = read(order(), after="2-0", last="3-0", added=3, length=3, oldest="1-0", newest="3-0")
@@ -661,7 +659,7 @@ def test_arrays_that_were_trimmed_count_by_their_numbers_and_the_others_by_their
     assert lost(ledger) == 101
 
 
-def test_numbers_that_were_never_added_are_missed_beside_what_was_trimmed() -> None:
+def test_numbers_that_were_never_added_are_missed_in_addition_to_trimmed_entries() -> None:
     ledger = owner()
     ledger.apply(read(*numbered(1, 4), added=2, length=2), T0)
     assert lost(ledger) == 2
@@ -683,7 +681,7 @@ def test_a_number_that_still_comes_is_recovered_and_leaves_nothing_for_the_count
     assert ledger.aggregate.committed.total.missed == 2
 
 
-def test_what_is_dropped_to_be_read_again_takes_its_losses_along() -> None:
+def test_batches_dropped_to_be_read_again_drop_their_losses_too() -> None:
     ledger = owner()
     ledger.apply(read(*numbered(1)), T0)
     settle(ledger)
@@ -720,7 +718,7 @@ def completeness(ledger: Ledger) -> tuple[int, int, dict[str, int]]:
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_a_number_missed_before_a_clear_is_just_new_when_it_comes(offline: bool) -> None:
+def test_a_number_missed_before_a_clear_is_new_when_it_comes(offline: bool) -> None:
     ledger = owner()
     ledger.apply(heard(*numbered(1, 5, producer="A")), T0)
     assert lost(ledger) == 3
@@ -734,7 +732,7 @@ def test_a_number_missed_before_a_clear_is_just_new_when_it_comes(offline: bool)
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_what_a_clear_forgot_stays_forgotten_over_restarts_and_what_is_read_again(offline: bool) -> None:
+def test_numbers_forgotten_by_a_clear_stay_forgotten_after_restarts_and_rereads(offline: bool) -> None:
     ledger = owner()
     ledger.apply(read(*numbered(1, 5)), T0)
     assert lost(ledger) == 3
@@ -746,7 +744,7 @@ def test_what_a_clear_forgot_stays_forgotten_over_restarts_and_what_is_read_agai
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_what_waits_at_a_clear_is_missed_after_it(offline: bool) -> None:
+def test_holes_open_at_a_clear_are_missed_after_it(offline: bool) -> None:
     ledger = owner()
     ledger.apply(heard(*numbered(1, 5)), T0)
     ledger = cleared(ledger, offline=offline)
@@ -775,7 +773,7 @@ def test_a_clear_keeps_what_was_found_missing_and_not_committed_before_it() -> N
     assert completeness(ledger) == (1, 2, {"p": 2})
 
 
-def test_a_number_that_came_while_its_miss_was_cleared_is_just_new() -> None:
+def test_a_number_that_came_while_its_miss_was_cleared_is_new() -> None:
     ledger = owner()
     ledger.apply(heard(*numbered(1, 5)), T0)
     assert lost(ledger) == 3
@@ -783,7 +781,7 @@ def test_a_number_that_came_while_its_miss_was_cleared_is_just_new() -> None:
     assert completeness(cleared(ledger)) == (1, 0, {"p": 0})
 
 
-def test_a_clear_within_what_is_reloaded_forgets_what_was_missed() -> None:
+def test_a_clear_found_in_a_reloaded_state_forgets_missed_numbers() -> None:
     ledger = owner()
     ledger.apply(heard(*numbered(1, 5)), T0)
     assert lost(ledger) == 3
@@ -869,7 +867,7 @@ def test_the_aggregator_is_replaced_where_the_state_is_somebody_elses() -> None:
     assert ledger.aggregate is not before
 
 
-def test_a_step_reaches_the_commit_that_is_under_way() -> None:
+def test_a_clock_step_reaches_the_commit_in_flight() -> None:
     ledger = owner()
     ledger.apply(heard(b'{"type":"inventory","product_id":"a","stock":1}'), T0)
     flying = ledger.freeze(T0)
@@ -878,7 +876,7 @@ def test_a_step_reaches_the_commit_that_is_under_way() -> None:
     assert flying.flight.merged.total.committed_at == T0 - 20
 
 
-def test_what_another_clock_stored_is_not_in_the_future_of_ours() -> None:
+def test_a_state_stored_by_another_clock_is_not_in_the_future_of_this_one() -> None:
     fields = owner().aggregate.committed.fields()
     state = State.load(fields)
     state.queues["a"] = Reading(T0 + 600, [1])
@@ -894,7 +892,7 @@ def stored(**fields: bytes) -> dict[str, bytes]:
     return {"n": b"7", "own": b"there:1:a x y", "gen": b"g", **fields}
 
 
-def test_the_next_owner_learns_what_was_listened_to() -> None:
+def test_the_next_owner_learns_the_subscribed_sources() -> None:
     ledger = owner()
     assert ledger.listened("pubsub:any"), "who stored it did not say"
     ledger.listen(["pubsub:a", "pubsub:b"])
@@ -910,6 +908,6 @@ def test_after_a_clear_without_a_sidecar_the_state_is_as_old_as_that() -> None:
 
 
 @pytest.mark.parametrize("text", [b"yesterday", b"nan", b"-1", b"1e999", b"", b"\xff"])
-def test_a_damaged_time_of_a_clear_is_told(text: bytes) -> None:
+def test_a_damaged_time_of_a_clear_is_reported(text: bytes) -> None:
     with pytest.raises(CheckpointError, match="cleared_at"):
         owner(stored(cleared_at=text))

@@ -56,7 +56,7 @@ TEXT = json.dumps(EVENT)
         (b"\xf7\xff\xfe\xfd", "binary"),
     ],
 )
-def test_what_a_payload_looks_like_is_told_in_a_sentence(payload: bytes, what: str) -> None:
+def test_a_sentence_names_what_a_payload_looks_like(payload: bytes, what: str) -> None:
     [refused] = decode([payload], [1.0]).rejections
     assert what in refused.detail
     assert refused.detail.startswith("payload: it ") or "NaN" in refused.detail
@@ -72,7 +72,7 @@ def test_what_a_payload_looks_like_is_told_in_a_sentence(payload: bytes, what: s
 @pytest.mark.parametrize(
     "payload", [b"hello", b"success", b'{"status":"succ', b'[{"status":"success"},]', b"3", b'"x"']
 )
-def test_what_looks_like_nothing_known_is_told_by_where_it_is_wrong(payload: bytes) -> None:
+def test_an_unknown_kind_of_payload_is_described_by_its_error(payload: bytes) -> None:
     assert looks_like(payload) is None
     assert decode([payload], [1.0]).rejections
 

@@ -28,7 +28,7 @@ END = ("end", 0)  # read to its end
         ([("entries", 3), ("numbers", 30), END, ("entries", 3), ("numbers", 30)], 60),
     ],
 )
-def test_of_what_both_tell_the_larger_counts(told: list[tuple[str, int]], missed: int) -> None:
+def test_the_larger_of_both_losses_counts(told: list[tuple[str, int]], missed: int) -> None:
     loss, counted = Loss(), 0
     for kind, size in told:
         if kind == "end":
@@ -47,7 +47,7 @@ def test_a_missed_number_that_still_comes_explains_no_lost_entry() -> None:
     assert loss == Loss(1, 0)
 
 
-def test_what_is_claimed_to_be_missed_can_be_stored() -> None:
+def test_any_claimed_number_of_missed_events_can_be_stored() -> None:
     loss = Loss()
     loss.miss(10 * MOST)
     assert Loss.load("stream:s", loss.dump("stream:s")) == loss == Loss(0, MOST)

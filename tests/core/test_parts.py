@@ -135,7 +135,7 @@ def test_the_newest_reading_counts(ts: float, value: int) -> None:
     assert reading.value == value
 
 
-def test_a_number_that_nobody_read_is_not_known() -> None:
+def test_a_number_that_nobody_read_is_unknown() -> None:
     assert Reading(T0, [None, 3]).value is None
 
 
@@ -165,7 +165,7 @@ def test_each_number_of_a_queue_is_its_newest() -> None:
     assert (queue.values, queue.times, queue.seen) == ([30, 4, 0], [T0, T0 + 1, T0 + 2], T0 + 2)
 
 
-def test_of_readings_of_one_moment_the_last_to_arrive_counts() -> None:
+def test_of_readings_with_equal_times_the_last_to_arrive_counts() -> None:
     early, late = Reading(T0, [1], T0 + 1), Reading(T0, [2], T0 + 2)
     for one, other in ((early.copy(), late), (late.copy(), early)):
         one.merge(other)
@@ -194,7 +194,7 @@ def test_a_reading_whose_numbers_lack_a_time_is_damaged() -> None:
         (0.0, [T0 - 40, T0 - 1], T0 - 10),
     ],
 )
-def test_a_reading_outlasts_no_step_of_the_clock(by: float, times: list[float], seen: float) -> None:
+def test_a_reading_follows_a_clock_step(by: float, times: list[float], seen: float) -> None:
     reading = Reading(T0 - 1, [1, 2], T0 - 10)
     reading.times[0] = T0 - 40
     reading.step(by, T0 + by)
@@ -202,7 +202,7 @@ def test_a_reading_outlasts_no_step_of_the_clock(by: float, times: list[float], 
 
 
 @pytest.mark.parametrize(("by", "stock_ts"), [(-20.0, T0 - 20), (20.0, T0), (0.0, T0)])
-def test_a_stock_reading_outlasts_no_step_of_the_clock(by: float, stock_ts: float) -> None:
+def test_a_stock_reading_follows_a_clock_step(by: float, stock_ts: float) -> None:
     product = Product()
     product.restock(5, T0, T0)
     product.step(by, T0 + by)
@@ -219,7 +219,7 @@ def test_a_stock_reading_outlasts_no_step_of_the_clock(by: float, stock_ts: floa
         (0.0, T0 - 30, T0 - 1, T0),
     ],
 )
-def test_totals_go_by_a_clock_that_was_set(by: float, since: float, committed_at: float, peak_at: float) -> None:
+def test_totals_follow_a_clock_step(by: float, since: float, committed_at: float, peak_at: float) -> None:
     totals = Totals()
     totals.since, totals.committed_at = T0 - 30, T0 - 1
     totals.reach(3, int(T0))
@@ -235,7 +235,7 @@ def test_counting_that_began_in_the_future_of_the_clock_before_began_then() -> N
     assert totals.since == T0
 
 
-def test_of_a_minute_the_seconds_after_go() -> None:
+def test_seconds_of_a_minute_after_an_end_are_removed() -> None:
     minute = filled(Minute, add_to_minute, [3, 7, 20])
     minute.cut(MINUTE + 7)
     assert [dict(table) for table in (minute.finished, minute.waiting, minute.connections)] == [

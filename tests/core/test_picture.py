@@ -125,7 +125,7 @@ def test_a_window_of_throughput_is_its_whole_seconds_divided_by_them(seconds: in
         (-5.0, [-1, -5, -400], (2 / 5, 2 / 5, 2 / 5)),
     ],
 )
-def test_a_rate_is_over_that_part_of_its_window_that_was_counted(
+def test_a_rate_is_over_the_counted_part_of_its_window(
     since: float, events: list[int], rates: tuple[float, ...]
 ) -> None:
     aggregate = aggregator()
@@ -136,7 +136,7 @@ def test_a_rate_is_over_that_part_of_its_window_that_was_counted(
     assert (speed.last_10s, speed.last_1m, speed.last_5m) == pytest.approx(rates)
 
 
-def test_after_a_clear_windows_begin_with_it_and_a_restart_changes_nothing() -> None:
+def test_windows_begin_at_a_clear_and_a_restart_changes_nothing() -> None:
     aggregate = aggregator()
     aggregate.begin(NOW - 1000)
     aggregate.apply(batch(*(order(ts=NOW - age) for age in range(1, 61))), NOW)
@@ -359,7 +359,7 @@ def test_a_fleet_adds_up_and_shows_the_newest_stock() -> None:
     assert snapshot.completeness.received == 9
 
 
-def test_producers_and_queues_of_one_name_in_two_shops_of_a_fleet_are_two() -> None:
+def test_producers_and_queues_with_the_same_name_in_two_shops_are_two() -> None:
     names = ("one", "two")
     shops = [committed(producer_gauge("api", 50), queue_gauge(30 * number)) for number in (1, 2)]
     shops.append(committed(queue_gauge(5, queue="mails")))

@@ -36,7 +36,7 @@ def test_a_producer_may_be_a_number_and_an_epoch_may_be_absent_or_wrong() -> Non
 
 
 @pytest.mark.parametrize("payload", [b"", b"hello", b'{"status":"succ', b"\x1f\x8b\x08", b"{"])
-def test_what_has_no_sequence_field_was_not_numbered(payload: bytes) -> None:
+def test_a_payload_without_a_sequence_field_was_not_numbered(payload: bytes) -> None:
     assert numbers_in(payload) == ()
 
 
@@ -47,7 +47,7 @@ def test_what_has_no_sequence_field_was_not_numbered(payload: bytes) -> None:
         *(b'{"producer":"A","seq":2', b'{"producer":"A","se', b"\x82\xa8producer\xa1A\xa3seq\x02", b'{"Epoch":'),
     ],
 )
-def test_what_has_a_sequence_field_may_have_had_a_number_that_cannot_be_read(payload: bytes) -> None:
+def test_a_payload_with_a_sequence_field_may_have_had_an_unreadable_number(payload: bytes) -> None:
     assert numbers_in(payload) is None
 
 

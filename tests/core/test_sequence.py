@@ -95,7 +95,7 @@ def test_every_hole_has_its_own_time() -> None:
         ((-60,), (3,), 0),
     ],
 )
-def test_a_payload_whose_number_cannot_be_read_is_not_missed_too(
+def test_a_payload_with_an_unreadable_number_is_not_missed_as_well(
     unread: tuple[float, ...], numbers: tuple[int, ...], missed: int
 ) -> None:
     sequences = after("e", 1)
@@ -108,7 +108,7 @@ def test_a_payload_whose_number_cannot_be_read_is_not_missed_too(
     assert sum(Sequences.load(sequences.dump()).advance(T0 + 100).values()) == 0
 
 
-def test_what_was_taken_for_a_refused_one_counts_if_it_still_comes() -> None:
+def test_a_number_attributed_to_a_rejected_payload_counts_if_it_still_comes() -> None:
     sequences = after("e", 1)
     sequences.unread(T0)
     judged(sequences, "e", 3)
@@ -116,7 +116,7 @@ def test_what_was_taken_for_a_refused_one_counts_if_it_still_comes() -> None:
     assert judged(sequences, "e", 2, 2) == ["new", "duplicate"]
 
 
-def test_payloads_whose_number_cannot_be_read_are_bounded_and_leave_no_window_too_full() -> None:
+def test_payloads_with_unreadable_numbers_are_bounded_and_overfill_no_window() -> None:
     sequences = after("e", *range(1, 2 * WINDOW, 3))
     for _ in range(2000):
         sequences.unread(T0)
@@ -200,7 +200,7 @@ def interleaved(sequences: Sequences, epochs: list[str], numbers: range) -> Coun
 
 @pytest.mark.parametrize("processes", [3, 4, MAX_CLOSED + MAX_EPOCHS])
 @pytest.mark.parametrize("stored", [False, True])
-def test_an_epoch_that_returns_goes_on_where_it_was(processes: int, stored: bool) -> None:
+def test_an_epoch_that_returns_continues_where_it_was(processes: int, stored: bool) -> None:
     sequences, epochs = Sequences(), [f"{number:02}" for number in range(processes)]
     verdicts = interleaved(sequences, epochs, range(1, 20))
     if stored:
@@ -211,7 +211,7 @@ def test_an_epoch_that_returns_goes_on_where_it_was(processes: int, stored: bool
     assert interleaved(sequences, epochs, range(39, 40)) == {"duplicate": processes}
 
 
-def test_what_was_missed_as_its_epoch_closed_is_recovered_when_it_returns() -> None:
+def test_numbers_missed_when_their_epoch_closed_are_recovered_when_it_returns() -> None:
     sequences = after("a", 1, 4)
     judged(sequences, "b", 1)
     judged(sequences, "c", 1)
@@ -229,7 +229,7 @@ def test_a_heartbeat_of_an_epoch_that_returns_shows_what_it_lost(returns: str) -
     assert sequences.advance(T0 + 5) == {"p": 2}
 
 
-def test_of_more_processes_than_are_remembered_none_invents_a_loss() -> None:
+def test_more_processes_than_are_remembered_invent_no_loss() -> None:
     sequences, epochs = Sequences(), [f"{number:02}" for number in range(50)]
     assert interleaved(sequences, epochs, range(1, 30))["duplicate"] == 0
     assert sequences.advance(T0 + 5).get("p", 0) < 29 * 4, "but of the newest one, which looks like a new start"
@@ -272,7 +272,7 @@ def test_a_heartbeat_brings_a_producer_back_that_others_pushed_out() -> None:
 
 
 @pytest.mark.usefixtures("few")
-def test_too_many_holes_leave_nothing_of_what_was_closed() -> None:
+def test_too_many_holes_drop_all_closed_windows() -> None:
     sequences, names = Sequences(), [f"p{number}" for number in range(FEW)]
     sequences.see("gone", "e", 1, None, T0)
     sequences.see("gone", "e", 3, None, T0)
@@ -649,14 +649,14 @@ def test_any_bytes_load_or_are_refused(noise: bytes, at: int) -> None:
 
 
 @pytest.mark.parametrize("by", [-600.0, -20.0, 20.0, 86400.0])
-def test_a_hole_is_missed_5_s_after_it_was_shown_whatever_the_clock_is_set_to(by: float) -> None:
+def test_a_hole_is_missed_5_s_after_it_was_shown_whatever_the_clock_step(by: float) -> None:
     sequences = after("e", 1, 3)
     sequences.step(by)
     assert sequences.advance(T0 + by + 4.9) == {}
     assert sequences.advance(T0 + by + 5.0) == {"p": 1}
 
 
-def test_a_hole_that_a_clock_ahead_of_ours_timed_is_missed_5_s_after_it_was_loaded() -> None:
+def test_a_hole_timed_by_a_clock_ahead_is_missed_5_s_after_it_was_loaded() -> None:
     sequences = Sequences.load(after("e", 1, 3).dump())
     assert sequences.advance(T0 - 600) == {}
     assert sequences.advance(T0 - 595.1) == {}

@@ -26,13 +26,13 @@ def noted(*notes: tuple[int, int, int], step: float = 1.0) -> SharedNames:
         ([(1000, 0, 6), (1000, 0, 4)], "the numbers of api restarted 10 times within two minutes: do several"),
     ],
 )
-def test_what_is_said_of_a_name(notes: list[tuple[int, int, int]], doubt: str) -> None:
+def test_the_doubt_about_a_name(notes: list[tuple[int, int, int]], doubt: str) -> None:
     found = noted(*notes).doubts().get("api", "")
     assert found.startswith(doubt)
     assert bool(found) is bool(doubt)
 
 
-def test_what_was_wrong_two_minutes_ago_is_no_longer_told() -> None:
+def test_a_fault_of_two_minutes_ago_is_no_longer_reported() -> None:
     wrong, right = (0, 30, 0), (10, 0, 0)
     assert noted(wrong, right, step=WINDOW_SECONDS + 1).doubts()
     assert not noted(wrong, right, right, step=WINDOW_SECONDS + 1).doubts()

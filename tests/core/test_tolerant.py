@@ -224,7 +224,7 @@ def test_a_long_value_is_shown_in_part() -> None:
         ({}, ()),
     ],
 )
-def test_a_refused_event_keeps_its_number(fields: dict[str, Any], expected: tuple[Number, ...]) -> None:
+def test_a_rejected_event_keeps_its_number(fields: dict[str, Any], expected: tuple[Number, ...]) -> None:
     assert refused({"status": "shipped", **fields}).numbers == expected
     assert refused({"specversion": "1.0", "data": {"status": "shipped", **fields}}).numbers == expected
 
@@ -287,7 +287,7 @@ EURO = "€" * 50  # 150 bytes
         ({"type": "queue", "waiting": 3, "active": -1}, {"type": "queue", "waiting": 3}, ["active_left_out"]),
     ],
 )
-def test_an_order_is_not_refused_for_what_it_can_be_counted_without(
+def test_an_order_is_not_rejected_for_an_optional_field(
     event: dict[str, Any], expected: dict[str, Any], adjusted: list[str]
 ) -> None:
     assert accepted(event) == expected
@@ -316,7 +316,7 @@ def test_ids_that_are_cut_stay_different() -> None:
         ({"status": "paid", "OrderId": "1"}, ORDER),  # a mixture: health names the unknown field
     ],
 )
-def test_an_object_may_be_written_in_another_way_as_a_whole(event: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_an_object_may_use_another_spelling_throughout(event: dict[str, Any], expected: dict[str, Any]) -> None:
     assert accepted(event) == expected
 
 

@@ -20,12 +20,12 @@ def told(*events: Any, at: float = NOW, after: float = 0.0) -> dict[str, NotUnde
     return aggregate.understanding.last_minute(at + after)
 
 
-def test_what_is_understood_is_nothing_to_tell() -> None:
+def test_understood_events_are_not_reported() -> None:
     assert told(order(), {"type": "queue", "waiting": 1}) == {}
     assert Understanding().last_minute(NOW) == {}
 
 
-def test_the_share_and_the_most_frequent_reason_and_type_are_told() -> None:
+def test_the_share_and_the_most_frequent_reason_and_type_are_reported() -> None:
     [one] = told(order(), BAD, BAD, {}, {"type": "page_view", "user": 7}, {"type": "cart"}, {"type": "cart"}).values()
     assert (one.share, one.received, one.refused, one.ignored) == (6 / 7, 7, 3, 3)
     assert (one.reason, one.type) == ("unknown_status", "cart")
@@ -38,7 +38,7 @@ def test_the_share_and_the_most_frequent_reason_and_type_are_told() -> None:
     )
 
 
-def test_ignored_types_are_told_with_an_example() -> None:
+def test_ignored_types_are_reported_with_an_example() -> None:
     [one] = told(
         order(), {"type": "page_view", "user": 7}, {"service": "db", "status": "ok"}, {"type": "page_view"}
     ).values()
@@ -60,7 +60,7 @@ def test_only_the_last_minute_counts_whatever_the_clock_does() -> None:
     assert aggregate.understanding.last_minute(NOW + 70) == {}
 
 
-def test_sources_are_told_apart() -> None:
+def test_sources_are_reported_separately() -> None:
     aggregate = aggregator()
     aggregate.apply(batch(BAD), NOW)
     aggregate.apply(batch(order(), source=STREAM, empty=1), NOW)
@@ -71,7 +71,7 @@ def test_sources_are_told_apart() -> None:
     }
 
 
-def test_payloads_that_are_no_json_are_told_by_what_they_look_like() -> None:
+def test_payloads_other_than_json_are_described_by_what_they_look_like() -> None:
     [one] = told(b"\x81\xa6status\xa7success").values()
     assert one.example == ""
     assert "most refused as not_json (payload: it looks like MessagePack; publish JSON); `sidecar" in one.told()

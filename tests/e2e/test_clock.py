@@ -80,7 +80,7 @@ def shows(daemon: Daemon, client: redis.Redis, number: int) -> Callable[[], bool
 @pytest.mark.parametrize(
     ("transport", "by"), [("pubsub", -20.0), ("pubsub", -600.0), ("pubsub", 86400.0), ("stream", -20.0)]
 )
-def test_a_clock_that_is_set_and_set_right_again_costs_nothing(
+def test_a_clock_set_wrong_and_right_again_loses_nothing(
     machine: Machine, client: redis.Redis, transport: str, by: float
 ) -> None:
     daemon = machine.daemon

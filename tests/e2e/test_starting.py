@@ -209,7 +209,7 @@ def test_a_fleet_of_one_is_the_instance(redis_server: RedisServer, make_daemon: 
     assert (status, fleet["scope"], fleet["instances"]) == (200, "fleet", ["alone"])
 
 
-def test_a_rotated_password_is_taken_from_its_file_and_a_wrong_one_is_told(
+def test_a_rotated_password_is_read_from_its_file_and_a_wrong_one_is_logged(
     start_redis: StartRedis, make_daemon: MakeDaemon, tmp_path: Path
 ) -> None:
     server, file = start_redis("--user", "default", "on", ">first", "~*", "&*", "+@all"), tmp_path / "password"
@@ -228,7 +228,7 @@ def test_a_rotated_password_is_taken_from_its_file_and_a_wrong_one_is_told(
     assert "redis.password" not in daemon.log.read_text().partition("needs_restart")[2]
 
 
-def test_a_fleet_is_whole_or_unavailable_whatever_happens_to_redis(
+def test_a_fleet_is_complete_or_unavailable_whatever_happens_to_redis(
     redis_server: RedisServer, make_daemon: MakeDaemon
 ) -> None:
     """Each of two shops sells one order; the fleet has two, also right after Redis lost everything."""

@@ -38,7 +38,7 @@ async def test_every_address_of_ipv6_is_every_address_of_ipv4_too() -> None:
             writer.close()
 
 
-async def test_without_ipv6_every_address_is_that_of_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_ipv6_every_address_is_every_ipv4_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     assert where("::", 9850) == {"host": None, "port": 9850}
 

@@ -318,7 +318,7 @@ def test_an_authority_that_is_none_is_refused_at_the_start(tmp_path: Path) -> No
             Sidecar(InfluxConfig(url="https://127.0.0.1:1", bucket="b", ca_file=str(tmp_path / name)))
 
 
-async def test_a_token_that_is_replaced_in_its_file_is_sent_with_the_next_write(tmp_path: Path) -> None:
+async def test_a_replaced_token_file_is_used_for_the_next_write(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
     async with fake_influx() as fake, writing(fake.url(), token=Secret("first"), token_file=str(file)):

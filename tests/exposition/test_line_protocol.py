@@ -67,7 +67,7 @@ def test_what_is_unknown_has_no_field_and_a_point_without_fields_no_line() -> No
     assert not {"flash_sale_connections", "flash_sale_queue,queue=silent"} & found.keys()
 
 
-def test_of_the_completeness_the_numbers_alone_are_fields() -> None:
+def test_only_the_numbers_of_the_completeness_are_fields() -> None:
     told = completeness(hints=["most events of api are duplicates"], not_understood={})
     assert written(snapshot(completeness=told)) == written(snapshot())
 

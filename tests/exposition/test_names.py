@@ -98,7 +98,7 @@ async def test_every_name_of_the_contract_has_its_type_and_labels() -> None:
         assert {frozenset(s.labels.keys() - OF_THE_SAMPLE) for s in found[name].samples} == {frozenset(labels)}, name
 
 
-async def test_no_other_name_is_of_the_sale() -> None:
+async def test_no_other_name_belongs_to_the_sale() -> None:
     found = await families(all_there_is())
     others = [name for name in found if not name.startswith(("sidecar_", "process_", "python_"))]
     assert sorted(others) == sorted(SALE)

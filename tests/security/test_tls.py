@@ -290,7 +290,7 @@ def test_curl_reads_with_a_password_and_a_reload_takes_a_new_one(
 
 
 @pytest.mark.needs("openssl", "curl")
-def test_commands_say_what_keeps_them_from_a_daemon_with_tls(
+def test_commands_say_why_they_cannot_reach_a_daemon_with_tls(
     daemon: Daemon, pki: Pki, redis_server: RedisServer, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     plain = Daemon(tmp_path, redis_server.url, name="plain")

@@ -70,7 +70,7 @@ async def test_a_plain_request_is_answered_that_this_is_a_websocket() -> None:
     "path",
     [b"/socket.io/?EIO=4&transport=websocket", b"/socket.io/?EIO=4&transport=polling&t=O", b"/metrics/socket.io?EIO=3"],
 )
-async def test_a_socket_io_client_hears_at_once_that_this_is_a_plain_websocket(path: bytes) -> None:
+async def test_a_socket_io_client_is_refused_at_once_with_a_reason(path: bytes) -> None:
     plain = b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with front() as there:
         for request in (upgrade().replace(b"GET /", b"GET " + path, 1), plain):

@@ -261,7 +261,7 @@ async def test_without_the_right_to_subscribe_there_is_an_error(
         await source_of(f"redis://u:any@127.0.0.1:{redis_server.port}/0").connect()
 
 
-async def test_a_user_without_the_right_to_ping_hears_all_the_same(
+async def test_a_user_without_the_right_to_ping_receives_messages(
     redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pubsub, "PING_SECONDS", 0.01)

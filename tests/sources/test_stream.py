@@ -240,7 +240,7 @@ async def test_nothing_is_left_behind_in_redis(
     assert client.keys() == [b"s"]
 
 
-async def test_redis_6_does_not_tell_how_many_were_added(
+async def test_redis_6_does_not_report_how_many_were_added(
     redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
 ) -> None:
     if redis_version(redis_program()) >= 7:

@@ -84,9 +84,7 @@ ROLES = {
 
 
 @pytest.mark.parametrize("sale", SALES)
-def test_a_light_is_as_bad_as_what_it_stands_for_and_the_first_as_bad_as_the_worst(
-    promtool: str, sale: str, tmp_path: Path
-) -> None:
+def test_a_light_shows_its_state_and_the_first_one_the_worst_state(promtool: str, sale: str, tmp_path: Path) -> None:
     changed, differing = SALES[sale]
     lights = dict.fromkeys(("Orders", "Customers wait", "Queue", "These numbers"), GREEN) | differing
     lights["Is the system keeping up?"] = max(lights.values())

@@ -641,7 +641,7 @@ async def test_a_restart_while_idle_costs_one_failure_at_most(start_redis: Start
 # The fleet
 
 
-async def test_a_fleet_knows_its_living_members(redis_server: RedisServer, open_store: OpenStore) -> None:
+async def test_a_fleet_knows_its_live_members(redis_server: RedisServer, open_store: OpenStore) -> None:
     one, two = open_store(redis_server, prefix="one:"), open_store(redis_server, prefix="two:")
     await one.register("f", "left", T0 - 5)
     await one.register("f", "here", T0)
@@ -666,7 +666,7 @@ async def test_the_state_of_any_prefix_can_be_read(
         await store.state("two:")
 
 
-async def test_members_of_a_fleet_go_by_the_clock_of_their_redis(
+async def test_members_of_a_fleet_use_the_clock_of_their_redis(
     redis_server: RedisServer, open_store: OpenStore
 ) -> None:
     """Or machines whose clocks are a minute apart put each other out."""
