@@ -49,7 +49,7 @@ class Register:
         """
         self.windows = windows
         self._cleared = set(windows) if cleared else set()
-        self._sources.update(name.removeprefix(WINDOW).partition("\n")[0] for name in windows if _is_window(name))
+        self._sources.update(name.partition(":")[2].partition("\n")[0] for name in windows)
 
     def sequences(self, source: str) -> Sequences:
         """Return the windows of a source, as committed when first asked for."""
@@ -89,8 +89,8 @@ class Register:
             call.attendance(_producer(source, key)).missed += missed
             pending.state.total.tallies["missed"][source] += counted
         self.unsaved.update(_named(source, sequences.changed()))
-        if source in self._losses:
-            self._note(source, self._losses[source])
+        if source in self._losses or LOSS + source in self.windows:
+            self._note(source, self.loss(source))
 
     @property
     def sources(self) -> list[str]:

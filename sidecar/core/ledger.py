@@ -118,11 +118,11 @@ class Ledger:
         Raises CheckpointError if any of it is damaged; then nothing of it is here.
         """
         self.forget()
+        cleared_at = _moment(fields) if CLEARED_AT in fields else None
         self._load(fields)
         self.active = True
-        self.away = self.aggregate.committed.total.committed_at
-        if self.away is None and CLEARED_AT in fields:
-            self.away = _moment(fields)
+        committed_at = self.aggregate.committed.total.committed_at
+        self.away = cleared_at if committed_at is None else committed_at
         self._listened = set(fields[LISTENED].split(b"\n")) if LISTENED in fields else None
         self.step(0.0, now)  # the clock that timed the stored state may have been ahead of this one
         if self.aggregate.committed.total.since is None:

@@ -763,6 +763,16 @@ def test_entries_lost_before_a_clear_are_not_missed_after_it_though_their_holes_
     assert completeness(ledger)[1:] == (2, {"p": 2})
 
 
+def test_entries_lost_before_a_clear_are_forgotten_though_a_restart_comes_before_the_stream_is_read() -> None:
+    ledger = owner()
+    ledger.apply(read(*numbered(1)), T0)
+    ledger.apply(read(*numbered(5), after="1-0", last="5-0", added=5, length=1, oldest="5-0"), T0)
+    settle(ledger)
+    ledger = restarted(cleared(ledger, offline=True))
+    _, missed, by_producer = completeness(ledger)
+    assert (missed, by_producer.get("p", 0)) == (0, 0)
+
+
 def test_a_clear_keeps_what_was_found_missing_and_not_committed_before_it() -> None:
     ledger = owner()
     ledger.apply(heard(*numbered(1, 5)), T0)
@@ -909,5 +919,7 @@ def test_after_a_clear_without_a_sidecar_the_state_is_as_old_as_that() -> None:
 
 @pytest.mark.parametrize("text", [b"yesterday", b"nan", b"-1", b"1e999", b"", b"\xff"])
 def test_a_damaged_time_of_a_clear_is_reported(text: bytes) -> None:
+    ledger = new_ledger()
     with pytest.raises(CheckpointError, match="cleared_at"):
-        owner(stored(cleared_at=text))
+        ledger.take_over(stored(cleared_at=text), T0)
+    assert (ledger.active, shown(ledger)) == (False, 0)  # or it would be called written again from memory
