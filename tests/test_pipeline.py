@@ -439,7 +439,7 @@ async def test_a_damaged_state_is_kept_aside_and_counting_begins_anew_with_what_
         await eventually(lambda: daemon.counted() == 1)
     assert daemon.store.damaged["c:totals:"] == damaged["c:totals:"]
     assert daemon.sample("checkpoints_damaged_total") == 1
-    assert "c:totals:" in daemon.pipeline.damage and "anew" in daemon.pipeline.damage
+    assert "c:totals:" in daemon.pipeline.damage and "counting restarts" in daemon.pipeline.damage
     told = [line for line in logs if line["event"] == "checkpoint damaged"]
     assert [(line["log_level"], line["detail"]) for line in told] == [("error", daemon.pipeline.damage)]
 
@@ -478,7 +478,7 @@ async def test_an_older_state_that_a_rollback_brought_back_damaged_is_no_truth_a
     daemon.store.fields = {**older, "p:s": b"?"}
     await eventually(lambda: daemon.sample("checkpoints_damaged_total") == 1)
     await eventually(lambda: daemon.counted() == 2)
-    assert "anew" in daemon.pipeline.damage
+    assert "counting restarts" in daemon.pipeline.damage
 
 
 # Sources that fail
