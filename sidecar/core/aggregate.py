@@ -381,9 +381,11 @@ class Aggregator:
         self.register.listen(self._connected())
         self._labels, self._memory = Labels(self._rules), Memory()
         uncommitted = [*self._flying.values(), *self._pending.values()]
-        for state in (self.committed, *(pending.state for pending in uncommitted)):
+        states = (self.committed, *(pending.state for pending in uncommitted))
+        for state in states:
             self._labels.learn(state)
-            self._memory.learn(state.said, state.ended)
+        said = [item for state in states for item in state.said.items()]
+        self._memory.learn(said, [item for state in states for item in state.ended.items()])
         before = self.committed.total.tallies["orders"]["pending"] > 0
         self._memory.followed = before or any(pending.followed for pending in uncommitted)
 

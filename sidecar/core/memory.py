@@ -9,8 +9,9 @@ pending and committed as the counts are: a stream that is read again finds what 
 the index of all of them.
 """
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Mapping, Sized
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any
 
 REMEMBERED_SECONDS = 600
@@ -91,13 +92,13 @@ class Memory:
         self._said: dict[bytes, int] = {}  # by id: the second, oldest first
         self._ended: dict[str, tuple[int, int]] = {}  # likewise, with how often it was pending since
 
-    def learn(self, said: dict[int, Said], ended: dict[int, Ended]) -> None:
+    def learn(self, said: Iterable[tuple[int, Said]], ended: Iterable[tuple[int, Ended]]) -> None:
         """Add remembered seconds, the newest last."""
-        for second in sorted(said):
-            for digest in said[second].digests:
+        for second, part in sorted(said, key=itemgetter(0)):
+            for digest in part.digests:
                 _put(self._said, digest, second, MOST_SAID)
-        for second in sorted(ended):
-            for order_id, pending in ended[second].orders.items():
+        for second, orders in sorted(ended, key=itemgetter(0)):
+            for order_id, pending in orders.orders.items():
                 _put(self._ended, order_id, (second, pending), MOST_ENDED)
 
     def repeats(self, said: dict[int, Said], status: str, order_id: str, now: float) -> bool:

@@ -333,3 +333,13 @@ def test_memories_from_the_future_of_an_earlier_clock_count_as_new_after_a_start
     aggregate.apply(batch(*of(2, "failed"), at=NOW - 59), NOW - 59)
     commit(aggregate, NOW - 59)
     assert in_flight(aggregate) == 0
+
+
+def test_of_what_two_sources_said_of_an_order_the_newer_is_remembered() -> None:
+    aggregate = committed(*pending(1, 2))
+    aggregate.apply(batch(*of(1, "failed")), NOW)
+    aggregate.apply(batch(*of(1, "pending"), source=STREAM), NOW + 1)
+    aggregate.adopt(Rules())
+    aggregate.apply(batch(*of(1, "success"), source=STREAM), NOW + 2)
+    commit(aggregate, NOW + 2)
+    assert in_flight(aggregate) == 1

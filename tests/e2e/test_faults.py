@@ -74,7 +74,7 @@ def test_a_damaged_checkpoint_is_kept_aside_and_reported_and_the_stream_counted_
     assert metric(daemon, "checkpoints_damaged_total") == 1
     health = component(daemon, "checkpoint")
     assert health["status"] == "degraded"
-    assert all(words in health["detail"] for words in ("c:totals:", f"{PREFIX}checkpoint:damaged", "anew"))
+    assert all(words in health["detail"] for words in ("c:totals:", f"{PREFIX}checkpoint:damaged", "restarts"))
     assert [line["level"] for line in lines(daemon, "checkpoint damaged")] == ["error"]
     assert client.hexists(PREFIX + "checkpoint:damaged", "c:totals:")
 
