@@ -208,11 +208,14 @@ class Pipeline:
         failure = ""
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await self._commit()
-                while self.ledger.uncommitted() and self.ledger.active:
+                while True:
+                    alone = self.ledger.unanswered  # it is sent as it was; what came since needs another commit
+                    await self._commit()
+                    left = self.ledger.uncommitted() or (alone and not self.commit_error)
+                    if not (left and self.ledger.active):
+                        break
                     if self.commit_error:
                         await asyncio.sleep(BACKOFF_SECONDS[0])
-                    await self._commit()
                 if not self.commit_error:
                     await self._store.release(self.ledger.holder)
         except TimeoutError:

@@ -766,6 +766,20 @@ async def test_a_stop_tries_again_after_a_failure(daemon: Daemon) -> None:
     assert await take(new_ledger("there:2:b"), daemon.store)
 
 
+async def test_a_stop_commits_repeats_that_came_while_a_commit_was_not_answered(daemon: Daemon) -> None:
+    await daemon.active()
+    numbered = order(producer="A", epoch="e", seq=1)
+    daemon.channel.put(numbered)
+    await eventually(lambda: daemon.counted() == 1)
+    daemon.pipeline._interval = Seconds(100)  # the next commit is that of the stop
+    daemon.store.failure = UnavailableError("away for a moment")
+    await eventually(lambda: daemon.ledger.unanswered)
+    daemon.channel.put(numbered)
+    daemon.store.failure = None
+    await daemon.end()
+    assert State.load(daemon.store.fields).total.tallies["duplicates"][""] == 1
+
+
 async def test_a_stop_without_redis_and_without_events_is_no_error(daemon: Daemon) -> None:
     await daemon.active()
     daemon.store.failure = UnavailableError("gone")

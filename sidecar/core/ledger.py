@@ -88,6 +88,11 @@ class Ledger:
         """The clear after which is counted."""
         return self._generation
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether a commit was sent that is not answered yet."""
+        return self._in_flight is not None
+
     def next_token(self) -> str:
         """Return a token that begins a new era."""
         return f"{self.holder} {self._word()} {self._word()}"
