@@ -301,7 +301,7 @@ class Aggregator:
         known = dict(self.committed.connections)
         for name, reading in known.items():
             heard = self.register.heard.get(name, 0.0)
-            if reading.seen < now - HEARD_SECONDS and reading.seen < heard:
+            if reading.seen < now - HEARD_SECONDS and reading.seen < heard >= now - CONNECTION_SECONDS:
                 known[name] = reading.copy()
                 known[name].hear(heard)
                 merged.connections.setdefault(name, reading.copy()).hear(heard)

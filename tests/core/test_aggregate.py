@@ -865,6 +865,15 @@ def test_after_an_outage_of_minutes_a_producer_counts_once_it_is_heard_of() -> N
     assert history(aggregate, "connections")[int(NOW) + 100] == 50
 
 
+def test_a_sign_of_life_that_is_read_too_late_keeps_no_connections() -> None:
+    aggregate = committed({"type": "connections", "producer": "p", "active": 50})
+    aggregate.apply(batch(order(producer="p"), source=STREAM, at=NOW + 1), NOW + 70)
+    commit(aggregate, NOW + 70)
+    aggregate.apply(batch(order(producer="p"), at=NOW + 70.1), NOW + 70.1)
+    commit(aggregate, NOW + 70.5)
+    assert shown(aggregate, NOW + 70.5).connections.active is None
+
+
 @pytest.mark.parametrize("source", [PUBSUB, STREAM])
 def test_of_stock_readings_with_equal_times_the_last_to_arrive_counts_on_either_transport(source: str) -> None:
     other = STREAM if source == PUBSUB else PUBSUB
