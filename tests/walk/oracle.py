@@ -1,0 +1,326 @@
+"""What must be shown, from the contract alone: it knows what was published and happened, and no line of the sidecar.
+
+`Oracle` keeps apart what Redis stores, what was sent to it without an answer, and what was heard since: a crash loses
+the last two, a clear the first. `Counts` is one recount.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from math import inf
+from typing import Any
+
+from tests.walk.numbers import Numbers
+from tests.walk.steps import Event
+
+PUBSUB, STREAM = "pubsub:shop", "stream:shop"
+WORDS = {
+    **dict.fromkeys(("success", "paid", "completed", "confirmed", "ok"), "success"),
+    **dict.fromkeys(("failed", "error", "rejected", "declined", "timeout"), "failed"),
+    **dict.fromkeys(("pending", "created", "accepted", "queued", "reserved"), "pending"),
+    **dict.fromkeys(("cancelled", "canceled", "refunded", "expired"), "cancelled"),
+}
+STATUSES = ("success", "failed", "pending", "cancelled")
+REMEMBERED_SECONDS = 600.0
+REFUSALS = {"sold_out", "limit_reached", "duplicate", "payment_declined"}
+FIELDS = ("waiting", "active", "delayed", "failed", "completed")
+LATE_SECONDS = 5.0
+AHEAD_SECONDS = 2.0
+SILENT_SECONDS = 60.0
+HEARD_SECONDS = 10.0  # that a producer was heard of is stored at least so often
+HISTORY_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One payload as it was read; `published` and `read` are by a clock that nobody sets."""
+
+    source: str
+    events: tuple[Event, ...]
+    published: float
+    published_wall: float
+    read: float
+    entry: int = 0  # of the stream
+    lost: int = 0  # entries of the stream that were gone before they were read
+
+
+def fault_of(event: Event) -> str | None:
+    """Return why an event is refused."""
+    if isinstance(event, str):
+        return "not_json"
+    match event.get("type", "order"):
+        case "order":
+            status = event.get("status")
+            return "missing_field" if status is None else None if status.lower() in WORDS else "unknown_status"
+        case "inventory":
+            stock = event.get("stock")
+            return "missing_field" if stock is None else None if isinstance(stock, int) else "wrong_type"
+        case "connections":
+            return "out_of_range" if event["active"] < 0 else None
+    return None
+
+
+@dataclass
+class Reading:
+    """A value, and when it was read: by its explicit time or its arrival, then by arrival."""
+
+    at: tuple[float, float]
+    value: int
+
+
+def newest(readings: dict[Any, Reading], name: Any, reading: Reading) -> None:
+    """Keep the newer reading, and of equal ones the last to arrive."""
+    if name not in readings or reading.at >= readings[name].at:
+        readings[name] = reading
+
+
+@dataclass
+class Counts:
+    """A recount since the last clear."""
+
+    since: float
+    statuses: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    products: Counter[tuple[str, str]] = field(default_factory=Counter)  # (product, status or "units")
+    revenue: Counter[str] = field(default_factory=Counter)
+    times: dict[tuple[str, str], list[float]] = field(default_factory=dict)  # (latency or processing, status)
+    seconds: Counter[int] = field(default_factory=Counter)
+    received: Counter[str] = field(default_factory=Counter)  # by source
+    invalid: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)  # by source, numbers alone
+    recovered: Counter[str] = field(default_factory=Counter)
+    lost: int = 0  # entries of the stream that were trimmed before they were read
+    producers: dict[str, Counter[str]] = field(default_factory=dict)
+    duplicates: int = 0
+    late: int = 0
+    queues: dict[tuple[str, str], Reading] = field(default_factory=dict)  # (queue, field)
+    stock: dict[str, Reading] = field(default_factory=dict)
+    connections: dict[str, Reading] = field(default_factory=dict)
+    outlasting: set[str] = field(default_factory=set)  # producers whose connections were timed by another clock
+    perhaps_silent: set[str] = field(default_factory=set)  # producers with connections
+    numbered: bool = False
+    in_flight: int = 0
+    orders_from: set[str] = field(default_factory=set)  # the sources of orders of this commit
+    mixed: bool = False  # orders of one commit came from two sources: nobody knows which came first
+    repeats: int = 0
+    said: dict[tuple[str, str], float] = field(default_factory=dict)  # when a word told a state of an order
+    ended: set[str] = field(default_factory=set)  # orders that failed or were cancelled
+    unseen: set[str] = field(default_factory=set)  # orders decided whose pending was not seen
+
+    def order(self, event: dict[str, Any], second: int, now: float) -> None:
+        """Count an order."""
+        word = event["status"].lower()
+        status = WORDS[word]
+        if word not in STATUSES and (order_id := event.get("order_id")):
+            if now - self.said.get((order_id, status), -inf) < REMEMBERED_SECONDS:
+                self.repeats += 1
+                return
+            self.said[order_id, status] = now
+        self._fly(event.get("order_id"), word, status)
+        units = event.get("quantity", 1) if status == "success" else 0
+        self.statuses[status] += 1
+        if product := event.get("product_id"):
+            self.products[product, status] += 1
+            self.products[product, "units"] += units
+        if status not in ("success", "failed"):
+            return
+        self.seconds[second] += 1
+        for duration in ("latency", "processing"):
+            if (value := event.get(f"{duration}_ms")) is not None:
+                self.times.setdefault((duration, status), []).append(value)
+        if status == "failed":
+            word_as_reason = word if word in ("rejected", "declined", "timeout") else "unknown"
+            self.reasons[event.get("reason", word_as_reason)] += 1
+        elif (amount := event.get("amount")) is not None:
+            self.revenue[event.get("currency", "XXX").upper()] += Decimal(str(amount))  # type: ignore[assignment]
+
+    def _fly(self, order_id: str | None, word: str, status: str) -> None:
+        """Follow the orders in flight."""
+        if status == "pending":
+            self.ended.discard(order_id or "")
+            if order_id in self.unseen:
+                self.unseen.discard(order_id or "")
+            else:
+                self.in_flight += 1
+            return
+        again = order_id in self.ended
+        if order_id and status != "success":
+            self.ended.add(order_id)
+        if again or word == "refunded":
+            return
+        if self.in_flight:
+            self.in_flight -= 1
+        elif order_id:
+            self.unseen.add(order_id)
+
+
+class Oracle:
+    """What is stored, sent and heard; and what the windows of numbers say."""
+
+    def __init__(self) -> None:
+        self.stored: Counts | None = None
+        self.numbers = {PUBSUB: Numbers(), STREAM: Numbers()}
+        self.heard_of: dict[str, float] = {}  # producers, by the clock that nobody sets
+        self.since_start = 0.0  # when the sidecar last began, by that clock
+        self.sent: list[Heard] | None = None
+        self.landed = False
+        self.heard: list[Heard] = []
+        self.stored_entry = 0
+        self.clock_set = False  # since the sidecar began
+        self._sent_at = 0.0
+
+    # What happens
+
+    def start(self, now: float, wall: float) -> None:
+        """A sidecar takes over what is stored."""
+        self.since_start = now
+        if self.stored:  # what was timed by the clock of before a step may lie in the future: it counts as of now
+            if self.clock_set:
+                self.stored.outlasting |= self.stored.connections.keys()
+            self.stored.outlasting &= self.stored.connections.keys()
+            self.stored.perhaps_silent |= self.stored.outlasting
+            self.heard_of |= dict.fromkeys(self.stored.outlasting, now)
+        self.clock_set = False
+        if self.stored is None:
+            self.stored = Counts(wall)
+
+    def hear(self, heard: Heard) -> None:
+        """A payload is read."""
+        self.heard.append(heard)
+
+    def read(self, published: Mapping[int, Heard], there: Collection[int], now: float) -> None:
+        """The stream is read to its end: what was published after what was read before is there, or lost."""
+        after = max([self.stored_entry, *(heard.entry for heard in (*(self.sent or ()), *self.heard))])
+        for entry in sorted(entry for entry in published if entry > after):
+            heard = replace(published[entry], entry=entry, read=now)
+            self.hear(heard if entry in there else replace(heard, events=(), lost=1))
+
+    def commit(self, now: float, how: str = "ok") -> None:
+        """A commit is sent; what was sent before without an answer is sent again, alone."""
+        if self.sent is None:
+            self.sent, self.heard, self.landed = self.heard, [], False
+            self._sent_at = now
+        if how != "away" and not self.landed:
+            self._store(self.sent, self._sent_at)
+            self.landed = True
+        if how == "ok":
+            self.sent = None
+
+    def crash(self) -> None:
+        """The sidecar is gone, with what it had not stored."""
+        self.sent, self.heard, self.landed = None, [], False
+
+    def clear(self, wall: float) -> None:
+        """What is stored is cleared; what is not counts after it."""
+        if self.sent is not None and not self.landed:
+            self.heard = self.sent + self.heard
+            self.sent = None
+        self.stored = Counts(wall)
+        for numbers in self.numbers.values():
+            numbers.forget_missed()
+
+    # Counting
+
+    def _store(self, payloads: Iterable[Heard], now: float) -> None:
+        assert self.stored is not None
+        self.stored.orders_from.clear()
+        for heard in payloads:
+            self.stored.lost += heard.lost
+            self.stored_entry = max(self.stored_entry, heard.entry)
+            for event in heard.events:
+                self._count(self.stored, heard, event)
+        self._fall_silent(self.stored, now)
+        self.stored.mixed |= len(self.stored.orders_from) > 1
+        for source, numbers in self.numbers.items():
+            for producer, missed in numbers.miss(now).items():
+                self.stored.missed[source] += missed
+                self._attendance(self.stored, producer)["missed"] += missed
+
+    def _fall_silent(self, counts: Counts, now: float) -> None:
+        """Forget the connections of who was silent for a minute."""
+        for producer in list(counts.connections):
+            heard = self.heard_of[producer]
+            if now - heard > SILENT_SECONDS:
+                del counts.connections[producer]
+            elif now - heard > SILENT_SECONDS - HEARD_SECONDS and self.since_start >= heard:
+                counts.perhaps_silent.add(producer)
+
+    def _attendance(self, counts: Counts, producer: str) -> Counter[str]:
+        counts.numbered = True
+        return counts.producers.setdefault(producer, Counter())
+
+    def _count(self, counts: Counts, heard: Heard, event: Event) -> None:
+        fields: dict[str, Any] = _numbers_in(event) if isinstance(event, str) else event
+        if producer := fields.get("producer"):
+            self.heard_of[producer] = max(self.heard_of.get(producer, 0.0), heard.published)
+        if not self._is_new(counts, heard, fields, refused=fault_of(event) is not None):
+            return
+        counts.received[heard.source] += 1
+        fault = fault_of(event)
+        if fault is not None:
+            counts.invalid[fault] += 1
+            return
+        assert isinstance(event, dict)
+        self._count_new(counts, heard, event)
+
+    def _is_new(self, counts: Counts, heard: Heard, event: dict[str, Any], *, refused: bool) -> bool:
+        """Look at the number of an event: tell whether it is neither a repeat nor a heartbeat."""
+        producer, epoch, seq = event.get("producer"), event.get("epoch"), event.get("seq")
+        if event.get("type") == "heartbeat":
+            if producer and seq:
+                self.numbers[heard.source].beat(producer, epoch, seq, heard.read)
+            return False
+        if not producer or not seq:
+            return True
+        ts = None if refused else _explicit(event, heard)
+        verdict = self.numbers[heard.source].see(producer, epoch, seq, ts, heard.read)
+        attendance = self._attendance(counts, producer)
+        if verdict == "duplicate":
+            counts.duplicates += 1
+            attendance["duplicates"] += 1
+            return False
+        if verdict == "recovered":
+            counts.recovered[heard.source] += 1
+            attendance["missed"] -= 1
+        attendance["received"] += 1
+        return True
+
+    def _count_new(self, counts: Counts, heard: Heard, event: dict[str, Any]) -> None:
+        ts = _explicit(event, heard)
+        at = heard.published_wall if ts is None or ts > heard.published_wall + AHEAD_SECONDS else ts
+        if heard.published_wall - at > LATE_SECONDS:
+            counts.late += 1
+        moment = heard.published + (at - heard.published_wall), heard.published
+        match event.get("type", "order"):
+            case "order":
+                counts.orders_from.add(heard.source)
+                counts.order(event, int(at), heard.read)
+            case "queue":
+                for name in FIELDS:
+                    if name in event:
+                        key = event.get("queue", "orders"), name
+                        newest(counts.queues, key, Reading(moment, event[name]))
+            case "inventory":
+                newest(counts.stock, event["product_id"], Reading(moment, event["stock"]))
+            case "connections":
+                producer = event.get("producer", "")
+                newest(counts.connections, producer, Reading(moment, event["active"]))
+                counts.perhaps_silent.discard(producer)
+                counts.outlasting.discard(producer)
+                self.heard_of[producer] = max(self.heard_of.get(producer, 0.0), heard.published)
+            case other:
+                counts.ignored[other] += 1
+
+
+def _explicit(event: dict[str, Any], heard: Heard) -> float | None:
+    """Return the time that an event carries: on a walk it is relative to the second in which it was published."""
+    return int(heard.published_wall) + event["ts"] if "ts" in event else None
+
+
+def _numbers_in(payload: str) -> dict[str, Any]:
+    """Return the numbers that can be read in a payload that was cut."""
+    found = [part.split(":") for part in payload.strip("{").split(",")]
+    pairs = {name.strip(' "'): value.strip(' "') for name, value in found}
+    return {"producer": pairs["producer"], "epoch": pairs["epoch"], "seq": int(pairs["seq"])}

@@ -1,0 +1,167 @@
+"""Random walks over features, and those that once showed a fault, against an oracle written from the contract alone.
+
+A failure prints the walk, as short as hypothesis can make it, and a seed; TEST_SEED replays it.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from sidecar.core import counting, sequence
+from sidecar.core.attendance import RollCall
+from sidecar.core.sequence import Sequences
+from tests.conftest import Guarantee
+from tests.walk.steps import Clear, Event, Fail, Flush, Publish, Restart, SetClock, Trim, Wait, Walk, walks
+from tests.walk.walker import walk
+
+EXAMPLES = 25
+CAMPAIGN_SECONDS = 120
+LONG_SECONDS = 3600
+
+
+def take_walks(seed: int, examples: int, *, shrink: bool = True) -> Counter[str]:
+    """Take so many random walks; return what was done."""
+    done: Counter[str] = Counter()
+
+    @hypothesis.seed(seed)
+    @settings(
+        max_examples=examples,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        report_multiple_bugs=False,
+    )
+    @given(walks())
+    def take(steps: Walk) -> None:
+        done.update(walks=1, steps=len(steps), comparisons=asyncio.run(walk(steps)))
+
+    take()
+    return done
+
+
+def take_walks_for(seconds: float, seed: int) -> Counter[str]:
+    """Take random walks for so long; a failure names the seed that finds it at once."""
+    done: Counter[str] = Counter()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            done += take_walks(seed, EXAMPLES)
+        except AssertionError as exc:
+            exc.add_note(f"again: TEST_SEED={seed} pytest {__file__} -k whatever_meets")
+            raise
+        seed += 1
+    return done
+
+
+def test_the_oracle_is_right_whatever_meets(seed: int) -> None:
+    take_walks(seed, EXAMPLES)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(10 * CAMPAIGN_SECONDS)
+def test_the_oracle_is_right_on_a_campaign(seed: int, guarantee: Guarantee) -> None:
+    guarantee("G15", _figure(take_walks_for(CAMPAIGN_SECONDS, seed)))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(2 * LONG_SECONDS)
+def test_the_oracle_is_right_for_an_hour(seed: int, guarantee: Guarantee) -> None:
+    guarantee("G15", _figure(take_walks_for(LONG_SECONDS, seed)))
+
+
+def _figure(done: Counter[str]) -> str:
+    return f"{done['walks']:,} walks of {done['steps']:,} steps, compared {done['comparisons']:,} times, difference 0"
+
+
+# Walks that once showed a fault.
+
+
+def numbered(producer: str, *numbers: int, **fields: Any) -> list[Event]:
+    """Return successful orders with these numbers."""
+    return [{"status": "success", "producer": producer, "epoch": "e", "seq": n, **fields} for n in numbers]
+
+
+HEARTBEAT: Event = {"type": "heartbeat", "producer": "A", "epoch": "e", "seq": 1}
+WALKS: dict[str, Walk] = {
+    "what was missed before a clear comes after it": [
+        Publish("pubsub", numbered("A", 1, 5)),
+        Wait(6),
+        Clear(),
+        Publish("pubsub", [*numbered("A", 2, 3, 4), *numbered("B", 1, 4)]),
+        Wait(6),
+    ],
+    "and over a stream that was trimmed": [
+        Publish("stream", numbered("A", 1, 5)),
+        Wait(6),
+        Publish("stream", [{"status": "paid"}] * 4),
+        Trim(1),
+        Wait(1),
+        Clear(),
+        Publish("stream", [*numbered("A", 2, 3, 4), *numbered("B", 1, 4)]),
+        Wait(6),
+    ],
+    "Redis comes back empty while entries are read": [
+        Publish("stream", [{"status": "paid"}] * 3),
+        Flush(),
+        Publish("stream", [{"status": "paid"}]),
+        Wait(1),
+    ],
+    "a producer with connections sends only heartbeats": [
+        Publish("pubsub", [{"type": "connections", "active": 50, "producer": "A", "epoch": "e", "seq": 1}]),
+        *[step for _ in range(62) for step in (Wait(1), Publish("pubsub", [HEARTBEAT]))],
+    ],
+    "the shop and the workers each tell half of a queue": [
+        Publish("pubsub", [{"type": "queue", "waiting": 30}]),
+        Publish("pubsub", [{"type": "queue", "active": 4}]),
+        Wait(1),
+    ],
+    "stock with equal times on both transports": [
+        Publish("stream", [{"type": "inventory", "product_id": "p1", "stock": 9, "ts": -1.0}]),
+        Wait(0.5),
+        Publish("pubsub", [{"type": "inventory", "product_id": "p1", "stock": 6, "ts": -1.0}]),
+        Wait(1),
+    ],
+    "the clock goes back, and gauges are reported": [
+        Publish("pubsub", [{"type": "inventory", "product_id": "p1", "stock": 9}, {"type": "queue", "waiting": 3}]),
+        Wait(1),
+        SetClock(-600),
+        Publish("pubsub", [{"type": "inventory", "product_id": "p1", "stock": 6}, {"type": "queue", "waiting": 6}]),
+        Wait(1),
+        Restart("stopped", 3),
+    ],
+    "a commit without an answer, a clear, and a restart": [
+        Publish("pubsub", numbered("A", 1, 2)),
+        Fail("answer lost"),
+        Publish("pubsub", numbered("A", 3, 7)),
+        Clear(),
+        Wait(6),
+        Restart("killed", 1),
+    ],
+}
+
+
+@pytest.mark.parametrize("steps", WALKS.values(), ids=WALKS)
+async def test_a_walk_that_once_showed_a_fault(steps: Walk) -> None:
+    await walk(steps)
+
+
+# Controls: each takes a rule of the product away, and the walks must notice.
+
+BROKEN: dict[str, tuple[object, str, object]] = {
+    "a hole is missed too late": (sequence, "GRACE_SECONDS", 50.0),
+    "late is another number": (counting, "LATE_SECONDS", 20.0),
+    "what was missed before a clear is kept": (Sequences, "forget_missed", lambda *_: None),
+    "only readings are a sign of life": (RollCall, "_hear", lambda *_: None),
+}
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_the_walks_notice_a_rule_that_is_missing(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*BROKEN[rule])
+    with pytest.raises(AssertionError):
+        take_walks(1, 20 * EXAMPLES, shrink=False)
