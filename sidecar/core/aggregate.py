@@ -206,7 +206,6 @@ class Aggregator:
         before, found, windows = self.committed, State.load(fields), windows_of(fields)
         ours = [source for source in self.register.sources if kind_of(source) == "pubsub"]
         self.committed = found
-        self.committed.total.write_off()
         self.committed.fit(self._rules.buckets_ns)
         if same_generation:
             self._miss_what_rolled_back(before)

@@ -9,6 +9,7 @@ from msgspec import Struct
 from sidecar.core.events import Status
 from sidecar.core.exemplars import Shown
 from sidecar.core.gauges import BySecond, count, forget, keep_all, step, thin
+from sidecar.core.memory import MOST_SAID
 from sidecar.core.parts import Slice
 from sidecar.core.state import HISTORY_SECONDS, State
 
@@ -136,8 +137,10 @@ class Pending:
     @property
     def is_full(self) -> bool:
         """Whether it is time to fold: what gathers under foreign names must not grow however late a commit comes."""
-        return max(count(self.queue_seconds), count(self.connection_seconds)) > READINGS_GATHERED or any(
-            len(cell.sales) + len(cell.lines) > SALES_GATHERED for cell in self.seconds.values()
+        return (
+            max(count(self.queue_seconds), count(self.connection_seconds)) > READINGS_GATHERED
+            or any(len(cell.sales) + len(cell.lines) > SALES_GATHERED for cell in self.seconds.values())
+            or sum(map(len, self.state.said.values())) > 2 * MOST_SAID
         )
 
     def merge(self, later: "Pending") -> None:

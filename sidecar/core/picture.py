@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, Struct, UnsetType
 
+from sidecar.core import memory
 from sidecar.core.events import FINISHED, STATUSES
 from sidecar.core.gauges import added_up
 from sidecar.core.histogram import Histogram, summary
@@ -290,7 +291,7 @@ def merged(states: Sequence[tuple[str, State]], rules: Rules) -> State:
     names = Counter(name for _, state in states for name in state.queues)
     for number, (instance, state) in enumerate(states):
         twin = State()
-        twin.merge(state)
+        twin.merge(state, leave_out=memory.SECTIONS)
         twin.fit(rules.buckets_ns)
         twin.connections = {f"{number}\n{name}": part for name, part in twin.connections.items()}
         twin.queues = {f"{instance}:{name}" if names[name] > 1 else name: q for name, q in twin.queues.items()}

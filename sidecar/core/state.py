@@ -5,7 +5,7 @@ values. `fields` and `load` translate to the fields of the stored checkpoint: `c
 the blocks of blocks.py.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -114,9 +114,11 @@ class State:
             self.timings[key] = Timing(Histogram(), Classic(buckets_ns))
         return self.timings[key]
 
-    def merge(self, other: "State") -> None:
-        """Add what `other` counted."""
+    def merge(self, other: "State", *, leave_out: Collection[str] = ()) -> None:
+        """Add what `other` counted, except the sections to leave out."""
         for name, parts in other.sections():
+            if name in leave_out:
+                continue
             mine = getattr(self, name)
             for key, part in parts.items():
                 if key in mine:
@@ -215,4 +217,5 @@ class State:
                     section, key = place(name)
                     part = _PARTS[section].load(decode(section, inflated(value) if section in _DEFLATED else value))
                     getattr(state, section)[key] = part
+        state.total.write_off()  # version 0.1.0 stored what is below 0 in flight
         return state

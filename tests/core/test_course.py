@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.core import pending as pending_module
+from sidecar.core import state as state_module
 from sidecar.core.aggregate import Aggregator, Flight
 from sidecar.core.fields import pack
 from sidecar.core.memory import ENDED_A_SECOND, REMEMBERED_SECONDS
@@ -248,6 +250,20 @@ def test_truncated_states_are_damaged() -> None:
     name = f"c:said:{int(NOW)}"
     with pytest.raises(CheckpointError, match="cut"):
         State.load({name: seal(name, pack(b"1234567"))})
+
+
+@pytest.mark.parametrize("source", [PUBSUB, STREAM])
+def test_what_was_said_stays_bounded_however_late_a_commit_comes(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending_module, "MOST_SAID", 100)
+    monkeypatch.setattr(state_module, "MOST_SAID", 100)
+    aggregate = aggregator()
+    for second in range(10):
+        paid = [event for number in range(50) for event in of(f"{second} {number}", "paid")]
+        aggregate.apply(batch(*paid, source=source), NOW + second)
+    said = sum(len(part) for pending in aggregate._pending.values() for part in pending.state.said.values())
+    assert 100 <= said <= 200
+    commit(aggregate, NOW + 10)
+    assert counted(aggregate) == ({"success": 500}, 0, 500)
 
 
 # The clock is set
