@@ -20,7 +20,7 @@ run: $(DAEMON) ## Run the sidecar with a private Redis
 
 env: .env ## Write .env, the secrets of docker-compose.yml, if it is not there
 
-# Never made anew, whatever is newer: it holds what the volumes were made with.
+# Never rewritten, whatever is newer: it holds the secrets that the volumes were made with.
 .env:
 	@umask 077 && awk '/_(PASSWORD|TOKEN)=$$/ { "openssl rand -hex 24" | getline secret; close("openssl rand -hex 24"); \
 		$$0 = $$0 secret } { print }' .env.example > $@.new && mv $@.new $@

@@ -11,7 +11,7 @@ from typing import NamedTuple
 CHANNEL = "flash_sale:events"
 CHUNK = 100
 OTHERS = 5  # of a chunk
-OVERTAKES = 8  # places that an event of a thread may be late
+OVERTAKES = 8  # how many places an event of a thread may be late
 CHUNKS = 40  # of a producer, then again from the first
 FIRST_SEQ = 100_000_001  # nine digits whatever is added, so that lengths stay as they are
 _SEQ = 999_999_999
@@ -22,7 +22,7 @@ _BROKEN = (b'{"status":"success","product_id":"sku-1"', b'{"status":"teleported"
 
 
 def overtaken() -> list[int]:
-    """Return the places of a chunk in the order in which threads send them: each a few early or late."""
+    """Return the places of a chunk in the order in which threads send them: each a few places early or late."""
     rng = random.Random(1)
     return [place for _, place in sorted((place + rng.random() * OVERTAKES, place) for place in range(CHUNK))]
 
@@ -40,7 +40,7 @@ class Chunk(NamedTuple):
     def render(self, seq: int, now: float, *, threads: bool = False) -> bytes:
         """Return the commands, with numbers from `seq` on and `now` (Unix seconds) as event time.
 
-        `threads`: the numbers come as those of threads that share them, somewhat out of order.
+        `threads`: numbers are slightly out of order, as from threads that share them.
         """
         numbers = range(seq, seq + self.counted)
         order = [numbers[at] for at in OVERTAKEN if at < self.counted] if threads else numbers

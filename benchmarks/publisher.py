@@ -15,7 +15,7 @@ from benchmarks.events import CHANNEL, CHUNK, FIRST_SEQ, Chunk, Wanted, chunks, 
 PRODUCERS = 3
 WINDOW = 40 * CHUNK  # commands under way on a connection: enough to keep Redis busy
 BEAT_SECONDS = 1.0
-LOSSES = 5  # a number is left out after so many chunks of a producer, where numbers are to be lost
+LOSSES = 5  # if numbers are to be lost, one is left out after so many chunks of a producer
 REPLY_LINES = {"pubsub": 1, "stream": 2}  # :1 and $15 with the id
 
 

@@ -42,7 +42,7 @@ def guarantee(record_property: Callable[[str, object], None]) -> Guarantee:
 
 @pytest.fixture(params=PROMTOOLS, ids=promtool_name)
 def promtool(request: pytest.FixtureRequest) -> str:
-    """The path of each promtool: rules and queries hold with Prometheus 2 and 3."""
+    """The path of each promtool: rules and queries must hold with Prometheus 2 and 3."""
     return needs(request.param)
 
 

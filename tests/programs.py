@@ -16,13 +16,13 @@ def needs(program: str) -> str:
     missing(f"{program} is not installed")
 
 
-# Every Prometheus that the files of monitoring/ are held against, by its promtool: the one on PATH, and those that the
-# variable names, as in PROMTOOLS=/opt/prometheus-3/promtool (separated by colons).
+# The promtool of every Prometheus that checks the files of monitoring/: the one on PATH, and those in the variable, as
+# in PROMTOOLS=/opt/prometheus-3/promtool (separated by colons).
 PROMTOOLS = ["promtool", *filter(None, os.environ.get("PROMTOOLS", "").split(os.pathsep))]
 
 
 def promtool_name(path: str) -> str:
-    """Return what names a promtool among the others in the name of a test."""
+    """Return the id of a promtool in the name of a test."""
     return Path(path).parent.name or path
 
 

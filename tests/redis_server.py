@@ -57,7 +57,7 @@ def redis_version(program: str) -> int:
 
 @cache
 def _has_tls(program: str) -> bool:
-    """Tell whether a server has TLS: it complains that no certificate is configured, and ends."""
+    """Return whether a server has TLS: then it complains that no certificate is configured, and ends."""
     command = [program, "--port", "0", "--tls-port", "1"]
     tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
     return b"Failed to configure TLS" in tried.stdout

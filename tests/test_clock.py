@@ -9,7 +9,7 @@ from sidecar.clock import STEP_SECONDS, Clock, steady_seconds
 
 
 class Machine:
-    """Both clocks of a machine, to be moved by hand."""
+    """Both clocks of a machine, set by hand."""
 
     def __init__(self) -> None:
         self.wall, self.up = 1_790_000_000.0, 5.0

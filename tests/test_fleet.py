@@ -1,4 +1,4 @@
-"""Who belongs to a fleet, whatever happens to the list of members, and how old its numbers are."""
+"""The members of a fleet, whatever happens to their list, and the age of its numbers."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ NOW = 1_790_000_000.0
 
 
 class MemoryRegistry:
-    """What Redis holds of a fleet."""
+    """What Redis holds for a fleet."""
 
     def __init__(self, *prefixes: str) -> None:
         self.listed = {prefix: f"host-{prefix[:-1]}" for prefix in prefixes}

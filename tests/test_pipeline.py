@@ -500,7 +500,7 @@ async def test_a_source_that_is_lost_is_connected_again_and_its_blindness_counte
 
 
 async def blind_ms(daemon: Daemon) -> int:
-    """Return what is committed, once everything is connected."""
+    """Return the committed state once everything is connected."""
     await eventually(lambda: daemon.pipeline.ingest.connected)
     await daemon.waited()
     await daemon.waited()
@@ -834,7 +834,7 @@ async def test_a_clock_step_is_shown_for_a_minute_and_counted(daemon: Daemon, by
 
 @pytest.mark.parametrize("by", SET)
 async def test_a_clock_step_changes_no_interval(daemon: Daemon, by: float) -> None:
-    """Blind time, the grace of a hole, and how long a loss is on show."""
+    """Blind time, the grace of a hole, and how long a loss is shown."""
     await daemon.active()
     daemon.channel.failure = UnavailableError("cut")
     await eventually(lambda: daemon.pipeline.ingest.states["pubsub:c"].status == "down")

@@ -1,4 +1,4 @@
-"""POSIX systems that lack what only Linux has: as far as that can be seen from Linux, by taking it away."""
+"""POSIX systems without the features of Linux, simulated on Linux by removing them."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Why a Redis cannot be reached: the message names the cause, and the setting that ends it."""
+"""Why a Redis cannot be reached: the message names the cause and the setting that fixes it."""
 
 import asyncio
 import socket

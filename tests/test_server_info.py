@@ -1,11 +1,11 @@
-"""A server is called by its own name and version, and judged by its role, whatever it leaves out."""
+"""A server is named by its own name and version, and judged by its role, whatever fields it lacks."""
 
 import pytest
 
 from sidecar.errors import UnavailableError
 from sidecar.server_info import ServerInfo, read_info
 
-# What INFO says -> the name that people know the server by. The first five were read from real ones.
+# INFO -> the common name of the server. The first five come from real servers.
 SAID = {
     "redis_version:7.0.15 redis_mode:standalone executable:/usr/bin/redis-server": "Redis 7.0.15",
     "redis_version:8.10.2 redis_mode:standalone": "Redis 8.10.2",

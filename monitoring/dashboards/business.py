@@ -14,7 +14,7 @@ FAULTS = f'sum(rate(flash_sale_order_failures_total{{SCOPE,kind="fault"}}[1m])) 
 WAIT = 'max(flash_sale_order_latency_percentile_seconds{SCOPE,percentile="95",window="1m"}) or vector(0)'
 # Without a single order a minute, a queue with anything in it stands still: one job then counts as 100 s.
 QUEUE = f"sum(flash_sale_queue_length{{SCOPE}}) / clamp_min({FINISHED}, 0.01) or vector(0)"
-# Without anybody who counts, the numbers are as old as can be.
+# Without an active sidecar the numbers count as an hour old.
 AGE = f"{COMMIT_AGE} or vector(3600)"
 LIGHTS = {
     "orders": (FAULTS, 0.01, 0.05),

@@ -25,7 +25,7 @@ FILTERS = {
 # Two sidecars that count the same product see one stock, not two.
 STOCK = "min by (product_id) (flash_sale_inventory_stock_units{PRODUCT})"
 
-# Of those that count: a standby shows no such time, or that of when it was active.
+# Of active sidecars only: a standby shows no such time, or an old one from when it was active.
 COMMIT_AGE = """
     max(
       time() - flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE} and on (job, instance) flash_sale_info{SCOPE}

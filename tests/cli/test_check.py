@@ -27,7 +27,7 @@ def lines(server: RedisServer, level: str, *flags: str, **environment: str) -> l
 
 
 def commands_seen(server: RedisServer, action: Callable[[], object]) -> str:
-    """Return what Redis was sent meanwhile, as MONITOR writes it."""
+    """Return what Redis received in the meantime, in the form of MONITOR."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as monitor:
         monitor.sendall(b"MONITOR\r\n")
         assert monitor.recv(100) == b"+OK\r\n"
@@ -86,7 +86,7 @@ def test_a_stream_with_consumer_groups_gets_a_heartbeat_only_on_request(redis_se
 
 
 def test_a_user_that_cannot_see_the_consumer_groups_sends_no_heartbeat(redis_server: RedisServer) -> None:
-    """The sidecar could not read the stream either: it has to know what was trimmed."""
+    """The sidecar could not read the stream either: it needs to know what was trimmed."""
     redis_server.ask(f"XADD flash_sale:events * e {GOOD}")
     redis_server.ask("ACL SETUSER writer on >pw ~* &* +@all -xinfo")
     url = redis_server.url.replace("://", "://writer:pw@")
@@ -304,7 +304,7 @@ def test_an_influxdb_that_does_not_answer_is_a_problem(redis_server: RedisServer
 
 
 async def test_a_server_without_a_role_or_client_names_is_accepted() -> None:
-    """As managed servers and proxies do; what is wrong with them shows when it is tried."""
+    """Managed servers and proxies are like this; their limits show when commands are tried."""
     info = b"redis_version:7.4.0\r\ndragonfly_version:df-v1.27.1\r\nmaster_replid:a\r\n"
     unknown = ValueError("ERR unknown command 'CLIENT'")
     async with FakeRedis(CLIENT=unknown, PING="PONG", INFO=info, EXISTS=0, EVAL=[], EVALSHA=[]) as server:

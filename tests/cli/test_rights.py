@@ -1,4 +1,4 @@
-"""`sidecar check` tries all that `sidecar run` does, and leaves nothing behind."""
+"""`sidecar check` tries everything that `sidecar run` does, and leaves nothing behind."""
 
 import re
 from importlib import resources
@@ -9,7 +9,7 @@ import redis
 from tests.cli.commands import invoke
 from tests.redis_server import RedisServer
 
-# All that config/redis-acl.conf gives, less the word that is taken away.
+# Everything that config/redis-acl.conf grants, minus the right that is removed.
 # One line a kind: keys and channels, connections, what readers ask, scripts, sources, `check` itself, what is written.
 RIGHTS = " ".join(
     (
@@ -21,7 +21,7 @@ RIGHTS = " ".join(
         "+set +del +unlink +expire +hset +hsetnx +hincrby +hdel +lpush +ltrim +rename +zadd +zremrangebyscore",
     )
 ).split()
-# What `check` looks at besides, or what a connection can do without.
+# What only `check` looks at, or what a connection does not need.
 SPARED = ("~*", "&*", "+ping", "+select", "+client|setname", "+type", "+xlen", "+xrange", "+xrevrange", "+psubscribe")
 
 

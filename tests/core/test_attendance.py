@@ -1,4 +1,4 @@
-"""Who sent what number: whatever way a batch is judged, it says what its events say one by one."""
+"""Sequence windows: however a batch is judged, the result is that of its events one by one."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,14 +24,14 @@ def numbered(*numbers: int, producer: str = "api", **fields: Any) -> list[dict[s
 
 
 def heard(*messages: tuple[Any, ...]) -> Batch:
-    """Return what a pattern brought: of each message the channel and the event."""
+    """Return a batch of a pattern, from the channel and the event of each message."""
     payloads = batch(*(event for _, event in messages), source=PATTERN)
     channels = [channel for channel, _ in messages]
     return Batch(source=PATTERN, payloads=payloads.payloads, arrivals=payloads.arrivals, channels=channels)
 
 
 def completeness(aggregate: Aggregator, *batches: Batch) -> Completeness:
-    """Count the batches and return what is shown once every hole is missed."""
+    """Count the batches and return the snapshot once every hole is missed."""
     for one in batches:
         aggregate.apply(one, NOW)
     commit(aggregate, NOW + GRACE_SECONDS)
@@ -154,7 +154,7 @@ def test_ordinary_producers_are_not_doubted() -> None:
 
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Note the windows whose numbers are seen one by one."""
+    """Record the windows whose numbers are judged one by one."""
     seen: list[str] = []
     see = Sequences.see
 
@@ -238,7 +238,7 @@ def event(producer: str, epoch: int | None, seq: int, beats: bool, ts: float | N
 
 
 def told(script: list[tuple[list[dict[str, Any]], float]], *, together: bool) -> tuple[Any, ...]:
-    """Return all that is said of the numbers of a script."""
+    """Return everything that is known of the numbers of a script."""
     aggregate, now = aggregator(), NOW
     with pytest.MonkeyPatch.context() as patch:
         if not together:

@@ -1,4 +1,4 @@
-"""The course of orders: states that are said again, and how many orders are in flight, whatever comes between."""
+"""The course of orders: repeated states, and the orders in flight, whatever happens in between."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def in_flight(aggregate: Aggregator) -> int | None:
 
 
 def counted(aggregate: Aggregator) -> tuple[dict[str, int], int, int]:
-    """Return what is not 0 of the orders by status, then repeats, and received events."""
+    """Return the orders by status without zeros, then repeats and received events."""
     snapshot = shown(aggregate)
     by_status = {status: n for status, n in snapshot.orders.by_status.items() if n}
     return by_status, snapshot.completeness.repeats, snapshot.completeness.received

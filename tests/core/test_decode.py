@@ -31,7 +31,7 @@ GOOD = b'{"status":"success"}'
 
 
 def one(*payloads: bytes) -> Decoded:
-    """Decode one payload, or some that came together."""
+    """Decode one payload, or several together."""
     return decode(payloads, [NOW] * len(payloads))
 
 

@@ -1,4 +1,4 @@
-"""Which orders become exemplars, and what that asks of an ordinary event."""
+"""Which orders become exemplars, and what that costs an ordinary event."""
 
 from bisect import bisect_left
 
@@ -18,7 +18,7 @@ def fast(count: int, ts: float = NOW - 1) -> list[dict[str, object]]:
 
 
 def ids(aggregate: Aggregator) -> dict[int, str]:
-    """Return the orders that stand for the buckets of the latency of successes."""
+    """Return the exemplars of the latency of successful orders."""
     snapshot = shown(aggregate)
     assert snapshot.series
     return {at: next(iter(e.labels.values())) for at, e in snapshot.series.latency["success"].exemplars.items()}

@@ -16,7 +16,7 @@ def readings(**values: tuple[float, int]) -> dict[str, Reading]:
 
 
 def nothing(second: int) -> None:
-    """No sum is stored of any second."""
+    """Return no stored sum for any second."""
 
 
 def reported(*values: tuple[str, float, int]) -> BySecond:

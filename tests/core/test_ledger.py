@@ -479,7 +479,7 @@ GONE = {"exists": False, "added": None, "length": 0}
 
 @pytest.mark.parametrize("finds_out", ["a read", "a commit"])
 def test_a_stream_that_vanished_and_returned_continues_where_it_was_read(finds_out: str) -> None:
-    """Somebody renamed it, and back; or wrote down a copy and put it back."""
+    """Somebody renamed it and back, or restored a copy of it."""
     ledger = owner()
     ledger.apply(read(order(), order(), order(), order(), last="4-0", added=6, length=6, complete=False), T0)
     if finds_out == "a commit":
@@ -604,14 +604,14 @@ def numbered(*numbers: int, producer: str = "p") -> list[bytes]:
 
 
 def restarted(ledger: Ledger) -> Ledger:
-    """Commit, and return a ledger that takes over what was written."""
+    """Commit, and return a ledger that takes over the written state."""
     commit = settle(ledger)
     positions = {"p:" + stream: position.dump(stream) for stream, position in commit.positions.items()}
     return owner({**ledger.aggregate.fields(), **positions})
 
 
 def lost(ledger: Ledger) -> int:
-    """Commit once every hole is missed, and return what is shown as missed."""
+    """Commit once every hole is missed, and return the number missed."""
     settle(ledger, T0 + 10)
     return ledger.aggregate.committed.total.missed
 
@@ -696,7 +696,7 @@ def test_batches_dropped_to_be_read_again_drop_their_losses_too() -> None:
 
 
 def cleared(ledger: Ledger, generation: str = "g", *, offline: bool = False) -> Ledger:
-    """Clear as the daemon learns of it from a commit, or while it is away; return who goes on."""
+    """Clear so that the daemon learns of it from a commit, or while it is away; return the ledger that continues."""
     if not offline:
         flight = ledger.freeze(T0 + 1)
         assert ledger.resolve(flight, answer("CLEARED", generation=generation), T0 + 1) == "cleared"

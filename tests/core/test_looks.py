@@ -1,4 +1,4 @@
-"""A payload that is no JSON is told by what it looks like, with what to do; nothing raises."""
+"""A payload that is not JSON is described by what it looks like, with what to do; nothing raises."""
 
 import gzip
 import json

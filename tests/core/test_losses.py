@@ -1,4 +1,4 @@
-"""One loss is one, whether the counter of a stream shows it, or holes in numbers, or both."""
+"""A loss counts once, whether the counter of a stream shows it, or holes in numbers, or both."""
 
 import pytest
 

@@ -228,7 +228,7 @@ def test_totals_follow_a_clock_step(by: float, since: float, committed_at: float
 
 
 def test_counting_that_began_in_the_future_of_the_clock_before_began_then() -> None:
-    """A machine without a battery starts in 1970, and is set some seconds later."""
+    """A machine without a clock battery starts in 1970, and its clock is set some seconds later."""
     totals = Totals()
     totals.since = T0
     totals.step(T0, T0 + 10)

@@ -1,4 +1,4 @@
-"""The numbers of a payload that is refused whole are read out of its bytes, as far as they are whole themselves."""
+"""The numbers of a payload that is rejected whole are found in its bytes, unless they may be cut."""
 
 import json
 

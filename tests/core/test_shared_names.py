@@ -1,4 +1,4 @@
-"""Names that several processes share are told from those that lose or repeat a little."""
+"""Names that several processes share are distinguished from those with a few losses or duplicates."""
 
 import pytest
 

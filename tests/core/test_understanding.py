@@ -1,4 +1,4 @@
-"""What is not understood of a source's last minute is told with a reason, a type, and an example without its values."""
+"""What was not understood in a source's last minute is reported with a reason, a type, and a masked example."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ BAD = {"status": "shipped", "email": "jane@example.com"}
 
 
 def told(*events: Any, at: float = NOW, after: float = 0.0) -> dict[str, NotUnderstood]:
-    """Return what is told of events that came together, some time later."""
+    """Return what is reported about events that came together, some time later."""
     aggregate = aggregator()
     aggregate.apply(batch(*events), at)
     return aggregate.understanding.last_minute(at + after)

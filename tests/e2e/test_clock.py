@@ -1,4 +1,4 @@
-"""The clock of the sidecar's machine is set while it runs: gauges, windows, intervals, and what health says of it."""
+"""The clock of the sidecar's machine is set while it runs: gauges, windows, intervals and health."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ class Machine:
         return self.daemon.start(shell="export " + " ".join(f"'{name}={value}'" for name, value in faked.items()))
 
     def set_by(self, seconds: float) -> None:
-        """Set its clock so far from ours, in one step."""
+        """Set its clock this far from the real one, in one step."""
         whole = self._offset.with_suffix(".new")
         whole.write_text(f"{seconds:+.1f}\n")
         whole.rename(self._offset)

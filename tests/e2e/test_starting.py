@@ -127,7 +127,7 @@ def _has_read(daemon: Daemon) -> bool:
 
 
 def _has_lost(daemon: Daemon, source: str) -> bool:
-    """Tell whether the daemon has noticed that this source is lost; others may be sooner or later."""
+    """Return whether the daemon has noticed that this source is lost; others may be earlier or later."""
     return any("source lost" in line and source in line for line in daemon.log.read_text().splitlines())
 
 
@@ -231,7 +231,7 @@ def test_a_rotated_password_is_read_from_its_file_and_a_wrong_one_is_logged(
 def test_a_fleet_is_complete_or_unavailable_whatever_happens_to_redis(
     redis_server: RedisServer, make_daemon: MakeDaemon
 ) -> None:
-    """Each of two shops sells one order; the fleet has two, also right after Redis lost everything."""
+    """Each of two shops sells one order; the fleet shows two, also right after Redis lost everything."""
     shops = ("one", "two")
     settings = (
         "{{instance: {0}, fleet: shops, redis: {{prefix: 'flash_sale_metrics:{0}:'}}, "

@@ -97,7 +97,7 @@ async def test_the_counts_of_the_sale_began_with_the_counting_and_stay_so_until_
 
 
 def key(sample: Sample) -> frozenset[tuple[str, str]]:
-    """Return the labels that tell one metric of a family from another."""
+    """Return the labels that distinguish the metrics of a family."""
     return frozenset(sample.labels.items())
 
 

@@ -144,7 +144,7 @@ def _letters(name: str) -> str:
 
 
 def _respelled(event: dict[str, Any]) -> dict[str, Any]:
-    """Return an object that names neither its status nor its type as we do with the names that it means."""
+    """Return an object with the sidecar's names, if it has neither `status` nor `type` under these names."""
     if not _absent(event.get("status")) or not _absent(event.get("type")):
         return event
     meant = {_letters(name): name for name in NAMES}
@@ -157,7 +157,7 @@ def _respelled(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(event: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with the type that it has by another name, if it says that it is no order."""
+    """Return an object with the type that another field gives it, if that is not an order."""
     given = {CAMEL.get(name, name) for name, value in event.items() if not _absent(value)}
     if given & {"type", "order_id", "product_id", "items", "amount", "currency", "quantity"}:
         return event
@@ -201,7 +201,7 @@ def _word(kind: Any) -> str | None:
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of a name that are types of ours; camelCase has words too."""
+    """Return the words of a name that are types of the sidecar; camelCase has words too."""
     apart = re.sub("([a-z0-9])([A-Z])", r"\1 \2", name).lower()
     words = re.split(r"[^0-9a-z]+" if name.isascii() else r"[\W_]+", apart)
     return [word.replace("orders", "order") for word in words if word in (*OURS, "orders")]
@@ -260,7 +260,7 @@ def _header(given: dict[str, Any], arrival: float, *, heartbeat: bool) -> set[st
 
 
 def _order(given: dict[str, Any]) -> set[str]:
-    """Return what is wrong with a status: an order can be counted without anything else."""
+    """Return what is wrong with a status: an order needs nothing else to be counted."""
     return _each(given, ["status"], _status) if "status" in given else {"missing_field"}
 
 

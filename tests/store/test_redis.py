@@ -669,7 +669,7 @@ async def test_the_state_of_any_prefix_can_be_read(
 async def test_members_of_a_fleet_use_the_clock_of_their_redis(
     redis_server: RedisServer, open_store: OpenStore
 ) -> None:
-    """Or machines whose clocks are a minute apart put each other out."""
+    """Otherwise machines whose clocks are a minute apart would drop each other."""
     store = open_store(redis_server)
     assert abs(await store.now(T0) - time.time()) < 60
     info = b"role:master\r\nmaster_replid:r\r\nredis_version:6.0.0\r\n"
