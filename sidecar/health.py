@@ -120,8 +120,8 @@ def health(
 ) -> Health:
     """Return the state of every part. `down`: Redis gone, no source connected, or stale numbers.
 
-    `left_out` are members of the fleet whose stored state cannot be read; `outputs` are what the numbers are written
-    to besides, and none of them brings the sidecar down.
+    `left_out` are members of the fleet whose stored state cannot be read; `outputs` are other systems that get the
+    numbers, and none of them brings the sidecar down.
     """
     ledger = pipeline.ledger
     if not ledger.active:
@@ -138,25 +138,25 @@ def health(
     components.update(outputs)
     for producer, clock in ledger.aggregate.register.clocks.items():
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
-            detail = f"its clock is {-clock.offset_seconds:+.1f} s off ours; set the time of its machine"
+            detail = f"its clock is {-clock.offset_seconds:+.1f} s off the sidecar's; set the time of its machine"
             components[f"clock:{producer}"] = Component("degraded", detail)
     for producer, doubt in ledger.aggregate.register.names.doubts().items():
         components[f"producer:{producer}"] = Component("degraded", doubt)
     now = pipeline.clock.steady()
     if pipeline.clock_step is not None:
         lately = now - pipeline.clock_step.at < LOSS_SECONDS
-        detail = f"{pipeline.clock_step}; windows may lack seconds until it has been right for their length"
+        detail = f"{pipeline.clock_step}; windows may lack seconds until the clock has been right for their length"
         components["clock"] = Component("degraded" if lately else "ok", detail)
     if now - pipeline.rollback.at < LOSS_SECONDS:
         detail = f"Redis lost {pipeline.rollback.commits} commits, as in a failover; counted again from what is there"
         components["rollback"] = Component("degraded", detail)
     if now - pipeline.missed_at < LOSS_SECONDS:
         missed = ledger.aggregate.committed.total.missed
-        detail = f"events were missed within the last minute, {missed} in all; completeness tells from whom"
+        detail = f"events were missed within the last minute, {missed} in all; `completeness` shows from which source"
         components["completeness"] = Component("degraded", detail)
     if ledger.aggregate.unknown_fields:
         names = ", ".join(sorted(ledger.aggregate.unknown_fields))
-        components["events"] = Component("ok", f"fields nobody reads: {names}; a misspelling?")
+        components["events"] = Component("ok", f"unknown fields: {names}; are they misspelled?")
     amounts = ledger.aggregate.amounts
     if amounts[True] >= ENOUGH and not amounts[False]:
         components["amounts"] = Component("ok", ALL_WHOLE)

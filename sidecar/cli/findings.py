@@ -98,7 +98,7 @@ def about_sample(source: str, decoded: Decoded, unknown: Set[str], currency: str
         findings.append(
             Finding(
                 "problem" if not decoded.events else "warning",
-                f"{source}: {len(decoded.rejections)} of the newest {of} events are refused ({reasons})",
+                f"{source}: {len(decoded.rejections)} of the newest {of} events are rejected ({reasons})",
                 f"the last one: {first.detail}; `sidecar rejected` shows them",
             )
         )
@@ -137,9 +137,9 @@ def about_counted(completeness: Completeness, reasons: Mapping[str, int], types:
     kind = f" (most as type {max(types, key=lambda name: types[name])})" if types else ""
     text = (
         f"of {counted(completeness.received, 'event')} since counting began, {completeness.invalid} were "
-        f"refused{reason} and {completeness.ignored} ignored{kind}"
+        f"rejected{reason} and {completeness.ignored} ignored{kind}"
     )
-    mend = "`sidecar rejected` shows what was refused; fix it, then start from 0 with `sidecar clear`"
+    mend = "`sidecar rejected` shows what was rejected; fix it, then start from 0 with `sidecar clear`"
     return [Finding("warning", text, mend)]
 
 

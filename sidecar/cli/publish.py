@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 @transport_option
 @to_option
 @maxlen_option
-@click.option("--force", is_flag=True, help="Publish even what the sidecar will refuse.")
+@click.option("--force", is_flag=True, help="Publish even what the sidecar will reject.")
 def publish(
     where: Where, event: str, transport: Transport | None, to: str | None, maxlen: int | None, force: bool
 ) -> None:
     """Publish EVENT, one JSON object or an array of them; - reads one per line from stdin.
 
-    An event that the sidecar would refuse is not sent, and the reason is shown.
+    An event that the sidecar would reject is not sent, and the reason is shown.
 
       sidecar publish '{"status":"success","product_id":"sku-1"}'
     """
@@ -84,7 +84,7 @@ def _publisher(runner: asyncio.Runner, config: "RedisConfig", to: Destination) -
 
 
 def _problem(line: bytes) -> str:
-    """Return why the sidecar would refuse the line, or nothing; name fields that it does not know."""
+    """Return why the sidecar would reject the line, or nothing; name fields that it does not know."""
     from sidecar.core.decode import decode, unknown_fields
 
     decoded = decode([line], [time.time()])

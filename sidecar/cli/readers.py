@@ -40,7 +40,7 @@ class Reader(Protocol):
         ...
 
     def rejected(self, limit: int) -> list[Document]:
-        """Return the newest refused payloads: time, source, reason, detail, payload."""
+        """Return the newest rejected payloads: time, source, reason, detail, payload."""
         ...
 
     def clear(self) -> Document:
@@ -85,7 +85,7 @@ class HttpReader:
         return self._ask("GET", f"/monitoring/history?{urllib.parse.urlencode(grid)}", dict[str, Points])
 
     def rejected(self, limit: int) -> list[Document]:
-        """Return the newest refused payloads: time, source, reason, detail, payload."""
+        """Return the newest rejected payloads: time, source, reason, detail, payload."""
         from sidecar.cli.forms import Rejected
 
         found: list[Document] = self._ask("GET", f"/monitoring/rejected?limit={limit}", Rejected)["rejected"]
@@ -209,7 +209,7 @@ class RedisReader:
         return asyncio.run(stored.history(self._config, grid))
 
     def rejected(self, limit: int) -> list[Document]:
-        """Return the newest refused payloads: time, source, reason, detail, payload."""
+        """Return the newest rejected payloads: time, source, reason, detail, payload."""
         import msgspec
 
         from sidecar.cli import stored

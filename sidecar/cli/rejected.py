@@ -1,4 +1,4 @@
-"""`sidecar rejected`: the events that were refused lately, and why."""
+"""`sidecar rejected`: the events that were rejected lately, and why."""
 
 import json
 from typing import Any
@@ -12,18 +12,18 @@ from sidecar.cli.terminal import moment, plain
 MOST = 100
 
 
-@click.command(short_help="Show the events that were refused lately, and why.")
+@click.command(short_help="Show the events that were rejected lately, and why.")
 @reader_options
 @click.option("--limit", type=click.IntRange(1, MOST), default=20, show_default=True, help="How many, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def rejected(where: Where, limit: int, as_json: bool) -> None:
-    """Show the events that were refused lately, newest first: when, where, why, and their first bytes."""
+    """Show the events that were rejected lately, newest first: when, where, why, and their first bytes."""
     found = reader(where).rejected(limit)
     if as_json:
         for one in found:
             click.echo(json.dumps(one).replace("\x7f", r"\u007f"))  # the one control character that JSON leaves
     elif not found:
-        click.echo("No event was refused lately.")
+        click.echo("No event was rejected lately.")
     else:
         _show(found)
 

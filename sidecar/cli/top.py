@@ -156,7 +156,7 @@ def _headline(document: dict[str, Any]) -> "Text":
 def _not_understood(source: str, found: dict[str, Any]) -> str:
     most = f"ignored as type {found['type']}"
     if found["refused"] >= found["ignored"]:
-        most = f"refused as {found['reason']} ({found['detail']})"
+        most = f"rejected as {found['reason']} ({found['detail']})"
     return f"{source}: {share(found['share'])} of the last minute is not understood, most {plain(most)}"
 
 

@@ -133,7 +133,7 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
         most, mend = f"ignored as type {self.type}", "give orders the type order, or send these events elsewhere"
         if self.reason is not None and self.refused >= self.ignored:
             what = f" ({self.detail})" if self.detail else ""
-            most, mend = f"refused as {self.reason}{what}", "`sidecar rejected` shows them"
+            most, mend = f"rejected as {self.reason}{what}", "`sidecar rejected` shows them"
         example = f", such as {self.example}" if self.example else ""
         count = self.refused + self.ignored
         return f"{count} of {self.received} events of the last minute are not understood, most {most}{example}; {mend}"

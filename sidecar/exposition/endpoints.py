@@ -113,7 +113,7 @@ class Endpoints:
         return json_response({name: await self._drawn(name, query, now) for name in METRICS})
 
     async def rejected(self, request: web.Request) -> web.Response:
-        """Answer with the newest refused payloads."""
+        """Answer with the newest rejected payloads."""
         limit = request.query.get("limit", str(REJECTED_KEPT))
         if limit not in REJECTED_LIMITS:
             raise Problem(400, "bad_request", f"limit is a number from 1 to {REJECTED_KEPT}")

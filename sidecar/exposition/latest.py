@@ -82,7 +82,7 @@ class Monitor(Protocol):
         ...
 
     async def rejected(self, limit: int) -> list[Refused]:
-        """Return the newest refused payloads, newest first."""
+        """Return the newest rejected payloads, newest first."""
         ...
 
     async def clear(self) -> dict[str, Any]:

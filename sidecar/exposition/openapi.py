@@ -60,7 +60,7 @@ def _paths() -> Document:
         "/readyz": {"get": ready},
         "/-/ready": {"get": ready},
         "/monitoring/history": {"get": _get("The last hour by the second", _history(), _grid(), (503,))},
-        "/monitoring/rejected": {"get": _get("The newest refused payloads", _rejected(), [_limit()], (503,))},
+        "/monitoring/rejected": {"get": _get("The newest rejected payloads", _rejected(), [_limit()], (503,))},
         "/monitoring/metrics/clear": {"post": _clear()},
         "/openapi.json": {"get": _get("This API, described", _content("OpenAPI 3.1.", JSON, {"type": "object"}))},
     }

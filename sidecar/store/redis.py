@@ -113,7 +113,7 @@ class RedisStore:
         return bool(await self._call("EXISTS", *self._own_keys(), form=int))
 
     async def rejected(self, limit: int) -> list[Refused]:
-        """Return the newest refused payloads, newest first; what somebody else put among them is left out."""
+        """Return the newest rejected payloads, newest first; what somebody else put among them is left out."""
         found = []
         for entry in await self._call("LRANGE", self._key("rejected"), 0, limit - 1, form=list[bytes]):
             with suppress(ValueError):

@@ -138,7 +138,7 @@ def test_messages_on_a_similar_channel_are_a_warning(name: str, redis_server: Re
     ("event", "said"),
     [
         ("""'{"type":"page_view"}'""", "events are ignored, most as type page_view"),
-        ("""status=success""", "events are refused"),
+        ("""status=success""", "events are rejected"),
     ],
 )
 def test_a_channel_whose_messages_are_not_understood_is_reported(
@@ -224,7 +224,7 @@ def test_refused_events_and_unknown_fields_are_found(redis_server: RedisServer) 
         """XADD flash_sale:events * e '{"status":"ok"}'""",
     )
     warnings = lines(redis_server, "warning")
-    assert any("1 of the newest 3 events are refused (1 unknown_status)" in line for line in warnings)
+    assert any("1 of the newest 3 events are rejected (1 unknown_status)" in line for line in warnings)
     assert any("prodct_id" in line for line in warnings)
 
 

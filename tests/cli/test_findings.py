@@ -98,7 +98,7 @@ def test_counts_are_judged_by_how_much_was_not_understood(invalid: int, ignored:
     found = about_counted(completeness, reasons, types)
     assert bool(found) == told
     if found:
-        what = "5 were refused (most as not_json)" if invalid else "5 ignored (most as type page_view)"
+        what = "5 were rejected (most as not_json)" if invalid else "5 ignored (most as type page_view)"
         assert what in found[0].text
         assert found[0].level == "warning"
 

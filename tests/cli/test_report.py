@@ -100,7 +100,7 @@ def test_a_name_from_outside_cannot_steer_the_terminal(redis_server: RedisServer
 
 
 def test_nothing_refused_is_said(sold: RedisServer) -> None:
-    assert invoke("rejected", "--redis-url", sold.url).stdout == "No event was refused lately.\n"
+    assert invoke("rejected", "--redis-url", sold.url).stdout == "No event was rejected lately.\n"
 
 
 def test_without_any_sidecar_rejected_fails_instead_of_showing_nothing(redis_server: RedisServer) -> None:

@@ -54,7 +54,7 @@ def test_products_are_in_the_order_in_which_they_sell_out_with_sold_out_ones_las
             9,
             0,
             0.9,
-            "90.0 % of the last minute is not understood, most refused as not_json (payload: it is empty)",
+            "90.0 % of the last minute is not understood, most rejected as not_json (payload: it is empty)",
         ),
         (0, 5, 0.5, "50.0 % of the last minute is not understood, most ignored as type cart"),
         (0, 4, 0.4, None),

@@ -32,7 +32,7 @@ def test_the_share_and_the_most_frequent_reason_and_type_are_reported() -> None:
     assert one.detail == "status: expected one of success, failed, pending, cancelled"
     assert one.example == '{"status": "shipped", "email": "…"}'
     assert one.told() == (
-        "6 of 7 events of the last minute are not understood, most refused as unknown_status (status: expected one of "
+        "6 of 7 events of the last minute are not understood, most rejected as unknown_status (status: expected one of "
         'success, failed, pending, cancelled), such as {"status": "shipped", "email": "…"}; '
         "`sidecar rejected` shows them"
     )
@@ -74,10 +74,10 @@ def test_sources_are_reported_separately() -> None:
 def test_payloads_other_than_json_are_described_by_what_they_look_like() -> None:
     [one] = told(b"\x81\xa6status\xa7success").values()
     assert one.example == ""
-    assert "most refused as not_json (payload: it looks like MessagePack; publish JSON); `sidecar" in one.told()
+    assert "most rejected as not_json (payload: it looks like MessagePack; publish JSON); `sidecar" in one.told()
     aggregate = aggregator()
     aggregate.understanding.refused(PUBSUB, NOW, Rejection("too_large", "", b"", NOW))
-    assert "most refused as too_large; " in aggregate.understanding.last_minute(NOW)[PUBSUB].told()
+    assert "most rejected as too_large; " in aggregate.understanding.last_minute(NOW)[PUBSUB].told()
 
 
 def test_names_and_sources_are_bounded() -> None:
