@@ -1,5 +1,5 @@
 # Needs Python 3.11 or newer with pip, and make. The rest is installed into .venv, as locked, on first use: what the
-# daemon needs for `make demo`, and what the tests need besides for the others.
+# daemon needs for `make demo`, and what the tests also need for the others.
 PYTHON ?= python3
 BIN := .venv/bin
 DAEMON := .venv/daemon
@@ -50,13 +50,13 @@ coverage: $(READY) ## Check that the tests of the core reach all of it, every li
 bench: $(READY) $(BENCH)/ready ## Measure against the goals (10 minutes; ONLY=ingest for one part, FULL=1 for all of it)
 	@BENCH_PYTHON=$(BENCH)/bin/python $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(FULL),--full)
 
-dashboards: $(READY) ## Build the Grafana dashboards anew
+dashboards: $(READY) ## Rebuild the Grafana dashboards
 	@$(BIN)/python -m monitoring.dashboards
 
-kubernetes: $(READY) ## Build the rules for the Prometheus Operator anew
+kubernetes: $(READY) ## Rebuild the rules for the Prometheus Operator
 	@$(BIN)/python -m monitoring.kubernetes
 
-lock: ## Lock the dependencies anew (needs uv)
+lock: ## Lock the dependencies again (needs uv)
 	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra install -o requirements-demo.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements-demo.lock --extra embedded --extra install --extra dashboards --extra dev -o requirements-dev.lock setup.cfg

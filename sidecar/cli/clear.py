@@ -16,7 +16,7 @@ OWNER_SECONDS = 1.0
 @reader_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear(where: Where, yes: bool) -> None:
-    """Clear the metrics of the running daemon, in its Redis, or with --url and a token through it.
+    """Clear the metrics of the running daemon: in its Redis, or over HTTP with --url and an admin token.
 
     Every count restarts at 0. Stream positions and sequence windows stay: nothing is counted twice.
     """

@@ -44,7 +44,7 @@ def export(
 ) -> None:
     """Write the last hour by the second: orders finished, jobs waiting, open connections.
 
-    TIME is a Unix time, an RFC 3339 time such as 2026-11-27T09:00:00Z, or a duration such as 15m, which is so long ago.
+    TIME is a Unix time, an RFC 3339 time such as 2026-11-27T09:00:00Z, or a duration such as 15m: that long ago.
     """
     asked = {"from": start, "to": end, "step": step}
     if report:
