@@ -56,8 +56,7 @@ class Ingest:
         clock: Clock,
         stepped: Callable[[], None],
     ) -> None:
-        """`interval` is the commit interval in seconds; `stepped` checks before each batch whether the clock was
-        set."""
+        """`interval` is that of commits in seconds; `stepped` checks before each batch whether the clock was set."""
         self.sources = sources
         self.states = {source.name: SourceState() for source in sources}
         self._ledger = ledger

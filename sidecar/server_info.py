@@ -39,8 +39,7 @@ class ServerInfo(Struct, frozen=True):
 
     @property
     def too_old(self) -> bool:
-        """Return whether it is a Redis that is too old. Other servers, with other version numbers, are tried
-        instead."""
+        """Return whether it is a Redis that is too old. Servers with other version numbers are tried instead."""
         numbers = self.version.split(".")[:2]
         if self.name != "Redis" or not all(part.isdigit() for part in numbers):
             return False

@@ -38,8 +38,7 @@ def configuration_file(path: str) -> Iterator[Finding]:
 
 
 async def open_to_all(config: RedisConfig, key: str) -> list[Finding]:
-    """Warn of a Redis whose user `default` needs no password, unless only this machine reaches it: that is Redis's
-    default."""
+    """Warn of a Redis whose user `default` needs no password, unless only this machine reaches it, as by default."""
     place = target(config)
     if not (place.username or place.password) and _is_local(place):
         return []

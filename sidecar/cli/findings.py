@@ -46,8 +46,7 @@ def near_spellings(name: str) -> list[str]:
 
 
 def common_names(name: str) -> list[str]:
-    """Return names that a backend may use by default: without this prefix, with one of its framework, or a usual
-    one."""
+    """Return names that a backend may use by default: without this prefix, with its framework's, or a usual one."""
     last = re.split(r"[:._/-]", name)[-1]
     found = {last, "events", "orders", "order:events", "order_events", "order-events", "orders:events"}
     found |= {f"{prefix}{name}" for prefix in ("laravel_database_", "laravel-database-")}
@@ -156,8 +155,7 @@ def about_heard(name: str, heard: Mapping[str, int], within: float) -> list[Find
 
 
 def about_elsewhere(name: str, db: int, found: Iterable[tuple[int, str]], *, in_use: bool) -> list[Finding]:
-    """Judge other streams that were found, as (database, name): a problem if this one has no event and the name is
-    near.
+    """Judge other streams, as (database, name): a problem if this one has no event and the name is similar.
 
     `in_use`: this stream has events, so the others may serve something else.
     """

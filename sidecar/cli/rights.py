@@ -27,9 +27,7 @@ async def to_keep(config: Config) -> list[Finding]:
 
 
 async def to_read(config: Config, name: str) -> None:
-    """Subscribe to a channel, or read a stream, as the daemon does; `name` is the source. Raises SidecarError if the
-    daemon could not.
-    """
+    """Subscribe to a channel, or read a stream, as the daemon does; `name` is the source. Raises SidecarError."""
     (source,) = (one for one in assembly.sources(config, assembly.servers(config.events)) if one.name == name)
     try:
         await source.connect()

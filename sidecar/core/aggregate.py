@@ -240,8 +240,7 @@ class Aggregator:
     def _count(
         self, source: str, pending: Pending, decoded: Decoded, now: float, origins: Origins | None = None
     ) -> tuple[int, Mapping[str, int]]:
-        """Count events and rejections in order of arrival; return how many were received, and the ignored ones by
-        type."""
+        """Count events and rejections in order of arrival; return how many were received, and those ignored by type."""
         call = RollCall(self.register, source, pending, self._labels, now)
         course = Course(
             pending,

@@ -142,8 +142,7 @@ class Number(NamedTuple):
 
 
 class Rejection(Struct, frozen=True):
-    """One rejected payload: the reason, the payload and its numbers; `None` if it may have numbers that cannot be
-    read."""
+    """One rejected payload: reason, payload and numbers; `None` if it may have numbers that cannot be read."""
 
     reason: Reason
     detail: str

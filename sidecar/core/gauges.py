@@ -109,8 +109,7 @@ class _Change:
         self.total = 0
 
     def take(self, readings: Mapping[str, Reading]) -> bool:
-        """Take the readings of a second; return False if one is older than what was known: its predecessor is
-        forgotten."""
+        """Take the readings of a second; return False if one is older than known: its predecessor is forgotten."""
         exact = True
         for name, reading in readings.items():
             known = self._known.get(name)

@@ -164,8 +164,7 @@ class Ledger:
         return "ok" if known else applied
 
     def _absent(self, stream: str, position: Position, read: StreamRead) -> Applied:
-        """Note that a stream is missing: not made yet, or deleted. It may come back unchanged, so its position
-        stays."""
+        """Note that a stream is missing: not made yet, or deleted. It may come back, so its position stays."""
         if position.base < 0:  # not made yet: all of it will be counted
             self._moved(stream, Position(base=0), read.replid)
         if position.id == START or stream in self._away:

@@ -168,8 +168,7 @@ class Product:
             self.restock(other.stock, other.stock_ts, other.stock_seen)
 
     def restock(self, stock: int, ts: float, seen: float = 0.0) -> None:
-        """Take a stock reading that arrived at `seen`, unless a newer one is known; of equal times the last to arrive
-        wins."""
+        """Take a stock reading that arrived at `seen`, unless a newer one is known; of equal times the last wins."""
         if self.stock is None or (ts, seen) >= (self.stock_ts, self.stock_seen):
             self.stock, self.stock_ts, self.stock_seen = stock, ts, seen
 

@@ -19,8 +19,7 @@ _HAD_ONE = re.compile(rb'producer|\\?"(?:epoch|seq)\\?"|\xa3seq', re.IGNORECASE)
 
 
 def numbers_in(payload: bytes) -> tuple[Number, ...] | None:
-    """Return the numbers in a broken payload, at most as many as a batch has; `None` if there may be unreadable
-    ones."""
+    """Return the numbers in a broken payload, at most as many as a batch has; `None` if some may be unreadable."""
     found: list[Number] = []
     for fields in _objects(payload[:MAX_PAYLOAD_BYTES]):
         if fields.get("producer") is not None and fields.get("seq"):

@@ -246,8 +246,7 @@ class Sequences:
         return known
 
     def _take_in(self, producer: str, known: Producer) -> None:
-        """Keep one more producer; the least recently seen leaves, and is remembered if it may return with missed
-        numbers."""
+        """Keep one more producer; the least recently seen leaves, and is remembered if it has missed numbers."""
         self._producers[producer] = known
         self._changed.add(producer)
         if len(self._producers) <= MAX_PRODUCERS:
@@ -267,8 +266,7 @@ class Sequences:
             self._drop(name)
 
     def _drop(self, producer: str) -> None:
-        """Mark a producer for removal from the store, unless it was never stored: a flood of names must leave nothing
-        behind."""
+        """Mark a producer for removal from the store; one that was never stored leaves nothing behind."""
         if producer in self._dumped:
             self._changed.add(producer)
         else:

@@ -1,5 +1,4 @@
-"""Which producer names several processes seem to share: most of their numbers are duplicates, or restart again and
-again."""
+"""Which producer names several processes seem to share: most numbers are duplicates, or restart repeatedly."""
 
 from operator import add
 

@@ -1,5 +1,4 @@
-"""How events are spelled: every accepted spelling and envelope becomes the fields of the event under the sidecar's
-names.
+"""How events are spelled: every accepted spelling and envelope becomes fields under the sidecar's names.
 
 - Names: the sidecar's, or camelCase. An object without `status` and `type` may be spelled differently as a whole, such
   as in PascalCase, the default of Go and .NET. The strict stage (decode.py) accepts nothing without one of these two,

@@ -152,8 +152,7 @@ class RedisStore:
         return parse_info(await self._call("INFO", "memory", form=bytes))
 
     async def probe(self, fleet: str) -> list[str]:
-        """Try every command that a sidecar needs here, and leave nothing behind; return the refusals with their
-        reasons."""
+        """Try every command that a sidecar needs here, and leave nothing behind; return the refusals with reasons."""
         key, other, group = self._key("check"), self._key("check:other"), FLEET_KEY + fleet
         found = await self._run("probe", [key], [other], form=list[bytes])
         commands: list[tuple[Any, ...]] = [("MGET", key), ("HGET", key, "n"), ("HGETALL", key), ("EXISTS", key)]
