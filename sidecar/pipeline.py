@@ -209,7 +209,7 @@ class Pipeline:
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 while True:
-                    alone = self.ledger.unanswered  # it is sent as it was; what came since needs another commit
+                    alone = self.ledger.unanswered  # it is sent unchanged; later events need another commit
                     await self._commit()
                     left = self.ledger.uncommitted() or (alone and not self.commit_error)
                     if not (left and self.ledger.active):

@@ -90,7 +90,7 @@ class Ledger:
 
     @property
     def unanswered(self) -> bool:
-        """Whether a commit was sent that is not answered yet."""
+        """Return whether a commit is in flight without an answer."""
         return self._in_flight is not None
 
     def next_token(self) -> str:

@@ -253,7 +253,7 @@ def test_truncated_states_are_damaged() -> None:
 
 
 @pytest.mark.parametrize("source", [PUBSUB, STREAM])
-def test_what_was_said_stays_bounded_however_late_a_commit_comes(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reported_states_stay_bounded_however_late_a_commit_comes(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending_module, "MOST_SAID", 100)
     monkeypatch.setattr(state_module, "MOST_SAID", 100)
     aggregate = aggregator()

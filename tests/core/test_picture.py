@@ -374,14 +374,14 @@ def test_producers_and_queues_with_the_same_name_in_two_shops_are_two() -> None:
     assert list(states[0][1].queues) == ["orders"], "the members' own states stay as they are"
 
 
-def test_a_member_of_the_first_version_takes_nothing_from_what_is_in_flight_elsewhere() -> None:
+def test_a_member_of_the_first_version_does_not_lower_what_is_in_flight_elsewhere() -> None:
     old, young = committed(*[order()] * 3, order("pending")), committed(*[order("pending")] * 5)
     old.committed.total.tallies["beside"].clear()
     states = [("old", State.load(old.committed.fields())), ("young", young.committed)]
     assert picture(merged(states, RULES), RULES, frame()).orders.in_flight == 5
 
 
-def test_a_fleet_does_not_add_up_what_is_remembered_of_single_orders() -> None:
+def test_a_fleet_does_not_merge_the_memory_of_single_orders() -> None:
     member = committed(order("pending", order_id=1), order("failed", order_id=1), order("paid", order_id=2)).committed
     assert member.said and member.ended
     fleet = merged([("one", member)], RULES)
