@@ -16,7 +16,7 @@ from sidecar.clock import Clock
 from sidecar.core.aggregate import kind_of
 from sidecar.core.batch import Batch
 from sidecar.core.ledger import Applied, Ledger
-from sidecar.errors import AccessError, SidecarError, UnavailableError
+from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
 from sidecar.logs import Reasons
 from sidecar.redis_errors import reason
 from sidecar.sources import Source
@@ -93,16 +93,25 @@ class Ingest:
         self._ledger.listen(heard)
 
     async def run(self, source: Source) -> None:
-        """Connect, read, apply; after a failure the same again, for ever."""
-        failures = 0
+        """Connect, read, apply; after a failure the same again, for ever.
+
+        A Redis that lets connect and refuses to be read is no better than one that is away: where it did, the source is
+        back when it was read.
+        """
+        failures, refused, reading = 0, False, False
         while True:
             try:
                 await source.connect()
-                self._connected(source.name)
+                reading = True
                 while True:
+                    if not refused and self.states[source.name].status != "connected":
+                        self._connected(source.name)
                     await self._read(source)
-                    failures = 0  # a Redis that lets connect and refuses to be read is no better than one that is away
+                    failures, refused = 0, False
             except (UnavailableError, AccessError) as exc:
+                if reading:
+                    refused = isinstance(exc, (RefusedError, AccessError))
+                reading = False
                 self._disconnected(source.name, exc)
                 await source.close()
                 failures += 1

@@ -108,6 +108,13 @@ class Channel(MemorySource):
         self.asked_again += 1
 
 
+class SealedChannel(Channel):
+    """A source that may be connected to, and not be read."""
+
+    async def connect(self) -> None:
+        self.connections += 1
+
+
 class MuteChannel(Channel):
     """A channel whose Redis does not say what is left over."""
 
@@ -497,6 +504,22 @@ async def test_a_source_that_is_lost_is_connected_again_and_its_blindness_counte
     assert daemon.sample("source_connected", source="pubsub:c") == 1
     daemon.channel.put(order())
     await eventually(lambda: daemon.counted() == 1)
+
+
+async def test_a_source_that_refuses_to_be_read_is_told_once_and_is_back_when_it_was_read() -> None:
+    sealed = SealedChannel("pubsub:sealed")
+    daemon = Daemon("here:1:a", sealed)
+    await daemon.active()
+    with structlog.testing.capture_logs() as logs:
+        sealed.failure = RefusedError("it holds a list")
+        before = sealed.connections
+        await eventually(lambda: sealed.connections > before + 2)
+        assert _is_down(daemon, "pubsub:sealed")
+        sealed.failure = None
+        await eventually(lambda: not _is_down(daemon, "pubsub:sealed"))
+        await daemon.end()
+    told = [line["event"] for line in logs if line.get("source") == "pubsub:sealed"]
+    assert told == ["source lost", "source is back"]
 
 
 async def blind_ms(daemon: Daemon) -> int:
