@@ -20,6 +20,20 @@ _LOGIN = (
     (("without any password",), "it has none: leave {password} empty, or give the server one (requirepass)"),
     (("",), "check {username} and {password} (or {password_file})"),
 )
+# Which refusal of a command tells what to do.
+_REFUSAL = (
+    ("WRONGTYPE", "let the backend use another key, or name another stream in sources.streams"),
+    ("maxmemory", "free memory there, or raise maxmemory"),
+    ("MISCONF", "see the log of that Redis: it cannot save"),
+    ("NOREPLICAS", "bring its replicas back, or lower min-replicas-to-write"),
+    ("no permissions", "give this user the right in the server's ACL (config/redis-acl.conf)"),
+)
+
+
+def advised(text: str) -> str:
+    """Return the text of a refusal, and what to do about it where that is known."""
+    text = text.rstrip(".")
+    return next((f"{text}; {advice}" for sign, advice in _REFUSAL if sign in text), text)
 
 
 def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
@@ -40,7 +54,7 @@ def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
     if isinstance(exc, exceptions.BusyLoadingError) or (
         isinstance(exc, exceptions.ResponseError) and not isinstance(exc, LOST)
     ):
-        return RefusedError(f"{what}: {text}")
+        return RefusedError(f"{what}: {advised(text)}")
     return UnavailableError(f"{what} does not answer: {text}")
 
 
@@ -80,11 +94,15 @@ def _tls_advice(exc: BaseException, target: RedisTarget) -> str:
                 return f"it does not speak TLS there: name its TLS port in {url}, or let that start without the s"
             if any(sign in reason for sign in _NO_CERTIFICATE) and not target.cert_file:
                 return _certificate_wanted(target)
+            if "UNKNOWN_CA" in reason or "BAD_CERTIFICATE" in reason:
+                return _another_certificate(target)
     if isinstance(exc, TimeoutError) or any(isinstance(cause, TimeoutError) for cause in _causes(exc)):
         return f"is this its TLS port? Without TLS {url} starts with redis:// or redis+"
-    if not target.cert_file and not any(isinstance(cause, ConnectionRefusedError) for cause in _causes(exc)):
+    if any(isinstance(cause, ConnectionRefusedError) for cause in _causes(exc)):
+        return ""
+    if not target.cert_file:
         return _certificate_wanted(target)
-    return ""
+    return _another_certificate(target) if _hung_up(exc) else ""
 
 
 def _certificate_wanted(target: RedisTarget) -> str:
@@ -92,12 +110,18 @@ def _certificate_wanted(target: RedisTarget) -> str:
     return f"if it wants a certificate of its clients (tls-auth-clients), set {names}"
 
 
+def _another_certificate(target: RedisTarget) -> str:
+    return f"it may not trust our certificate: let {target.setting('cert_file')} name one that its authority signed"
+
+
 def _plain_advice(exc: BaseException, target: RedisTarget) -> str:
     """Return advice if the server hung up, as a TLS port does on plain text."""
-    hung_up = any(isinstance(cause, (EOFError, ConnectionResetError)) for cause in _causes(exc))
-    if hung_up or "closed by server" in str(exc):
-        return f"if it speaks TLS, let {target.setting('url')} start with rediss://"
-    return ""
+    return f"if it speaks TLS, let {target.setting('url')} start with rediss://" if _hung_up(exc) else ""
+
+
+def _hung_up(exc: BaseException) -> bool:
+    ended = any(isinstance(cause, (EOFError, ConnectionResetError)) for cause in _causes(exc))
+    return ended or "closed by server" in str(exc)
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:

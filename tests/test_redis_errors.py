@@ -110,6 +110,16 @@ async def test_an_authority_that_did_not_sign_is_named_with_its_setting(
 
 
 @pytest.mark.needs("openssl")
+async def test_a_certificate_that_the_server_does_not_trust_is_named_with_its_setting(
+    start_tls: Callable[..., int], pki: Pki, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    cert, key = make_pki(tmp_path / "other").pair("client")
+    target = replace(at(start_tls(), "rediss"), ca_file=str(pki.ca), cert_file=str(cert), key_file=str(key))
+    assert "may not trust our certificate: let redis.cert_file" in str(await why_not(target))
+
+
+@pytest.mark.needs("openssl")
 async def test_a_name_that_the_certificate_lacks_points_at_the_url(start_tls: Callable[..., int], pki: Pki) -> None:
     port = start_tls("--tls-auth-clients", "no", "--bind", "127.0.0.1", "127.0.0.2")
     target = replace(parse(f"rediss://127.0.0.2:{port}/0"), ca_file=str(pki.ca))

@@ -40,10 +40,12 @@ async def connected(
 
 @contextmanager
 def mended() -> Iterator[None]:
-    """Add to "nothing answers" what a person at a terminal can do about it; a daemon just waits."""
+    """Add to "nothing answers" what a person at a terminal can do about it, unless it says so; a daemon just waits."""
     try:
         yield
     except RefusedError:
         raise
     except UnavailableError as exc:
+        if "; " in str(exc):
+            raise
         raise UnavailableError(f"{exc}; start it, or say where it is with --redis-url or redis.url") from exc

@@ -11,6 +11,7 @@ from msgspec.structs import astuple
 from sidecar.connection import Link, expected, making_sense, only_bytes
 from sidecar.core.batch import Batch, Empty, StreamRead, first_turn
 from sidecar.errors import RefusedError, UnavailableError
+from sidecar.redis_errors import advised
 from sidecar.servers import Servers
 
 ENTRIES_A_READ = 500  # larger reads are slower: the collector runs more
@@ -103,11 +104,11 @@ class StreamSource:
         )
         if isinstance(replies, Exception):  # EXEC's own error does not tell the cause
             cause = next((reply for reply in queued if isinstance(reply, Exception)), replies)
-            raise RefusedError(f"reading stream {self._stream!r}: {cause}")
+            raise RefusedError(f"reading stream {self._stream!r}: {advised(str(cause))}")
         with making_sense(self.name):
             found, info = replies
             if isinstance(found, Exception):
-                raise RefusedError(f"reading stream {self._stream!r}: {found}")
+                raise RefusedError(f"reading stream {self._stream!r}: {advised(str(found))}")
             entries = found[0][1] if found else []
             payloads, arrivals = _events(entries)
             facts = {} if isinstance(info, Exception) else dict(zip(info[::2], info[1::2], strict=True))
