@@ -11,7 +11,8 @@ from msgspec import Struct
 from sidecar.cli.terminal import counted
 from sidecar.core.currencies import ALL_WHOLE, ENOUGH, looks_minor
 from sidecar.core.events import FIELDS, Decoded, Event
-from sidecar.core.snapshot import Completeness
+from sidecar.core.shared_names import MIN_REPEATS, QUESTION
+from sidecar.core.snapshot import Completeness, ProducerCompleteness
 from sidecar.core.understanding import HALF
 from sidecar.errors import UnavailableError
 from sidecar.server_info import ServerInfo
@@ -138,8 +139,23 @@ def about_counted(completeness: Completeness, reasons: Mapping[str, int], types:
         f"of {counted(completeness.received, 'event')} since counting began, {completeness.invalid} were "
         f"rejected{reason} and {completeness.ignored} ignored{kind}"
     )
-    mend = "`sidecar rejected` shows what was rejected; fix it, then start from 0 with `sidecar clear`"
-    return [Finding("warning", text, mend)]
+    advice = ["`sidecar rejected` shows what was rejected"] if completeness.invalid else []
+    if completeness.ignored:
+        advice.append("give orders the type order, or let who sends the others use another name")
+    return [Finding("warning", text, "; ".join([*advice, "after the fix start from 0 with `sidecar clear`"]))]
+
+
+def about_shared(by_producer: Mapping[str, ProducerCompleteness]) -> list[Finding]:
+    """Judge whether several processes use one producer name, by what a sidecar counted of all that it received."""
+    return [
+        Finding(
+            "warning",
+            f"most events of {name} are duplicates ({one.duplicates} of {one.received + one.duplicates}): {QUESTION}",
+            "give each a producer of its own",
+        )
+        for name, one in sorted(by_producer.items())
+        if one.duplicates >= MIN_REPEATS and one.duplicates >= one.received
+    ]
 
 
 def about_heard(name: str, heard: Mapping[str, int], within: float) -> list[Finding]:

@@ -16,6 +16,7 @@ from sidecar.cli.findings import (
     about_heard,
     about_sample,
     about_server,
+    about_shared,
     similar,
 )
 from sidecar.cli.redis_access import connected, target
@@ -106,7 +107,9 @@ async def _counted(config: Config) -> list[Finding]:
     except SidecarError:
         return []
     assert snapshot.series
-    return about_counted(snapshot.completeness, snapshot.series.invalid_by_reason, snapshot.series.ignored_by_type)
+    completeness, series = snapshot.completeness, snapshot.series
+    not_understood = about_counted(completeness, series.invalid_by_reason, series.ignored_by_type)
+    return not_understood + about_shared(completeness.by_producer)
 
 
 async def _channel(link: Link, config: Config, name: str) -> list[Finding]:

@@ -8,7 +8,8 @@ WINDOW_SECONDS = 60.0
 KEPT_SECONDS = 120.0  # how long an observation is kept
 MIN_REPEATS = 20  # fewer come from a message or two that were sent again
 MIN_RESTARTS = 10  # within two minutes: no working process restarts as often
-ADVICE = "do several processes use this name? Give each a producer of its own"
+QUESTION = "do several processes use this name?"
+ADVICE = f"{QUESTION} Give each a producer of its own"
 
 
 class Use(Struct):

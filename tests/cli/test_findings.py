@@ -7,12 +7,13 @@ from sidecar.cli.findings import (
     about_elsewhere,
     about_sample,
     about_server,
+    about_shared,
     common_names,
     near_spellings,
     similar,
 )
 from sidecar.core.decode import decode, unknown_fields
-from sidecar.core.snapshot import Completeness
+from sidecar.core.snapshot import Completeness, ProducerCompleteness
 from sidecar.server_info import ServerInfo
 
 NOW = 1_790_000_000.0
@@ -101,6 +102,19 @@ def test_counts_are_judged_by_how_much_was_not_understood(invalid: int, ignored:
         what = "5 were rejected (most as not_json)" if invalid else "5 ignored (most as type page_view)"
         assert what in found[0].text
         assert found[0].level == "warning"
+        assert ("sidecar rejected" in found[0].mend) == bool(invalid)
+        assert ("type order" in found[0].mend) == bool(ignored)
+
+
+@pytest.mark.parametrize(
+    ("received", "duplicates", "told"), [(1200, 3600, True), (30, 30, True), (5, 19, False), (100, 50, False)]
+)
+def test_a_producer_of_which_most_are_duplicates_may_be_several(received: int, duplicates: int, told: bool) -> None:
+    found = about_shared({"api": ProducerCompleteness(received=received, missed=0, duplicates=duplicates)})
+    assert bool(found) == told
+    if found:
+        assert f"most events of api are duplicates ({duplicates} of {received + duplicates})" in found[0].text
+        assert "do several processes use this name?" in found[0].text
 
 
 def test_a_stream_elsewhere_is_a_problem_with_a_mend() -> None:
