@@ -38,7 +38,7 @@ from sidecar.core.events import (
     Rejection,
     latest,
 )
-from sidecar.core.looks import looks_like
+from sidecar.core.looks import looks_like, plain
 from sidecar.core.recovery import numbers_in
 from sidecar.core.spelling import CAMEL_CASE, Fields, fields_of, respelled, unknown_names
 from sidecar.core.tolerant import numbers_of, read
@@ -62,6 +62,8 @@ class _Strict(Event, gc=False, kw_only=True, rename={"word": _UNWRITABLE}):
     specversion: _Never = UNSET
     word: str = ""  # repeated, since `rename` skips inherited fields
     event: _Order = UNSET
+    event_type: _Order = UNSET
+    eventType: _Order = UNSET
     kind: _Order = UNSET
     service: _Order = UNSET
 
@@ -276,7 +278,8 @@ def _read_fields(fields: Fields, payload: bytes, arrival: float, decoded: Decode
 
 def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:
     cut = "; was it cut? publish the whole of it" if "truncated" in str(error) else ""
-    return _unread("not_json", looks_like(payload) or f"payload: expected JSON: {error}{cut}", payload, arrival)
+    detail = looks_like(payload) or plain(payload) or f"payload: expected JSON: {error}{cut}"
+    return _unread("not_json", detail, payload, arrival)
 
 
 def _unread(reason: Reason, detail: str, payload: bytes, arrival: float, *, whole: bool = False) -> Rejection:

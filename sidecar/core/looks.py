@@ -6,7 +6,9 @@ _HEAD_BYTES = 512
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip; publish the JSON without compressing it"),
     (b"\x28\xb5\x2f\xfd", "Zstandard; publish the JSON without compressing it"),
+    (b"x\x01", "zlib; publish the JSON without compressing it"),
     (b"x\x9c", "zlib; publish the JSON without compressing it"),
+    (b"x\xda", "zlib; publish the JSON without compressing it"),
     (b"\xac\xed\x00\x05", "Java serialisation; give the RedisTemplate a String or a JSON serializer"),
     (b"\xff\xfe", "UTF-16; publish the JSON in UTF-8"),
     (b"\xfe\xff", "UTF-16; publish the JSON in UTF-8"),
@@ -52,6 +54,13 @@ def looks_like(payload: bytes) -> str | None:
     return f"payload: {found}" if found else None
 
 
+def plain(payload: bytes) -> str | None:
+    """Return what to do about text that does not begin as JSON does."""
+    if payload.lstrip()[:1] in (b"{", b"[", b'"'):
+        return None
+    return 'payload: it is plain text; publish a JSON object, such as {"status":"success"}'
+
+
 def _guess(payload: bytes, head: bytes) -> str | None:
     if not payload.strip():
         return "it is empty; publish the event as JSON"
@@ -77,6 +86,8 @@ def _odd_json(payload: bytes, head: bytes) -> str | None:
         return "NaN and Infinity are no JSON; leave the field out, or send null"
     if _HALF.search(payload):
         return "it holds half a character, as a text does that was cut within an emoji; cut it between characters"
+    if payload.endswith(b"\x00"):
+        return "it ends with a zero byte, as a string in C does; publish the JSON without it"
     if _LINES.match(payload):
         return "it holds several objects one after another; publish each by itself, or all in an array"
     return None

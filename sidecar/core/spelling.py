@@ -5,7 +5,7 @@
   so it need not handle this.
 - CloudEvents 1.0: `data` holds the fields, as an object, as a string of JSON, or in base64. Only a type that names one
   of the sidecar's types counts.
-- A plain object without `type` may say in `event`, `kind` or `service` that it is not an order.
+- A plain object without `type` may say in `event`, `event_type`, `kind` or `service` that it is not an order.
 """
 
 import re
@@ -24,7 +24,7 @@ CAMEL_CASE = {
     name: re.sub("_(.)", lambda found: found[1].upper(), name) for name in Event.__struct_fields__ if "_" in name
 }
 _FROM_CAMEL_CASE = {camel: name for name, camel in CAMEL_CASE.items()}
-SAYS_WHAT_IT_IS = ("event", "kind", "service")
+SAYS_WHAT_IT_IS = ("event", "event_type", "eventType", "kind", "service")
 _BY_LETTERS = {name.replace("_", ""): name for names in (*FIELDS.values(), SAYS_WHAT_IT_IS) for name in names}
 _CLOUD_EVENT_ATTRIBUTES = frozenset(
     ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "data", "data_base64")
@@ -56,7 +56,8 @@ def data_of(envelope: Fields) -> Any:
         for _ in range(2):  # once encoded, or twice
             data = _decode(data) if isinstance(data, str | bytes) else data
     except (ValueError, RecursionError):
-        pass
+        if isinstance(data, bytes):
+            return envelope["data_base64"]
     return data
 
 
@@ -106,7 +107,8 @@ def _unwrapped(envelope: Fields) -> Fields:
     ours = type_words(kind)
     if not isinstance(data, dict):
         if data is not None and ours:
-            raise Refused("not_object", "data", "an object with the fields of the event", data)
+            name = "data" if envelope.get("data") is not None else "data_base64"
+            raise Refused("not_object", name, "an object with the fields of the event", data)
         data = {}
     data = respelled(data)
     inner = given(data, ("type", "ts", "status"))

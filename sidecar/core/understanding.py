@@ -20,7 +20,8 @@ MAX_SOURCES = 100
 MAX_NAMES = 20  # types distinguished in one second
 _READ_BYTES = 600
 _SHOWN_CHARACTERS = 160
-_SHOWN = ("type", "status", "event", "kind", "service", "specversion")  # fields that say what an event is
+# Fields that say what an event is.
+_SHOWN = ("type", "status", "event", "event_type", "eventtype", "kind", "service", "specversion")
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)("?)(\s*:)?|-?\d[\w.+-]*|[^\W\d]{2,}')
 
 

@@ -139,6 +139,9 @@ def test_no_payload_can_set_the_word(name: str, naming: str) -> None:
         b'{"status":"success","service":"db","amount":1}',
         b'{"status":"success","kind":"order.paid","service":"db"}',
         b'{"status":"success","event":"reorder"}',
+        b'{"status":"success","event_type":"user.verified"}',
+        b'{"status":"success","eventType":"user.verified"}',
+        b'{"status":"success","eventType":"order.paid","event_type":""}',
         b'{"status":"success","OrderId":"1"}',
         b'{"type":"page_view","Status":"success"}',
         b'{"status":"success","items":[{"ProductId":"a"}]}',
@@ -288,7 +291,7 @@ FITTING: dict[str, st.SearchStrategy[Any]] = {
     "amount": st.sampled_from([0, 1.5, "12.50", "1_0", " 1 ", "Infinity", -0.0, 10**9, 10**9 + 1]),
 }
 NAMES = [*Event.__struct_fields__, "productId", "latencyMs", "orderId", "specversion", "data", "time", "surprise"]
-NAMES += ["event", "kind", "service", "OrderId", "Status"]
+NAMES += ["event", "event_type", "eventType", "kind", "service", "OrderId", "Status"]
 FIELD = st.one_of(*(st.tuples(st.just(name), FITTING.get(name, COUNTS) | ANYTHING) for name in NAMES))
 STATUS = st.tuples(st.just("status"), FITTING["status"])
 EVENTS = st.tuples(STATUS, st.lists(FIELD, max_size=6)).map(lambda fields: dict([fields[0], *fields[1]]))

@@ -24,6 +24,8 @@ TEXT = json.dumps(EVENT)
         (b" \n", "it is empty"),
         (gzip.compress(TEXT.encode(), mtime=0), "gzip"),
         (zlib.compress(TEXT.encode()), "zlib"),
+        (zlib.compress(TEXT.encode(), level=1), "zlib"),
+        (zlib.compress(TEXT.encode(), level=9), "zlib"),
         (b"\x28\xb5\x2f\xfd\x00", "Zstandard"),
         (b"\xac\xed\x00\x05t\x00\x02{}", "Java serialisation"),
         (TEXT.encode("utf-16"), "UTF-16"),
@@ -48,6 +50,13 @@ TEXT = json.dumps(EVENT)
         (json.dumps(TEXT).encode(), "encoded twice"),
         (TEXT.encode() + b"\n" + TEXT.encode(), "several objects"),
         (TEXT.encode() * 2, "several objects"),
+        (TEXT.encode() + b"\0", "a zero byte"),
+        (b"success", "plain text"),
+        (b"undefined", "plain text"),
+        (b"Order(status=success)", "plain text"),
+        (b"#<Order:0x000055d5>", "plain text"),
+        (b"System.Collections.Generic.Dictionary`2[System.String,System.Object]", "plain text"),
+        (b'data: {"status":"success"}', "plain text"),
         (b'{"status":"success","latency_ms":NaN}', "NaN"),
         (b'{"status":"success","latency_ms":-Infinity}', "Infinity"),
         (b'{"status":"success","reason":"\\ud83d"}', "half a character"),
@@ -69,9 +78,7 @@ def test_a_sentence_names_what_a_payload_looks_like(payload: bytes, what: str) -
     assert refused.reason in ("not_json", "not_object")
 
 
-@pytest.mark.parametrize(
-    "payload", [b"hello", b"success", b'{"status":"succ', b'[{"status":"success"},]', b"3", b'"x"']
-)
+@pytest.mark.parametrize("payload", [b'{"status":"succ', b'[{"status":"success"},]', b"3", b'"x"', b"null"])
 def test_an_unknown_kind_of_payload_is_described_by_its_error(payload: bytes) -> None:
     assert looks_like(payload) is None
     assert decode([payload], [1.0]).rejections

@@ -151,6 +151,8 @@ NAMES = [
     "OrderId",
     "ITEMS",
     "event",
+    "event_type",
+    "eventType",
     "kind",
     "service",
     "data_base64",

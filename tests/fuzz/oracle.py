@@ -42,7 +42,7 @@ CAMEL |= {"traceId": "trace_id"}
 NAMES = [
     *("type", "ts", "producer", "epoch", "seq", "status", "order_id", "product_id", "quantity", "items", "latency_ms"),
     *("processing_ms", "reason", "amount", "currency", "trace_id", "queue", "waiting", "active", "delayed", "failed"),
-    *("completed", "stock", "event", "kind", "service"),
+    *("completed", "stock", "event", "event_type", "kind", "service"),
 ]
 QUEUE_NUMBERS = ("waiting", "active", "delayed", "failed", "completed")
 MEBIBYTE = 1024 * 1024
@@ -161,7 +161,7 @@ def _named(event: dict[str, Any]) -> dict[str, Any]:
     given = {CAMEL.get(name, name) for name, value in event.items() if not _absent(value)}
     if given & {"type", "order_id", "product_id", "items", "amount", "currency", "quantity"}:
         return event
-    for name in ("event", "kind", "service"):
+    for name in ("event", "event_type", "eventType", "kind", "service"):
         said = event.get(name)
         if isinstance(said, str) and said:
             order = "order" in _words(said) or said.lower() in WORDS
