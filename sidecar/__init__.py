@@ -18,10 +18,11 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                       counting, pending          events -> counts, a batch at a time; exemplars: orders shown for them
                       parts, state, histogram    what is counted, mergeable and storable part by part
                       windows                    the numbers of one producer
-                      channels                   names and patterns of channels, as Redis reads them
+                      channels, origins          names and patterns of channels, as Redis reads them
                       fields, blocks             how it is stored
                       stored                     one field of the checkpoint: its checksum and form
                       aggregate, commit, ledger  what is pending, in flight and committed, and whose it is
+                      course, memory, history    which orders are in flight; what is known of each; the last hour
                       picture, snapshot          committed counts -> the numbers that are shown
                       hold                       what was shown does not go back
     redis_url.py    the URL of a Redis, read; slots.py: where a Cluster keeps a key

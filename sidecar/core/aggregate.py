@@ -4,8 +4,7 @@ Pending is kept apart for streams, which can be read again, and pub/sub, which c
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from itertools import groupby
+from collections.abc import Mapping
 from random import Random
 from typing import Any, Literal
 
@@ -13,19 +12,19 @@ from msgspec import Struct
 
 from sidecar.core.attendance import Register, RollCall, windows_of
 from sidecar.core.batch import Batch
-from sidecar.core.channels import label
 from sidecar.core.counting import Count, fold
 from sidecar.core.course import Course
 from sidecar.core.currencies import looks_minor
 from sidecar.core.decode import decode, unknown_fields, without_event
 from sidecar.core.events import EARLIEST, Decoded, Event, Rejection
 from sidecar.core.exemplars import Exemplars
-from sidecar.core.gauges import by_second, joined
+from sidecar.core.history import reach_peak, write_gauges
 from sidecar.core.labels import Labels, first_met
 from sidecar.core.memory import SECTIONS, Memory
-from sidecar.core.parts import Minute, Reading
+from sidecar.core.origins import Origins, decode_by_channel
+from sidecar.core.parts import Reading
 from sidecar.core.pending import Pending, Refused
-from sidecar.core.state import AHEAD_SECONDS, CONNECTION_SECONDS, HISTORY_SECONDS, Rules, State
+from sidecar.core.state import AHEAD_SECONDS, CONNECTION_SECONDS, Rules, State
 from sidecar.core.understanding import Understanding
 
 Kind = Literal["stream", "pubsub"]
@@ -33,13 +32,6 @@ UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
 MISSED_UNDER = "wgen"  # field of the checkpoint: the generation in which the missed numbers of the windows were counted
 HEARD_SECONDS = 10.0  # a producer with connections that sent events since is stored again after this time
 LOOK_SECONDS = 0.05  # a sample is enough: a misspelled field is in many events
-
-
-class Origins(Struct, frozen=True):
-    """The channels of the events and rejections that a pattern received."""
-
-    events: list[str]
-    rejections: list[str]
 
 
 class Flight(Struct, frozen=True):
@@ -94,7 +86,7 @@ class Aggregator:
         if batch.channels is None:
             decoded = decode(batch.payloads, arrivals)
         else:
-            decoded, origins = _decode_by_channel(batch.payloads, arrivals, batch.channels)
+            decoded, origins = decode_by_channel(batch.payloads, arrivals, batch.channels)
         if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
             self._look(batch.payloads[0], decoded.events[:1], now)
         received, ignored = self._count(batch.source, pending, decoded, now, origins)
@@ -135,8 +127,8 @@ class Aggregator:
             fold(pending, self._labels, self._rules, now)
         self._flying, self._pending = self._pending, {kind: Pending(self._random) for kind in self._pending}
         merged = self.committed.changed_by(stream.state, pubsub.state)
-        self._gauge_history(merged, stream, pubsub, self._listen(merged, now), now)
-        self._peak(merged, (stream.state, pubsub.state))
+        write_gauges(merged, self.committed, (stream, pubsub), self._listen(merged, now), now)
+        reach_peak(merged, (stream.state, pubsub.state))
         if self._moved:
             self._write_memory_again(merged)
         merged.total.committed_at, merged.total.commit_interval = now, self._rules.commit_interval
@@ -311,42 +303,6 @@ class Aggregator:
             parts = getattr(merged, name)
             parts.update({key: part.copy() for key, part in getattr(self.committed, name).items() if key not in parts})
 
-    def _gauge_history(
-        self, merged: State, stream: Pending, pubsub: Pending, connected: Mapping[str, Reading], now: float
-    ) -> None:
-        """Write the gauges into every second from their reading to this one."""
-        reported = joined(stream.queue_seconds, pubsub.queue_seconds)
-        queues = by_second(self.committed.queues, reported, self._before("waiting"), now)
-        reported = joined(stream.connection_seconds, pubsub.connection_seconds)
-        connections = by_second(connected, reported, self._before("connections"), now, CONNECTION_SECONDS)
-        for name, sums in (("waiting", queues), ("connections", connections)):
-            for second, value in sums.items():
-                if second >= now - HISTORY_SECONDS:
-                    getattr(self._minute(merged, second), name)[second] = value
-
-    def _before(self, name: str) -> Callable[[int], int | None]:
-        """Return a function from a second to the committed sum of a gauge in it."""
-        minutes = self.committed.minutes
-
-        def before(second: int) -> int | None:
-            minute = minutes.get(second - second % 60)
-            return None if minute is None else getattr(minute, name).get(second)
-
-        return before
-
-    def _minute(self, merged: State, second: int) -> Minute:
-        start = second - second % 60
-        if start not in merged.minutes:
-            merged.minutes[start] = self.committed.minutes.get(start, Minute()).copy()
-        return merged.minutes[start]
-
-    def _peak(self, merged: State, deltas: Iterable[State]) -> None:
-        """Compare the seconds that grew with the best one."""
-        for delta in deltas:
-            for start, minute in delta.minutes.items():
-                for second in minute.finished:
-                    merged.total.reach(merged.minutes[start].finished[second], second)
-
     def _bear(self, merged: State, now: float) -> None:
         """Remember when label sets were first committed, as long as they are held at 0."""
         fresh = first_met(self.committed, merged, self._rules.products)
@@ -396,28 +352,6 @@ class Aggregator:
 def kind_of(source: str) -> Kind:
     """Return the kind of a source named `stream:<name>` or `pubsub:<name>`."""
     return "stream" if source.startswith("stream:") else "pubsub"
-
-
-def _decode_by_channel(payloads: list[bytes], arrivals: list[float], channels: list[bytes]) -> tuple[Decoded, Origins]:
-    """Decode a batch that a pattern received, and return the channels of its events and rejections."""
-    names = list(map(label, channels))
-    decoded = decode(payloads, arrivals)
-    if not decoded.rejections and len(decoded.events) == len(payloads) and _are_single(payloads):
-        return decoded, Origins(names, [])
-    decoded, origins, start = Decoded([], [], []), Origins([], []), 0
-    for name, run in groupby(names):
-        end = start + len(list(run))
-        part = decode(payloads[start:end], arrivals[start:end])
-        decoded.extend(part)
-        origins.events.extend([name] * len(part.events))
-        origins.rejections.extend([name] * len(part.rejections))
-        start = end
-    return decoded, origins
-
-
-def _are_single(payloads: list[bytes]) -> bool:
-    """Return whether every payload begins like an object, not like an array."""
-    return min(payloads) >= b"{" and max(payloads) < b"|"
 
 
 def _arrivals(arrivals: list[float], now: float) -> list[float]:

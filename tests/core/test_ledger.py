@@ -107,6 +107,7 @@ def test_a_commit_without_an_answer_is_sent_again_as_it_was() -> None:
     ledger = owner()
     ledger.apply(heard(order()), T0)
     commit = ledger.freeze(T0)
+    assert ledger.unanswered
     ledger.apply(heard(order()), T0)
     assert ledger.freeze(T0 + 1) is commit
     assert ledger.uncommitted() == 2
