@@ -185,7 +185,10 @@ class Ledger:
         if other:
             return "anew", Position(position.id, base=0)
         end = min(position.id, read.newest or START, key=order)
-        return "cut", Position(end, position.seen, position.base, read.added or 0)
+        base = position.base
+        if base >= 0 and read.added is not None and end == read.newest:  # none of its entries is unread, or lost
+            base = max(base, read.added - position.seen)
+        return "cut", Position(end, position.seen, base, read.added or 0)
 
     def _advanced(self, source: str, position: Position, read: StreamRead) -> Position:
         """Return the position after `read`; count the entries that were gone before they could be read."""

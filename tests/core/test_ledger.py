@@ -540,6 +540,20 @@ def test_an_older_copy_of_a_stream_counts_nothing_twice(
     assert (missed(ledger), shown(ledger)) == (lost, 6 + entries + 1)
 
 
+def test_a_stream_that_was_put_back_in_place_of_a_newer_one_has_lost_nothing() -> None:
+    """Renamed, begun again under its name, and renamed back: its entries were counted before it went."""
+    ledger = owner()
+    ledger.apply(read(*[order()] * 6), T0)
+    new = read(order(), after="6-0", last="9-0", added=1, length=1, oldest="9-0", newest="9-0")
+    assert ledger.apply(new, T0) == "anew"
+    settle(ledger)
+    back = read(after="9-0", last="9-0", added=6, length=6, oldest="1-0", newest="6-0")
+    assert ledger.apply(back, T0) == "cut"
+    assert ledger.position("s") == "6-0"
+    ledger.apply(read(order(), after="6-0", last="12-0", added=7, length=7, oldest="1-0", newest="12-0"), T0)
+    assert (missed(ledger), shown(ledger)) == (0, 8)
+
+
 def test_unread_entries_that_an_older_copy_lacks_are_missed() -> None:
     ledger = owner()
     ledger.apply(read(order(), order(), last="2-0", added=10, length=10, complete=False), T0)
