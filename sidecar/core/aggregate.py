@@ -223,6 +223,9 @@ class Aggregator:
         self._forget_missed()
         self.born.clear()
         self.exemplars.clear()
+        self.understanding = Understanding()
+        self.unknown_fields.clear()
+        self.amounts.clear()
         self._relearn()
 
     def fields(self) -> dict[str, bytes]:

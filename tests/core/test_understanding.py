@@ -49,6 +49,16 @@ def test_ignored_types_are_reported_with_an_example() -> None:
     )
 
 
+def test_a_clear_forgets_what_was_not_understood_and_what_was_odd() -> None:
+    """Whoever fixed the backend and cleared sees at once whether it is right now."""
+    aggregate = aggregator()
+    aggregate.apply(batch(BAD, {**order(), "amount": 1990, "suprise": 1}), NOW)
+    aggregate.unknown_fields.add("suprise")
+    aggregate.clear(NOW + 1)
+    assert aggregate.understanding.last_minute(NOW + 1) == {}
+    assert (aggregate.unknown_fields, aggregate.amounts) == (set(), {})
+
+
 def test_only_the_last_minute_counts_whatever_the_clock_does() -> None:
     assert told(BAD, after=59.5)
     assert not told(BAD, after=60.5)
