@@ -8,7 +8,7 @@ from math import ceil, isclose
 from typing import Any
 
 from sidecar.exposition import document
-from tests.walk.harness import Hands, Sidecar
+from tests.walk.harness import INTERVAL, Hands, Sidecar
 from tests.walk.oracle import (
     FIELDS,
     PUBSUB,
@@ -57,6 +57,8 @@ def differences(oracle: Oracle, sidecar: Sidecar) -> Iterator[str]:
     assert oracle.stored is not None
     shown = json.loads(document.full(snapshot))
     yield from _differences("json", expected(oracle.stored), shown)
+    if not oracle.clock_ever_set:
+        yield from _per_second(oracle.stored, shown["ts"], shown["orders"]["per_second"])
     yield from _in_flight(oracle.stored, shown["orders"]["in_flight"])
     yield from _completeness(oracle.stored, shown["completeness"])
     yield from _connections(oracle.stored, shown["connections"]["active"])
@@ -198,6 +200,16 @@ def _completeness(counts: Counts, shown: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
+def _per_second(counts: Counts, ts: float, shown: Mapping[str, Any]) -> Iterator[str]:
+    """The last second that ended a commit interval ago, and the best one."""
+    last = int(ts - INTERVAL) - 1
+    if shown["now"] != counts.seconds[last]:
+        yield f"per_second.now is {shown['now']}, not {counts.seconds[last]}"
+    peak = max(counts.seconds.values(), default=0)
+    if shown["peak"] != peak:
+        yield f"peak is {shown['peak']}, not {peak}"
+
+
 def _in_flight(counts: Counts, shown: int | None) -> Iterator[str]:
     pending = counts.statuses["pending"]
     decided = sum(counts.statuses.values()) - pending
@@ -324,6 +336,10 @@ def of_keys(oracle: Oracle, keys: Mapping[str, Any], hands: Hands) -> Iterator[s
     for product, reading in counts.stock.items():
         if keys.get(f"inventory:{product}") != reading.value:
             yield f"key inventory:{product} is {keys.get(f'inventory:{product}')}, not {reading.value}"
+    if not oracle.clock_ever_set:  # else seconds come twice
+        for second, count in counts.seconds.items():
+            if keys.get(f"throughput:{second}") != count:
+                yield f"key throughput:{second} is {keys.get(f'throughput:{second}')}, not {count}"
     waiting = [reading.value for (_, name), reading in counts.queues.items() if name == "waiting"]
     length = keys.get(f"queue_length:{int(hands.wall)}")
     if waiting and length != sum(waiting):

@@ -42,6 +42,7 @@ class Heard:
     published_wall: float
     read: float
     entry: int = 0  # of the stream
+    beside_pending: bool = False  # whether an order that is pending was read together with it
     lost: int = 0  # entries of the stream that were gone before they were read
 
 
@@ -106,8 +107,8 @@ class Counts:
     mixed: bool = False  # orders of one commit came from two sources: nobody knows which came first
     repeats: int = 0
     said: dict[tuple[str, str], float] = field(default_factory=dict)  # when a word told a state of an order
-    ended: set[str] = field(default_factory=set)  # orders that failed or were cancelled
-    unseen: set[str] = field(default_factory=set)  # orders decided whose pending was not seen
+    followed: bool = False  # whether any order was pending
+    pending_since: dict[str, int] = field(default_factory=dict)  # of orders decided before: how often they were pending
 
     def order(self, event: dict[str, Any], second: int, now: float) -> None:
         """Count an order."""
@@ -137,23 +138,17 @@ class Counts:
             self.revenue[event.get("currency", "XXX").upper()] += Decimal(str(amount))  # type: ignore[assignment]
 
     def _fly(self, order_id: str | None, word: str, status: str) -> None:
-        """Follow the orders in flight."""
+        """Follow the orders in flight, from the first that was pending."""
+        since = self.pending_since.get(order_id or "")
         if status == "pending":
-            self.ended.discard(order_id or "")
-            if order_id in self.unseen:
-                self.unseen.discard(order_id or "")
-            else:
-                self.in_flight += 1
-            return
-        again = order_id in self.ended
-        if order_id and status != "success":
-            self.ended.add(order_id)
-        if again or word == "refunded":
-            return
-        if self.in_flight:
-            self.in_flight -= 1
-        elif order_id:
-            self.unseen.add(order_id)
+            self.in_flight += since is None or since >= 0
+            if order_id and since is not None:
+                self.pending_since[order_id] = since + 1
+        elif self.followed and word != "refunded" and (since is None or since > 0):
+            seen = self.in_flight > 0
+            self.in_flight -= seen
+            if order_id and (since or status != "success" or not seen):
+                self.pending_since[order_id] = since - 1 if since else 0 if seen else -1
 
 
 class Oracle:
@@ -169,6 +164,7 @@ class Oracle:
         self.heard: list[Heard] = []
         self.stored_entry = 0
         self.clock_set = False  # since the sidecar began
+        self.clock_ever_set = False
         self._sent_at = 0.0
 
     # What happens
@@ -193,8 +189,10 @@ class Oracle:
     def read(self, published: Mapping[int, Heard], there: Collection[int], now: float) -> None:
         """The stream is read to its end: what was published after what was read before is there, or lost."""
         after = max([self.stored_entry, *(heard.entry for heard in (*(self.sent or ()), *self.heard))])
-        for entry in sorted(entry for entry in published if entry > after):
-            heard = replace(published[entry], entry=entry, read=now)
+        unread = sorted(entry for entry in published if entry > after)
+        pending = any(_is_pending(event) for entry in unread if entry in there for event in published[entry].events)
+        for entry in unread:
+            heard = replace(published[entry], entry=entry, read=now, beside_pending=pending)
             self.hear(heard if entry in there else replace(heard, events=(), lost=1))
 
     def commit(self, now: float, how: str = "ok") -> None:
@@ -229,6 +227,7 @@ class Oracle:
         for heard in payloads:
             self.stored.lost += heard.lost
             self.stored_entry = max(self.stored_entry, heard.entry)
+            self.stored.followed |= heard.beside_pending or any(map(_is_pending, heard.events))
             for event in heard.events:
                 self._count(self.stored, heard, event)
         self._fall_silent(self.stored, now)
@@ -308,10 +307,15 @@ class Oracle:
                 producer = event.get("producer", "")
                 newest(counts.connections, producer, Reading(moment, event["active"]))
                 counts.perhaps_silent.discard(producer)
+                before = 0.0 if producer in counts.outlasting else self.heard_of.get(producer, 0.0)
                 counts.outlasting.discard(producer)
-                self.heard_of[producer] = max(self.heard_of.get(producer, 0.0), heard.published)
+                self.heard_of[producer] = max(before, heard.published)
             case other:
                 counts.ignored[other] += 1
+
+
+def _is_pending(event: Event) -> bool:
+    return isinstance(event, dict) and WORDS.get(str(event.get("status")).lower()) == "pending"
 
 
 def _explicit(event: dict[str, Any], heard: Heard) -> float | None:

@@ -46,11 +46,16 @@ class Walker:
     def _new(self) -> Sidecar:
         return Sidecar(self.hands, self.redis, self.stream, configuration())
 
-    async def begin(self) -> None:
+    async def start(self) -> None:
         """Start the sidecar, or the next one."""
         await self.sidecar.start()
         self.oracle.start(self.hands.steady, self.hands.wall)
         await self._read()
+
+    async def begin(self) -> None:
+        """Start the first sidecar, which commits at once how far it has read."""
+        await self.start()
+        await self.settle()
 
     async def take(self, step: Step) -> None:
         """Take one step."""
@@ -81,7 +86,7 @@ class Walker:
             case SetClock(by):
                 await self._read()
                 self.hands.wall += by
-                self.oracle.clock_set = True
+                self.oracle.clock_set = self.oracle.clock_ever_set = True
                 await self.settle()
             case Rest():
                 pass
@@ -119,13 +124,15 @@ class Walker:
         before = self.sidecar
         if self.oracle.clock_set:  # what still waits is stored with the time of before: it may be missed later
             await self._wait(GRACE_SECONDS + INTERVAL)
+        if self.oracle.clock_ever_set:  # entries that are read after a restart may be older than stored readings
+            await self.settle()
         if how == "stopped":
             await before.stop()
             self._settled()
         self.oracle.crash()
         self.hands.pass_(max(after, LEASE + INTERVAL) if how == "taken over" else after)
         self.sidecar = self._new()
-        await self.begin()
+        await self.start()
         if how == "taken over":
             await before.tick()
             compare.nothing_shown(before, await before.exposition())
