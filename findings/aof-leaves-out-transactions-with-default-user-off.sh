@@ -39,7 +39,7 @@ def server(binary, home):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    args = f"--port {port} --bind 127.0.0.1 --appendonly yes --aclfile {home}/acl --logfile log"
+    args = f"--port {port} --bind 127.0.0.1 --appendonly yes --aclfile {home}/acl --logfile {home}/log"
     process = subprocess.Popen([binary, *args.split(), "--dir", home, "--save", ""])
     client = redis.Redis(port=port, username="shop", password="secret", decode_responses=True)
     try:

@@ -40,7 +40,7 @@ for name, place in {
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    args = f"--port {port} --bind 127.0.0.1 --dir {work} --logfile log --enable-debug-command yes"
+    args = f"--port {port} --bind 127.0.0.1 --dir {work} --logfile {work}/log --enable-debug-command yes"
     process = subprocess.Popen([binary, *args.split(), "--save", ""])
     r = redis.Redis(port=port, decode_responses=True)
     try:

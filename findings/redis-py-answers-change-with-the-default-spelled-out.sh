@@ -47,7 +47,7 @@ def server(place, *more):
         port = probe.getsockname()[1]
     home = f"{work}/{port}"
     os.mkdir(home)
-    args = f"--port {port} --bind 127.0.0.1 --dir {home} --logfile log"
+    args = f"--port {port} --bind 127.0.0.1 --dir {home} --logfile {home}/log"
     process = subprocess.Popen([binary, *args.split(), "--save", "", *more])
     try:
         with redis.Redis(port=port) as client:

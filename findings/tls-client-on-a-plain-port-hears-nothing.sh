@@ -66,7 +66,7 @@ for name, place in {
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    args = f"--port {port} --bind 127.0.0.1 --dir {work} --logfile log"
+    args = f"--port {port} --bind 127.0.0.1 --dir {work} --logfile {work}/log"
     process = subprocess.Popen([binary, *args.split(), "--save", ""])
     try:
         seen = asyncio.run(outcomes(port))

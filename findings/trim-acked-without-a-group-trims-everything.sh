@@ -35,7 +35,7 @@ os.chmod(binary, 0o755)
 with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))
     port = probe.getsockname()[1]
-args = f"--port {port} --bind 127.0.0.1 --dir {work} --logfile log"
+args = f"--port {port} --bind 127.0.0.1 --dir {work} --logfile {work}/log"
 process = subprocess.Popen([binary, *args.split(), "--save", ""])
 r = redis.Redis(port=port, decode_responses=True)
 try:
