@@ -133,8 +133,7 @@ def _rates(windows: dict[str, tuple[int, int]], part: int, whole: int) -> Window
 
 
 def _per_second(state: State, total: int, last_second: int, now: float) -> PerSecond:
-    since = state.total.since
-    elapsed = now - since if since is not None else 0.0
+    elapsed = now - _counted_from(state) if state.total.since is not None else 0.0
     return PerSecond(
         now=sum(_finished(state, last_second, 1).values()),
         last_10s=_rate(state, last_second, 10),
@@ -156,6 +155,14 @@ def _rate(state: State, last_second: int, seconds: int) -> float:
     first = min(finished, default=last_second)
     begin = since if first >= int(since) else first
     return sum(finished.values()) / min(max(last_second + 1 - begin, 1.0), seconds)
+
+
+def _counted_from(state: State) -> float:
+    """Return when counting began, or the first order of the last hour if that is earlier: a stream may have held it."""
+    seconds = (next(iter(minute.finished), None) for _, minute in sorted(state.minutes.items()))
+    first = next((second for second in seconds if second is not None), None)
+    since = state.total.since or 0.0
+    return since if first is None or first >= int(since) else first
 
 
 def _finished(state: State, last_second: int, seconds: int) -> dict[int, int]:

@@ -92,8 +92,17 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
     document: dict[str, Any] = msgspec.to_builtins(snapshot.public())
     document["until"] = until
     document["duration_s"] = duration
-    document["average_per_second"] = snapshot.orders.total / duration if duration else None
+    document["average_per_second"] = _average(snapshot, duration)
     return document
+
+
+def _average(snapshot: Snapshot, duration: float | None) -> float | None:
+    """Return the orders per second of the period, which is longer where `per_second.total` goes by older orders."""
+    if not duration:
+        return None
+    orders, until_now = snapshot.orders, snapshot.ts - (snapshot.since or 0.0)
+    counted = orders.total / orders.per_second.total if orders.per_second.total else 0.0
+    return orders.total / (duration + max(counted - until_now, 0.0))
 
 
 def report_json(snapshot: Snapshot) -> bytes:

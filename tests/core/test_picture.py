@@ -171,6 +171,14 @@ def test_the_total_rate_is_over_the_time_since_counting_began() -> None:
     assert shown(aggregate, NOW - 19.5).orders.per_second.total is None, "after less than a second nothing is known"
 
 
+def test_the_total_rate_of_a_backlog_is_over_the_time_in_which_its_orders_finished() -> None:
+    aggregate = aggregator()
+    aggregate.begin(NOW)
+    aggregate.apply(batch(*(order(ts=NOW - second) for second in range(600)), at=NOW), NOW)
+    commit(aggregate)
+    assert shown(aggregate, NOW + 1.0).orders.per_second.total == 1.0
+
+
 def test_peak_is_the_best_second_ever_counted() -> None:
     aggregate = aggregator()
     for after, count in ((0, 3), (1, 5), (2, 4), (3, 5)):

@@ -101,6 +101,16 @@ def test_the_report_adds_period_and_average() -> None:
     assert report.keys() == json.loads(document.full(snapshot())).keys() | {"until", "duration_s", "average_per_second"}
 
 
+def test_the_average_of_a_backlog_is_over_the_time_in_which_its_orders_finished() -> None:
+    """They finished in 600 s, all but the last two before counting began."""
+    found = snapshot()
+    speed = replace(found.orders.per_second, total=1.0)
+    found = replace(
+        found, ts=1000.0, since=998.0, committed_at=999.5, orders=replace(found.orders, total=600, per_second=speed)
+    )
+    assert document.report(found)["average_per_second"] == pytest.approx(600 / 599.5)
+
+
 @pytest.mark.parametrize(
     ("changes", "until", "duration", "average"),
     [
