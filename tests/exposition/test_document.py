@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sidecar.core.snapshot import Inventory, ProductOrders, Snapshot
 from sidecar.exposition import document
@@ -101,20 +102,20 @@ def test_the_report_adds_period_and_average() -> None:
     assert report.keys() == json.loads(document.full(snapshot())).keys() | {"until", "duration_s", "average_per_second"}
 
 
+# One order a second over the whole time.
+AT_ONE = replace(snapshot().orders, per_second=replace(snapshot().orders.per_second, total=1.0))
+
+
 def test_the_average_of_a_backlog_is_over_the_time_in_which_its_orders_finished() -> None:
     """They finished in 600 s, all but the last two before counting began."""
-    found = snapshot()
-    speed = replace(found.orders.per_second, total=1.0)
-    found = replace(
-        found, ts=1000.0, since=998.0, committed_at=999.5, orders=replace(found.orders, total=600, per_second=speed)
-    )
+    found = snapshot(ts=1000.0, since=998.0, committed_at=999.5, orders=replace(AT_ONE, total=600))
     assert document.report(found)["average_per_second"] == pytest.approx(600 / 599.5)
 
 
 @pytest.mark.parametrize(
     ("changes", "until", "duration", "average"),
     [
-        ({"committed_at": None, "since": TS - 9}, TS, pytest.approx(9.0), pytest.approx(1.0)),
+        ({"committed_at": None, "since": TS - 9, "orders": AT_ONE}, TS, pytest.approx(9.0), pytest.approx(1.0)),
         ({"since": None}, 1_790_000_000.1, None, None),
         ({"since": TS + 100}, 1_790_000_000.1, 0.0, None),
     ],
