@@ -794,9 +794,9 @@ async def test_a_stop_commits_repeats_that_came_while_a_commit_was_not_answered(
     numbered = order(producer="A", epoch="e", seq=1)
     daemon.channel.put(numbered)
     await eventually(lambda: daemon.counted() == 1)
-    daemon.pipeline._interval = Seconds(100)  # the next commit is that of the stop
     daemon.store.failure = UnavailableError("away for a moment")
     await eventually(lambda: daemon.ledger.unanswered)
+    daemon.pipeline._interval = Seconds(100)  # the next commit is that of the stop
     daemon.channel.put(numbered)
     daemon.store.failure = None
     await daemon.end()
