@@ -29,7 +29,7 @@ stack-native: $(READY) ## Run the stack without Docker, from the packages of Deb
 	@$(BIN)/python -m monitoring.native
 
 test: $(READY) ## Run the tests (at most 3 minutes on 2 cores; SERVER=path for another Redis or Valkey)
-	@$(if $(SERVER),TEST_SERVER=$(abspath $(SERVER))) $(BIN)/pytest -n 4
+	@$(if $(SERVER),TEST_SERVER=$(abspath $(SERVER))) $(BIN)/pytest -n 6 --dist worksteal
 
 campaign: $(READY) ## Put the guarantees to the test, larger than in `test` (some minutes)
 	@$(BIN)/pytest -n 3 -m campaign
