@@ -35,4 +35,4 @@ def _processor() -> str:
 def _redis() -> str:
     said = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
     version = next((word.partition("=")[2] for word in said.split() if word.startswith("v=")), "of unknown version")
-    return f"Redis {version}"
+    return f"{'Valkey' if said.startswith('Valkey') else 'Redis'} {version}"
