@@ -27,7 +27,7 @@ from sidecar.exposition.influx import InfluxOutput
 from sidecar.exposition.latest import Health, Latest
 from sidecar.exposition.prometheus import Exposition
 from sidecar.exposition.websocket import WebSocketServer
-from sidecar.fleet import Fleet, age
+from sidecar.fleet import Fleet, SingleFlight, age
 from sidecar.health import Gauges, health
 from sidecar.pipeline import Pipeline
 from sidecar.redis_url import join_host_port
@@ -115,7 +115,7 @@ class Service:
             self._readers, name=config.fleet, prefix=config.redis.prefix, instance=config.instance, clock=self._clock
         )
         self._ticks = 0
-        self._merging: tuple[int, asyncio.Task[Snapshot]] | None = None
+        self._merging: SingleFlight[Snapshot] = SingleFlight()
         self._damaged_members: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event, *, started: Callable[[], None] | None = None) -> None:
@@ -151,6 +151,7 @@ class Service:
                 task.cancel()
             ended = asyncio.gather(*beside, return_exceptions=True)
             await asyncio.gather(ended, self._ws.stop(), self._http.stop())
+            await self._merging.stop()
             await asyncio.gather(self._store.close(), self._readers.close())
             self._log.info("stopped")
 
@@ -225,11 +226,7 @@ class Service:
             if newest is None:
                 raise UnavailableError("nothing is counted here yet")
             return replace(newest, scope="fleet", instances=[self._config.instance])
-        tick, merging = self._merging or (-1, None)
-        if merging is None or (merging.done() and tick != self._ticks):
-            merging = asyncio.create_task(self._merge_fleet())
-            self._merging = (self._ticks, merging)
-        return await asyncio.shield(merging)  # concurrent requests wait for the same one
+        return await self._merging.share(self._ticks, self._merge_fleet)
 
     async def _merge_fleet(self) -> Snapshot:
         members = await self._fleet.members(self._ledger.aggregate.committed if self._ledger.active else None)

@@ -6,14 +6,14 @@ WINDOW_SECONDS = 60.0
 KEPT_SECONDS = 120.0  # a producer that is gone needs no new clock
 
 
-class Clock(Struct):
+class Offset(Struct):
     """The `arrival - ts` nearest to 0 in the minute that began `since`: delays and late events only add to it."""
 
     offset_seconds: float
     since: float
 
 
-class Clocks(dict[str, Clock]):
+class Clocks(dict[str, Offset]):
     """The clocks by producer."""
 
     def measure(self, producer: str, offset: float, arrival: float, *, limit: int) -> None:
@@ -22,7 +22,7 @@ class Clocks(dict[str, Clock]):
         if clock is None and len(self) >= limit:
             return
         if clock is None or arrival - clock.since > WINDOW_SECONDS:
-            self[producer] = Clock(offset, arrival)
+            self[producer] = Offset(offset, arrival)
         elif abs(offset) < abs(clock.offset_seconds):
             clock.offset_seconds = offset
 

@@ -253,7 +253,7 @@ async def newest(latest: Latest) -> Snapshot:
     return latest.snapshot or await latest.newer()
 
 
-class Fleet:
+class FleetSnapshots:
     """The merged Snapshot of the fleet, read at most once per tick and only when somebody asks."""
 
     def __init__(self, latest: Latest, monitor: Monitor) -> None:

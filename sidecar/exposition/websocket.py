@@ -19,7 +19,7 @@ from sidecar.config import WsConfig
 from sidecar.core.snapshot import Scope
 from sidecar.exposition import document
 from sidecar.exposition.address import cannot_listen, parse_listen, where
-from sidecar.exposition.broadcast import BEFORE_YIELD, Broadcast, Client, Fleet, newest
+from sidecar.exposition.broadcast import BEFORE_YIELD, Broadcast, Client, FleetSnapshots, newest
 from sidecar.exposition.guard import WRONG_SECONDS, Guard
 from sidecar.exposition.handshake import Handshake, Incoming, address, choose_bearer, tracked
 from sidecar.exposition.latest import Latest, Monitor
@@ -84,7 +84,7 @@ class WebSocketServer:
         self._faults = RateLimit()
         self._broadcasts: dict[Scope, Broadcast] = {
             "instance": Broadcast(partial(newest, latest), telemetry),
-            "fleet": Broadcast(Fleet(latest, monitor).newest, telemetry),
+            "fleet": Broadcast(FleetSnapshots(latest, monitor).newest, telemetry),
         }
         self._clients: set[Client] = set()
         self._connections: set[ServerConnection] = set()

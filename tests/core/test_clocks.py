@@ -1,6 +1,6 @@
-"""Clock offsets: the least delay tells the clock, and nothing is kept of producers that are gone."""
+"""Offset offsets: the least delay tells the clock, and nothing is kept of producers that are gone."""
 
-from sidecar.core.clocks import Clock, Clocks
+from sidecar.core.clocks import Clocks, Offset
 
 
 def measured(*offsets: tuple[str, float, float]) -> Clocks:
@@ -11,13 +11,13 @@ def measured(*offsets: tuple[str, float, float]) -> Clocks:
 
 
 def test_the_offset_nearest_to_0_counts() -> None:
-    assert measured(("a", 9.0, 0.0), ("a", 7.0, 1.0), ("a", 8.0, 2.0))["a"] == Clock(7.0, 0.0)
-    assert measured(("a", -9.0, 0.0), ("a", -7.0, 1.0), ("a", -8.0, 2.0))["a"] == Clock(-7.0, 0.0)
+    assert measured(("a", 9.0, 0.0), ("a", 7.0, 1.0), ("a", 8.0, 2.0))["a"] == Offset(7.0, 0.0)
+    assert measured(("a", -9.0, 0.0), ("a", -7.0, 1.0), ("a", -8.0, 2.0))["a"] == Offset(-7.0, 0.0)
 
 
 def test_every_minute_measures_anew() -> None:
-    assert measured(("a", 1.0, 0.0), ("a", 7.0, 60.0))["a"] == Clock(1.0, 0.0)
-    assert measured(("a", 1.0, 0.0), ("a", 7.0, 60.1))["a"] == Clock(7.0, 60.1)
+    assert measured(("a", 1.0, 0.0), ("a", 7.0, 60.0))["a"] == Offset(1.0, 0.0)
+    assert measured(("a", 1.0, 0.0), ("a", 7.0, 60.1))["a"] == Offset(7.0, 60.1)
 
 
 def test_producers_are_bounded_and_the_silent_make_room() -> None:
