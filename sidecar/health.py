@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from sidecar.config import Config
 from sidecar.core.currencies import ALL_WHOLE, ENOUGH
+from sidecar.core.ledger import Ledger
 from sidecar.core.snapshot import NotUnderstood, Role, System
 from sidecar.core.understanding import HALF
 from sidecar.errors import SidecarError
@@ -127,22 +128,47 @@ def health(
     if not ledger.active:
         return _standby(pipeline)
     components = {"redis": _redis(pipeline, gauges), "commit": _commit(pipeline, stale)}
+    components |= _stored(pipeline, left_out) | _sources(pipeline) | dict(outputs)
+    components |= _producers(ledger) | _lately(pipeline) | _events(ledger)
+    components |= {name: Component("degraded", detail) for name, detail in gauges.troubles.items()}
+    connected = any(state.status == "connected" for state in pipeline.ingest.states.values())
+    if components["redis"].status == "down" or stale or not connected:
+        return Health("down", "active", components)
+    good = all(component.status == "ok" for component in components.values())
+    return Health("ok" if good else "degraded", "active", components)
+
+
+def _stored(pipeline: Pipeline, left_out: Collection[str]) -> dict[str, Component]:
+    """Return what is wrong with stored states, this sidecar's and those of the fleet."""
+    components = {}
     if pipeline.damage:
         components["checkpoint"] = Component("degraded", pipeline.damage)
     if left_out:
         detail = f"left out, since their stored state is damaged: {', '.join(sorted(left_out))}; restart them"
         components["fleet"] = Component("degraded", detail)
-    not_understood = ledger.aggregate.understanding.last_minute(pipeline.clock.now())
-    for name, state in pipeline.ingest.states.items():
-        components[name] = _source(state, not_understood.get(name))
-    components.update(outputs)
-    for producer, clock in ledger.aggregate.register.clocks.items():
+    return components
+
+
+def _sources(pipeline: Pipeline) -> dict[str, Component]:
+    not_understood = pipeline.ledger.aggregate.understanding.last_minute(pipeline.clock.now())
+    return {name: _source(state, not_understood.get(name)) for name, state in pipeline.ingest.states.items()}
+
+
+def _producers(ledger: Ledger) -> dict[str, Component]:
+    """Return what is wrong with producers: their clocks, and names that several of them seem to use."""
+    register, components = ledger.aggregate.register, {}
+    for producer, clock in register.clocks.items():
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
             detail = f"its clock is {-clock.offset_seconds:+.1f} s off the sidecar's; set the time of its machine"
             components[f"clock:{producer}"] = Component("degraded", detail)
-    for producer, doubt in ledger.aggregate.register.names.doubts().items():
+    for producer, doubt in register.names.doubts().items():
         components[f"producer:{producer}"] = Component("degraded", doubt)
-    now = pipeline.clock.steady()
+    return components
+
+
+def _lately(pipeline: Pipeline) -> dict[str, Component]:
+    """Return what happened within the last minute: a step of the clock, commits that Redis lost, missed events."""
+    components, now = {}, pipeline.clock.steady()
     if pipeline.clock_step is not None:
         lately = now - pipeline.clock_step.at < LOSS_SECONDS
         detail = f"{pipeline.clock_step}; windows may lack seconds until the clock has been right for their length"
@@ -151,21 +177,21 @@ def health(
         detail = f"Redis lost {pipeline.rollback.commits} commits, as in a failover; counted again from what is there"
         components["rollback"] = Component("degraded", detail)
     if now - pipeline.missed_at < LOSS_SECONDS:
-        missed = ledger.aggregate.committed.total.missed
+        missed = pipeline.ledger.aggregate.committed.total.missed
         detail = f"events were missed within the last minute, {missed} in all; `completeness` shows from which source"
         components["completeness"] = Component("degraded", detail)
-    if ledger.aggregate.unknown_fields:
-        names = ", ".join(sorted(ledger.aggregate.unknown_fields))
+    return components
+
+
+def _events(ledger: Ledger) -> dict[str, Component]:
+    """Return what seems odd about events, and may be meant."""
+    aggregate, components = ledger.aggregate, {}
+    if aggregate.unknown_fields:
+        names = ", ".join(sorted(aggregate.unknown_fields))
         components["events"] = Component("ok", f"unknown fields: {names}; are they misspelled?")
-    amounts = ledger.aggregate.amounts
-    if amounts[True] >= ENOUGH and not amounts[False]:
+    if aggregate.amounts[True] >= ENOUGH and not aggregate.amounts[False]:
         components["amounts"] = Component("ok", ALL_WHOLE)
-    components |= {name: Component("degraded", detail) for name, detail in gauges.troubles.items()}
-    connected = any(state.status == "connected" for state in pipeline.ingest.states.values())
-    if components["redis"].status == "down" or stale or not connected:
-        return Health("down", "active", components)
-    good = all(component.status == "ok" for component in components.values())
-    return Health("ok" if good else "degraded", "active", components)
+    return components
 
 
 def _standby(pipeline: Pipeline) -> Health:
