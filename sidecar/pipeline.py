@@ -16,6 +16,7 @@ from msgspec import Struct
 from sidecar.clock import Clock
 from sidecar.config import Config
 from sidecar.core.aggregate import Flight
+from sidecar.core.counting import AHEAD_SECONDS
 from sidecar.core.ledger import Ledger, Verdict
 from sidecar.errors import AccessError, CheckpointError, RefusedError, SidecarError, UnavailableError
 from sidecar.holder import Candidacy
@@ -50,14 +51,23 @@ class Rollback(Struct, frozen=True):
 
 
 class ClockStep(Struct, frozen=True):
-    """A step of this machine's clock: by how many seconds, to which Unix time, and when by the steady clock."""
+    """A step of this machine's clock: by how many seconds, to which Unix time, and when by the steady clock.
+
+    `before`: it came before this process owned the state, and the state is from the future.
+    """
 
     seconds: float
     to: float
     at: float
+    before: bool = False
 
     def __str__(self) -> str:
         moment = datetime.fromtimestamp(self.to, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        if self.before:
+            return (
+                f"the state was last committed {abs(self.seconds):.1f} s after {moment}, which is now by the clock of "
+                "this machine: it was set back, or the clock of the machine that counted before is ahead"
+            )
         way = "back" if self.seconds < 0 else "forward"
         return f"the clock of this machine was set {way} by {abs(self.seconds):.1f} s at {moment}"
 
@@ -112,8 +122,11 @@ class Pipeline:
         if not (step := self.clock.step()):
             return
         now = self.clock.now()
-        self.clock_step = ClockStep(step, now, self.clock.steady())
         self.ledger.step(step, now)
+        self._report_step(ClockStep(step, now, self.clock.steady()))
+
+    def _report_step(self, step: ClockStep) -> None:
+        self.clock_step = step
         self._telemetry.clock_steps.inc()
         self._log.warning("clock set", detail=f"{self.clock_step}; intervals are measured by another clock")
 
@@ -179,6 +192,9 @@ class Pipeline:
         self.ledger.take_over(fields, now)
         committed_at = self.ledger.aggregate.committed.total.committed_at
         self.committed_at = -inf if committed_at is None else self.clock.steady() - (now - committed_at)
+        ahead = (self.ledger.away or now) - now
+        if ahead > AHEAD_SECONDS:
+            self._report_step(ClockStep(-ahead, now, self.clock.steady(), before=True))
 
     # Owning the state
 

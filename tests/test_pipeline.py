@@ -937,3 +937,4 @@ async def test_a_state_of_a_machine_whose_clock_is_ahead_is_taken_over(daemon: D
     daemon.channel.put(b'{"type":"queue","waiting":3}')
     await eventually(lambda: State.load(daemon.store.fields).queues["orders"].value == 3)
     assert State.load(daemon.store.fields).total.tallies["blind_ms"].total() == 0
+    assert str(daemon.pipeline.clock_step).startswith("the state was last committed 600.0 s after")

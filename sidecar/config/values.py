@@ -21,6 +21,8 @@ def convert(raw: Raw, kind: Any) -> Any:
     """Return the value of type `kind`. Raises `ValueError` with what it must be, not with what it was."""
     if kind in (tuple[str, ...], tuple[float, ...]):
         parts = raw if isinstance(raw, list) else _parts(raw)
+        for part in parts:
+            _refuse_quotes(part)
         return tuple(parts if kind == tuple[str, ...] else map(_number, parts))
     if isinstance(raw, list):
         raise ValueError("must be a single value, not a list")
@@ -33,10 +35,7 @@ def _parts(text: str) -> list[str]:
     """Split a list given in a variable or a flag: `a,b`."""
     if _LIST.match(text):
         raise ValueError("must be names separated by commas, as in a,b, without brackets and quotes")
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    for part in parts:
-        _refuse_quotes(part)
-    return parts
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _refuse_quotes(text: str) -> None:

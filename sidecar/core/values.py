@@ -180,11 +180,12 @@ def _timestamp(value: Any) -> float:
 def _moment(found: re.Match[str]) -> float:
     day, clock, second, fraction, sign, hours, minutes = found.groups()
     zone = f"{sign}{hours}:{minutes or '00'}" if sign else "+00:00"
+    leap = second == "60"  # Unix time has no leap seconds: it is the first second of the next minute
     try:
-        moment = datetime.fromisoformat(f"{day}T{clock}:{second or '00'}{zone}").timestamp()
+        moment = datetime.fromisoformat(f"{day}T{clock}:{'59' if leap else second or '00'}{zone}").timestamp()
     except (ValueError, OverflowError):
         raise Unfit("wrong_type") from None
-    return moment + float(f"0.{fraction or 0}")
+    return moment + leap + float(f"0.{fraction or 0}")
 
 
 def _string(value: Any) -> str:

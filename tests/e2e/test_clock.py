@@ -132,3 +132,6 @@ def test_a_reading_of_a_clock_that_was_ahead_does_not_outlast_a_restart(machine:
     snapshot = machine.daemon.snapshot()
     assert snapshot["orders"]["per_second"]["10s"] == 0
     assert snapshot["completeness"]["blind_s"] < 5, "as long as the start took"
+    clock = machine.daemon.ask("/monitoring/health")[1]["components"]["clock"]
+    assert clock["status"] == "degraded"
+    assert "it was set back, or the clock of the machine that counted before is ahead" in clock["detail"]
