@@ -320,7 +320,8 @@ def _moment(text: str) -> float | None:
         if int(minutes or 0) > 59 or (fraction and not second):
             return None
         zone = timezone(offset) if sign else UTC
-        moment = datetime.fromisoformat(f"{day}T{clock}{second or ':00'}").replace(tzinfo=zone)
+        leap = second == ":60"
+        moment = datetime.fromisoformat(f"{day}T{clock}{':59' if leap else second or ':00'}").replace(tzinfo=zone)
     except ValueError:
         return None
-    return moment.timestamp() + float(f"0.{fraction or 0}")
+    return moment.timestamp() + leap + float(f"0.{fraction or 0}")
