@@ -187,7 +187,7 @@ REFUSED = {
     "products: [a, b, a]": 'FILE:1: products names "a" twice',
     "products: ['']": "FILE:1: products must not contain an empty name",
     f"products: [{'ä' * 65}]": "FILE:1: products has a name longer than 128 bytes",
-    "sources: {streams: [\"'orders'\"]}": "FILE:1: sources.streams has quotes around it, which become part of the value",
+    "sources: {streams: [\"'orders'\"]}": "FILE:1: sources.streams has quotes around it, which become part of",
     "sources: {streams: [a, a]}": 'FILE:1: sources.streams names "a" twice',
     "sources: {streams: ['sale:*']}": "FILE:1: sources.streams cannot hold patterns",
     'sources: {streams: ["a\\nb"]}': "FILE:1: sources.streams must not contain a line break, as 'a\\nb' does",
