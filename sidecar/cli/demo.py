@@ -130,8 +130,8 @@ async def _sell(config: "Config", rate: float, duration: float) -> None:
     async with connected(config.events, key=stream) as link:
         publisher = Publisher(link, Destination("stream", stream, STREAM_LENGTH))
         for seed in count_from(1):
-            await play(Sale(seed=seed, rate=rate, duration=duration, start=time.time()), publisher)
-            await asyncio.sleep(BETWEEN_SALES_SECONDS)
+            sale = Sale(seed=seed, rate=rate, duration=duration, idle=BETWEEN_SALES_SECONDS, start=time.time())
+            await play(sale, publisher)
 
 
 def _greet(service: "Service", redis_url: str, port: int, duration: float) -> None:

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 # As many messages as go to Redis in one round trip: bounded, so that Redis serves others in between.
 BATCH = 500
+DECIDED = ("success", "failed", "cancelled")
 # A pause shorter than this costs more than it smooths.
 TICK_SECONDS = 0.02
+# So long a backend stays after its sale at most, unless --idle says otherwise.
+LONGEST_IDLE = 300.0
 # An event later than this is counted as late (contract: 5 s), so the sale would not look as planned.
 BEHIND_SECONDS = 2.0
 
@@ -38,6 +41,12 @@ BEHIND_SECONDS = 2.0
 @redis_options
 @click.option("--rate", type=click.FloatRange(0.1, 20_000), default=50, show_default=True, help="Mean orders a second.")
 @click.option("--duration", type=click.FloatRange(1, 86_400), default=60, show_default=True, help="Seconds.")
+@click.option(
+    "--idle",
+    type=click.FloatRange(0, 86_400),
+    help="Seconds that the backend goes on without orders after the sale "
+    f"[default: as long as the sale, at most {LONGEST_IDLE:.0f}].",
+)
 @click.option("--products", type=click.IntRange(1, 5000), default=8, show_default=True, help="Products on sale.")
 @click.option("--seed", type=int, help="The same number makes the same sale again [default: a random one].")
 @transport_option
@@ -47,27 +56,32 @@ def simulate(
     where: Where,
     rate: float,
     duration: float,
+    idle: float | None,
     products: int,
     seed: int | None,
     transport: Transport | None,
     to: str | None,
     maxlen: int | None,
 ) -> None:
-    """Publish a made-up sale: a rush, hot products that sell out, a slow payment provider, a restock."""
+    """Publish a made-up sale: a rush, hot products that sell out, a slow payment provider, a restock.
+
+    Afterwards the backend goes on idle, as real ones do: it sends heartbeats and readings, and no orders.
+    """
     from sidecar.simulation import Sale
 
     config = where.config()
     there = destination(config.sources, transport, to, maxlen)
     chosen_seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
-    sale = Sale(seed=chosen_seed, rate=rate, duration=duration, products=products, start=time.time())
-    progress = _Progress(duration)
+    stay = min(duration, LONGEST_IDLE) if idle is None else idle
+    sale = Sale(seed=chosen_seed, rate=rate, duration=duration, idle=stay, products=products, start=time.time())
+    progress = _Progress(sale)
     try:
         asyncio.run(_publish(config, sale, there, progress))
     except KeyboardInterrupt:
-        progress.interrupted = True
+        progress.interrupted = not progress.is_idle
     finally:
         progress.close()
-    progress.tell(f"{there.transport}:{there.name}", chosen_seed)
+    progress.tell(f"{there.transport}:{there.name}")
 
 
 async def _publish(config: "Config", sale: "Sale", to: Destination, progress: "_Progress") -> None:
@@ -111,14 +125,15 @@ def batches(sale: "Sale") -> Iterator[tuple[float, list[dict[str, Any]]]]:
 class _Progress:
     """What was published so far, on a terminal with a bar."""
 
-    def __init__(self, duration: float) -> None:
+    def __init__(self, sale: "Sale") -> None:
         self.interrupted = False
+        self.is_idle = False
+        self._sale = sale
         self._orders: Counter[str] = Counter()
         self._events = 0
         self._heard = 1
         self._behind = 0.0
         self._began = time.monotonic()
-        self._duration = duration
         self._bar = self._open_bar() if sys.stderr.isatty() else None
 
     def _open_bar(self) -> Any:
@@ -127,7 +142,7 @@ class _Progress:
 
         columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
         bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        bar.add_task("connecting", total=self._duration)
+        bar.add_task("connecting", total=self._sale.duration)
         bar.start()
         return bar
 
@@ -137,24 +152,43 @@ class _Progress:
         self._orders.update(event["status"] for event in events if "status" in event)
         self._heard = heard
         self._behind = max(self._behind, behind)
+        if not self.is_idle and self._sale_is_over(events[-1]["ts"]):
+            self.is_idle = True
+            self.close()
+            self._tell_idle()
         if self._bar:
             text = f"{counted(self._orders['pending'], 'order')}, {counted(self._events, 'event')}"
             elapsed = time.monotonic() - self._began
             self._bar.update(self._bar.task_ids[0], completed=elapsed, description=text)
 
+    def _sale_is_over(self, ts: float) -> bool:
+        decided = sum(self._orders[status] for status in DECIDED)
+        return ts >= self._sale.start + self._sale.duration and decided == self._orders["pending"]
+
     def close(self) -> None:
         """Take the bar away."""
         if self._bar:
             self._bar.stop()
+            self._bar = None
 
-    def tell(self, label: str, seed: int) -> None:
+    def _tell_idle(self) -> None:
+        left = self._sale.start + self._sale.duration + self._sale.idle - time.time()
+        if left > 0:
+            click.echo(
+                f"The sale is over: {self._outcome()}. "
+                f"For {seconds(left)} the backend goes on without orders; Ctrl-C ends it."
+            )
+
+    def _outcome(self) -> str:
+        outcome = ", ".join(f"{count(self._orders[status])} {status}" for status in DECIDED)
+        return f"{count(self._orders['pending'])} accepted, {outcome}"
+
+    def tell(self, label: str) -> None:
         """Say what was published."""
         elapsed = seconds(time.monotonic() - self._began)
         end = "Interrupted: published" if self.interrupted else "Published"
-        click.echo(f"{end} {counted(self._events, 'event')} in {elapsed} to {plain(label)} (seed {seed}).")
-        orders = self._orders
-        outcome = ", ".join(f"{count(orders[status])} {status}" for status in ("success", "failed", "cancelled"))
-        click.echo(f"Orders: {count(orders['pending'])} accepted, {outcome}.")
+        click.echo(f"{end} {counted(self._events, 'event')} in {elapsed} to {plain(label)} (seed {self._sale.seed}).")
+        click.echo(f"Orders: {self._outcome()}.")
         if not self._heard:
             _warn("nobody listened at the end: is the sidecar running, on this Redis and this name?")
         if self._behind > BEHIND_SECONDS:

@@ -2,6 +2,7 @@
 
 Latency is not drawn, it emerges: the time in the queue plus the time of the worker. So it worsens in the rush, and
 again while the payment provider is slow. Every order is decided: pending == success + failed + cancelled + in flight.
+After the sale the backend goes on idle: every process sends its heartbeats and readings, and nobody buys.
 """
 
 import heapq
@@ -20,45 +21,55 @@ Event = dict[str, Any]
 Action = Callable[[float], Iterator[Event]]
 
 APIS = ("sim-api-1", "sim-api-2")
-WORKER = "sim-worker-1"
+WORKERS = ("sim-worker-1", "sim-worker-2")
+CLERK = WORKERS[0]  # the process that reports the queue and the stock
 CURRENCY = "EUR"
 
 # Workers manage this many times the mean rate: a little less than the rush, so that a queue builds up and drains.
 CAPACITY = 2.4
 MAX_WORKERS = 64
 WORKERS_PER_RATE = 0.15
-SLOWEST_SERVICE = 0.25
+SLOWEST_SERVICE = 0.1
 SERVICE_SPREAD = 0.5  # sigma of the lognormal: its p99 is about three times its mean
+# The promise of the shop: nobody waits longer for a worker, since one more comes, and no worker takes longer. So a
+# healthy sale has a queue, and a latency that is no reason to wake anybody: below 1 s in the rush, never above 2 s.
+LONGEST_WAIT = 0.6
+LONGEST_SERVICE = 1.2
 
-# Shares of the duration: the payment provider is slow, the hottest product comes in again.
-INCIDENT = (0.40, 0.47)
-INCIDENT_SLOWDOWN = 3.0
+# Shares of the duration: the payment provider is slow, the hottest product comes in again. In a long sale, too, the
+# provider is back before it is worth an alert.
+INCIDENT_AT = 0.40
+INCIDENT_SHARE = 0.07
+LONGEST_INCIDENT = 15.0
+INCIDENT_SLOWDOWN = 2.0
 RESTOCK_AT = 0.6
 RESTOCK_SHARE = 0.25
 
 CANCELLED = 0.015
 DECLINED = 0.03
 INTERNAL_ERROR = 0.001
-TIMEOUT = 0.003
-TIMEOUT_IN_INCIDENT = 0.06
-IMPATIENT_AFTER_SECONDS = 3.0
-TIMEOUT_IF_IMPATIENT = 0.1
+TIMEOUT = 0.002
+TIMEOUT_IN_INCIDENT = 0.015
 
 QUEUE_EVERY = 0.5
 STATE_EVERY = 1.0
+WHOLE_STOCK_EVERY = 30.0  # in between, only stock that changed
 OPEN_PER_RATE = 6.0  # shoppers with a page open for each order a second
+VISITORS = 0.05  # those of the mean rate who look around when nothing is sold
 
 
 class Sale(Struct, frozen=True, kw_only=True):
     """A sale: iterate over (offset in seconds, event) in time order, as often as you like.
 
     `rate` is the mean number of orders a second over `duration` seconds; the sale then runs until every order is
-    decided. `start` (Unix seconds) only moves `ts` and `epoch`: the same seed gives the same sale again.
+    decided, and the backend stays for `idle` seconds more. `start` (Unix seconds) only moves `ts` and `epoch`: the same
+    seed gives the same sale again.
     """
 
     seed: int
     rate: float = 50.0
     duration: float = 60.0
+    idle: float = 0.0
     products: int = 8
     start: float = 0.0
 
@@ -120,12 +131,23 @@ class _Run:
         self._waiting.append(order)
         yield self._event(self._rng.choice(APIS), now, **self._fields(order, "pending"))
         self._begin(now)
+        if self._waiting:
+            self._at(now + LONGEST_WAIT, partial(self._hasten, order))
         self._await_next(arrivals)
+
+    def _hasten(self, order: _Order, now: float) -> Iterator[Event]:
+        """One more worker takes an order that has waited for long enough. Those before it were taken before."""
+        if self._waiting and self._waiting[0] is order:
+            self._take(now)
+        return iter(())
 
     def _begin(self, now: float) -> None:
         """Give the first order in the queue to a free worker, if there are both."""
-        if not self._waiting or self._busy >= self._workers:
-            return
+        if self._waiting and self._busy < self._workers:
+            self._take(now)
+
+    def _take(self, now: float) -> None:
+        """A worker takes the first order in the queue."""
         order = self._waiting.popleft()
         self._busy += 1
         seconds = self._rng.lognormvariate(0.0, SERVICE_SPREAD) * self._service_seconds
@@ -133,6 +155,7 @@ class _Run:
             seconds *= INCIDENT_SLOWDOWN
         if self._stock[order.product.id] < order.quantity:
             seconds *= 0.3  # looking at the stock is all there is to do
+        seconds = min(seconds, LONGEST_SERVICE)
         self._at(now + seconds, partial(self._decide, order, seconds))
 
     def _decide(self, order: _Order, processing: float, now: float) -> Iterator[Event]:
@@ -152,7 +175,7 @@ class _Run:
             cents = order.product.price_cents * order.quantity
             fields |= {"amount": f"{cents // 100}.{cents % 100:02d}", "currency": CURRENCY}
             self._sell(order)
-        yield self._event(WORKER, now, **fields)
+        yield self._event(self._rng.choice(WORKERS), now, **fields)
         self._busy -= 1
         self._begin(now)
 
@@ -162,8 +185,7 @@ class _Run:
             return "cancelled"
         if self._stock[order.product.id] < order.quantity:
             return "sold_out"
-        impatient = now - order.accepted > IMPATIENT_AFTER_SECONDS
-        timeout = TIMEOUT_IF_IMPATIENT if impatient else TIMEOUT_IN_INCIDENT if self._in_incident(now) else TIMEOUT
+        timeout = TIMEOUT_IN_INCIDENT if self._in_incident(now) else TIMEOUT
         drawn = self._rng.random()
         for reason, share in (("timeout", timeout), ("payment_declined", DECLINED), ("internal_error", INTERNAL_ERROR)):
             if drawn < share:
@@ -177,28 +199,32 @@ class _Run:
         self._changed.add(order.product.id)
 
     def _in_incident(self, now: float) -> bool:
-        return INCIDENT[0] <= now / self._sale.duration < INCIDENT[1]
+        began = INCIDENT_AT * self._sale.duration
+        return began <= now < began + min(INCIDENT_SHARE * self._sale.duration, LONGEST_INCIDENT)
 
     def _restock(self, now: float) -> Iterator[Event]:
         """More of the hottest product arrives."""
         hottest = self._products[0]
         self._stock[hottest.id] += max(1, round(hottest.stock * RESTOCK_SHARE))
-        yield self._event(WORKER, now, type="inventory", product_id=hottest.id, stock=self._stock[hottest.id])
+        yield self._event(CLERK, now, type="inventory", product_id=hottest.id, stock=self._stock[hottest.id])
 
     def _report_queue(self, now: float) -> Iterator[Event]:
         numbers = {"waiting": len(self._waiting), "active": self._busy, "delayed": 0}
         numbers |= {"failed": self._failed, "completed": self._completed}
-        yield self._event(WORKER, now, type="queue", queue="orders", **numbers)
+        yield self._event(CLERK, now, type="queue", queue="orders", **numbers)
         if not self._over(now):
             self._at(now + QUEUE_EVERY, self._report_queue)
 
     def _report_state(self, now: float) -> Iterator[Event]:
-        """Stock that changed, open connections, and a heartbeat of every producer."""
+        """Stock that changed, now and then all of it, open connections, and a heartbeat of every producer."""
+        if now % WHOLE_STOCK_EVERY < STATE_EVERY:
+            self._changed.update(self._stock)
         for product in sorted(self._changed):
-            yield self._event(WORKER, now, type="inventory", product_id=product, stock=self._stock[product])
+            yield self._event(CLERK, now, type="inventory", product_id=product, stock=self._stock[product])
         self._changed.clear()
         for api in APIS:
-            shoppers = self._demand.rate_at(now) * OPEN_PER_RATE * self._rng.uniform(0.95, 1.05)
+            rate = max(self._demand.rate_at(now), self._sale.rate * VISITORS)
+            shoppers = rate * OPEN_PER_RATE * self._rng.uniform(0.95, 1.05)
             yield self._event(api, now, type="connections", active=round(shoppers / len(APIS)))
         for producer in sorted(self._sequence):
             yield self._header(producer, now) | {"type": "heartbeat"}
@@ -206,7 +232,7 @@ class _Run:
             self._at(now + STATE_EVERY, self._report_state)
 
     def _over(self, now: float) -> bool:
-        return now >= self._sale.duration and not self._waiting and not self._busy
+        return now >= self._sale.duration + self._sale.idle and not self._waiting and not self._busy
 
     def _fields(self, order: _Order, status: str) -> Event:
         identity = {"order_id": f"{order.number:06d}", "product_id": order.product.id, "quantity": order.quantity}

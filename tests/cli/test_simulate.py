@@ -4,6 +4,8 @@ import json
 import re
 import signal
 
+import pytest
+
 from sidecar.cli.simulate import BATCH, batches
 from sidecar.simulation import Sale
 from tests.cli.commands import execute, invoke, on_terminal, running
@@ -17,9 +19,14 @@ def published(server: RedisServer) -> list[dict[str, object]]:
     return [{k: v for k, v in event.items() if k not in ("ts", "epoch")} for event in found]
 
 
+def kinds(events: list[dict[str, object]]) -> set[object]:
+    """Return the types of events."""
+    return {event.get("type", "order") for event in events}
+
+
 def test_the_sale_of_a_seed_is_published_whole(redis_server: RedisServer) -> None:
-    arguments = ("--duration", "1", "--rate", "20", "--products", "3", "--seed", "5", "--transport", "stream")
-    result = execute("simulate", *arguments, "--redis-url", redis_server.url)
+    arguments = ("--rate", "20", "--products", "3", "--seed", "5", "--transport", "stream")
+    result = execute("simulate", "--duration", "1", "--idle", "0", *arguments, "--redis-url", redis_server.url)
     assert (result.returncode, result.stderr) == (0, "")
     assert "seed 5" in result.stdout
     expected = [event for _, event in Sale(seed=5, duration=1, rate=20, products=3)]
@@ -44,6 +51,26 @@ def test_ctrl_c_ends_it_and_says_what_was_published(redis_server: RedisServer) -
         assert simulation.end(signal.SIGINT, 2) == 0
         assert simulation.err == []
         assert simulation.out[0].startswith("Interrupted: published ")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--idle", "60")])
+def test_after_the_sale_the_backend_goes_on_without_orders(
+    redis_server: RedisServer, arguments: tuple[str, ...]
+) -> None:
+    """By default as long as the sale; Ctrl-C ends it before, and nothing was interrupted then."""
+    common = ("--duration", "2", "--rate", "20", "--seed", "5", "--transport", "stream")
+    with running("simulate", *common, *arguments, "--redis-url", redis_server.url) as simulation:
+        wait_until(lambda: any(line.startswith("The sale is over: ") for line in simulation.out), 10, "the end")
+        orders = [event for event in published(redis_server) if "status" in event]
+        before = len(published(redis_server))
+        wait_until(lambda: kinds(published(redis_server)[before:]) >= {"heartbeat", "queue"}, 5, "what comes after it")
+        if arguments:
+            assert simulation.end(signal.SIGINT, 2) == 0
+        else:
+            assert simulation.process.wait(10) == 0
+        wait_until(lambda: any(line.startswith("Published ") for line in simulation.out), 5, "the last lines")
+        assert simulation.err == []
+    assert [event for event in published(redis_server) if "status" in event] == orders
 
 
 def test_batches_hold_every_event_once_in_order_and_are_bounded() -> None:

@@ -17,7 +17,9 @@ SALES = [
     Sale(seed=2, rate=5, duration=20, products=1),
     Sale(seed=3, rate=400, duration=10, products=50),
     Sale(seed=4, rate=0.5, duration=3, products=3),
+    Sale(seed=5, rate=30, duration=5, products=20, idle=40),
 ]
+HEALTHY_MS = 2500  # above this one order in a hundred is worth a page: OrderLatencyHigh
 
 
 @pytest.fixture(scope="module", params=SALES, ids=lambda sale: f"seed {sale.seed}")
@@ -105,7 +107,7 @@ def test_sequence_numbers_of_each_producer_count_up_from_one_and_heartbeats_repe
         last[event["producer"]] = expected
 
 
-def test_the_last_word_of_every_producer_is_a_heartbeat_and_of_the_queue_that_it_is_empty(timed: Timed) -> None:
+def test_every_producer_ends_with_a_heartbeat_and_the_queue_empty(timed: Timed) -> None:
     last = {event["producer"]: event for _, event in timed}
     newest_heartbeats = {event["producer"]: event["seq"] for event in of_type(timed, "heartbeat")}
     assert newest_heartbeats.keys() == last.keys()
@@ -135,6 +137,37 @@ def test_orders_come_at_the_rate_that_was_asked_for_with_a_rush_at_the_start() -
     accepted = [offset for offset, event in Sale(seed=1, rate=100, duration=60) if event.get("status") == "pending"]
     assert len(accepted) == pytest.approx(6000, rel=0.1)
     assert sum(offset < 6 for offset in accepted) > 1.5 * sum(offset >= 30 for offset in accepted) / 5
+
+
+def test_at_any_reading_the_queue_holds_the_orders_that_were_accepted_and_not_decided(timed: Timed) -> None:
+    in_flight = 0
+    for _, event in timed:
+        in_flight += {"pending": 1, "success": -1, "failed": -1, "cancelled": -1}.get(event.get("status", ""), 0)
+        if event.get("type") == "queue":
+            assert event["waiting"] + event["active"] == in_flight
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize(("rate", "duration", "products"), [(4, 180, 8), (50, 60, 8), (120, 60, 200), (20, 60, 200)])
+def test_no_order_of_a_healthy_sale_waits_so_long_that_somebody_is_paged(
+    seed: int, rate: float, duration: float, products: int
+) -> None:
+    sale = Sale(seed=seed, rate=rate, duration=duration, products=products)
+    assert max(event["latency_ms"] for _, event in sale if "latency_ms" in event) < HEALTHY_MS
+
+
+def test_after_the_sale_every_process_is_heard_from_each_second_and_nobody_buys() -> None:
+    sale = SALES[-1]
+    idle = [(offset, event) for offset, event in sale if offset >= sale.duration + 3]
+    assert not any("status" in event for _, event in idle)
+    for producer in ("sim-api-1", "sim-api-2", "sim-worker-1", "sim-worker-2"):
+        beats = [offset for offset, event in idle if (event["producer"], event.get("type")) == (producer, "heartbeat")]
+        assert len(beats) >= sale.idle - 4
+        assert max(later - earlier for earlier, later in pairwise(beats)) < 1.5
+    assert {event["type"] for _, event in idle} == {"heartbeat", "connections", "queue", "inventory"}
+    assert len({event["product_id"] for event in of_type(idle, "inventory")}) == sale.products
+    assert all(event["active"] > 0 for event in of_type(idle, "connections"))
+    assert max(offset for offset, _ in idle) == pytest.approx(sale.duration + sale.idle, abs=1)
 
 
 def test_latency_worsens_while_the_queue_is_long() -> None:
