@@ -16,8 +16,8 @@ from msgspec import Struct
 from sidecar.clock import Clock
 from sidecar.config import Config
 from sidecar.core.aggregate import Flight
-from sidecar.core.counting import AHEAD_SECONDS
 from sidecar.core.ledger import Ledger, Verdict
+from sidecar.core.state import AHEAD_SECONDS
 from sidecar.errors import AccessError, CheckpointError, RefusedError, SidecarError, UnavailableError
 from sidecar.holder import Candidacy
 from sidecar.ingest import BACKOFF_SECONDS, Ingest
