@@ -22,7 +22,7 @@ from sidecar.errors import AccessError, CheckpointError, RefusedError, SidecarEr
 from sidecar.holder import Candidacy
 from sidecar.ingest import BACKOFF_SECONDS, Ingest
 from sidecar.logs import RateLimit, Reasons
-from sidecar.redis_errors import reason
+from sidecar.redis_errors import reason, why_refused
 from sidecar.sources import Source
 from sidecar.store import Store
 from sidecar.supervision import until, watched
@@ -266,6 +266,7 @@ class Pipeline:
                     break
             self._telemetry.commit_duration.observe(asyncio.get_running_loop().time() - began)
             self.commit_error = ""
+            self._telemetry.refused("")
         except RefusedError as exc:
             self._answered()
             self._commit_failed(exc)
@@ -342,6 +343,7 @@ class Pipeline:
 
     def _commit_failed(self, exc: SidecarError) -> None:
         self._telemetry.commits.labels("failed").inc()
+        self._telemetry.refused(why_refused(exc))
         if not self.commit_error:
             self._failures = Reasons()
         if self._failures.changed(reason(exc), self.clock.steady()):

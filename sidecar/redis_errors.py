@@ -28,6 +28,27 @@ _REFUSAL = (
     ("NOREPLICAS", "bring its replicas back, or lower min-replicas-to-write"),
     ("no permissions", "give this user the right in the server's ACL (config/redis-acl.conf)"),
 )
+# Why a Redis that answers refuses commits, by what its text contains: the labels of a metric, so that a page names it.
+_WHY = (
+    ("MISCONF", "disk"),
+    ("maxmemory", "memory"),
+    ("read only", "read_only"),
+    ("READONLY", "read_only"),
+    ("NOREPLICAS", "replicas"),
+    ("no permissions", "access"),
+    ("LOADING", "loading"),
+    ("is loading", "loading"),
+    ("", "other"),
+)
+WHY_REFUSED = tuple(sorted({why for _, why in _WHY}))
+
+
+def why_refused(exc: SidecarError) -> str:
+    """Return one of `WHY_REFUSED` for an answer that is a refusal, and nothing where there was no answer."""
+    if isinstance(exc, AccessError):
+        return "access"
+    text = str(exc)
+    return next(why for sign, why in _WHY if sign in text) if isinstance(exc, RefusedError) else ""
 
 
 def advised(text: str) -> str:

@@ -5,6 +5,8 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from sidecar.redis_errors import WHY_REFUSED
+
 TROUBLE_SECONDS = 60.0  # a trouble that was not met again for so long is over
 OUTCOMES = ("ok", "conflict", "cleared", "reread", "rolled_back", "failed")
 
@@ -39,6 +41,9 @@ class Telemetry:
         self.checkpoints_damaged = counter("checkpoints_damaged", "Times the stored state was damaged and set aside.")
         self.clock_steps = counter("clock_steps", "Times the clock of this machine was found to be set.")
         self.redis_up = gauge("redis_up", "1 while Redis answers.")
+        self.redis_refuses_writes = gauge(
+            "redis_refuses_writes", "1 while Redis answers, and refuses commits for this reason.", "reason"
+        )
         self.websocket_clients = gauge("websocket_clients", "Open WebSocket connections.")
         self.websocket_updates = counter(
             "websocket_updates", "Updates sent, skipped for a slow client, or failed.", "outcome"
@@ -64,6 +69,7 @@ class Telemetry:
             self.source_connected.labels(source).set(0)
             self.source_lag_seconds.labels(source).set(0)
             self.source_resets.labels(source)
+        self.refused("")
         for outcome in OUTCOMES:
             self.commits.labels(outcome)
         for server in ("http", "websocket"):
@@ -73,6 +79,11 @@ class Telemetry:
             self.influx_points.labels(outcome)
         for outcome in ("sent", "skipped", "failed"):
             self.websocket_updates.labels(outcome)
+
+    def refused(self, why: str) -> None:
+        """Note why Redis refused the last commit, one of `WHY_REFUSED`; nothing if it did not."""
+        for reason in WHY_REFUSED:
+            self.redis_refuses_writes.labels(reason).set(reason == why)
 
     def trouble(self, name: str, detail: str) -> None:
         """Note what is wrong with a part of this process, for health."""

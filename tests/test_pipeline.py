@@ -345,8 +345,15 @@ async def test_a_redis_that_refuses_is_not_away(daemon: Daemon) -> None:
     daemon.channel.put(order())
     await eventually(lambda: daemon.pipeline.commit_error == "OOM")
     assert (daemon.pipeline.redis_error, daemon.sample("redis_up")) == ("", 1)
+    assert daemon.sample("redis_refuses_writes", reason="other") == 1
+    daemon.store.failure = AccessError("no such user")
+    await eventually(lambda: daemon.sample("redis_refuses_writes", reason="access") == 1)
+    assert daemon.sample("redis_refuses_writes", reason="other") == 0
+    daemon.store.failure = UnavailableError("gone")
+    await eventually(lambda: daemon.sample("redis_refuses_writes", reason="access") == 0)
     daemon.store.failure = None
     await eventually(lambda: daemon.counted() == 1)
+    assert daemon.sample("redis_refuses_writes", reason="other") == 0
 
 
 async def test_a_commit_whose_answer_was_lost_counts_once(daemon: Daemon) -> None:

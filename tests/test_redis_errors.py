@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from sidecar.connection import Link
 from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
-from sidecar.redis_errors import reason
+from sidecar.redis_errors import reason, why_refused
 from sidecar.redis_url import RedisTarget, parse
 from tests.conftest import StartRedis
 from tests.fake_redis import HANG_UP, FakeRedis
@@ -289,3 +289,25 @@ def test_a_silent_server_is_one_reason_and_each_answer_another() -> None:
         AccessError("Redis refuses this user: does not answer"),
     ]
     assert len({reason(exc) for exc in said} - {""}) == len(said)
+
+
+# Why it refuses commits
+
+
+@pytest.mark.parametrize(
+    ("exc", "why"),
+    [
+        (RefusedError("Redis: MISCONF Errors writing to the AOF file: No space left on device"), "disk"),
+        (RefusedError("Redis: command not allowed when used memory > 'maxmemory'"), "memory"),
+        (RefusedError("Redis: You can't write against a read only replica"), "read_only"),
+        (RefusedError("Redis: NOREPLICAS Not enough good replicas to write"), "replicas"),
+        (RefusedError("Redis: LOADING Redis is loading the dataset in memory"), "loading"),
+        (RefusedError("Redis: this user has no permissions to run the 'hset' command"), "access"),
+        (AccessError("Redis refuses this user: WRONGPASS"), "access"),
+        (RefusedError("Redis: ERR something else"), "other"),
+        (UnavailableError("Redis does not answer: is closed"), ""),
+    ],
+    ids=str,
+)
+def test_a_refusal_has_one_of_a_few_reasons_and_silence_has_none(exc: SidecarError, why: str) -> None:
+    assert why_refused(exc) == why

@@ -110,7 +110,7 @@ def test_clears_at_once_are_all_answered_at_once(
 # What Redis refuses
 
 
-def refused_and_back(daemon: Daemon, client: redis.Redis, words: str, end: Any) -> None:
+def refused_and_back(daemon: Daemon, client: redis.Redis, words: str, why: str, end: Any) -> None:
     """Check that a Redis which refuses to write is named, and that nothing is lost when it takes writes again."""
     client.publish(CHANNEL, ORDER)
     wait_until(lambda: words in component(daemon, "commit").get("detail", ""), 10, "health to have Redis's words")
@@ -118,18 +118,20 @@ def refused_and_back(daemon: Daemon, client: redis.Redis, words: str, end: Any) 
     assert component(daemon, "redis")["status"] == "ok"
     assert metric(daemon, 'commits_total{outcome="failed"}') > 0
     assert metric(daemon, "redis_up") == 1
+    assert metric(daemon, f'redis_refuses_writes{{reason="{why}"}}') == 1
     assert [words in line["detail"] for line in lines(daemon, "commit failed")] == [True], "one line an outage"
     wait_until(lambda: daemon.snapshot()["stale"], 5, "the snapshot to say so")
     end()
     wait_until(lambda: daemon.received() == 2, 10, "what was kept to be committed")
     wait_until(lambda: daemon.ask("/monitoring/health")[1]["status"] == "ok", 5, "health to be well again")
+    assert metric(daemon, f'redis_refuses_writes{{reason="{why}"}}') == 0
 
 
 def test_a_redis_without_memory(redis_server: RedisServer, client: redis.Redis, make_daemon: MakeDaemon) -> None:
     daemon = make_daemon(redis_server.url, settings=FAST).start()
     count_orders(daemon, client, 1)
     client.config_set("maxmemory", "1")
-    refused_and_back(daemon, client, "maxmemory", lambda: client.config_set("maxmemory", "0"))
+    refused_and_back(daemon, client, "maxmemory", "memory", lambda: client.config_set("maxmemory", "0"))
 
 
 def test_a_redis_whose_disk_is_full(redis_server: RedisServer, client: redis.Redis, make_daemon: MakeDaemon) -> None:
@@ -139,7 +141,7 @@ def test_a_redis_whose_disk_is_full(redis_server: RedisServer, client: redis.Red
     client.config_set("save", "3600 1")
     client.bgsave()
     wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 5, "the save to fail")
-    refused_and_back(daemon, client, "MISCONF", lambda: client.config_set("save", ""))
+    refused_and_back(daemon, client, "MISCONF", "disk", lambda: client.config_set("save", ""))
 
 
 # What the machine denies

@@ -56,6 +56,7 @@ LIVE = {
     "sidecar_commits_total": ("counter", {"outcome"}),
     "sidecar_last_commit_timestamp_seconds": ("gauge", set()),
     "sidecar_redis_up": ("gauge", set()),
+    "sidecar_redis_refuses_writes": ("gauge", {"reason"}),
     "sidecar_websocket_clients": ("gauge", set()),
     "sidecar_websocket_updates_total": ("counter", {"outcome"}),
     "sidecar_loop_lag_seconds": ("gauge", set()),
