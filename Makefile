@@ -7,7 +7,7 @@ READY := .venv/ready
 BENCH := .venv-bench
 EXAMPLE := examples/flash_sale_backend
 
-.PHONY: help demo run env stack-native test campaign test-long style types coverage bench lock sbom clean docs dashboards kubernetes
+.PHONY: help demo run env stack-native test campaign gameday test-long style types coverage bench lock sbom clean docs dashboards kubernetes
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: $(READY) ## Run the tests (at most 3 minutes on 2 cores; SERVER=path for a
 
 campaign: $(READY) ## Put the guarantees to the test, larger than in `test` (some minutes)
 	@$(BIN)/pytest -n 3 -m campaign
+
+gameday: $(READY) ## Break sales on stacks of their own: who is paged? (10 minutes; ONLY=name for one, SHORT=1 for six in 3)
+	@$(BIN)/python -m tests.gameday $(ONLY) $(if $(SHORT),--short)
 
 test-long: $(READY) ## Run the long variants: chaos, soak, fuzzing
 	@$(BIN)/pytest -m long --timeout 7200

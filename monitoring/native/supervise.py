@@ -42,6 +42,11 @@ class Process:
             )
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    @property
     def has_ended(self) -> bool:
         """Whether it does not run."""
         return self._popen.poll() is not None
@@ -82,7 +87,7 @@ class Stack:
         self._logs = logs
         self._say = say
         self._programs = programs
-        self._processes: list[Process] = []
+        self.processes: list[Process] = []
 
     def start(self, patience_seconds: float, stopped: Callable[[float], bool]) -> bool:
         """Start each when those before it are ready, and wait until all are.
@@ -94,8 +99,8 @@ class Stack:
         while len(ready) < len(self._programs):
             for program in [one for one in waiting if ready.issuperset(one.after)]:
                 waiting.remove(program)
-                self._processes.append(Process(program, self._logs / f"{program.name}.log"))
-            unready = [one for one in self._processes if one.program.name not in ready]
+                self.processes.append(Process(program, self._logs / f"{program.name}.log"))
+            unready = [one for one in self.processes if one.program.name not in ready]
             ready.update(one.program.name for one in unready if one.is_ready())
             ended = [one for one in unready if one.has_ended]
             if ended or stopped(POLL_SECONDS) or time.monotonic() > deadline:
@@ -107,18 +112,18 @@ class Stack:
     def keep(self, stopped: Callable[[float], bool]) -> None:
         """Start again what ends, until stopped."""
         while not stopped(POLL_SECONDS):
-            for process in self._processes:
+            for process in self.processes:
                 if news := process.keep(time.monotonic()):
                     self._say(news)
 
     def stop(self) -> None:
         """Stop all, the last started first: who reads before who is read."""
         deadline = time.monotonic() + STOP_SECONDS
-        for process in reversed(self._processes):
+        for process in reversed(self.processes):
             process.end(signal.SIGTERM)
-        while any(not process.has_ended for process in self._processes) and time.monotonic() < deadline:
+        while any(not process.has_ended for process in self.processes) and time.monotonic() < deadline:
             time.sleep(0.02)
-        for process in self._processes:
+        for process in self.processes:
             process.end(signal.SIGKILL)
 
 

@@ -1,0 +1,21 @@
+"""The table of scenarios holds together."""
+
+import pytest
+
+from tests.gameday.scenarios import FAULT, RECOVERY, SCENARIOS, SECTIONS, SHORT, Scenario
+
+LONGEST_SECONDS, SHORT_SECONDS = 200, 130
+
+
+def test_names_are_unique() -> None:
+    assert len(SCENARIOS) == sum(map(len, SECTIONS.values()))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_a_scenario_can_be_played_and_judged(scenario: Scenario) -> None:
+    assert scenario.lasts <= (SHORT_SECONDS if scenario.name in SHORT else LONGEST_SECONDS)
+    marks = scenario.marked(FAULT), scenario.marked(RECOVERY)
+    assert (marks[0] is None) == (marks[1] is None)
+    if scenario.pages:
+        assert marks[0] is not None and marks[1] is not None
+        assert 30 <= marks[0] < marks[1]
