@@ -89,25 +89,28 @@ HEALTHY = (
     Scenario(
         name="sim8",
         what="simulate 50/s, 8 products, stream",
-        steps=(at(0, do.simulate(rate=50, products=8, seed=11, duration=60)), at(60, QUIET)),
+        steps=(at(0, do.simulate(rate=50, products=8, seed=11, duration=60, idle=55)), at(60, QUIET)),
         after=60,
     ),
     Scenario(
         name="sim200",
         what="simulate 120/s, 200 products, stream",
-        steps=(at(0, do.simulate(rate=120, products=200, seed=12, duration=60)), at(60, QUIET)),
+        steps=(at(0, do.simulate(rate=120, products=200, seed=12, duration=60, idle=55)), at(60, QUIET)),
         after=60,
     ),
     Scenario(
         name="simlow",
         what="simulate 4/s, 8 products, stream",
-        steps=(at(0, do.simulate(rate=4, products=8, seed=13, duration=60)), at(60, QUIET)),
+        steps=(at(0, do.simulate(rate=4, products=8, seed=13, duration=60, idle=55)), at(60, QUIET)),
         after=60,
     ),
     Scenario(
         name="simpub",
         what="simulate 20/s, 200 products, pub/sub",
-        steps=(at(0, do.simulate(transport="pubsub", rate=20, products=200, seed=21, duration=60)), at(60, QUIET)),
+        steps=(
+            at(0, do.simulate(transport="pubsub", rate=20, products=200, seed=21, duration=60, idle=55)),
+            at(60, QUIET),
+        ),
         after=60,
     ),
     Scenario(
