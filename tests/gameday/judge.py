@@ -15,7 +15,7 @@ FIRING, RESOLVED = "firing", "resolved"
 
 
 class Page(Struct, frozen=True):
-    """A page that is right: alerts whose name matches, at a severity. Without `resolves` it may stay."""
+    """A page that is right: alerts whose name and severity match. Without `resolves` it may stay."""
 
     alert: str
     severity: str = CRITICAL
@@ -24,7 +24,7 @@ class Page(Struct, frozen=True):
 
     def fits(self, notice: "Notice") -> bool:
         """Tell whether that is it."""
-        return notice.severity == self.severity and re.fullmatch(self.alert, notice.alert) is not None
+        return bool(re.fullmatch(self.severity, notice.severity) and re.fullmatch(self.alert, notice.alert))
 
 
 class Notice(Struct, frozen=True):

@@ -23,6 +23,7 @@ TICK_SECONDS = 0.05
 SAMPLE_SECONDS = 1.0
 SETTLE_SECONDS = 20.0  # a hole is missed 5 s after a heartbeat showed it; a busy machine takes longer
 SEED = 1
+STOPPED = "stopped before it was over"
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -41,9 +42,9 @@ def play(scenario: Scenario, folder: Path, stop: threading.Event, starting: thre
         ending.callback(lane.webhook.close)
         ending.callback(lane.stack.stop)
         with starting:
-            trouble = "stopped" if stop.is_set() else lane.stack.start(stop)
-        if trouble:
-            return Result(scenario=scenario, played=Played(notices=(), trouble=trouble))
+            trouble = lane.stack.start(stop)
+        if trouble or stop.is_set():
+            return Result(scenario=scenario, played=Played(notices=(), trouble=STOPPED if stop.is_set() else trouble))
         ending.callback(lane.done.set)
         return lane.play()
 
@@ -69,7 +70,8 @@ class _Lane:
     def play(self) -> Result:
         """Play the steps, let the numbers settle, and tell what happened."""
         password = self.stack.passwords()["REDIS_PUBLISHER_PASSWORD"]
-        publisher = Publisher(self.stack.primary, "flash-sale-backend", password)
+        stays = self._scenario.publisher_stays
+        publisher = Publisher(self.stack.primary, "flash-sale-backend", password, stays=stays)
         publisher.start()
         began = time.monotonic()
         sampler = threading.Thread(target=self._sample, args=(began,), daemon=True)
@@ -138,7 +140,7 @@ class _Lane:
                 recovered_at=self._marks.get(RECOVERY),
                 wrong_counts=tuple(wrong),
                 late_by=max(self._late_by, 5.0 * missed),
-                trouble="stopped" if self._stop.is_set() else "",
+                trouble=STOPPED if self._stop.is_set() else "",
             ),
             samples=tuple(self._samples),
             largest_message=self.webhook.largest,

@@ -21,13 +21,19 @@ Address = tuple[str, int]
 
 
 class Publisher(threading.Thread):
-    """A connection to whoever is the primary; `put` never waits."""
+    """A connection to whoever is the primary; `put` never waits.
 
-    def __init__(self, primary: Callable[[], Address], user: str, password: str) -> None:
+    One that stays goes back to the server that it knew until that says itself to be a replica, as clients do that ask
+    the Sentinels only once.
+    """
+
+    def __init__(self, primary: Callable[[], Address], user: str, password: str, *, stays: bool = False) -> None:
         """Prepare; `primary` is asked for at each new connection, and may raise `OSError` or `RedisError`."""
         super().__init__(daemon=True)
         self._primary = primary
         self._login: dict[str, Any] = {"username": user, "password": password}
+        self._stays = stays
+        self._address: Address | None = None
         self._client: Any = None
         self._outbox: deque[tuple[str, bytes]] = deque()
         self._done = threading.Event()
@@ -49,10 +55,10 @@ class Publisher(threading.Thread):
             while self._outbox and not self._done.is_set():
                 try:
                     self._send([self._outbox[place] for place in range(min(BATCH, len(self._outbox)))])
-                except (redis.RedisError, OSError):
-                    self._close()
+                except (redis.RedisError, OSError) as error:
+                    self._close(forget=not self._stays or isinstance(error, redis.ReadOnlyError))
                     self._done.wait(PAUSE_SECONDS)
-        self._close()
+        self._close(forget=True)
 
     def finish(self) -> None:
         """End; what was not published stays so."""
@@ -73,11 +79,14 @@ class Publisher(threading.Thread):
             raise next(reply for reply in replies if isinstance(reply, Exception))
 
     def _connected(self) -> Any:
-        host, port = self._primary()
+        self._address = self._address or self._primary()
+        host, port = self._address
         patience: dict[str, Any] = {"socket_timeout": PATIENCE_SECONDS, "socket_connect_timeout": PATIENCE_SECONDS}
         return redis.Redis(host=host, port=port, retry=Retry(NoBackoff(), 0), **patience, **self._login)
 
-    def _close(self) -> None:
+    def _close(self, *, forget: bool) -> None:
         if self._client is not None:
             self._client.close()
         self._client = None
+        if forget:
+            self._address = None

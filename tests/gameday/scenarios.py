@@ -36,6 +36,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     sentinels: bool = False
     standby: bool = False
     transport_loses: bool = False
+    publisher_stays: bool = False
     after: float = AFTER_SECONDS
 
     @property
@@ -270,6 +271,17 @@ INFRASTRUCTURE = (
         transport_loses=True,
     ),
     Scenario(
+        name="failover-frozen",
+        what="Redis master frozen 10 s, Sentinel; the publisher stays with it until it is demoted",
+        steps=(at(0, RUSH), fault(30, do.freeze(PRIMARY)), recovery(40, do.thaw(PRIMARY))),
+        pages=(Page("CompletenessBelowOne|Events.*", "warning|critical", 60.0, resolves=False),),
+        allowed=(*MISSED, SERVER_DOWN),
+        sentinels=True,
+        transport_loses=True,
+        publisher_stays=True,
+        after=70,
+    ),
+    Scenario(
         name="frozen-10",
         what="Redis frozen 10 s, no Sentinel",
         steps=(at(0, RUSH), fault(30, do.freeze(PRIMARY)), recovery(40, do.thaw(PRIMARY))),
@@ -330,7 +342,7 @@ INFRASTRUCTURE = (
         name="sidecar-15-pubsub",
         what="sidecar kill -9, up after 15 s, pub/sub",
         steps=(at(0, RUSH), fault(30, do.kill(SIDECAR)), recovery(45, do.start(SIDECAR))),
-        pages=(Page("CompletenessBelowOne|Events.*", within=60.0, resolves=False),),
+        pages=(Page("CompletenessBelowOne|Events.*", "warning|critical", 60.0, resolves=False),),
         allowed=(critical("SidecarDown|NoSidecarCounting"), *MISSED),
         transports=(PUBSUB,),
         transport_loses=True,

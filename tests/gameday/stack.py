@@ -46,7 +46,7 @@ class LaneStack:
 
     def start(self, stop: threading.Event) -> str:
         """Start it; return what is wrong, nothing if all is well."""
-        return "" if self._stack.start(START_SECONDS, stop.wait) else "\n".join(self._said) or "stopped"
+        return "" if self._stack.start(START_SECONDS, stop.wait) else " ".join(" ".join(self._said).split())
 
     def stop(self) -> None:
         """End all that was started, frozen or not."""

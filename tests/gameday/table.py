@@ -61,7 +61,7 @@ def _judged(result: Result, verdict: Verdict) -> str:
     parts += [f"{len(verdict.false)} false"] if verdict.false else []
     parts += ["missing"] if verdict.missing else []
     parts += [f"late: {one}" for one in verdict.late]
-    parts += [f"count: {one}" for one in verdict.wrong]
+    parts += verdict.wrong
     if is_busy(result):
         parts.append(f"times not judged: {result.played.late_by:.1f} s late by a busy machine")
     return "; ".join(parts) or "good"
