@@ -225,7 +225,9 @@ class World:
         self.cleared.add_state(state)
         self._image = None
         generation = f"g{self.random.getrandbits(40)}"
-        for _ in range(self.random.randint(2, 3)):  # the first finds a dead connection after a restart
+        while not await self._once(self.owner.store.clear(generation)):
+            pass  # after a restart the connection is dead
+        for _ in range(self.random.randint(1, 2)):
             await self._once(self.owner.store.clear(generation))
 
     async def replace(self) -> None:
@@ -380,7 +382,9 @@ class World:
         position: list[Any] = msgspec.json.decode(stored) if stored else ["0-0"]
         return None if position[0] == "0-0" else position[0].encode()
 
-    async def _once(self, request: Awaitable[object]) -> None:
-        """Send something whose answer is nobody's business."""
+    async def _once(self, request: Awaitable[object]) -> bool:
+        """Send something once; return whether it was answered."""
         with contextlib.suppress(UnavailableError):
             await request
+            return True
+        return False

@@ -20,17 +20,19 @@ class Position(Struct, frozen=True, array_like=True):
     """How far a stream was read.
 
     `seen` entries of it were read; `base` were added before the first of ours or are counted as missed (-1: not known
-    yet); `added` is the newest `entries-added`.
+    yet); `added` is the newest `entries-added`. `away`: the stream is missing, or ends before `id`, and that is known.
     """
 
     id: str = START
     seen: int = 0
     base: int = -1
     added: int = 0
+    away: bool = False
 
     def dump(self, stream: str) -> bytes:
-        """Return it as it is stored: JSON, which ends with a checksum over itself and the stream's name."""
-        return msgspec.json.encode([self.id, self.seen, self.base, self.added, self._checksum(stream)])
+        """Return it as it is stored: JSON with a checksum over itself and the stream's name."""
+        stored = [self.id, self.seen, self.base, self.added, self._checksum(stream)]
+        return msgspec.json.encode([*stored, True] if self.away else stored)
 
     @classmethod
     def load(cls, stream: str, stored: bytes) -> "Position":
@@ -39,19 +41,31 @@ class Position(Struct, frozen=True, array_like=True):
         Raises CheckpointError if it was damaged, or is of another stream.
         """
         try:
-            entry, seen, base, added, found = _decode_position(stored)
+            read = _decode_position(stored)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise CheckpointError(f"the stored position in stream {stream!r} cannot be read: {exc}") from exc
-        position = cls(entry, seen, base, added)
-        if found != position._checksum(stream):
+        position = cls(read.id, read.seen, read.base, read.added, read.away)
+        if read.checksum != position._checksum(stream):
             raise CheckpointError(f"the stored position in stream {stream!r} is damaged: its checksum is wrong")
         return position
 
     def _checksum(self, stream: str) -> int:
-        return crc32(msgspec.json.encode([stream, self.id, self.seen, self.base, self.added]))
+        covered = [stream, self.id, self.seen, self.base, self.added]
+        return crc32(msgspec.json.encode([*covered, True] if self.away else covered))
 
 
-_decode_position = msgspec.json.Decoder(tuple[EntryId, int, int, int, int]).decode
+class _Stored(Struct, array_like=True, forbid_unknown_fields=True):
+    """A Position as it is stored. Before version 0.2 there was no `away`."""
+
+    id: EntryId
+    seen: int
+    base: int
+    added: int
+    checksum: int
+    away: bool = False
+
+
+_decode_position = msgspec.json.Decoder(_Stored).decode
 
 
 class Commit(Struct, frozen=True, kw_only=True):

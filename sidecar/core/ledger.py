@@ -4,7 +4,7 @@ A commit is one Lua script that checks first and then writes absolute values (st
 token `holder era random`: the random part is new in every commit, the era whenever a stream contributed. An
 outcome tells what Redis found, and `resolve` says what that means:
 
-  OK, or CONFLICT with the flight's own token     the flight is committed
+  OK, or CONFLICT with the flight's own token     the flight is committed; perhaps somebody cleared since
   CONFLICT, another holder                        somebody else owns the state: drop everything, stand by
   CONFLICT, our holder, same era                  rolled back, but no stream contributed since: write memory again
   CONFLICT, our holder, other era                 rolled back: load what is found, read streams on from there
@@ -26,6 +26,8 @@ counted stays counted.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
+
+from msgspec import structs
 
 from sidecar.core.aggregate import MISSED_UNDER, Aggregator
 from sidecar.core.batch import Batch, StreamRead
@@ -74,7 +76,6 @@ class Ledger:
         self._positions = {stream: Position() for stream in self._streams}
         self._read = dict(self._positions)
         self._elsewhere: dict[str, bytes] = {}  # positions of streams that are not configured now
-        self._away: set[str] = set()  # streams that are missing or shorter than before, until they are read
         self._replid = ""
         self._read_on = False  # whether a stream was read since the last flight
         self._in_flight: Commit | None = None
@@ -151,8 +152,7 @@ class Ledger:
             return "refused"  # the next commit shows what happened
         if not read.exists:
             return self._absent(stream, position, read)
-        known = stream in self._away  # and reported
-        self._away.discard(stream)
+        known = position.away  # and reported
         applied: Applied = "ok"
         if _is_another(position, read, returned=known):
             applied, position = self._follow(batch.source, position, read)
@@ -167,17 +167,22 @@ class Ledger:
         """Note that a stream is missing: not made yet, or deleted. It may come back, so its position stays."""
         if position.base < 0:  # not made yet: all of it will be counted
             self._moved(stream, Position(base=0), read.replid)
-        if position.id == START or stream in self._away:
+        if position.id == START or position.away:
             return "ok"
-        self._away.add(stream)
+        self._miss(stream)
         return "anew"
+
+    def _miss(self, stream: str) -> None:
+        """Note that a stream is missing, or ends before its position, until it is read."""
+        for positions in (self._read, self._positions):
+            positions[stream] = structs.replace(positions[stream], away=True)
 
     def _follow(self, source: str, position: Position, read: StreamRead) -> tuple[Applied, Position]:
         """Return where to continue in a stream that was replaced, also by an older copy: nothing counts twice.
 
         Entries that are known to have been added, were not read and are gone count as missed.
         """
-        other = read.oldest is not None and order(read.oldest) > order(position.id)
+        other = order(read.oldest or read.newest or START) > order(position.id)  # nothing of it was read
         counted = max(position.base, 0) + position.seen
         lost = position.added - max(0 if other else read.added or 0, counted)
         if position.base >= 0 and lost > 0:
@@ -229,7 +234,7 @@ class Ledger:
                 token=f"{self.holder} {era} {self._word()}",
                 full=self._full,
                 positions=dict(self._read),
-                unchecked=frozenset(self._away),
+                unchecked=frozenset(stream for stream, position in self._read.items() if position.away),
                 flight=self.aggregate.freeze(now),
             )
             self._read_on = False
@@ -268,7 +273,7 @@ class Ledger:
                 return "reread"
             case _:  # ANEW
                 self._thaw()
-                self._away.add(answer.stream)
+                self._miss(answer.stream)
                 return "anew"
 
     def _landed(self, commit: Commit, number: int, now: float) -> Verdict:
@@ -282,7 +287,11 @@ class Ledger:
 
     def _conflict(self, commit: Commit, answer: Answer, now: float) -> Verdict:
         if answer.token == commit.token:  # an earlier sending of this very commit arrived
-            return self._landed(commit, answer.number, now)
+            verdict = self._landed(commit, answer.number, now)
+            if answer.generation in self._generations:
+                return verdict
+            self._cleared(answer.generation, now)
+            return "cleared"
         if holder_of(answer.token) != self.holder:
             self.forget()
             return "standby"
@@ -319,7 +328,6 @@ class Ledger:
         self._positions = {stream: positions.get(POSITION + stream, Position()) for stream in self._streams}
         self._elsewhere = {name: stored[name] for name in stored if name.removeprefix(POSITION) not in self._streams}
         self._read, self._replid, self._full = dict(self._positions), "", False
-        self._away.clear()
 
     def _cleared(self, generation: str, now: float) -> None:
         self.aggregate.clear(now)

@@ -205,6 +205,7 @@ def outcome(ledger: Ledger, name: str) -> Verdict:
     answers = {
         "OK": landed(flight),
         "own token": answer("CONFLICT", flight.number + 1, flight.token),
+        "own token, cleared": answer("CONFLICT", flight.number + 1, flight.token, generation="g"),
         "another holder": answer("CONFLICT", 9, "there:2:b e r"),
         "same era": answer("CONFLICT", 1, f"here:1:a {era} old"),
         "same era, cleared": answer("CONFLICT", 1, f"here:1:a {era} old", generation="g"),
@@ -223,6 +224,7 @@ def outcome(ledger: Ledger, name: str) -> Verdict:
     [
         ("OK", "ok", 4, 2, "3-0", False, ""),
         ("own token", "ok", 4, 2, "3-0", False, ""),
+        ("own token, cleared", "cleared", 0, 2, "3-0", False, "g"),
         ("same era", "rolled_back", 2, 2, "1-0", True, ""),
         ("same era, cleared", "rolled_back", 0, 2, "1-0", True, "g"),
         ("EMPTY", "empty", 2, 4, "3-0", True, ""),
@@ -508,6 +510,26 @@ def test_unread_entries_of_a_deleted_stream_are_missed(seen_away: bool, added: i
     assert ledger.apply(new, T0) == ("ok" if seen_away else "anew")
     assert missed(ledger) == 5 + added - there
     assert shown(ledger) == 2 + there
+
+
+def test_unread_entries_of_a_stream_that_was_deleted_and_trimmed_to_nothing_are_missed() -> None:
+    ledger = owner()
+    ledger.apply(read(*[order()] * 4, added=4, length=4), T0)
+    new = read(after="4-0", added=3, length=0, newest="13-0")
+    assert ledger.apply(new, T0) == "anew"
+    ledger.apply(new, T0)
+    assert (missed(ledger), shown(ledger)) == (3, 4)
+
+
+def test_a_missing_stream_is_known_to_the_next_owner() -> None:
+    ledger = owner()
+    ledger.apply(read(*[order()] * 4, added=4, length=4), T0)
+    ledger.apply(read(after="4-0", **GONE), T0)  # type: ignore[arg-type]
+    commit = settle(ledger)
+    following = owner({"p:s": commit.positions["s"].dump("s")})
+    outgrown = read(*[order()] * 2, after="4-0", added=9, length=2, oldest="18-0", newest="19-0")
+    assert following.apply(outgrown, T0) == "ok", "it was reported"
+    assert missed(following) == 7
 
 
 @pytest.mark.parametrize(

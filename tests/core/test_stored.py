@@ -168,6 +168,14 @@ def test_a_position_of_another_form_is_refused(stored: bytes) -> None:
         Position.load("s", stored)
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_a_position_is_stored_with_whether_its_stream_is_missing(away: bool) -> None:
+    position = Position("5-1", 5, 0, 6, away)
+    assert Position.load("s", position.dump("s")) == position
+    with pytest.raises(CheckpointError, match="checksum"):
+        Position.load("s", position.dump("s").replace(b"5-1", b"6-1"))
+
+
 def test_a_position_is_of_one_stream() -> None:
     stored = Position("5-1", 5, 0, 6).dump("s")
     assert Position.load("s", stored) == Position("5-1", 5, 0, 6)
