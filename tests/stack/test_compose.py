@@ -24,6 +24,7 @@ BUILT = {"sidecar", "backend", "load"}
 PORTS = {
     "sidecar": {9850, 9851},
     "redis-primary": {6379},
+    "sentinel-1": {26379},
     "redis-exporter": {9121},
     "node-exporter": {9100},
     "prometheus": {9090},

@@ -1,17 +1,21 @@
 """monitoring/redis/start.sh: every user gets its password and its rights, and nobody else gets in."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+import redis.sentinel
 from redis.asyncio import Redis as AsyncRedis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from benchmarks import node
 from examples.flash_sale_backend.channel import Channel
 from examples.flash_sale_backend.settings import Settings
 from examples.flash_sale_backend.stockroom import Stockroom
@@ -39,9 +43,8 @@ class Server:
     """A primary, started as compose and the native stack start it."""
 
     def __init__(self, folder: Path, **changes: str) -> None:
-        program = lay_out(folder, free_ports(), MONITORING)[0]
-        self.environment = {**os.environ, **program.environment, **changes}
-        self.program = program
+        self.program, _, self.sentinel, *_ = lay_out(folder, free_ports(), MONITORING)
+        self.environment = {**os.environ, **self.program.environment, **changes}
 
     def start(self) -> "Server":
         """Start it and wait until its health check says that it is well."""
@@ -56,8 +59,20 @@ class Server:
 
     def client(self, user: str) -> Any:
         """Return a client of a user."""
-        port, password = int(self.environment["NODE_PORT"]), self.environment[USERS[user]]
+        return self.at(int(self.environment["NODE_PORT"]), user)
+
+    def at(self, port: int, user: str) -> Any:
+        """Return a client of a user at a port: this one, or a Sentinel."""
+        password = self.environment[USERS[user]]
         return redis.Redis(port=port, username=user, password=password, retry=Retry(NoBackoff(), 0))
+
+    def is_watched(self, port: int) -> bool:
+        """Tell whether a Sentinel sees it well."""
+        assert self.process.poll() is None
+        with suppress(redis.ConnectionError):
+            state = self.at(port, "admin").sentinel_master("sale")
+            return bool(state["is_master"] and not state["is_sdown"])
+        return False
 
     def end(self) -> None:
         """End it as a crash does."""
@@ -70,6 +85,18 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server = Server(tmp_path).start()
     yield server
     server.end()
+
+
+@pytest.fixture
+def sentinel(server: Server) -> Iterator[int]:
+    """The port of a Sentinel that watches the primary."""
+    environment = {**os.environ, **server.sentinel.environment}
+    process = subprocess.Popen(server.sentinel.command, env=environment, stdout=subprocess.DEVNULL)
+    port = int(environment["NODE_PORT"])
+    wait_until(lambda: server.is_watched(port), 20, "the Sentinel to see the primary")
+    yield port
+    process.kill()
+    process.wait()
 
 
 def test_every_user_has_a_password_and_no_name_means_no_entry(server: Server) -> None:
@@ -115,6 +142,53 @@ async def test_the_example_backend_has_the_rights_it_needs(server: Server) -> No
             await Channel(client, Settings(transport=transport)).send(['{"status":"success"}'])
     refused = [one["object"] for one in server.client("admin").acl_log()]
     assert set(refused) <= {"client|setinfo"}  # redis-py tries to say its name, and does without
+
+
+def test_a_backend_finds_the_primary_by_the_sentinels(server: Server, sentinel: int) -> None:
+    """As redis-py does it: without a user, or with its own one, or with one that it has at the servers only."""
+    user, password = "flash-sale-backend", server.environment[USERS["flash-sale-backend"]]
+    primary = ("127.0.0.1", int(server.environment["NODE_PORT"]))
+    for at_the_sentinel in ({}, {"username": user, "password": password}):
+        sentinels: Any = redis.sentinel.Sentinel  # it has no types
+        found = sentinels([("127.0.0.1", sentinel)], sentinel_kwargs=at_the_sentinel, username=user, password=password)
+        assert found.discover_master("sale") == primary
+        assert found.discover_slaves("sale") == []
+        assert found.master_for("sale").xadd("flash_sale:events", {"e": "{}"})
+    anybody = client_of(sentinel)
+    for command in ("SENTINEL FAILOVER sale", "SENTINEL RESET sale", "SENTINEL SET sale quorum 1"):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            anybody.execute_command(*command.split())
+    for command in ("SHUTDOWN", "ACL LIST", "PUBLISH +switch-master x", "CLIENT KILL TYPE normal", "CLIENT PAUSE 1"):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            anybody.execute_command(*command.split())
+
+
+def test_ioredis_finds_the_primary_by_the_sentinels(server: Server, sentinel: int) -> None:
+    if reason := node.prepare():
+        pytest.skip(reason)
+    options = {
+        "sentinels": [{"host": "127.0.0.1", "port": sentinel}],
+        "name": "sale",
+        "username": "flash-sale-backend",
+        "password": server.environment[USERS["flash-sale-backend"]],
+        "failoverDetector": True,
+    }
+    script = f"""
+        const client = new (require("ioredis"))({json.dumps(options)});
+        client.xadd("flash_sale:events", "*", "e", "{{}}").then((id) => {{ console.log(id); client.disconnect(); }});
+    """
+    done = subprocess.run(
+        ["node", "-e", script],
+        env=os.environ | node.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert "-" in done.stdout
+    assert server.client("admin").xlen("flash_sale:events") == 1
+    refused = [one["object"] for one in server.at(sentinel, "admin").acl_log()]
+    assert set(refused) <= {"client|setinfo"}
 
 
 def test_what_scripts_wrote_is_there_after_a_restart(server: Server) -> None:
