@@ -12,6 +12,7 @@ from msgspec import Struct, field
 CRITICAL, WARNING = "critical", "warning"
 CRITICAL_SECONDS, WARNING_SECONDS, RESOLVED_SECONDS = 15.0, 45.0, 30.0
 FIRING, RESOLVED = "firing", "resolved"
+LONGEST_MESSAGE = 10  # alerts: a person reads no more, and a chat takes no more
 
 
 class Page(Struct, frozen=True):
@@ -46,6 +47,7 @@ class Played(Struct, frozen=True, kw_only=True):
     recovered_at: float | None = None
     wrong_counts: tuple[str, ...] = ()
     late_by: float = 0.0
+    largest_message: int = 0
     trouble: str = ""
 
 
@@ -68,6 +70,8 @@ class Verdict(Struct, frozen=True):
 def judge(played: Played, pages: Sequence[Page], allowed: Sequence[Page] = ()) -> Verdict:
     """Judge a lane: `pages` must come once each after the fault, `allowed` may, and nothing else."""
     verdict = Verdict(wrong=[*played.wrong_counts, *filter(None, [played.trouble])])
+    if played.largest_message > LONGEST_MESSAGE:
+        verdict.wrong.append(f"a message lists {played.largest_message} alerts")
     awaited = list(pages)
     seen: set[str] = set()
     for notice in began(played.notices):

@@ -32,7 +32,6 @@ class Result(Struct, frozen=True, kw_only=True):
     scenario: Scenario
     played: Played
     samples: tuple[Sample, ...] = ()
-    largest_message: int = 0
 
 
 def play(scenario: Scenario, folder: Path, stop: threading.Event, starting: threading.Semaphore) -> Result:
@@ -140,10 +139,10 @@ class _Lane:
                 recovered_at=self._marks.get(RECOVERY),
                 wrong_counts=tuple(wrong),
                 late_by=max(self._late_by, 5.0 * missed),
+                largest_message=self.webhook.largest,
                 trouble=STOPPED if self._stop.is_set() else "",
             ),
             samples=tuple(self._samples),
-            largest_message=self.webhook.largest,
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-FAULT_RATE, P99_MS, WAITING, SILENCE = 0.05, 1000.0, 50, 0.1
+FAULT_RATE, P99_MS, SLOWER, WAITING, SILENCE = 0.05, 1000.0, 1.5, 50, 0.1
 
 
 class Sample(Struct, frozen=True):
@@ -46,7 +46,7 @@ def _signs(sample: Sample, before: Sample) -> Iterator[str]:
 def _of_orders(now: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
     if (now["orders"]["fault_rate"]["10s"] or 0) > FAULT_RATE:
         yield "fault rate"
-    if (now["latency_ms"]["10s"]["p99"] or 0) > P99_MS:
+    if (now["latency_ms"]["10s"]["p99"] or 0) > max(P99_MS, SLOWER * (before["latency_ms"]["10s"]["p99"] or 0)):
         yield "p99"
     if sum(one["waiting"] for one in now["queues"].values()) > WAITING:
         yield "queue"

@@ -122,9 +122,9 @@ HEALTHY = (
     ),
     Scenario(
         name="tail",
-        what="40/s for 60 s, a little left, then 0.2/s for 30 s",
+        what="40/s for 60 s, a little of one product left, then 0.2/s for 30 s",
         steps=(at(0, RUSH), at(60, do.turn(rate=0.2)), at(90, QUIET)),
-        stock=products(8, 150),
+        stock=products(7, 150) | {"sku-8": 250},
         after=45,
     ),
     Scenario(

@@ -105,3 +105,8 @@ def test_what_is_allowed_may_come_once() -> None:
 def test_wrong_counts_and_trouble_are_bad() -> None:
     assert judge(Played(notices=(), wrong_counts=("success 1, published 2",)), ()).wrong == ["success 1, published 2"]
     assert not judge(Played(notices=(), trouble="Redis does not start"), ()).is_good
+
+
+def test_a_message_that_nobody_reads_to_its_end_is_bad() -> None:
+    assert judge(Played(notices=(), largest_message=3), ()).is_good
+    assert judge(Played(notices=(), largest_message=131), ()).wrong == ["a message lists 131 alerts"]

@@ -49,5 +49,6 @@ def test_each_sign_is_seen(seen: Sample, sign: str) -> None:
 
 def test_what_was_so_before_is_no_sign() -> None:
     assert first_sign([sample(29, missed=2, p99=1500), sample(31, missed=2, p99=1500)], 30) is None
+    assert first_sign([sample(29, p99=800), sample(31, p99=1100)], 30) is None
     assert first_sign([sample(29, missed=2), sample(31, missed=3)], 30) == (1, "missed")
     assert first_sign([], 30) is None
