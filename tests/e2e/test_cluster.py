@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import MASTERS, Cluster
+from tests.conftest import Guarantee
 from tests.e2e.conftest import MakeDaemon
 from tests.e2e.daemon import Daemon
 from tests.e2e.failover import UNREACHABLE, Backend, Scraper, check_recount
@@ -139,7 +140,7 @@ class Campaign:
 
 @pytest.mark.campaign
 def test_a_moved_slot_a_dead_master_and_no_node_left_of_those_it_started_from(
-    cluster: Cluster, make_daemon: MakeDaemon
+    cluster: Cluster, make_daemon: MakeDaemon, guarantee: Guarantee
 ) -> None:
     campaign = Campaign(cluster, make_daemon)
     started_from = cluster.owner(STREAM)
@@ -149,21 +150,26 @@ def test_a_moved_slot_a_dead_master_and_no_node_left_of_those_it_started_from(
     wait_until(lambda: len(cluster.masters()) == MASTERS, 20, "its replica to serve")
     campaign.kill()
     orders, failed_over = campaign.finish(), campaign.recoveries[-1]
-    print(f"back {moved:.2f} s after the move, {failed_over:.2f} s after the failover; {orders} orders, 0 difference")
+    guarantee(
+        "G2",
+        f"a slot of a Cluster moved, a failover: {orders:,} orders, difference 0; "
+        f"back {moved:.2f} s after the move, {failed_over:.2f} s after the failover",
+    )
     assert max(campaign.recoveries) < RECOVERY_SECONDS
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_many_moves_and_failovers_are_exact(cluster: Cluster, make_daemon: MakeDaemon) -> None:
+def test_many_moves_and_failovers_are_exact(cluster: Cluster, make_daemon: MakeDaemon, guarantee: Guarantee) -> None:
     campaign = Campaign(cluster, make_daemon)
     for turn in range(20):
         campaign.move()
         campaign.kill(freeze=turn % 2 == 1)
     orders = campaign.finish()
-    print(
-        f"20 moves and 20 failovers of {MASTERS} masters: {orders} orders, 0 difference, 0 resets; back "
+    guarantee(
+        "G2",
+        f"20 moves and 20 failovers of {MASTERS} masters of a Cluster: {orders:,} orders, difference 0, 0 resets; back "
         f"{max(campaign.recoveries):.2f} s after the switch at worst, {max(campaign.outages):.2f} s after it began "
-        f"(node timeout {cluster.timeout_seconds} s)"
+        f"(node timeout {cluster.timeout_seconds} s)",
     )
     assert max(campaign.recoveries) < RECOVERY_SECONDS

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Guarantee
 from tests.e2e.conftest import MakeDaemon
 from tests.e2e.daemon import PREFIX, Daemon
 from tests.e2e.failover import Backend, Scraper, check_recount
@@ -87,23 +88,27 @@ def rollbacks(daemon: Daemon) -> int:
 
 
 @pytest.mark.campaign
-def test_a_frozen_master_is_left_at_once_and_nothing_is_lost(sentinels: Sentinels, make_daemon: MakeDaemon) -> None:
+def test_a_frozen_master_is_left_at_once_and_nothing_is_lost(
+    sentinels: Sentinels, make_daemon: MakeDaemon, guarantee: Guarantee
+) -> None:
     daemon = make_daemon(sentinels.url, settings=FAST).start()
     scraper = Scraper(daemon)
     campaign = Campaign(sentinels, daemon)
     campaign.fail_over("freeze", fork=False)
     events = campaign.finish()
     scraper.finish()
-    print(f"back {campaign.recoveries[0]:.2f} s after the switch; {events} events, 0 difference")
+    guarantee(
+        "G2", f"a frozen master: {events:,} events, difference 0; back {campaign.recoveries[0]:.2f} s after the switch"
+    )
     assert rollbacks(daemon) == 0
     assert campaign.recoveries[0] < RECOVERY_SECONDS
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_a_hundred_failovers_are_exact(sentinels: Sentinels, make_daemon: MakeDaemon) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+def test_a_hundred_failovers_are_exact(
+    sentinels: Sentinels, make_daemon: MakeDaemon, seed: int, guarantee: Guarantee
+) -> None:
     rnd = random.Random(seed)
     daemon = make_daemon(sentinels.url, settings=FAST).start()
     scraper = Scraper(daemon)
@@ -118,10 +123,11 @@ def test_a_hundred_failovers_are_exact(sentinels: Sentinels, make_daemon: MakeDa
             campaign.backend = Backend(sentinels.client, STREAM)
     events = campaign.finish()
     scraper.finish()
-    print(
-        f"100 failovers, {forks} forked: {events} events, 0 difference, {rollbacks(daemon)} rollbacks reported, "
-        f"0 resets in {scraper.scrapes} scrapes; back {max(campaign.recoveries):.2f} s after the switch at worst, "
-        f"{max(campaign.outages):.2f} s after the master was gone (down-after {sentinels.down_after_seconds} s)"
+    guarantee(
+        "G2",
+        f"100 failovers of Sentinel, {forks} forked: {events:,} events, difference 0, {rollbacks(daemon)} rollbacks "
+        f"reported, 0 resets in {scraper.scrapes:,} scrapes; back {max(campaign.recoveries):.2f} s after the switch at "
+        f"worst, {max(campaign.outages):.2f} s after the master was gone (down-after {sentinels.down_after_seconds} s)",
     )
     assert max(campaign.recoveries) < RECOVERY_SECONDS
 
