@@ -44,6 +44,16 @@ def revive() -> Action:
     return lambda stage: stage.shop.revive(stage.now())
 
 
+def replace(process: str, other: str) -> Action:
+    """Stop a backend process, and start another one in its place."""
+    return lambda stage: stage.shop.replace(process, other, stage.now())
+
+
+def say(action: str) -> Action:
+    """Let the backend say that the sale starts or stops."""
+    return lambda stage: stage.shop.say(action)
+
+
 def stock(product: str, units: int) -> Action:
     """Let the shop say another stock."""
     return lambda stage: stage.shop.set_stock(product, units)
@@ -77,6 +87,11 @@ def thaw(program: str) -> Action:
 def start(program: str) -> Action:
     """Start a program that has ended."""
     return lambda stage: stage.stack.again(program)
+
+
+def configure(name: str, value: str) -> Action:
+    """`CONFIG SET` at the Redis."""
+    return lambda stage: stage.stack.configure(name, value)
 
 
 def fill_disk() -> Action:

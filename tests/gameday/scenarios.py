@@ -147,6 +147,19 @@ HEALTHY = (
         steps=(at(0, RUSH), at(50, QUIET), at(80, do.die(*ALL))),
         after=45,
     ),
+    Scenario(
+        name="said-over",
+        what="40/s for 50 s, the backend says that the sale is over, and is shut down 3 s later",
+        steps=(at(0, RUSH), at(50, QUIET), at(52, do.say("stop")), at(55, do.die(*ALL))),
+        after=60,
+    ),
+    Scenario(
+        name="deployed",
+        what="40/s; in the middle each backend is replaced by one of another name",
+        steps=(at(0, RUSH), *(at(30 + 8 * n, do.replace(f"api-{n}", f"api-{n}-new")) for n in (1, 2, 3, 4))),
+        allowed=(warning("ProducerSilent"),),
+        after=50,
+    ),
 )
 
 SHOP = (
@@ -185,6 +198,14 @@ SHOP = (
         what="workers 64 to 6, 60 s: the queue grows to 1,000",
         steps=(at(0, RUSH), fault(30, do.turn(workers=6)), recovery(90, do.turn(workers=400))),
         pages=(critical("OrderLatencyHigh"), warning("QueueBacklogGrowing")),
+    ),
+    Scenario(
+        name="no-workers",
+        what="no worker is left for 40 s: orders are accepted, none is decided",
+        steps=(at(0, RUSH), fault(30, do.turn(workers=0)), recovery(70, do.turn(workers=400))),
+        pages=(critical("ThroughputCollapsed"),),
+        # What waited so long is slow once it is decided.
+        allowed=(warning("QueueBacklogGrowing"), critical("OrderLatencyHigh")),
     ),
     Scenario(
         name="oversold",
@@ -326,6 +347,17 @@ INFRASTRUCTURE = (
         what="disk of the AOF full, 60 s",
         steps=(at(0, RUSH), fault(30, do.fill_disk()), recovery(90, do.free_disk())),
         pages=(critical("Redis(Refuses|WritesRefused|ReadOnly|DiskFull).*"),),
+    ),
+    Scenario(
+        name="memory-full",
+        what="the memory of Redis full, 45 s: it refuses to write",
+        steps=(
+            at(0, RUSH),
+            fault(30, do.configure("maxmemory", "2mb")),
+            recovery(75, do.configure("maxmemory", "256mb")),
+        ),
+        pages=(critical("RedisMemoryHigh"),),
+        allowed=(critical("Redis(Refuses|WritesRefused|ReadOnly).*"),),
     ),
     Scenario(
         name="sidecar-35",

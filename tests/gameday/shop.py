@@ -64,12 +64,14 @@ class Shop:
         self._popularity = list(accumulate(1 / (place + 1) for place in range(len(stock))))
         self._prices = {product: 990 + 500 * place for place, product in enumerate(stock)}
         self._rng = random.Random(seed)
+        self._processes = list(PROCESSES)
         self._alive = dict.fromkeys(PROCESSES, 0)  # process -> epoch; the dead are not in it
         self._numbers = dict.fromkeys(PROCESSES, 0)
         self._changed = set(stock)
         self._waiting: deque[_Order] = deque()
         self._jobs: list[tuple[float, int, _Order]] = []
         self._orphans: list[_Order] = []
+        self._said: list[str] = []
         self._before = self._reported = 0.0
         self._accepted = self._completed = self._failed = 0
 
@@ -84,9 +86,19 @@ class Shop:
             self._orphans = [*(order for *_, order in self._jobs), *self._waiting]
             self._jobs.clear()
             self._waiting.clear()
-        for process in PROCESSES:
+        for process in self._processes:
             if process not in self._alive:
                 self._alive[process], self._numbers[process] = round(now * 1000), 0
+
+    def replace(self, process: str, other: str, now: float) -> None:
+        """Let another process take the place of one, as a rolling deployment does."""
+        self.kill(process)
+        self._processes[self._processes.index(process)] = other
+        self._alive[other], self._numbers[other] = round(now * 1000), 0
+
+    def say(self, action: str) -> None:
+        """Let the backend say that the sale starts or stops."""
+        self._said.append(action)
 
     def step(self, now: float) -> Iterator[Message]:
         """Yield what happened since the step before, in order."""
@@ -94,6 +106,8 @@ class Shop:
             self._before = now
             self._alive = dict.fromkeys(self._alive, round(now * 1000))
         if self._alive:
+            while self._said:
+                yield from self._event(next(iter(self._alive)), now, type="sale", action=self._said.pop(0))
             yield from self._cancel_orphans(now)
             yield from self._accept(now)
             yield from self._work(now)
@@ -110,7 +124,7 @@ class Shop:
     def _accept(self, now: float) -> Iterator[Message]:
         moment = self._before
         while self.knobs.rate and (moment := moment + self._rng.expovariate(self.knobs.rate)) < now:
-            process = self._rng.choice(PROCESSES)
+            process = self._rng.choice(self._processes)
             if process not in self._alive:
                 if not self.knobs.others_take_over:
                     continue  # the customer sees an error, and nobody counts it

@@ -80,6 +80,12 @@ class LaneStack:
         sizes = [file.stat().st_size for file in (self._folder / PRIMARY / "data").rglob("*.aof")]
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (max(sizes) if full else hard, hard))
 
+    def configure(self, name: str, value: str) -> None:
+        """Change a setting of the Redis as it runs."""
+        with client_of(self.ports.primary) as client:
+            client.auth(self.passwords()["REDIS_ADMIN_PASSWORD"], "admin")
+            client.config_set(name, value)
+
     def primary(self) -> Address:
         """Return the address of the Redis to publish to; the Sentinels know it."""
         if not self._sentinels:

@@ -106,6 +106,23 @@ def test_all_dead_are_silent_and_begin_another_epoch_without_what_they_worked_at
     assert all("latency_ms" not in one.event for one in back)
 
 
+def test_another_process_takes_the_place_of_one() -> None:
+    selling = shop()
+    run(selling, 5)
+    selling.replace("api-1", "api-5", NOW + 5)
+    said = run(selling, 5, since=NOW + 5)
+    assert {one.event["producer"] for one in said} == {"api-2", "api-3", "api-4", "api-5"}
+    assert min(one.event["seq"] for one in said if one.event["producer"] == "api-5") == 1
+
+
+def test_it_says_that_the_sale_stops() -> None:
+    selling = shop()
+    selling.say("stop")
+    first = run(selling, 1)[0].event
+    assert (first["type"], first["action"], first["seq"]) == ("sale", "stop", 1)
+    assert selling.truth.events > 1
+
+
 def test_knobs_do_what_they_say() -> None:
     turns: list[tuple[Callable[[Shop], None], Callable[[list[Message]], bool]]] = [
         (lambda one: setattr(one.knobs, "payment_failing", 1.0), lambda said: orders(said, status="success") == 0),
