@@ -11,10 +11,12 @@ from typing import Any
 import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from msgspec.structs import replace
 
-from sidecar.core import counting, sequence
+from sidecar.core import counting, picture, sequence
 from sidecar.core.attendance import RollCall
 from sidecar.core.sequence import Sequences
+from sidecar.core.state import RINGS
 from tests.conftest import Guarantee
 from tests.walk.steps import Clear, Event, Fail, Flush, Publish, Restart, SetClock, Trim, Wait, Walk, walks
 from tests.walk.walker import walk
@@ -162,6 +164,7 @@ async def test_a_walk_that_once_showed_a_fault(steps: Walk) -> None:
 
 SIMPLE: dict[str, tuple[object, str, object]] = {
     "a hole is missed too late": (sequence, "GRACE_SECONDS", 50.0),
+    "a window is too long": (picture, "RINGS", {**RINGS, "1m": replace(RINGS["1m"], slices=13)}),
     "late is another number": (counting, "LATE_SECONDS", 20.0),
 }
 RARE: dict[str, tuple[object, str, object]] = {

@@ -5,10 +5,12 @@ from collections.abc import Iterable
 
 import structlog
 
-from tests.walk import compare
+from sidecar.exposition import document
+from tests.walk import compare, keys, series
+from tests.walk.counts import PUBSUB, STREAM, Heard
 from tests.walk.harness import INTERVAL, LEASE, Hands, Redis, Sidecar, Stream, configuration
 from tests.walk.numbers import GRACE_SECONDS
-from tests.walk.oracle import PUBSUB, STREAM, Heard, Oracle
+from tests.walk.oracle import Oracle
 from tests.walk.steps import (
     Clear,
     Event,
@@ -135,7 +137,8 @@ class Walker:
         await self.start()
         if how == "taken over":
             await before.tick()
-            compare.nothing_shown(before, await before.exposition())
+            series.of_standby(await before.exposition())
+            assert before.service._latest.snapshot is None, "a standby shows a snapshot"
         await self.settle()
 
     def _settled(self) -> None:
@@ -156,15 +159,20 @@ class Walker:
 
     async def _compare(self) -> None:
         self.comparisons += 1
-        text = await self.sidecar.exposition()
-        series = compare.series(text)
+        shown = series.series(await self.sidecar.exposition())
+        snapshot, counts = self.sidecar.service._latest.snapshot, self.oracle.stored
+        assert snapshot is not None, "nothing is shown"
+        assert counts is not None
+        settled = None if self.oracle.clock_ever_set else INTERVAL
+        view = compare.View(counts, [counts], {"stale": False, "role": "active", "scope": "instance"}, settled)
         differences = [
-            *compare.differences(self.oracle, self.sidecar),
-            *compare.of_series(self.oracle, series),
-            *compare.of_keys(self.oracle, self.redis.public, self.hands),
-            *compare.gone_back(self.shown, series),
+            *compare.of_snapshot(snapshot, view),
+            *series.of_series(counts, shown),
+            *series.of_gauges(json.loads(document.full(snapshot)), shown),
+            *keys.of_keys(self.oracle, self.redis.public, self.hands),
+            *series.gone_back(self.shown, shown),
         ]
-        self.shown = series
+        self.shown = shown
         assert not differences, "\n".join(differences)
 
 

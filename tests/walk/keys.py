@@ -1,0 +1,28 @@
+"""The keys in Redis against the oracle."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.walk.counts import STATUSES
+from tests.walk.harness import Hands
+from tests.walk.oracle import Oracle
+
+
+def of_keys(oracle: Oracle, keys: Mapping[str, Any], hands: Hands) -> Iterator[str]:
+    """Compare the keys in Redis."""
+    counts = oracle.stored
+    assert counts is not None
+    for status in STATUSES:
+        if keys.get(f"order_status:{status}") != counts.statuses[status]:
+            yield f"key order_status:{status} is {keys.get(f'order_status:{status}')}, not {counts.statuses[status]}"
+    for product, reading in counts.stock.items():
+        if keys.get(f"inventory:{product}") != reading.value:
+            yield f"key inventory:{product} is {keys.get(f'inventory:{product}')}, not {reading.value}"
+    if not oracle.clock_ever_set:  # else seconds come twice
+        for second, count in counts.seconds.items():
+            if keys.get(f"throughput:{second}") != count:
+                yield f"key throughput:{second} is {keys.get(f'throughput:{second}')}, not {count}"
+    waiting = [reading.value for (_, name), reading in counts.queues.items() if name == "waiting"]
+    length = keys.get(f"queue_length:{int(hands.wall)}")
+    if waiting and length != sum(waiting):
+        yield f"key queue_length:{int(hands.wall)} is {length}, not {sum(waiting)}"
