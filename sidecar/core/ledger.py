@@ -23,7 +23,6 @@ counts exact across a crash. If such a stream loses its end in a failover, readi
 counted stays counted.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
@@ -35,7 +34,6 @@ from sidecar.core.commit import POSITION, START, Answer, Commit, Position, era_o
 from sidecar.errors import CheckpointError
 
 LISTENED = "listened"  # field of the checkpoint: the pub/sub sources that were subscribed to, one a line
-CLEARED_AT = "cleared_at"  # field of the checkpoint: when it was last cleared, in Unix seconds
 LONGEST_NUMBER = 15  # digits: the scripts count with the 53 bits of a Lua number
 
 # A batch is counted; or refused; or the stream turns out to be another one, or to have lost its end.
@@ -124,11 +122,9 @@ class Ledger:
         Raises CheckpointError if any of it is damaged; then nothing of it is here.
         """
         self.forget()
-        cleared_at = _moment(fields) if CLEARED_AT in fields else None
         self._load(fields)
         self.active = True
-        committed_at = self.aggregate.committed.total.committed_at
-        self.away = cleared_at if committed_at is None else committed_at
+        self.away = self.aggregate.committed.total.committed_at
         self._listened = set(fields[LISTENED].split(b"\n")) if LISTENED in fields else None
         self.step(0.0, now)  # the clock that timed the stored state may have been ahead of this one
         if self.aggregate.committed.total.since is None:
@@ -361,14 +357,6 @@ def _unread(read: StreamRead) -> int | None:
     if read.complete:
         return read.entries
     return read.length if read.oldest and order(read.oldest) > order(read.after) else None
-
-
-def _moment(fields: Mapping[str, bytes]) -> float:
-    """Return when the state was cleared without a sidecar."""
-    text = _text(fields, CLEARED_AT)
-    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text, re.ASCII):
-        raise CheckpointError(f"checkpoint field {CLEARED_AT!r} is damaged")
-    return float(text)
 
 
 def _text(fields: Mapping[str, bytes], name: str) -> str:

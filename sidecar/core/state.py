@@ -5,6 +5,7 @@ values. `fields` and `load` translate to the fields of the stored checkpoint: `c
 the blocks of blocks.py.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -17,8 +18,10 @@ from sidecar.core.memory import MOST_ENDED, MOST_SAID, Ended, Said, forgotten
 from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing
 from sidecar.core.stored import decode, place, seal, unseal
 from sidecar.core.totals import Totals
+from sidecar.errors import CheckpointError
 
 OTHER = "__other__"
+CLEARED_AT = "cleared_at"  # field of the checkpoint: when it was last cleared, in Unix seconds
 HISTORY_SECONDS = 3600
 AHEAD_SECONDS = 2.0  # how far an event may be ahead: well-kept clocks agree within this
 CONNECTION_SECONDS = 60  # a producer that has been silent for so long no longer counts
@@ -204,7 +207,7 @@ class State:
 
     @classmethod
     def load(cls, fields: Mapping[str, bytes]) -> "State":
-        """Read the `c:` fields of a checkpoint.
+        """Read the counts of a checkpoint: its `c:` fields, or nothing since a clear that nobody committed after.
 
         Raises CheckpointError if one of them is damaged.
         """
@@ -217,5 +220,15 @@ class State:
                     section, key = place(name)
                     part = _PARTS[section].load(decode(section, inflated(value) if section in _DEFLATED else value))
                     getattr(state, section)[key] = part
+        cleared_at = _moment(fields[CLEARED_AT]) if CLEARED_AT in fields else None
+        if state.total.committed_at is None:
+            state.total.since = state.total.committed_at = cleared_at
         state.total.write_off()  # version 0.1.0 stored what is below 0 in flight
         return state
+
+
+def _moment(text: bytes) -> float:
+    """Return the time of a clear."""
+    if not re.fullmatch(rb"[0-9]{1,12}(\.[0-9]{1,9})?", text):
+        raise CheckpointError(f"checkpoint field {CLEARED_AT!r} is damaged")
+    return float(text)

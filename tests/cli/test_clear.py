@@ -1,5 +1,6 @@
 """`sidecar clear` without a daemon; with one, see test_run."""
 
+import json
 import time
 
 import pytest
@@ -25,6 +26,12 @@ def test_it_says_what_was_cleared_and_leaves_what_is_not_ours(sold: RedisServer)
     assert not result.stdout.startswith("Cleared: 0 success")
     assert sold.ask(f"EXISTS {PREFIX}order_status:success", "EXISTS flash_sale:other") == ":0\r\n:1\r\n"
     assert invoke("clear", "--yes", "--redis-url", sold.url).stdout.startswith("Cleared: 0 success, 0 failed")
+
+
+def test_the_report_after_it_shows_that_nothing_happened_since(sold: RedisServer) -> None:
+    invoke("clear", "--yes", "--redis-url", sold.url)
+    shown = json.loads(invoke("report", "--json", "--redis-url", sold.url).stdout)
+    assert (shown["orders"]["total"], shown["since"]) == (0, pytest.approx(time.time(), abs=60))
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", ""])

@@ -951,7 +951,8 @@ def test_the_next_owner_learns_the_subscribed_sources() -> None:
 
 def test_after_a_clear_without_a_sidecar_the_state_is_as_old_as_that() -> None:
     assert owner(stored()).away is None
-    assert owner(stored(cleared_at=b"1790000000.123")).away == 1_790_000_000.123
+    found = owner(stored(cleared_at=b"1790000000.123"))
+    assert (found.away, found.aggregate.committed.total.since) == (1_790_000_000.123, 1_790_000_000.123)
 
 
 @pytest.mark.parametrize("text", [b"yesterday", b"nan", b"-1", b"1e999", b"", b"\xff"])

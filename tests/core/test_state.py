@@ -233,3 +233,12 @@ def test_a_clock_that_was_set_back_leaves_nothing_of_its_future(
     assert before - set(gone) == {("slices10", start) for start in state.slices10} | {
         ("minutes", start) for start in state.minutes
     }
+
+
+def test_a_cleared_state_is_as_old_as_the_clear_until_it_is_committed_again() -> None:
+    cleared = State.load({"cleared_at": b"1790000000.5"}).total
+    assert (cleared.since, cleared.committed_at) == (1_790_000_000.5, 1_790_000_000.5)
+    later = State()
+    later.total.since, later.total.committed_at = 1_790_000_001.0, 1_790_000_002.0
+    counted = State.load({"cleared_at": b"1790000000.5", **later.fields()}).total
+    assert (counted.since, counted.committed_at) == (1_790_000_001.0, 1_790_000_002.0)
