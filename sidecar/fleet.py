@@ -77,13 +77,18 @@ class Fleet:
         while True:
             pause = RETRY_SECONDS
             try:
-                if counts():
-                    await self._registry.register(self._name, self._instance, await self._now())
+                if await self.attend(counts=counts()):
                     pause = REGISTER_SECONDS
-                await self._listed()
             except SidecarError:
                 pass  # the pipeline reports that Redis is away
             await asyncio.sleep(pause)
+
+    async def attend(self, *, counts: bool) -> bool:
+        """Register if this sidecar counts, and list the others; return whether it is registered."""
+        if counts:
+            await self._registry.register(self._name, self._instance, await self._now())
+        await self._listed()
+        return counts
 
     async def members(self, own: State | None) -> Members:
         """Read every member; `own` is the committed state of this sidecar, if it counts. Raises UnavailableError if

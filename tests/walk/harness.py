@@ -1,6 +1,6 @@
 """A whole Service in memory, whose Redis, sources and clock are moved by hand; it renders what it shows as ever."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from unittest.mock import patch
 
@@ -9,16 +9,20 @@ import structlog
 from sidecar import service as service_module
 from sidecar.clock import Clock
 from sidecar.config import Config
-from sidecar.config.structs import MetricsConfig, Seconds, SourcesConfig
+from sidecar.config.structs import MetricsConfig, RedisConfig, Seconds, SourcesConfig
 from sidecar.core.batch import Batch, StreamRead
 from sidecar.core.commit import Answer, Commit, order
+from sidecar.core.snapshot import Snapshot
 from sidecar.core.state import State
 from sidecar.errors import UnavailableError
 from sidecar.exposition import prometheus
 from sidecar.exposition.negotiation import Format
+from sidecar.fleet import REGISTER_SECONDS
 from sidecar.service import Service
 from sidecar.sources.memory import MemorySource
+from sidecar.store import Store
 from sidecar.store.memory import MemoryStore
+from sidecar.store.redis import FLEET_SECONDS
 
 T0 = 1_790_000_000.0
 INTERVAL, LEASE = 0.5, 5.0
@@ -41,13 +45,47 @@ class Hands:
         self.steady += seconds
 
 
+class Registry:
+    """What the members of a fleet share: their list, and the checkpoints by prefix."""
+
+    def __init__(self) -> None:
+        self.listed: dict[str, tuple[float, str]] = {}  # when, and the prefix, by prefix and instance
+        self.stores: dict[str, Redis] = {}
+
+    def prefix(self, hands: Hands, prefix: str) -> tuple["Redis", "Stream"]:
+        """Return the part of Redis that one sidecar uses."""
+        last_ids: dict[str, str] = {}
+        redis = self.stores[prefix] = Redis(hands, last_ids, self, prefix)
+        return redis, Stream(last_ids, lambda: redis.replid)
+
+
 class Redis(MemoryStore):
     """One prefix. The next commit may not reach it, or its answer be lost; it may lose all."""
 
-    def __init__(self, hands: Hands, last_ids: dict[str, str]) -> None:
+    def __init__(self, hands: Hands, last_ids: dict[str, str], registry: Registry, prefix: str) -> None:
         super().__init__(lease=LEASE, clock=lambda: hands.steady, last_ids=last_ids)
         self.fate = "ok"
-        self.members: dict[str, MemoryStore] = {}
+        self._hands = hands
+        self._registry = registry
+        self._prefix = prefix
+
+    def store(self) -> Store:
+        """Return what a sidecar commits to."""
+        return self
+
+    def source(self) -> MemorySource:
+        """Return what a sidecar hears."""
+        return MemorySource(f"pubsub:{NAME}", clock=lambda: self._hands.wall)
+
+    async def publish(self, source: MemorySource, payload: bytes) -> Batch:
+        """Publish to those who listen; return what arrives at one."""
+        return Batch(source=source.name, payloads=[payload], arrivals=[self._hands.wall])
+
+    async def keys(self) -> Mapping[str, Any]:
+        """Return the public keys."""
+        return self.public
+
+    async def close(self) -> None: ...
 
     async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
         fate, self.fate = self.fate, "ok"
@@ -62,18 +100,30 @@ class Redis(MemoryStore):
         """Come back empty."""
         self.fields, self.public, self.replid = {}, {}, f"{self.replid}+"
         self._holder = ""
+        self._registry.listed.clear()
+
+    async def clear(self, generation: str) -> bytes:
+        totals = await super().clear(generation)
+        self.fields["cleared_at"] = b"%.6f" % self._hands.wall
+        return totals
 
     async def now(self, ours: float) -> float:
         """Members share the clock of their Redis."""
         return ours
 
     async def register(self, fleet: str, instance: str, now: float) -> None:
-        """Note a member."""
-        self.members[instance] = self
+        """List a member."""
+        self._registry.listed[f"{self._prefix} {instance}"] = now, self._prefix
+
+    async def members(self, fleet: str, now: float) -> dict[str, str]:
+        """Return the instance by prefix, the newest for each."""
+        listed = sorted(self._registry.listed.items(), key=lambda item: item[1][0])
+        return {prefix: name.partition(" ")[2] for name, (at, prefix) in listed if at >= now - FLEET_SECONDS}
 
     async def state(self, prefix: str) -> State | None:
         """Return what is stored under a prefix."""
-        return State.load(self.members[prefix].fields)
+        fields = self._registry.stores[prefix].fields
+        return State.load(fields) if fields else None
 
 
 class Stream:
@@ -81,9 +131,9 @@ class Stream:
 
     lag_seconds = 0.0
 
-    def __init__(self, last_ids: dict[str, str], redis: Redis) -> None:
+    def __init__(self, last_ids: dict[str, str], replid: Callable[[], str] = str) -> None:
         self.name = f"stream:{NAME}"
-        self._redis = redis
+        self._replid = replid
         self._last_ids = last_ids
         self.entries: list[tuple[int, bytes, float]] = []
         self.newest = 0
@@ -98,6 +148,10 @@ class Stream:
         self.entries.append((self.newest, payload, at))
         self._last_ids[NAME] = f"{self.newest}-0"
         return self.newest
+
+    def source(self) -> Any:
+        """Return what a sidecar reads."""
+        return self
 
     def trim(self, keep: int) -> None:
         """Keep the newest entries."""
@@ -114,7 +168,7 @@ class Stream:
         facts = StreamRead(
             after=after,
             last=f"{entries[-1][0]}-0" if entries else after,
-            replid=self._redis.replid,
+            replid=self._replid(),
             entries=len(entries),
             added=self._added,
             length=len(self.entries),
@@ -137,17 +191,17 @@ class Stream:
 class Sidecar:
     """One process: a Service whose parts that wait are called by hand."""
 
-    def __init__(self, hands: Hands, redis: Redis, stream: Stream, config: Config) -> None:
+    def __init__(self, hands: Hands, redis: Any, stream: Any, config: Config) -> None:
         self._hands = hands
         self._redis = redis
-        self._stream = stream
+        self._stream = stream.source()
         clock = Clock(lambda: hands.wall, lambda: hands.steady)
-        self._channel = MemorySource(f"pubsub:{NAME}", clock=lambda: hands.wall)
+        self._channel = redis.source()
         with (
             patch.multiple(
                 service_module,
-                store=lambda *_: redis,
-                sources=lambda *_: (self._channel, stream),
+                store=lambda *_: redis.store(),
+                sources=lambda *_: (self._channel, self._stream),
                 Clock=lambda: clock,
             ),
             # What these collect takes longer than a commit.
@@ -157,6 +211,7 @@ class Sidecar:
         self.pipeline = self.service._pipeline
         self.ledger = self.service._ledger
         self._exposition = self.service._http._endpoints._exposition
+        self._attends_at = hands.steady
 
     async def start(self) -> None:
         """Take over the state, waiting as long as it takes, and connect."""
@@ -164,13 +219,18 @@ class Sidecar:
             self._hands.pass_(INTERVAL)
         self.pipeline.ingest.begin()
         for source in self.pipeline.ingest.sources:
+            await source.connect()
             self.pipeline.ingest._connected(source.name)
         self.service._publish()
 
-    def hear(self, payload: bytes) -> None:
+    async def hear(self, payload: bytes) -> None:
         """Apply what pub/sub brings."""
-        batch = Batch(source=self._channel.name, payloads=[payload], arrivals=[self._hands.wall])
-        self.pipeline.ingest._apply(batch)
+        self.pipeline.ingest._apply(await self._redis.publish(self._channel, payload))
+
+    async def reconnect(self) -> None:
+        """Connect again to a Redis that was away."""
+        for source in self.pipeline.ingest.sources:
+            await source.connect()
 
     async def read(self) -> str:
         """Read the stream to its end; return the position."""
@@ -183,6 +243,19 @@ class Sidecar:
         self.pipeline.ingest.count_blind()
         await self.pipeline._commit()
         self.service._publish()
+        await self.attend()
+
+    async def attend(self) -> None:
+        """Register with the fleet, and list it, when it is time to."""
+        if self._hands.steady >= self._attends_at:
+            counts = self.service._committed_at() is not None and self.ledger.active
+            await self.service._fleet.attend(counts=counts)
+            self._attends_at = self._hands.steady + REGISTER_SECONDS
+
+    async def fleet(self) -> Snapshot:
+        """Return what is shown of the fleet at the next tick."""
+        self.service._publish()
+        return await self.service.fleet()
 
     async def stop(self) -> None:
         """End in order."""
@@ -194,12 +267,14 @@ class Sidecar:
         return (await self._exposition.render(lambda: self.service._latest.exposed, Format.TEXT)).decode()
 
 
-def configuration(**settings: Any) -> Config:
+def configuration(prefix: str, instance: str, interval: float, **settings: Any) -> Config:
     """Return the configuration of a walk."""
     return Config(
+        redis=RedisConfig(prefix=prefix),
         sources=SourcesConfig(pubsub=(NAME,), streams=(NAME,)),
-        commit_interval=Seconds(INTERVAL),
+        commit_interval=Seconds(interval),
         lease=Seconds(LEASE),
-        instance="walker",
+        instance=instance,
+        fleet="shops",
         metrics=MetricsConfig(new_series_hold=Seconds(0), **settings),
     )

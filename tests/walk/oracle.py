@@ -42,6 +42,8 @@ class Oracle:
         self.stored_entry = 0
         self.clock_set = False  # since the sidecar began
         self.clock_ever_set = False
+        self.committed_at = 0.0  # when what is stored was sent, by the clock that nobody sets
+        self.just_cleared = False  # nothing was stored since
         self._sent_at = 0.0
 
     # What happens
@@ -79,7 +81,7 @@ class Oracle:
             self._sent_at = now
         if how != "away" and not self.landed:
             self._store(self.sent, self._sent_at)
-            self.landed = True
+            self.landed, self.committed_at, self.just_cleared = True, self._sent_at, False
         if how == "ok":
             self.sent = None
 
@@ -87,12 +89,12 @@ class Oracle:
         """The sidecar is gone, with what it had not stored."""
         self.sent, self.heard, self.landed = None, [], False
 
-    def clear(self, wall: float) -> None:
+    def clear(self, now: float, wall: float) -> None:
         """What is stored is cleared; what is not counts after it."""
         if self.sent is not None and not self.landed:
             self.heard = self.sent + self.heard
             self.sent = None
-        self.stored = Counts(wall)
+        self.stored, self.committed_at, self.just_cleared = Counts(wall), now, True
         for numbers in self.numbers.values():
             numbers.forget_missed()
 

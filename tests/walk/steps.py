@@ -60,7 +60,22 @@ class SetClock(NamedTuple):
     by: float
 
 
-Step = Rest | Publish | Wait | Fail | Restart | Clear | Trim | Flush | SetClock
+class Freeze(NamedTuple):
+    """The second sidecar of a fleet hangs for so many seconds."""
+
+    seconds: float
+
+
+Alone = Rest | Publish | Wait | Fail | Restart | Clear | Trim | Flush | SetClock
+
+
+class Other(NamedTuple):
+    """The step is taken by the second sidecar of a fleet."""
+
+    step: Alone
+
+
+Step = Alone | Freeze | Other
 Walk = list[Step]
 
 _PRODUCTS = st.sampled_from(["p1", "p2", "p3"])
@@ -125,21 +140,23 @@ def _events(*, timed: bool) -> st.SearchStrategy[Event]:
     return st.one_of(numbered, numbered, numbered, numbered, _HEARTBEATS, _CUT)
 
 
-def _publish(*, timed: bool) -> st.SearchStrategy[Step]:
+def _publish(*, timed: bool) -> st.SearchStrategy[Alone]:
     transports: st.SearchStrategy[Transport] = st.sampled_from(["pubsub", "stream"])
     events = st.lists(_events(timed=timed), min_size=1, max_size=4)
     whole = events.map(lambda found: [event for event in found if isinstance(event, dict)] or [{"status": "success"}])
-    single: st.SearchStrategy[Step] = st.builds(Publish, transports, events, st.just(False))
+    single: st.SearchStrategy[Alone] = st.builds(Publish, transports, events, st.just(False))
     return st.one_of(single, single, st.builds(Publish, transports, whole, st.just(True)))
 
 
-def _steps(*, timed: bool, trims: bool, clocks: bool) -> st.SearchStrategy[Step]:
+def _steps(*, timed: bool, trims: bool, clocks: bool, fleet: bool) -> st.SearchStrategy[Step]:
     publish = _publish(timed=timed)
-    waits: st.SearchStrategy[Step] = st.builds(Wait, st.sampled_from([0.5, 1.3, 5.2, 12.4, 61.7]))
-    rare: list[st.SearchStrategy[Step]] = [
+    waits: st.SearchStrategy[Alone] = st.builds(Wait, st.sampled_from([0.5, 1.3, 5.2, 12.4, 61.7]))
+    rare: list[st.SearchStrategy[Alone]] = [
         st.builds(Fail, st.sampled_from(["away", "answer lost"])),
         st.builds(
-            Restart, st.sampled_from(["stopped", "killed", "taken over"]), st.sampled_from([0.2, 3.1, 20.3, 70.9])
+            Restart,
+            st.sampled_from(["stopped", "killed", "taken over"]),
+            st.sampled_from([0.2, 3.1, 20.3, 70.9, *([101.3] if fleet else [])]),
         ),
         st.just(Clear()),
         st.just(Flush()),
@@ -148,16 +165,36 @@ def _steps(*, timed: bool, trims: bool, clocks: bool) -> st.SearchStrategy[Step]
         rare.append(st.builds(Trim, st.integers(0, 3)))
     if clocks:
         rare.append(st.builds(SetClock, st.sampled_from([-20.0, -600.0, 3.0, 86_400.0])))
-    return st.one_of(st.just(Rest()), publish, publish, publish, publish, waits, waits, *rare)
+    alone = st.one_of(st.just(Rest()), publish, publish, publish, publish, waits, waits, *rare)
+    if not fleet:
+        return alone
+    freeze: st.SearchStrategy[Step] = st.builds(Freeze, st.sampled_from([1.2, 3.7, 20.6]))
+    return st.one_of(alone, alone, alone, st.builds(Other, alone), st.builds(Other, alone), freeze)
 
 
-def walks(*, steps: int = 40) -> st.SearchStrategy[Walk]:
-    """Return walks of so many steps; in each either events carry times or the clock is set, but not both."""
-    kinds = [(True, False, False), (True, True, False), (False, False, True), (False, True, True)]
+class Kind(NamedTuple):
+    """What may happen on a walk: either events carry times or the clock is set, but not both."""
+
+    timed: bool
+    trims: bool = False
+    clocks: bool = False
+    fleet: bool = False
+
+
+KINDS = (
+    Kind(timed=True),
+    Kind(timed=True, trims=True),
+    Kind(timed=False, clocks=True),
+    Kind(timed=False, trims=True, clocks=True),
+    Kind(timed=True, trims=True, fleet=True),
+)
+SERVED_KINDS = KINDS[:2]  # ids of a real stream only go on
+
+
+def walks(*, steps: int = 40, kinds: tuple[Kind, ...] = KINDS) -> st.SearchStrategy[Walk]:
+    """Return walks of so many steps."""
     return (
         st.sampled_from(kinds)
-        .flatmap(
-            lambda kind: st.lists(_steps(timed=kind[0], trims=kind[1], clocks=kind[2]), min_size=steps, max_size=steps)
-        )
+        .flatmap(lambda kind: st.lists(_steps(**kind._asdict()), min_size=steps, max_size=steps))
         .map(lambda steps: [step for step in steps if step != Rest()])
     )

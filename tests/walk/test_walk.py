@@ -6,11 +6,14 @@ A failure prints the walk, as short as hypothesis can make it, and a seed; TEST_
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sidecar.core import counting, picture, sequence
@@ -18,15 +21,35 @@ from sidecar.core.attendance import RollCall
 from sidecar.core.sequence import Sequences
 from sidecar.core.state import RINGS
 from tests.conftest import Guarantee
-from tests.walk.steps import Clear, Event, Fail, Flush, Publish, Restart, SetClock, Trim, Wait, Walk, walks
-from tests.walk.walker import walk
+from tests.redis_server import RedisServer
+from tests.walk.harness import Hands
+from tests.walk.served import Served, clock_of
+from tests.walk.steps import (
+    SERVED_KINDS,
+    Clear,
+    Event,
+    Fail,
+    Flush,
+    Publish,
+    Restart,
+    SetClock,
+    Trim,
+    Wait,
+    Walk,
+    walks,
+)
+from tests.walk.walking import walk
 
 EXAMPLES = 25
 CAMPAIGN_SECONDS = 120
 LONG_SECONDS = 3600
+ANY = walks()
+TakeWalk = Callable[[Walk], Coroutine[Any, Any, int]]
 
 
-def take_walks(seed: int, examples: int, *, shrink: bool = True) -> Counter[str]:
+def take_walks(
+    seed: int, examples: int, drawn: st.SearchStrategy[Walk] = ANY, take: TakeWalk = walk, *, shrink: bool = True
+) -> Counter[str]:
     """Take so many random walks; return what was done."""
     done: Counter[str] = Counter()
 
@@ -38,11 +61,11 @@ def take_walks(seed: int, examples: int, *, shrink: bool = True) -> Counter[str]
         phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
         report_multiple_bugs=False,
     )
-    @given(walks())
-    def take(steps: Walk) -> None:
-        done.update(walks=1, steps=len(steps), comparisons=asyncio.run(walk(steps)))
+    @given(drawn)
+    def take_one(steps: Walk) -> None:
+        done.update(walks=1, steps=len(steps), comparisons=asyncio.run(take(steps)))
 
-    take()
+    take_one()
     return done
 
 
@@ -58,6 +81,20 @@ def take_walks_for(seconds: float, seed: int) -> Counter[str]:
             raise
         seed += 1
     return done
+
+
+async def walk_on(server: RedisServer, steps: Walk) -> int:
+    """Walk on a real Redis."""
+    ground, hands = Served(server), Hands()
+    with clock_of(hands):
+        try:
+            return await walk(steps, hands, ground)
+        finally:
+            await ground.close()
+
+
+def test_the_oracle_is_right_on_a_real_redis(seed: int, redis_server: RedisServer) -> None:
+    take_walks(seed, EXAMPLES // 5, walks(kinds=SERVED_KINDS), partial(walk_on, redis_server))
 
 
 def test_the_oracle_is_right_whatever_meets(seed: int) -> None:

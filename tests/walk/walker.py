@@ -1,14 +1,12 @@
 """Walk: every step is taken by the sidecar and told to the oracle, and what is shown is compared after each commit."""
 
 import json
-from collections.abc import Iterable
-
-import structlog
+from typing import Any, Protocol
 
 from sidecar.exposition import document
 from tests.walk import compare, keys, series
 from tests.walk.counts import PUBSUB, STREAM, Heard
-from tests.walk.harness import INTERVAL, LEASE, Hands, Redis, Sidecar, Stream, configuration
+from tests.walk.harness import INTERVAL, LEASE, Hands, Registry, Sidecar, configuration
 from tests.walk.numbers import GRACE_SECONDS
 from tests.walk.oracle import Oracle
 from tests.walk.steps import (
@@ -31,22 +29,39 @@ PATIENT_TICK = 5.0  # for long waits
 MOMENT = 0.001  # no two payloads arrive at once
 
 
+class Ground(Protocol):
+    """Where Redis is: in memory, or a real one."""
+
+    def prefix(self, hands: Hands, prefix: str) -> tuple[Any, Any]:
+        """Return the part of it that one sidecar uses, and its stream."""
+        ...
+
+
 class Walker:
     """One sidecar, its oracle, and everything around them."""
 
-    def __init__(self) -> None:
-        self.hands = Hands()
-        last_ids: dict[str, str] = {}
-        self.redis = Redis(self.hands, last_ids)
-        self.stream = Stream(last_ids, self.redis)
+    def __init__(
+        self,
+        hands: Hands | None = None,
+        ground: Ground | None = None,
+        *,
+        name: str = "a",
+        interval: float = INTERVAL,
+    ) -> None:
+        self.hands = hands or Hands()
+        self.name = name
+        self.interval = interval
+        where: Ground = ground or Registry()
+        self.redis, self.stream = where.prefix(self.hands, f"{name}:")
         self.oracle = Oracle()
         self.published: dict[int, Heard] = {}  # entries of the stream, as if they were read at once
         self.sidecar = self._new()
+        self.standby: Sidecar | None = None
         self.shown: dict[str, float] = {}
         self.comparisons = 0
 
     def _new(self) -> Sidecar:
-        return Sidecar(self.hands, self.redis, self.stream, configuration())
+        return Sidecar(self.hands, self.redis, self.stream, configuration(f"{self.name[0]}:", self.name, self.interval))
 
     async def start(self) -> None:
         """Start the sidecar, or the next one."""
@@ -64,7 +79,7 @@ class Walker:
         match step:
             case Publish(transport, events, array):
                 for payload in [events] if array else [[event] for event in events]:
-                    self._publish(transport, payload, array=array)
+                    await self._publish(transport, payload, array=array)
             case Wait(seconds):
                 await self._wait(seconds)
             case Fail(how):
@@ -73,17 +88,17 @@ class Walker:
                 await self.sidecar.tick()
                 self.oracle.commit(self.hands.steady, how)
             case Restart(how, after):
-                await self._restart(how, after)
+                await self.end(how)
+                self.hands.pass_(absence(how, after))
+                await self.begin_again(how)
             case Clear():
                 await self.redis.clear(f"g{self.hands.steady}.{self.comparisons}")
-                self.oracle.clear(self.hands.wall)
+                self.oracle.clear(self.hands.steady, self.hands.wall)
                 self.shown = {}
             case Trim(keep):
                 self.stream.trim(keep)
             case Flush():
-                await self._read()
-                self.redis.lose_everything()
-                self.stream.delete()
+                await self.lose_everything()
                 await self.settle()
             case SetClock(by):
                 await self._read()
@@ -93,7 +108,7 @@ class Walker:
             case Rest():
                 pass
 
-    def _publish(self, transport: Transport, events: list[Event], *, array: bool) -> None:
+    async def _publish(self, transport: Transport, events: list[Event], *, array: bool) -> None:
         self.hands.pass_(MOMENT)
         payload = _payload(events, self.hands.wall, array=array)
         heard = Heard(
@@ -104,7 +119,7 @@ class Walker:
             read=self.hands.steady,
         )
         if transport == "pubsub":
-            self.sidecar.hear(payload)
+            await self.sidecar.hear(payload)
             self.oracle.hear(heard)
         else:
             self.published[self.stream.add(payload, self.hands.wall)] = heard
@@ -114,25 +129,40 @@ class Walker:
         self.oracle.read(self.published, {number for number, _, _ in self.stream.entries}, self.hands.steady)
         await self.sidecar.read()
 
+    async def lose_everything(self) -> None:
+        """Have Redis lose everything."""
+        if self.oracle.just_cleared:  # a clear that nobody has heard of is lost, too
+            await self.commit()
+        await self._read()
+        self.redis.lose_everything()
+        self.stream.delete()
+        await self.redis.close()
+        await self.sidecar.reconnect()
+
     async def _wait(self, seconds: float) -> None:
         longest = LONGEST_TICK if seconds < 3 * PATIENT_TICK else PATIENT_TICK
         while seconds > 0:
             self.hands.pass_(min(seconds, longest))
             seconds -= longest
-            await self._commit()
+            await self.commit()
         await self._compare()
 
-    async def _restart(self, how: str, after: float) -> None:
-        before = self.sidecar
+    async def end(self, how: str) -> None:
+        """Have the sidecar end, in whichever way."""
         if self.oracle.clock_set:  # what still waits is stored with the time of before: it may be missed later
             await self._wait(GRACE_SECONDS + INTERVAL)
         if self.oracle.clock_ever_set:  # entries that are read after a restart may be older than stored readings
             await self.settle()
         if how == "stopped":
-            await before.stop()
+            await self.sidecar.stop()
             self._settled()
         self.oracle.crash()
-        self.hands.pass_(max(after, LEASE + INTERVAL) if how == "taken over" else after)
+
+    async def begin_again(self, how: str) -> None:
+        """Have the next sidecar take over; one from which it was taken stands by."""
+        before, self.standby = self.sidecar, None
+        if how == "taken over":
+            self.name, self.standby = f"{self.name}'", before
         self.sidecar = self._new()
         await self.start()
         if how == "taken over":
@@ -148,14 +178,17 @@ class Walker:
 
     async def settle(self) -> None:
         """Commit everything, and compare."""
-        await self._commit()
+        await self.commit()
         await self._compare()
 
-    async def _commit(self) -> None:
+    async def commit(self) -> None:
+        """Commit everything."""
         await self._read()
         for _ in range(2 if self.oracle.sent is not None else 1):
             await self.sidecar.tick()
             self.oracle.commit(self.hands.steady)
+        if self.standby:
+            await self.standby.attend()
 
     async def _compare(self) -> None:
         self.comparisons += 1
@@ -163,17 +196,22 @@ class Walker:
         snapshot, counts = self.sidecar.service._latest.snapshot, self.oracle.stored
         assert snapshot is not None, "nothing is shown"
         assert counts is not None
-        settled = None if self.oracle.clock_ever_set else INTERVAL
+        settled = None if self.oracle.clock_ever_set else self.interval
         view = compare.View(counts, [counts], {"stale": False, "role": "active", "scope": "instance"}, settled)
         differences = [
             *compare.of_snapshot(snapshot, view),
             *series.of_series(counts, shown),
             *series.of_gauges(json.loads(document.full(snapshot)), shown),
-            *keys.of_keys(self.oracle, self.redis.public, self.hands),
+            *keys.of_keys(self.oracle, await self.redis.keys(), self.hands),
             *series.gone_back(self.shown, shown),
         ]
         self.shown = shown
         assert not differences, "\n".join(differences)
+
+
+def absence(how: str, after: float) -> float:
+    """Return how long nobody counts before the next sidecar begins."""
+    return max(after, LEASE + INTERVAL) if how == "taken over" else after
 
 
 def _payload(events: list[Event], wall: float, *, array: bool) -> bytes:
@@ -184,20 +222,3 @@ def _payload(events: list[Event], wall: float, *, array: bool) -> bytes:
     if array:
         return json.dumps(written).encode()
     return (written[0] if isinstance(written[0], str) else json.dumps(written[0])).encode()
-
-
-async def walk(steps: Iterable[Step]) -> int:
-    """Walk; return how often was compared. Raises AssertionError that says at which step what differs."""
-    taken: list[Step] = []
-    with structlog.testing.capture_logs():
-        walker = Walker()
-        await walker.begin()
-        try:
-            for step in steps:
-                taken.append(step)
-                await walker.take(step)
-            await walker.take(Wait(6.1))
-        except AssertionError as exc:
-            path = "\n".join(f"    {step}," for step in taken)
-            raise AssertionError(f"{exc}\nafter\n{path}") from exc
-    return walker.comparisons
