@@ -73,6 +73,7 @@ def judge(played: Played, pages: Sequence[Page], allowed: Sequence[Page] = ()) -
     if played.largest_message > LONGEST_MESSAGE:
         verdict.wrong.append(f"a message lists {played.largest_message} alerts")
     awaited = list(pages)
+    found: set[tuple[str, str]] = set()
     seen: set[str] = set()
     for notice in began(played.notices):
         if notice.at < 0:
@@ -80,8 +81,9 @@ def judge(played: Played, pages: Sequence[Page], allowed: Sequence[Page] = ()) -
         page = next((one for one in awaited if one.fits(notice)), None)
         if page and played.fault_at is not None and notice.at >= played.fault_at:
             awaited.remove(page)
+            found.add((notice.alert, notice.severity))
             _judge_page(verdict, played, page, notice)
-        elif not any(one.fits(notice) for one in (*_found(pages, awaited), *allowed)) or _key(notice) in seen:
+        elif _key(notice) in seen or not (_is_of(found, notice) or any(one.fits(notice) for one in allowed)):
             verdict.false.append(f"{_name(notice)} {_when(notice.at, played)}: {notice.summary}")
         seen.add(_key(notice))
     verdict.missing.extend(f"{one.alert} ({one.severity})" for one in awaited)
@@ -119,9 +121,9 @@ def _judge_page(verdict: Verdict, played: Played, page: Page, notice: Notice) ->
         verdict.late.append(f"{notice.alert} resolved after {seconds:.1f} s, at most {RESOLVED_SECONDS:g}")
 
 
-def _found(pages: Sequence[Page], awaited: Sequence[Page]) -> list[Page]:
-    """Return what has come: a second product or producer of the same alert is no other page."""
-    return [one for one in pages if one not in awaited]
+def _is_of(found: set[tuple[str, str]], notice: Notice) -> bool:
+    """Tell whether that came already, for another product or producer: it is no other page."""
+    return (notice.alert, notice.severity) in found
 
 
 def _key(notice: Notice) -> str:

@@ -22,6 +22,7 @@ from tests.gameday.webhook import Webhook
 TICK_SECONDS = 0.05
 SAMPLE_SECONDS = 1.0
 SETTLE_SECONDS = 20.0  # a hole is missed 5 s after a heartbeat showed it; a busy machine takes longer
+QUIET_SECONDS, QUIET_POLL_SECONDS = 60.0, 0.5
 SEED = 1
 STOPPED = "stopped before it was over"
 
@@ -41,7 +42,7 @@ def play(scenario: Scenario, folder: Path, stop: threading.Event, starting: thre
         ending.callback(lane.webhook.close)
         ending.callback(lane.stack.stop)
         with starting:
-            trouble = lane.stack.start(stop)
+            trouble = lane.stack.start(stop) or lane.await_quiet()
         if trouble or stop.is_set():
             return Result(scenario=scenario, played=Played(notices=(), trouble=STOPPED if stop.is_set() else trouble))
         ending.callback(lane.done.set)
@@ -65,6 +66,14 @@ class _Lane:
 
     def now(self) -> float:
         return time.time()
+
+    def await_quiet(self) -> str:
+        """Wait until the stack has started for its alerts, too; return what is wrong."""
+        deadline = time.monotonic() + QUIET_SECONDS
+        while not self.stack.is_quiet():
+            if time.monotonic() > deadline or self._stop.wait(QUIET_POLL_SECONDS):
+                return "the alerts of the start do not end"
+        return ""
 
     def play(self) -> Result:
         """Play the steps, let the numbers settle, and tell what happened."""

@@ -296,7 +296,7 @@ INFRASTRUCTURE = (
         what="Redis master frozen 10 s, Sentinel; the publisher stays with it until it is demoted",
         steps=(at(0, RUSH), fault(30, do.freeze(PRIMARY)), recovery(40, do.thaw(PRIMARY))),
         pages=(Page("CompletenessBelowOne|Events.*", "warning|critical", 60.0, resolves=False),),
-        allowed=(*MISSED, SERVER_DOWN),
+        allowed=(*MISSED, SERVER_DOWN, critical("ThroughputCollapsed")),
         sentinels=True,
         transport_loses=True,
         publisher_stays=True,
@@ -356,8 +356,7 @@ INFRASTRUCTURE = (
             fault(30, do.configure("maxmemory", "2mb")),
             recovery(75, do.configure("maxmemory", "256mb")),
         ),
-        pages=(critical("RedisMemoryHigh"),),
-        allowed=(critical("Redis(Refuses|WritesRefused|ReadOnly).*"),),
+        pages=(critical("RedisMemoryHigh|Redis(Refuses|WritesRefused|ReadOnly).*"),),
     ),
     Scenario(
         name="sidecar-35",

@@ -110,3 +110,12 @@ def test_wrong_counts_and_trouble_are_bad() -> None:
 def test_a_message_that_nobody_reads_to_its_end_is_bad() -> None:
     assert judge(Played(notices=(), largest_message=3), ()).is_good
     assert judge(Played(notices=(), largest_message=131), ()).wrong == ["a message lists 131 alerts"]
+
+
+def test_of_two_alerts_that_are_right_only_one_may_come() -> None:
+    either = (Page("RedisDown|NumbersStale"),)
+    over = notice(75, status="resolved"), notice(75, "NumbersStale", "resolved")
+    assert judged(notice(42), *over, pages=either).is_good
+    assert judged(notice(42), notice(43, "NumbersStale"), *over, pages=either).false == [
+        "NumbersStale 13.0 s after the fault: it is so"
+    ]
