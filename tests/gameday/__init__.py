@@ -1,7 +1,7 @@
 """The game day: flash sales that go well and that go wrong, each watched by a whole stack, and who was paged for it.
 
-    scenarios   the table: what is done when, and which pages are right
-    actions     what a line of that table can do to a shop or a stack
+    scenarios   the table of them; a scenario says what is done when, and which pages are right
+    actions     what a step can do to a shop or a stack
     shop, truth a shop of four backend processes, pure, and what it published; what the sidecar should have counted
     publisher   its events -> Redis
     stack       monitoring.native on free ports, with receivers that lead to `webhook`

@@ -13,7 +13,8 @@ from rich.console import Console
 from monitoring.native.__main__ import missing_programs
 from tests.gameday.engine import LIMIT_SECONDS, lanes_at_once, play_all
 from tests.gameday.lane import Result
-from tests.gameday.scenarios import SCENARIOS, SHORT, Scenario
+from tests.gameday.scenario import Scenario
+from tests.gameday.scenarios import SCENARIOS, SHORT
 from tests.gameday.table import table, verdict_of
 
 PLAIN_COLUMNS = 4000  # in a pipe, a lane is one line

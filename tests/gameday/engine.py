@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.gameday.judge import Played
 from tests.gameday.lane import Result, play
-from tests.gameday.scenarios import Scenario
+from tests.gameday.scenario import Scenario
 
 LIMIT_SECONDS = 600.0
 STARTING = 2  # a start takes some seconds of a core; many at once would disturb those that run

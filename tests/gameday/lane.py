@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tests.gameday.judge import Notice, Played
 from tests.gameday.publisher import Publisher
 from tests.gameday.samples import Sample
-from tests.gameday.scenarios import FAULT, RECOVERY, Scenario, products
+from tests.gameday.scenario import FAULT, RECOVERY, Scenario, products
 from tests.gameday.shop import Shop
 from tests.gameday.stack import LaneStack, get
 from tests.gameday.truth import differences

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.gameday.scenarios import FAULT, RECOVERY, SCENARIOS, SECTIONS, SHORT, Scenario
+from tests.gameday.scenario import FAULT, RECOVERY, Scenario
+from tests.gameday.scenarios import SCENARIOS, SECTIONS, SHORT
 
 LONGEST_SECONDS, SHORT_SECONDS = 200, 130
 
