@@ -24,6 +24,7 @@ from tests.waiting import wait_until
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("SIDECAR_")}
 ENVIRONMENT |= {"NO_COLOR": "1"}
 ENVIRONMENT.pop("FORCE_COLOR", None)
+START_SECONDS = 60.0  # a machine with twenty times its work; a quiet one needs one
 
 
 def invoke(*arguments: str, text: str | None = None, **environment: str) -> Result:
@@ -68,7 +69,7 @@ class Running:
 
     def wait_for_log(self, event: str) -> dict[str, Any]:
         """Wait until an event is logged and return its newest line."""
-        return wait_until(lambda: self.logged(event), 10, f"the log line {event!r} in {self.err}")[-1]
+        return wait_until(lambda: self.logged(event), START_SECONDS, f"the log line {event!r} in {self.err}")[-1]
 
     def end(self, number: int = signal.SIGTERM, seconds: float = 5) -> int:
         """Send a signal and return the exit status."""

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from sidecar.cli.demo import lines_to_try, status
-from tests.cli.commands import invoke, on_terminal, running
+from tests.cli.commands import START_SECONDS, invoke, on_terminal, running
 from tests.cli.test_run import ANY_PORTS
 from tests.exposition.snapshots import snapshot
 from tests.waiting import wait_until
@@ -48,7 +48,7 @@ def is_over(url: str) -> bool:
 
 def test_it_sells_one_sale_after_the_other_and_ctrl_c_ends_everything_in_two_seconds() -> None:
     with running("demo", *ANY_PORTS, "--duration", "1", "--rate", "20") as demo:
-        url = wait_until(lambda: address(demo.out, "HTTP"), 10, "the address").rstrip("/")
+        url = wait_until(lambda: address(demo.out, "HTTP"), START_SECONDS, "the address").rstrip("/")
         redis_url = address(demo.out, "Redis")
         wait_until(lambda: sold(url) > 10 and is_over(url), 10, "the end of the first sale")
         first = sold(url)
@@ -65,7 +65,7 @@ def test_it_sells_one_sale_after_the_other_and_ctrl_c_ends_everything_in_two_sec
 
 def test_the_printed_lines_work_with_what_runs() -> None:
     with running("demo", *ANY_PORTS, "--duration", "1") as demo:
-        url = wait_until(lambda: address(demo.out, "HTTP"), 10, "the address").rstrip("/")
+        url = wait_until(lambda: address(demo.out, "HTTP"), START_SECONDS, "the address").rstrip("/")
         port = int(address(demo.out, "Redis").removesuffix("/0").rpartition(":")[2])
         line = f"redis-cli -p {port} GET {SUCCESSES}\n"
         assert (line in "".join(demo.out)) == (shutil.which("redis-cli") is not None)
@@ -84,7 +84,7 @@ def test_a_port_in_use_is_replaced_and_said() -> None:
             taken.bind(("127.0.0.1", 9850))
             taken.listen()
         with running("demo") as demo:
-            wait_until(lambda: address(demo.out, "HTTP"), 10, "the address")
+            wait_until(lambda: address(demo.out, "HTTP"), START_SECONDS, "the address")
             wait_until(lambda: any("Port 9850 is in use: taking" in line for line in demo.err), 5, "the line on stderr")
             assert demo.end() == 0
 

@@ -14,7 +14,7 @@ from tests.ports import free_port
 from tests.waiting import wait_until
 
 PACKAGE = "examples.flash_sale_backend"
-START_SECONDS = 20.0  # a loaded machine
+START_SECONDS = 60.0  # a machine with twenty times its work; a quiet one needs one
 
 
 class Backend:
