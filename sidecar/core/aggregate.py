@@ -5,6 +5,7 @@ Pending is kept apart for streams, which can be read again, and pub/sub, which c
 
 from collections import Counter
 from collections.abc import Mapping
+from operator import attrgetter
 from random import Random
 from typing import Any, Literal
 
@@ -24,6 +25,8 @@ from sidecar.core.memory import SECTIONS, Memory
 from sidecar.core.origins import Origins, decode_by_channel
 from sidecar.core.parts import Reading
 from sidecar.core.pending import Pending, Refused
+from sidecar.core.quiet import Quiet
+from sidecar.core.sale import cleared, follow
 from sidecar.core.state import AHEAD_SECONDS, CONNECTION_SECONDS, Rules, State
 from sidecar.core.understanding import Understanding
 
@@ -65,6 +68,7 @@ class Aggregator:
         self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
         self._flying: dict[Kind, Pending] = {}  # the pending counts in a flight that may still land
         self._labels = Labels(rules)
+        self._quiet = Quiet()
         self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not yet stored so
         self._memory = Memory()
         self._moved = False  # whether a step moved what is remembered of orders, and that is not stored yet
@@ -89,6 +93,7 @@ class Aggregator:
             decoded, origins = decode_by_channel(batch.payloads, arrivals, batch.channels)
         if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
             self._look(batch.payloads[0], decoded.events[:1], now)
+        pending.heard |= bool(batch.payloads or batch.empty)
         received, ignored = self._count(batch.source, pending, decoded, now, origins)
         if batch.empty:
             received += self._count_empty(batch, pending, now)
@@ -129,6 +134,7 @@ class Aggregator:
         merged = self.committed.changed_by(stream.state, pubsub.state)
         write_gauges(merged, self.committed, (stream, pubsub), self._listen(merged, now), now)
         reach_peak(merged, (stream.state, pubsub.state))
+        self._follow_sale(merged, (stream, pubsub), now)
         if self._moved:
             self._write_memory_again(merged)
         merged.total.committed_at, merged.total.commit_interval = now, self._rules.commit_interval
@@ -175,6 +181,7 @@ class Aggregator:
         if flight:  # the seconds it names may now belong to other parts
             flight.removed[:] = [(section, key) for section, key in flight.removed if section not in SECTIONS]
         self.register.step(by, now)
+        self._quiet.step(now)
         self.born = {label: at + by for label, at in self.born.items()}
         self.understanding.step(by)
         self._looked_at += by
@@ -212,9 +219,9 @@ class Aggregator:
 
     def clear(self, now: float) -> None:
         """Empty the committed counts; sequence windows stay, but forget what they had as missed."""
-        committed_at = self.committed.total.committed_at
-        self.committed = State()
-        self.committed.total.since, self.committed.total.committed_at = now, committed_at
+        before, self.committed = self.committed.total, State()
+        self.committed.total.since, self.committed.total.committed_at = now, before.committed_at
+        self.committed.total.sale, self.committed.total.heeded = cleared(before.sale), before.heeded
         pubsub = self._pending["pubsub"]
         pubsub.state.total.since = None
         below = min(sum(pending.level for pending in self._pending.values()), 0)
@@ -299,6 +306,13 @@ class Aggregator:
                 known[name].hear(heard)
                 merged.connections.setdefault(name, reading.copy()).hear(heard)
         return known
+
+    def _follow_sale(self, merged: State, pending: tuple[Pending, Pending], now: float) -> None:
+        """Write into `merged` whether a sale runs now."""
+        orders = self._quiet.listen(merged, self.committed, pending, now)
+        said = sorted((one for part in pending for one in part.said), key=attrgetter("at"))
+        over_at = self._quiet.over_at(merged, self.committed, pending, now)
+        merged.total.sale = follow(merged.total.sale, orders, said, over_at)
 
     def _write_memory_again(self, merged: State) -> None:
         """Add everything that is remembered of orders to `merged`."""

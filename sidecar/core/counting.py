@@ -15,6 +15,7 @@ from sidecar.core.histogram import Histogram, nanoseconds
 from sidecar.core.labels import Labels
 from sidecar.core.parts import Minute, Product, Reading, Slice
 from sidecar.core.pending import SECONDS_GATHERED, TIMES_GATHERED, Pending, Second
+from sidecar.core.sale import Span, joined
 from sidecar.core.state import AHEAD_SECONDS, HISTORY_SECONDS, OTHER, RINGS, Rules, State
 
 LATE_SECONDS = 5.0
@@ -214,6 +215,7 @@ def _sell_several(cell: Second, orders: list[Event]) -> None:
 def fold(pending: Pending, labels: Labels, rules: Rules, now: float) -> None:
     """Add the gathered seconds to the products, totals, windows and history; drop what will never be shown."""
     for second, cell in pending.seconds.items():
+        _meet(pending, second, cell)
         _fold_sales(pending, labels, second, cell)
         if cell.whole.finished:
             _count_times(pending, cell, rules)
@@ -248,6 +250,16 @@ def _fold_sales(pending: Pending, labels: Labels, second: int, cell: Second) -> 
         products[label].units += units
         # In the middle of its second: the rate must not depend on how events were batched.
         products[label].depletion.sell(units, second + 0.5)
+
+
+def _meet(pending: Pending, second: int, cell: Second) -> None:
+    """Note the time of orders that show a sale."""
+    statuses = {status for status, _, _ in cell.sales} | cell.several.keys()
+    span = Span(float(second), float(second))
+    if statuses - {"cancelled"}:
+        pending.placed = joined(pending.placed, span)
+    if "success" in statuses:
+        pending.sold = joined(pending.sold, span)
 
 
 def _count_times(pending: Pending, cell: Second, rules: Rules) -> None:

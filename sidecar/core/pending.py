@@ -11,10 +11,12 @@ from sidecar.core.exemplars import Shown
 from sidecar.core.gauges import BySecond, count, forget, keep_all, step, thin
 from sidecar.core.memory import MOST_SAID
 from sidecar.core.parts import Slice
+from sidecar.core.sale import Said, Span, joined
 from sidecar.core.state import HISTORY_SECONDS, State
 
 SAMPLES_PER_COMMIT = 100
 REJECTED_KEPT = 100
+SAID_KEPT = 100  # of a sale: more is noise
 SALES_GATHERED = 10_000
 TIMES_GATHERED = 5_000  # of one kind: many cost the least each; beyond some thousands there is nothing to gain
 READINGS_GATHERED = 100_000  # 25 MB: what 1,000 producers say in 100 s without a commit; beyond, history has a gap
@@ -112,13 +114,17 @@ class Pending:
     __slots__ = (
         "connection_seconds",
         "followed",
+        "heard",
         "latency",
         "level",
+        "placed",
         "processing",
         "queue_seconds",
         "refused",
+        "said",
         "seconds",
         "shown",
+        "sold",
         "state",
     )
 
@@ -133,6 +139,10 @@ class Pending:
         self.refused: deque[Refused] = deque(maxlen=REJECTED_KEPT)
         self.queue_seconds: BySecond = {}
         self.connection_seconds: BySecond = {}
+        self.heard = False  # whether anything came
+        self.placed: Span | None = None  # orders that were not cancelled
+        self.sold: Span | None = None  # those that succeeded
+        self.said: deque[Said] = deque(maxlen=SAID_KEPT)
 
     @property
     def is_full(self) -> bool:
@@ -154,6 +164,9 @@ class Pending:
         self.refused.extend(later.refused)
         keep_all(self.queue_seconds, later.queue_seconds)
         keep_all(self.connection_seconds, later.connection_seconds)
+        self.heard |= later.heard
+        self.placed, self.sold = joined(self.placed, later.placed), joined(self.sold, later.sold)
+        self.said.extend(later.said)
 
     def step(self, by: float, now: float) -> None:
         """Follow a clock that was set by `by` seconds, to `now`; all seconds must be folded."""

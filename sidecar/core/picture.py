@@ -77,6 +77,7 @@ def picture(state: State, rules: Rules, frame: Frame) -> Snapshot:
         committed_at=frame.committed_at,
         stale=frame.stale,
         uptime_s=round(frame.uptime_s, 3),
+        sale=state.total.sale,
         orders=_orders(state, rules, windows, last_second, frame.now),
         latency_ms=_timings(state, "latency", {name: part.latency for name, part in windows.items()}),
         processing_ms=_timings(state, "processing", {name: part.processing for name, part in windows.items()}),

@@ -9,6 +9,8 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from sidecar.core.sale import Sale
+
 T = TypeVar("T")
 Role = Literal["active", "standby"]
 Scope = Literal["instance", "fleet"]
@@ -226,6 +228,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     committed_at: float | None
     stale: bool
     uptime_s: float
+    sale: Sale = Sale()
     orders: Orders
     latency_ms: Timings
     processing_ms: Timings

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from sidecar.core.events import MAX_ID_BYTES
 from sidecar.core.fields import COUNTS
+from sidecar.core.sale import By, Progress
 from sidecar.core.totals import TALLIES
 from sidecar.errors import CheckpointError
 
@@ -55,6 +56,8 @@ class _Totals(Struct, array_like=True):
     peak: _Count
     peak_at: _Count | None
     commit_interval: _Time | None = None
+    sale: tuple[_Id | None, Progress, _Time | None, _Time | None, By | None, By | None] | None = None
+    heeded: _Id = ""
 
 
 # The dump of a part, by section; of products the columns of a block.

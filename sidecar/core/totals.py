@@ -3,6 +3,11 @@
 from collections import Counter
 from typing import Any
 
+from msgspec.structs import astuple
+
+from sidecar.core import sale
+from sidecar.core.sale import Sale
+
 # One Counter a name; the label within it is a status, a reason, a source and so on ("" where there is none).
 TALLIES = (
     "orders",
@@ -26,10 +31,11 @@ TALLIES = (
 
 
 class Totals:
-    """Everything that is a plain count, with the best second, when counting began and was last committed, and the
-    interval of commits (seconds; `None` where version 0.1.0 or older stored it)."""
+    """Everything that is a plain count, with the best second, when counting began and was last committed, the
+    interval of commits (seconds; `None` where version 0.1.0 or older stored it), and the sale. `heeded` is the `word`
+    of what was last said of a sale in Redis."""
 
-    __slots__ = ("commit_interval", "committed_at", "peak", "peak_at", "since", "tallies")
+    __slots__ = ("commit_interval", "committed_at", "heeded", "peak", "peak_at", "sale", "since", "tallies")
 
     def __init__(self) -> None:
         self.tallies: dict[str, Counter[str]] = {name: Counter() for name in TALLIES}
@@ -38,6 +44,8 @@ class Totals:
         self.commit_interval: float | None = None
         self.peak = 0
         self.peak_at: int | None = None
+        self.sale = Sale()
+        self.heeded = ""
 
     @property
     def missed(self) -> int:
@@ -76,6 +84,8 @@ class Totals:
             self.commit_interval = max(self.commit_interval or 0.0, other.commit_interval)
         if other.peak_at is not None:
             self.reach(other.peak, other.peak_at)
+        self.sale = sale.merged(self.sale, other.sale)
+        self.heeded = self.heeded or other.heeded
 
     def reach(self, finished: int, second: int) -> None:
         """Compare a second with the best one; of equals the first is it, in whatever order they come."""
@@ -90,6 +100,7 @@ class Totals:
             self.committed_at = min(self.committed_at, now)
         if self.peak_at is not None:
             self.peak_at = min(self.peak_at, int(now))
+        self.sale = self.sale.step(now)
 
     def copy(self) -> "Totals":
         twin = Totals()
@@ -99,12 +110,15 @@ class Totals:
     def dump(self) -> Any:
         # As text: the millionths of a large revenue pass 64 bits, which msgpack cannot hold.
         tallies = {name: {k: str(n) for k, n in tally.items()} for name, tally in self.tallies.items() if tally}
-        return [tallies, self.since, self.committed_at, self.peak, self.peak_at, self.commit_interval]
+        times = [self.since, self.committed_at, self.peak, self.peak_at, self.commit_interval]
+        return [tallies, *times, list(astuple(self.sale)), self.heeded]
 
     @classmethod
     def load(cls, data: Any) -> "Totals":
         totals = cls()
-        tallies, totals.since, totals.committed_at, totals.peak, totals.peak_at, totals.commit_interval = data
+        tallies, totals.since, totals.committed_at, totals.peak, totals.peak_at, totals.commit_interval = data[:6]
+        known, totals.heeded = data[6:]
+        totals.sale = Sale(*known) if known else Sale()
         for name in TALLIES:
             totals.tallies[name].update({label: int(count) for label, count in tallies.get(name, {}).items()})
         return totals

@@ -33,7 +33,10 @@ BUSIEST = 20
 _Products = Literal["busiest", "all", "alone"]
 T = TypeVar("T")
 
-HEADER = ("schema", "instance", "scope", "instances", "role", "ts", "since", "committed_at", "stale", "uptime_s")
+HEADER = (
+    *("schema", "instance", "scope", "instances", "role", "ts", "since", "committed_at", "stale", "uptime_s"),
+    "sale",
+)
 
 
 def full(snapshot: Snapshot) -> bytes:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from sidecar.core.events import ADJUSTMENTS, FINISHED, Reason
 from sidecar.core.labels import KINDS
+from sidecar.core.sale import Sale
 from sidecar.core.snapshot import (
     ClassicHistogram,
     Completeness,
@@ -48,6 +49,7 @@ def _families(snapshot: Snapshot, series: Series, environment: str, sources: tup
             (snapshot.instance, environment): 1,
         },
     )
+    yield from _sale(snapshot.sale)
     yield from _orders(snapshot.orders)
     yield from _products(snapshot.orders.by_product, _held(series, "product"))
     yield from _failures(series)
@@ -75,6 +77,12 @@ def counter(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, 
     return Family(
         f"flash_sale_{name}", "counter", text, [Column("_total", labels, list(values), list(values.values()))]
     )
+
+
+def _sale(sale: Sale) -> Iterator[Family]:
+    yield gauge("start_timestamp_seconds", "When the sale began.", (), {(): sale.started_at})
+    ended_at = sale.ended_at if sale.state == "ended" else None
+    yield gauge("end_timestamp_seconds", "When the sale ended; absent while one runs.", (), {(): ended_at})
 
 
 def _orders(orders: Orders) -> Iterator[Family]:

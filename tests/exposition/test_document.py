@@ -10,7 +10,7 @@ from sidecar.core.snapshot import Inventory, ProductOrders, Snapshot
 from sidecar.exposition import document
 from tests.exposition.snapshots import TS, completeness, empty, orders, snapshot
 
-HEADER = {"schema", "instance", "scope", "role", "ts", "since", "committed_at", "stale", "uptime_s"}
+HEADER = {"schema", "instance", "scope", "role", "ts", "since", "committed_at", "stale", "uptime_s", "sale"}
 FIELDS = {
     "orders": "orders",
     "latency": "latency_ms",
@@ -38,7 +38,7 @@ def test_the_full_document_is_that_of_the_contract_in_its_order() -> None:
     shown = json.loads(document.full(snapshot()))
     assert list(shown) == [
         "schema", "instance", "scope", "role", "ts", "since", "committed_at", "stale", "uptime_s",
-        "orders", "latency_ms", "processing_ms", "queues", "inventory", "connections", "completeness", "system",
+        "sale", "orders", "latency_ms", "processing_ms", "queues", "inventory", "connections", "completeness", "system",
     ]  # fmt: skip
     assert shown["schema"] == 1
     assert list(shown["orders"]["error_rate"]) == ["10s", "1m", "5m", "total"]

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from sidecar.core.events import FINISHED
+from sidecar.core.sale import Sale
 from sidecar.core.snapshot import Connections, Inventory, ProductOrders, Queue, Snapshot, Summary
 from sidecar.exposition.families import snapshot_families
 from tests.exposition import snapshots
@@ -34,6 +35,19 @@ class Families:
         """Return the values of a label over the samples of this name."""
         samples = [sample for family in self.families for sample in family.samples]
         return {sample.labels[label] for sample in samples if sample.name == f"flash_sale_{name}"}
+
+
+@pytest.mark.parametrize(
+    ("sale", "start", "end"),
+    [
+        (Sale(), None, None),
+        (Sale(state="running", started_at=5.0, started_by="orders"), 5.0, None),
+        (Sale(state="ended", started_at=5.0, ended_at=9.0, started_by="orders", ended_by="orders"), 5.0, 9.0),
+    ],
+)
+def test_a_sale_has_an_end_only_while_none_runs(sale: Sale, start: float | None, end: float | None) -> None:
+    found = Families(snapshots.snapshot(sale=sale))
+    assert (found.value("start_timestamp_seconds"), found.value("end_timestamp_seconds")) == (start, end)
 
 
 @pytest.fixture

@@ -123,8 +123,11 @@ async def refused(served: Served, **options: Any) -> tuple[int, str]:
     return raised.value.response.status_code, (raised.value.response.body or b"").decode()
 
 
-def narrow_socket(served: Served, buffer_bytes: int = 1) -> socket.socket:
-    """Connect with a small buffer, by default the smallest there is: what is not read stays with the server."""
+def narrow_socket(served: Served, buffer_bytes: int = 4096) -> socket.socket:
+    """Connect with a small buffer: what is not read stays with the server.
+
+    With the smallest there is, a kernel may take many seconds to tell the server that there is room again.
+    """
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     narrow.connect(served.server.address)
