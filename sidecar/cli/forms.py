@@ -14,6 +14,20 @@ class Report(Snapshot, frozen=True, kw_only=True):
     average_per_second: float | None
 
 
+class Part(Struct, frozen=True):
+    """How one part of a daemon is."""
+
+    status: str
+    detail: str | None = None
+
+
+class Health(Struct, frozen=True):
+    """`GET /monitoring/health`."""
+
+    status: str
+    components: dict[str, Part]
+
+
 class Points(Struct, frozen=True):
     """One metric of `GET /monitoring/history`."""
 

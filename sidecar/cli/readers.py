@@ -2,15 +2,13 @@
 
 import asyncio
 import http.client
-import io
 import json
-import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sidecar.cli.asking import Asker, is_http
 from sidecar.cli.options import DEFAULT_URL, Where
 from sidecar.cli.unanswered import advice
 from sidecar.errors import AccessError, ConfigError, SidecarError, UnavailableError
@@ -18,9 +16,7 @@ from sidecar.errors import AccessError, ConfigError, SidecarError, UnavailableEr
 if TYPE_CHECKING:
     from sidecar.config import Config
 
-HTTP_SECONDS = 5.0  # for each part of an answer to come, and for all of it
-MAX_ANSWER_BYTES = 64 << 20  # the history of an hour and the report of 1,000 products take a megabyte
-PART_BYTES = 1 << 16
+HTTP_SECONDS = 5.0
 Document = dict[str, Any]
 
 
@@ -29,6 +25,10 @@ class Reader(Protocol):
 
     def snapshot(self) -> Document:
         """Return the JSON of `GET /monitoring/metrics`."""
+        ...
+
+    def health(self) -> Document:
+        """Return the JSON of `GET /monitoring/health`; empty where no daemon is asked."""
         ...
 
     def report(self) -> Document:
@@ -59,18 +59,23 @@ class HttpReader:
     """Ask a running daemon."""
 
     def __init__(self, url: str, token: str | None) -> None:
-        if not _is_http(url):
+        if not is_http(url):
             raise ConfigError("--url must be http:// or https:// with a host, as in http://127.0.0.1:9850")
         self._url = url.rstrip("/")
         self._token = token
-        # Straight to the daemon: a proxy from the environment would be asked for its own 127.0.0.1.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Redirects)
+        self._asker = Asker()
 
     def snapshot(self) -> Document:
         """Return the JSON of `GET /monitoring/metrics`."""
         from sidecar.core.snapshot import Snapshot
 
         return self._ask("GET", "/monitoring/metrics", Snapshot)
+
+    def health(self) -> Document:
+        """Return the JSON of `GET /monitoring/health`."""
+        from sidecar.cli.forms import Health
+
+        return self._ask("GET", "/monitoring/health", Health, also=http.HTTPStatus.SERVICE_UNAVAILABLE)
 
     def report(self) -> Document:
         """Return the JSON of `GET /monitoring/benchmark`."""
@@ -98,19 +103,22 @@ class HttpReader:
         cleared: Document = self._ask("POST", "/monitoring/metrics/clear", Clear)["cleared"]
         return cleared
 
-    def _ask(self, method: str, path: str, form: Any) -> Document:
-        """Return the answer if it has this form, a type of msgspec's; what has more fields is of a later version."""
+    def _ask(self, method: str, path: str, form: Any, *, also: int = http.HTTPStatus.OK) -> Document:
+        """Return the answer if it has this form, a type of msgspec's; what has more fields is of a later version.
+
+        `also` is a status that is as good as 200.
+        """
         import msgspec
 
         request = urllib.request.Request(self._url + path, method=method, headers={"Accept": "application/json"})
         if self._token:
             request.add_unredirected_header("Authorization", f"Bearer {self._token}")
         try:
-            status, body = self._fetch(request)
+            status, body = self._asker.fetch(request, HTTP_SECONDS)
         except (OSError, http.client.HTTPException) as exc:
             reason = getattr(exc, "reason", exc)
             raise UnavailableError(f"no daemon answers at {self._url} ({reason}): {advice(exc, self._url)}") from exc
-        if status != http.HTTPStatus.OK:
+        if status not in (http.HTTPStatus.OK, also):
             raise _refused(self._url, status, body)
         try:
             document: Document = json.loads(body)
@@ -118,49 +126,6 @@ class HttpReader:
         except (ValueError, RecursionError) as exc:
             raise UnavailableError(f"what answers at {self._url} is not the sidecar: check --url ({exc})") from exc
         return document
-
-    def _fetch(self, request: urllib.request.Request) -> tuple[int, bytes]:
-        """Return status and body."""
-        try:
-            with self._opener.open(request, timeout=HTTP_SECONDS) as answer:
-                return answer.status, _read(answer)
-        except urllib.error.HTTPError as exc:
-            with exc:
-                return exc.code, _read(exc)
-
-
-def _is_http(url: str) -> bool:
-    """Return whether the URL has a host and a valid port."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of the port
-        return False
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follow a redirect without its body, which urllib would read to its end, if it has one."""
-
-    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
-        """Go where it says."""
-        fp.close()
-        return super().http_error_302(req, io.BytesIO(), code, msg, headers)
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-
-def _read(answer: Any) -> bytes:
-    """Return the whole answer. Raises OSError if it does not end in time, or is longer than any of a daemon."""
-    deadline, found = time.monotonic() + HTTP_SECONDS, b""
-    while part := answer.read1(PART_BYTES):
-        found += part
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"its answer did not end within {HTTP_SECONDS:.0f} s")
-        if len(found) > MAX_ANSWER_BYTES:
-            raise OSError(f"its answer is longer than {MAX_ANSWER_BYTES >> 20} MiB")
-    if answer.length:
-        raise http.client.IncompleteRead(found, answer.length)
-    return found
 
 
 def _refused(url: str, status: int, body: bytes) -> SidecarError:
@@ -194,6 +159,10 @@ class RedisReader:
 
         document: Document = msgspec.to_builtins(asyncio.run(stored.read(self._config)).public())
         return document
+
+    def health(self) -> Document:
+        """Return nothing: how a daemon is, only the daemon knows."""
+        return {}
 
     def report(self) -> Document:
         """Return the committed state as the JSON of `GET /monitoring/benchmark`."""

@@ -1,6 +1,6 @@
 """Snapshot -> rich tables, for `report` and `top`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich import box
@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sidecar.cli.reasons import Counts, Reasons, worst_first
 from sidecar.cli.terminal import count, milliseconds, plain, seconds, share
 
 Document = dict[str, Any]
@@ -120,6 +121,63 @@ def failures(document: Document) -> Table:
     for reason in sorted(reasons, key=lambda name: (-reasons[name], name))[:10]:
         table.add_row(Text(plain(reason)), count(reasons[reason]))
     return table
+
+
+def state(document: Document) -> Text:
+    """Say in a line how the sale is and who publishes; nothing of what an older daemon does not know."""
+    parts = [*_sale(document.get("sale"), document["ts"]), *_producers(document)]
+    return Text("  ").join(parts)
+
+
+def _sale(sale: Document | None, now: float) -> Iterator[Text]:
+    if not sale or sale["state"] not in ("running", "ended") or sale["started_at"] is None:
+        return
+    name, began, ended = f"{plain(sale['id'])} " if sale["id"] else "", sale["started_at"], sale["ended_at"]
+    text = Text("sale ", "bold")
+    if sale["state"] == "running" or ended is None:
+        yield text.append(f"{name}running for {seconds(max(0.0, now - began))}", "not bold")
+    else:
+        lasted, since = seconds(max(0.0, ended - began)), seconds(max(0.0, now - ended))
+        yield text.append(f"{name}over for {since}, lasted {lasted}", "not bold")
+
+
+def _producers(document: Document) -> Iterator[Text]:
+    found = document["completeness"].get("producers")
+    if not found:
+        return
+    text = Text("producers ", "bold").append(f"{count(found['alive'])} alive", "not bold")
+    if found["silent"]:
+        text.append(f", {count(found['silent'])} silent: ", "bold red")
+        silent = {
+            name: one["last_seen"]
+            for name, one in document["completeness"]["by_producer"].items()
+            if one.get("state") == "silent"
+        }
+        known = sorted(silent.items(), key=lambda one: (-(one[1] or 0.0), one[0]))
+        parts = (f"{plain(name)}{_for(ts, document['ts'])}" for name, ts in known)
+        text.append(", ".join(parts), "not bold")
+    yield text
+
+
+def _for(ts: float | None, now: float) -> str:
+    return "" if ts is None else f" for {seconds(max(0.0, now - ts))}"
+
+
+def reasons(document: Document, watched: Reasons) -> Text:
+    """Say in a line why orders fail, the worst reason first: of the last seconds, or of all if none failed in them."""
+    over, recent = watched.recent()
+    counts: Counts = recent or document["orders"]["failed_by_reason"]
+    text, number = Text("failures ", "bold"), sum(counts.values())
+    if not counts:
+        return text.append("none", "not bold")
+    text.append(f"{count(number)} {f'in {seconds(over)}' if recent else 'in all'}", "not bold")
+    parts = (f"{plain(reason)} {_percent(counts[reason] / number)}" for reason in worst_first(counts))
+    return text.append(": " + " · ".join(parts), "not bold")
+
+
+def _percent(part: float) -> str:
+    """Write a share in as few characters as a line of many wants."""
+    return f"{100 * part:.0f} %" if part >= 0.01 else "<1 %"
 
 
 def queues(document: Document) -> Table:

@@ -5,12 +5,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec import Struct
+from msgspec import Struct, field
 
+from sidecar.cli.alertmanager import Alertmanager, Alerts
+from sidecar.cli.notes import STATUSES, STYLES, WRONG, Note, notes, wrapped
 from sidecar.cli.options import Where, reader_options
 from sidecar.cli.readers import Reader, reader
-from sidecar.cli.terminal import count, counted, plain, seconds, share
-from sidecar.errors import UnavailableError
+from sidecar.cli.reasons import Reasons
+from sidecar.cli.terminal import count, counted, plain
+from sidecar.errors import SidecarError, UnavailableError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -19,39 +22,50 @@ if TYPE_CHECKING:
 REFRESH_SECONDS = 1.0
 # A screen with fewer lines gets no empty lines and rules, and one row of times.
 ROOMY_LINES = 34
+# A screen with fewer lines gets no times.
+SHORT_LINES = 20
 # Lines of a view that is printed once: room for 20 products and all else.
 PRINTED_LINES = 42
 FEWEST_PRODUCTS = 3
+# A sentence takes so many lines on a roomy screen, and on another one.
+NOTE_LINES = (4, 2)
 TIMES = (("latency", "10s"), ("latency", "1m"), ("latency", "total"), ("processing", "1m"))
 
 
 @click.command(short_help="Watch the sale live in the terminal.")
 @reader_options
+@click.option(
+    "--alertmanager",
+    metavar="URL",
+    envvar="ALERTMANAGER_URL",
+    help="Show what fires there, as in http://127.0.0.1:9093 [or ALERTMANAGER_URL].",
+)
 @click.option("--once", is_flag=True, help="Print the view once and end, as it also does when piped.")
-def top(where: Where, once: bool) -> None:
-    """Watch the sale live: rates, percentiles, stock, queue, and what was missed.
+def top(where: Where, alertmanager: str | None, once: bool) -> None:
+    """Watch the sale live: what is wrong, why orders fail, rates, percentiles, stock, queue, and what was missed.
 
     What sells out next comes first. Arrows and Page Up/Down scroll the products; q or Ctrl-C ends it.
     """
     from sidecar.cli import tables
 
     source, console = reader(where), tables.console()
+    alerting = Alertmanager(alertmanager) if alertmanager else None
     if once or not sys.stdout.isatty():
-        console.print(View(source.snapshot()).drawn(console.width, PRINTED_LINES))
+        console.print(View.of(source, alerting).drawn(console.width, PRINTED_LINES))
         return
     try:
-        _watch(source, console)
+        _watch(source, alerting, console)
     except KeyboardInterrupt:
         return
 
 
-def _watch(source: Reader, console: "Console") -> None:
+def _watch(source: Reader, alerting: Alertmanager | None, console: "Console") -> None:
     """Refresh until `q`; wait for a daemon that went away, but fail if none ever answered."""
     from rich.live import Live
 
     from sidecar.cli.keys import keys
 
-    view = View(source.snapshot(), keyed=True)
+    view = View.of(source, alerting, keyed=True)
     due = time.monotonic() + REFRESH_SECONDS
     with keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
@@ -61,24 +75,42 @@ def _watch(source: Reader, console: "Console") -> None:
                     return
                 view.scroll(key, console.height)
             if time.monotonic() >= due:
-                view.refresh(source)
+                view.refresh(source, alerting)
                 due = time.monotonic() + REFRESH_SECONDS
 
 
 class View(Struct):
-    """A snapshot as it is shown: `first` is the first product on the screen."""
+    """A snapshot as it is shown, with the health of its daemon and what fires, where these are known.
+
+    `first` is the first product on the screen.
+    """
 
     document: dict[str, Any]
+    health: dict[str, Any] = {}
+    alerts: Alerts | None = None
     keyed: bool = False
     problem: str = ""
     first: int = 0
+    reasons: Reasons = field(default_factory=Reasons)
 
-    def refresh(self, source: Reader) -> None:
+    @classmethod
+    def of(cls, source: Reader, alerting: Alertmanager | None, *, keyed: bool = False) -> "View":
+        """Look for the first time. Raises `SidecarError` if nothing answers."""
+        view = cls(source.snapshot(), keyed=keyed)
+        view._look_around(source, alerting)
+        return view
+
+    def refresh(self, source: Reader, alerting: Alertmanager | None) -> None:
         """Take the newest snapshot, or note why there is none."""
         try:
             self.document, self.problem = source.snapshot(), ""
         except UnavailableError as exc:
             self.problem = str(exc)
+        self._look_around(source, alerting)
+
+    def _look_around(self, source: Reader, alerting: Alertmanager | None) -> None:
+        self.health = {} if self.problem else _health(source)
+        self.alerts = alerting.look() if alerting else None
 
     def scroll(self, key: str, height: int) -> None:
         """Move through the products; `drawn` stops at the ends."""
@@ -93,42 +125,48 @@ class View(Struct):
         from sidecar.cli import tables
 
         document, roomy = self.document, height >= ROOMY_LINES
-        gap = [""] if roomy else []
-        times = TIMES if roomy else TIMES[:1]
-        complete = tables.completeness(document)
-        complete.no_wrap, complete.overflow = True, "ellipsis"
-        above: list[RenderableType] = [*self._headlines(), complete, tables.queue_lengths(document)]
-        above += [*gap, tables.rates(document, rule=roomy), *gap]
-        above += [tables.times(document, times, width=width, rule=roomy), *gap]
+        self.reasons.see(document)
+        above, below = self._lines(), self._tables(width, height)
+        used = sum(tables.lines(part, rule=roomy) for part in (*above, *below)) + 2 + roomy  # with header and last line
+        said = self._notes(width, roomy, max(1, height - used - FEWEST_PRODUCTS))
         names = tables.by_urgency(document)
-        used = sum(tables.lines(part, rule=roomy) for part in above)
-        rows = max(FEWEST_PRODUCTS, height - used - 2 - roomy)  # the header, its rule, and the last line
+        rows = max(FEWEST_PRODUCTS, height - used - len(said))
         self.first = max(0, min(self.first, len(names) - rows))
         shown = names[self.first : self.first + rows]
-        return Group(*above, tables.products(document, shown, width=width, rule=roomy), self._last(len(names), rows))
+        products = tables.products(document, shown, width=width, rule=roomy)
+        return Group(above[0], *said, *above[1:], *below, products, self._last(len(names), rows))
 
-    def _headlines(self) -> "list[Text]":
-        """Draw the header: instance, state, what sells out next, and what is wrong."""
-        from sidecar.core.understanding import HALF
+    def _lines(self) -> "list[Text]":
+        """Draw what is one line each: instance and state, sale and producers, reasons, completeness, queues."""
+        from sidecar.cli import tables
 
-        document, wrong = self.document, "bold red"
-        lines = [_headline(document)]
-        if self.problem:
-            lines.insert(0, _one_line(plain(self.problem), wrong))
-        lines += [
-            _one_line(_not_understood(plain(name), one), wrong)
-            for name, one in document["completeness"].get("not_understood", {}).items()
-            if one["share"] >= HALF
-        ]
-        stocks = document["inventory"].items()
-        oversold = sorted(plain(name) for name, one in stocks if one["stock"] < 0)
-        if oversold:
-            lines.append(_one_line(f"oversold: {', '.join(oversold)}", wrong))
-        clock = [(one["sell_out_in_s"], name) for name, one in stocks if one["stock"] > 0]
-        if known := [one for one in clock if one[0] is not None]:
-            left, name = min(known)
-            lines.append(_one_line(f"next to sell out: {plain(name)} in {seconds(left)}", "yellow"))
+        document = self.document
+        state = tables.state(document)
+        lines = [_headline(document, self.health), *([state] if state.plain else [])]
+        lines += [tables.reasons(document, self.reasons), tables.completeness(document), tables.queue_lengths(document)]
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
         return lines
+
+    def _tables(self, width: int, height: int) -> "list[RenderableType]":
+        """Draw rates and times, as far as there is room."""
+        from sidecar.cli import tables
+
+        roomy = height >= ROOMY_LINES
+        gap: list[RenderableType] = [""] if roomy else []
+        found: list[RenderableType] = [*gap, tables.rates(self.document, rule=roomy), *gap]
+        if height >= SHORT_LINES:
+            times = TIMES if roomy else TIMES[:1]
+            found += [tables.times(self.document, times, width=width, rule=roomy), *gap]
+        return found
+
+    def _notes(self, width: int, roomy: bool, lines: int) -> "list[Text]":
+        """Draw what must be read."""
+        found = notes(self.document, self.health, self.alerts)
+        if self.problem:
+            found.insert(0, Note(plain(self.problem), WRONG))
+        each = NOTE_LINES[0 if roomy else 1]
+        return [_one_line(note.text, note.style) for note in wrapped(found, width=width, each=each, lines=lines)]
 
     def _last(self, products: int, rows: int) -> "Text":
         """Draw which products are on the screen, and what the keys do."""
@@ -138,9 +176,19 @@ class View(Struct):
         return _one_line(" · ".join(parts), "dim")
 
 
-def _headline(document: dict[str, Any]) -> "Text":
+def _health(source: Reader) -> dict[str, Any]:
+    """Return the health of the daemon, or nothing: what it counts is worth showing without."""
+    try:
+        return source.health()
+    except SidecarError:
+        return {}
+
+
+def _headline(document: dict[str, Any], health: dict[str, Any]) -> "Text":
     orders, active = document["orders"], document["connections"]["active"]
     line = _one_line(plain(document["instance"]), "bold").append(f" {plain(document['role'])}", "not bold dim")
+    if health.get("status") in STATUSES:
+        line.append(f" {health['status']}", STYLES[health["status"]])
     if document["stale"]:
         line.append(" STALE", "bold red")
     pace = orders["per_second"]
@@ -151,13 +199,6 @@ def _headline(document: dict[str, Any]) -> "Text":
     if active is not None:
         line.append(f"  {counted(active, 'connection')}", "not bold")
     return line
-
-
-def _not_understood(source: str, found: dict[str, Any]) -> str:
-    most = f"ignored as type {found['type']}"
-    if found["refused"] >= found["ignored"]:
-        most = f"rejected as {found['reason']} ({found['detail']})"
-    return f"{source}: {share(found['share'])} of the last minute is not understood, most {plain(most)}"
 
 
 def _one_line(text: str, style: str) -> "Text":

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sidecar.cli import readers
+from sidecar.cli import asking, readers
 from tests.cli.commands import invoke
 
 
@@ -105,7 +105,7 @@ def test_the_error_of_a_standby_names_the_other_way_to_read() -> None:
 
 
 def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "MAX_ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr(asking, "MAX_ANSWER_BYTES", 1 << 20)
 
     def pouring(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)

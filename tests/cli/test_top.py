@@ -1,18 +1,26 @@
 """`sidecar top` on a terminal; piped, see test_report."""
 
+import json
+import re
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import msgspec
 import pytest
 from rich.console import Console
 
+from sidecar.cli.alertmanager import Alert, Alerts
 from sidecar.cli.keys import read_keys
 from sidecar.cli.tables import by_urgency
 from sidecar.cli.top import View
-from tests.cli.commands import on_terminal
+from tests.cli.commands import invoke, on_terminal
+from tests.cli.test_readers import answering
 from tests.cli.test_run import count_one, daemon
+from tests.conftest import StartRedis
 from tests.exposition.snapshots import snapshot
+from tests.ports import free_port
 from tests.redis_server import RedisServer
+from tests.waiting import wait_until
 
 LEAVE_FULL_SCREEN = "\x1b[?1049l"
 
@@ -83,6 +91,92 @@ def test_the_view_fits_the_screen_and_shows_the_product_that_it_warns_of(width: 
     assert lines[-1].startswith("1 to ") and "of 100 products" in lines[-1] and "q ends" in lines[-1]
 
 
+def troubled() -> View:
+    """Return a view of a sale in which everything is wrong."""
+    shown = many(100)
+    shown["sale"] = {"id": "friday", "state": "running", "started_at": shown["ts"] - 192, "ended_at": None}
+    shown["orders"]["failed_by_reason"] = {f"reason_{n}_of_the_backend": n for n in range(1, 9)}
+    shown["completeness"]["producers"] = {"alive": 3, "silent": 9}
+    shown["completeness"]["by_producer"] = {
+        f"api-{n}": {"received": 1, "state": "silent", "last_seen": shown["ts"] - n} for n in range(1, 10)
+    }
+    parts = {f"stream:{n}": {"status": "degraded", "detail": "words that go on for a while " * 9} for n in range(9)}
+    health = {"status": "down", "components": {"redis": {"status": "down", "detail": "it is gone"}, **parts}}
+    alerts = Alerts(tuple(Alert(f"Alert{n}", "critical", 1, 0.0, "something " * 20) for n in range(9)))
+    return View(shown, health, alerts, keyed=True, problem="no daemon answers")
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 24), (60, 18), (120, 50), (80, 34), (200, 34)])
+def test_the_view_fits_the_screen_when_everything_is_wrong(width: int, height: int) -> None:
+    lines = screen(troubled(), width, height)
+    assert len(lines) <= height
+    assert all(len(line) <= width for line in lines)
+    assert " down" in lines[0]
+    assert lines[1] == "no daemon answers"
+    assert any(line.startswith("critical Alert0, ") for line in lines)
+    assert any(line.startswith("product-002 ") for line in lines)
+    assert any(line.startswith("… and ") for line in lines)
+    assert lines[-1].startswith("1 to ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "sale running for 3 min 12 s"),
+        ({"id": "black-friday"}, "sale black-friday running for 3 min 12 s"),
+        ({"state": "ended", "ended_back": 20}, "sale over for 20 s, lasted 2 min 52 s"),
+        ({"state": "none", "started_back": None}, None),
+    ],
+)
+def test_the_sale_is_told_by_its_name_and_how_long_it_lasts(changes: dict[str, Any], told: str | None) -> None:
+    shown = many(1)
+    back = {"started": changes.get("started_back", 192), "ended": changes.get("ended_back")}
+    shown["sale"] = {"id": changes.get("id"), "state": changes.get("state", "running")} | {
+        f"{name}_at": None if ago is None else shown["ts"] - ago for name, ago in back.items()
+    }
+    assert [line for line in screen(View(shown), 80, 24) if line.startswith("sale")] == ([told] if told else [])
+
+
+def test_silent_producers_are_named_the_one_that_fell_silent_last_first() -> None:
+    shown = many(1)
+    shown["completeness"]["producers"] = {"alive": 2, "silent": 2}
+    shown["completeness"]["by_producer"] = {
+        "api-1": {"state": "silent", "last_seen": shown["ts"] - 95},
+        "api-2": {"state": "alive", "last_seen": shown["ts"]},
+        "api-3": {"state": "silent", "last_seen": shown["ts"] - 12},
+        "batch": {"state": None, "last_seen": None},
+    }
+    told = "producers 2 alive, 2 silent: api-3 for 12 s, api-1 for 1 min 35 s"
+    assert told in screen(View(shown), 80, 24)
+
+
+@pytest.mark.parametrize("unknown", ["sale", "producers"])
+def test_of_an_older_daemon_nothing_is_shown_that_it_does_not_know(unknown: str) -> None:
+    shown = many(1)
+    shown.pop("sale", None)
+    shown["completeness"].pop("producers", None)
+    shown["completeness"]["by_producer"] = {"api-1": {"received": 3, "missed": 0, "duplicates": 0}}
+    lines = screen(View(shown), 80, 24)
+    assert lines[0].startswith("host-1 active  3/s now")
+    assert not any(unknown in line for line in lines)
+
+
+def test_why_orders_fail_is_told_of_the_last_seconds_and_before_there_were_any_of_all() -> None:
+    view = View(many(1))
+    view.document["orders"]["failed_by_reason"] = {"sold_out": 60, "timeout": 20}
+    assert "failures 80 in all: timeout 25 % · sold_out 75 %" in screen(view, 80, 24)
+    view.document = many(1)
+    view.document["ts"] += 9
+    view.document["orders"]["failed_by_reason"] = {"sold_out": 61, "timeout": 20, "provider_error": 299}
+    assert "failures 300 in 9 s: provider_error 100 % · sold_out <1 %" in screen(view, 80, 24)
+
+
+def test_no_failures_are_told() -> None:
+    shown = many(1)
+    shown["orders"]["failed_by_reason"] = {}
+    assert "failures none" in screen(View(shown), 80, 24)
+
+
 @pytest.mark.parametrize("width", [60, 80])
 def test_labels_are_never_cut(width: int) -> None:
     lines = screen(View(many(9)), width, 24)
@@ -140,6 +234,27 @@ def test_it_follows_the_sale_and_says_when_the_daemon_is_gone(redis_server: Redi
             assert terminal.end() == 0
             terminal.wait_for(LEAVE_FULL_SCREEN)
             assert "Traceback" not in terminal.seen
+
+
+def test_it_shows_what_is_not_well_and_what_fires(start_redis: StartRedis) -> None:
+    server = start_redis("--maxmemory-policy", "allkeys-lru")
+    firing = {"labels": {"alertname": "Mine", "severity": "critical"}, "annotations": {"summary": "look"}}
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(json.dumps([firing | {"startsAt": "2026-11-30T01:37:31.122Z"}]).encode())
+
+    with daemon("--redis-url", server.url) as (_, url), answering(answer) as alertmanager:
+        count_one(server, url)
+        wait_until(lambda: "redis degraded: " in invoke("top", "--url", url).stdout, 10, "the health of Redis")
+        shown = invoke("top", "--url", url, "--alertmanager", alertmanager).stdout
+        assert re.search(r"^critical Mine, .*: look$", shown, re.MULTILINE)
+        assert "redis degraded: " in shown.replace("\n", " ")
+        nobody = f"http://127.0.0.1:{free_port()}"
+        shown = invoke("top", "--url", url, "--alertmanager", nobody).stdout
+        assert f"alerts unknown: no Alertmanager answers at {nobody}" in shown
+        assert "1 order" in shown
 
 
 def test_q_ends_it(redis_server: RedisServer) -> None:

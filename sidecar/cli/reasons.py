@@ -1,0 +1,41 @@
+"""Why orders fail: those of the last seconds, as far as somebody watched, else all of them."""
+
+from collections import deque
+from typing import Any
+
+RECENT_SECONDS = 10.0  # as the shortest window of the rates beside it
+Counts = dict[str, int]
+
+
+class Reasons:
+    """Remember how often each reason was given."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, Counts]] = deque()
+
+    def see(self, document: dict[str, Any]) -> None:
+        """Take a snapshot."""
+        ts, counts = document["ts"], document["orders"]["failed_by_reason"]
+        if self._seen and (ts < self._seen[-1][0] or _fell(self._seen[-1][1], counts)):
+            self._seen.clear()  # cleared, or another daemon
+        self._seen.append((ts, counts))
+        while len(self._seen) > 2 and self._seen[1][0] <= ts - RECENT_SECONDS:
+            self._seen.popleft()
+
+    def recent(self) -> tuple[float, Counts]:
+        """Return over how many seconds orders were watched, and how many failed in them, by reason."""
+        (began, before), (ended, now) = self._seen[0], self._seen[-1]
+        found = {reason: number - before.get(reason, 0) for reason, number in now.items()}
+        return ended - began, {reason: number for reason, number in found.items() if number}
+
+
+def worst_first(counts: Counts) -> list[str]:
+    """Return the reasons: faults before what the business refuses by default, the most frequent first."""
+    from sidecar.config import Config
+
+    refusals = Config().refusals
+    return sorted(counts, key=lambda reason: (reason in refusals, -counts[reason], reason))
+
+
+def _fell(before: Counts, now: Counts) -> bool:
+    return any(now.get(reason, 0) < number for reason, number in before.items())
