@@ -14,6 +14,10 @@ HALF_LIFE_SECONDS = 10.0  # follows a flash sale from its first seconds
 CALM_HALF_LIFE_SECONDS = 60.0  # steadier, for products that sell now and then
 CALM_BELOW_UNITS = 20.0  # fewer effective units than this make the short half-life jump
 KNOWN_FROM_UNITS = 1.0  # with less than one effective unit a time to sell out is a guess
+# A pause of seven times the usual gap is no chance: of random gaps, one in a thousand is so long. One of three times is
+# one in twenty.
+PAUSE_UNITS = 7.0
+SHORTEST_PAUSE_SECONDS = 10.0
 SHORTEST_SPAN_SECONDS = 1.0  # one sale a moment ago is no infinite rate
 AHEAD_SECONDS = 3.0  # the most that a sale may be ahead: 2 s, and it counts in the middle of its second
 # Sums are stored in 2^-20 of a unit, which no rate shows: the rest of a float is noise that does not compress.
@@ -103,15 +107,23 @@ class Depletion:
     def _calm_units_at(self, now: float) -> float:
         return self.calm_units * _weight(max(now - self.newest_ts, 0.0), CALM_HALF_LIFE_SECONDS)
 
-    def forecast(self, stock: int, now: float) -> tuple[float | None, float | None]:
+    def forecast(self, stock: int, now: float, *, over: bool = False) -> tuple[float | None, float | None]:
         """Return the rate as of `now`, and the seconds until `stock` units are gone, 0 if they are.
 
-        These are `None` if nothing was sold, or so long ago that less than one effective unit (half-life 60 s) is left.
+        The rate is 0 once nothing was sold for several times the usual gap. The seconds are `None` then, or if nothing
+        was ever sold, if less than one effective unit (half-life 60 s) is left, or if the sale is `over`.
         """
-        rate = self.rate(now)
+        rate = 0.0 if self._pauses(now, over=over) else self.rate(now)
         if stock <= 0:
             return rate, 0.0
-        return rate, stock / rate if rate and self._calm_units_at(now) >= KNOWN_FROM_UNITS else None
+        known = rate and not over and self._calm_units_at(now) >= KNOWN_FROM_UNITS
+        return rate, stock / rate if rate and known else None
+
+    def _pauses(self, now: float, *, over: bool) -> bool:
+        """Return whether nothing was sold for much longer than before; after a sale nobody waits for slow products."""
+        usual = None if over else self.rate(self.newest_ts)
+        pause = max(PAUSE_UNITS / usual if usual else 0.0, SHORTEST_PAUSE_SECONDS)
+        return self.first_ts is not None and now - self.newest_ts > pause
 
     def dump(self) -> list[float | None]:
         """Return first and newest sale (Unix seconds; `None` if there was none) and both sums in grains."""

@@ -83,7 +83,7 @@ def picture(state: State, rules: Rules, frame: Frame) -> Snapshot:
         processing_ms=_timings(state, "processing", {name: part.processing for name, part in windows.items()}),
         queues={name: Queue(*reading.values) for name, reading in sorted(state.queues.items())},
         inventory={
-            name: _inventory(part, part.stock, frame.now)
+            name: _inventory(part, part.stock, frame.now, over=state.total.sale.state == "ended")
             for name, part in sorted(state.products.items())
             if part.stock is not None
         },
@@ -186,8 +186,8 @@ def _by_product(state: State, rules: Rules) -> dict[str, ProductOrders]:
     return {name: ProductOrders(p.success, p.failed, p.pending, p.cancelled, p.units) for name, p in parts}
 
 
-def _inventory(part: Product, stock: int, now: float) -> Inventory:
-    return Inventory(stock, *part.depletion.forecast(stock, now))
+def _inventory(part: Product, stock: int, now: float, *, over: bool) -> Inventory:
+    return Inventory(stock, *part.depletion.forecast(stock, now, over=over))
 
 
 def _timings(state: State, duration: str, windows: dict[str, Histogram]) -> Timings:

@@ -92,11 +92,52 @@ def test_what_is_gone_sells_out_in_no_time(stock: int) -> None:
     assert Depletion().forecast(stock, T0)[1] == 0.0
 
 
-@pytest.mark.parametrize(("age", "known"), [(59.9, True), (60.1, False), (1e9, False)])
-def test_less_than_one_effective_unit_gives_a_rate_but_no_time_to_sell_out(age: float, known: bool) -> None:
-    depletion = sold([(2, T0)])
-    assert depletion.rate(T0 + age) is not None
-    assert (depletion.forecast(10, T0 + age)[1] is not None) == known
+def test_less_than_one_effective_unit_gives_a_rate_but_no_time_to_sell_out() -> None:
+    depletion = sold([(1, T0 - 180), (1, T0)])
+    assert depletion.forecast(10, T0 + 10)[1] is not None
+    assert depletion.forecast(10, T0 + 20) == (depletion.rate(T0 + 20), None)
+
+
+@pytest.mark.parametrize("age", [10.1, 60.0, 1e9])
+@pytest.mark.parametrize(("stock", "seconds"), [(10, None), (0, 0.0)])
+def test_what_does_not_sell_any_more_has_no_time_to_sell_out(age: float, stock: int, seconds: float | None) -> None:
+    depletion = steady(5, 60)
+    newest = T0 + 59.5
+    assert depletion.forecast(stock, newest + age) == (0.0, seconds)
+    assert depletion.forecast(stock, newest + 10)[0] == depletion.rate(newest + 10)
+
+
+@pytest.mark.parametrize(("pause", "sells"), [(31.0, True), (36.0, False)])
+def test_what_sells_slowly_may_pause_longer(pause: float, sells: bool) -> None:
+    """A unit every five seconds for five minutes: a pause of seven such gaps is too long."""
+    depletion = sold([(1, T0 + 5 * n) for n in range(60)])
+    rate, seconds = depletion.forecast(10, depletion.newest_ts + pause)
+    assert (bool(rate), seconds is not None) == (sells, sells)
+
+
+def test_after_a_sale_nothing_has_a_time_to_sell_out() -> None:
+    depletion = sold([(1, T0 + 5 * n) for n in range(60)])
+    newest = depletion.newest_ts
+    assert depletion.forecast(10, newest + 5, over=True) == (depletion.rate(newest + 5), None)
+    assert depletion.forecast(10, newest + 11, over=True) == (0.0, None)
+    assert depletion.forecast(0, newest + 11, over=True) == (0.0, 0.0)
+    assert Depletion().forecast(10, newest, over=True) == (None, None)
+
+
+@pytest.mark.parametrize("per_second", [0.2, 1.0, 5.0])
+def test_a_healthy_product_seldom_seems_to_pause(per_second: float) -> None:
+    """Of 20 sales of five minutes with random gaps, as seen every second from the first half minute on."""
+    paused = looks = 0
+    for seed in range(20):
+        random, at = Random(seed), 0.0
+        depletion, looked = Depletion(), 30.0
+        while (at := at + random.expovariate(per_second)) < 300:
+            while looked < at:
+                looks += 1
+                paused += depletion.forecast(1000, T0 + looked)[0] in (0.0, None)
+                looked += 1.0
+            depletion.sell(1, T0 + at)
+    assert paused / looks < 0.02
 
 
 def test_a_sale_after_years_neither_overflows_nor_remembers() -> None:
