@@ -5,8 +5,9 @@ import os
 import resource
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime
 
 import structlog
 from msgspec import UNSET
@@ -15,7 +16,9 @@ from sidecar.config import Config
 from sidecar.core.currencies import ALL_WHOLE, ENOUGH
 from sidecar.core.ledger import Ledger
 from sidecar.core.snapshot import NotUnderstood, Role, System
+from sidecar.core.twice import told
 from sidecar.core.understanding import HALF
+from sidecar.core.watch import Sign
 from sidecar.errors import SidecarError
 from sidecar.exposition.latest import Component, Health
 from sidecar.ingest import SourceState
@@ -29,6 +32,7 @@ PROBES_A_ROUND = 20  # within a second
 LAG_SECONDS = 60  # the longest lag of a minute is shown too, so that no scrape misses it
 FACTS_SECONDS = 5.0
 LOSS_SECONDS = 60.0  # a loss stays on show long enough for a monitor that looks twice a minute
+NAMED = 3  # silent producers; more are counted
 CLOCK_OFFSET_SECONDS = 2.0  # beyond this, events count at their arrival instead
 
 
@@ -129,7 +133,7 @@ def health(
         return _standby(pipeline)
     components = {"redis": _redis(pipeline, gauges), "commit": _commit(pipeline, stale)}
     components |= _stored(pipeline, left_out) | _sources(pipeline) | dict(outputs)
-    components |= _producers(ledger) | _lately(pipeline) | _events(ledger)
+    components |= _producers(ledger) | _watched(pipeline) | _lately(pipeline) | _events(ledger)
     components |= {name: Component("degraded", detail) for name, detail in gauges.troubles.items()}
     connected = any(state.status == "connected" for state in pipeline.ingest.states.values())
     if components["redis"].status == "down" or stale or not connected:
@@ -164,6 +168,34 @@ def _producers(ledger: Ledger) -> dict[str, Component]:
     for producer, doubt in register.names.doubts().items():
         components[f"producer:{producer}"] = Component("degraded", doubt)
     return components
+
+
+def _watched(pipeline: Pipeline) -> dict[str, Component]:
+    """Return which producers are silent, and which send the same events over two sources."""
+    aggregate, components, now = pipeline.ledger.aggregate, {}, pipeline.clock.now()
+    states = Counter(sign.state for sign in aggregate.committed.signs.values())
+    if states["silent"]:
+        components["producers"] = Component("degraded", _silent(aggregate.committed.signs, now))
+    elif states["alive"]:
+        components["producers"] = Component("ok", f"{states['alive']} send heartbeats")
+    pairs = list(aggregate.register.twice.proven(now))
+    if pairs:
+        twice = aggregate.committed.total.tallies["twice"].total()
+        components["counted_twice"] = Component("degraded", told(pairs, twice))
+    return components
+
+
+def _silent(signs: Mapping[str, Sign], now: float) -> str:
+    """Name the silent producers, those that were seen last first."""
+    silent = sorted(((sign.seen, name) for name, sign in signs.items() if sign.state == "silent"), reverse=True)
+    watched = sum(sign.state is not None for sign in signs.values())
+    named = ", ".join(f"{name} since {_clock_time(seen)} ({now - seen:.0f} s)" for seen, name in silent[:NAMED])
+    more = f" and {len(silent) - NAMED} more" if len(silent) > NAMED else ""
+    return f"{len(silent)} of {watched} silent: {named}{more}; look whether these processes live"
+
+
+def _clock_time(ts: float) -> str:
+    return datetime.fromtimestamp(ts, UTC).strftime("%H:%M:%S UTC")
 
 
 def _lately(pipeline: Pipeline) -> dict[str, Component]:

@@ -79,6 +79,11 @@ class Ingest:
         """Whether every source is."""
         return all(state.status == "connected" for state in self.states.values())
 
+    @property
+    def hears(self) -> bool:
+        """Whether every source is read, and none is behind."""
+        return self.connected and all(state.lag_seconds <= BEHIND_SECONDS for state in self.states.values())
+
     def begin(self) -> None:
         """Start from a state that was last committed some time ago: pub/sub has been blind since then.
 

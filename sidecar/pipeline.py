@@ -29,6 +29,8 @@ from sidecar.supervision import until, watched
 from sidecar.telemetry import Telemetry
 
 COMMIT_TRIES = 5  # outcomes that ask for another commit at once; more would starve the loop
+LATE_TICKS, LATE_SECONDS = 3, 2.0  # after a pause of so long, what waits must be read before anybody is missed
+NAMED = 10  # producers in one line of the log
 STOP_SECONDS = 0.75  # for the last commit: the sources before it take half a second, clients and outputs after it too
 # How each verdict is counted in commits_total.
 _OUTCOMES: dict[Verdict, str] = {
@@ -94,6 +96,7 @@ class Pipeline:
         self.rollback = Rollback()
         self.missed_at = -inf
         self.committed_at = -inf
+        self._watched = -inf
         self.clock_step: ClockStep | None = None
         self.damage = ""
         self.ingest = Ingest(
@@ -247,6 +250,7 @@ class Pipeline:
     async def tick(self) -> None:
         """Commit what is pending, and publish what is committed."""
         self.ingest.count_blind()
+        self._watch()
         committing = asyncio.create_task(self._commit())
         try:
             while not (await asyncio.wait([committing], timeout=self._interval))[0]:
@@ -257,6 +261,19 @@ class Pipeline:
             committing.cancel()
             await asyncio.gather(committing, return_exceptions=True)
         self._publish()
+
+    def _watch(self) -> None:
+        """Judge which producers live, and log who fell silent or returned."""
+        now, before = self.clock.steady(), self._watched
+        self._watched = now
+        on_time = now - before <= max(LATE_TICKS * self._interval, LATE_SECONDS)
+        well = not (self.redis_error or self.commit_error) and self.ingest.hears
+        changes = self.ledger.aggregate.watch(self.clock.now(), hears=on_time and well)
+        if changes.silent:
+            detail = "no event and no heartbeat; look whether these processes live"
+            self._log.warning("producers silent", producers=_first(changes.silent), detail=detail)
+        if changes.returned:
+            self._log.info("producers are back", producers=_first(changes.returned))
 
     async def _commit(self) -> None:
         began = asyncio.get_running_loop().time()
@@ -373,6 +390,11 @@ class Pipeline:
 
     def _received(self) -> int:
         return self.ledger.aggregate.committed.total.tallies["received"].total()
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(sorted(names)[:NAMED]) + more
 
 
 def _missed(flight: Flight) -> bool:

@@ -271,6 +271,7 @@ class Service:
             exemplars=aggregate.exemplars,
             not_understood=aggregate.understanding.last_minute(now),
             doubts=aggregate.register.names.doubts(),
+            heard=aggregate.register.heard,
         )
 
     def _committed_at(self) -> float | None:

@@ -42,7 +42,9 @@ SAMPLE = (
     '[{"status":"success","product_id":"sku-1","quantity":9,"latency_ms":4,"processing_ms":3,"amount":2,"currency":"EUR"},'
     '{"status":"failed","reason":"sold_out"},{"status":"pending","producer":"p","seq":1},{"type":"other"},'
     '{"type":"queue","waiting":1,"active":1},'
-    '{"type":"inventory","product_id":"sku-1","stock":5},{"type":"connections","active":1}]'
+    '{"type":"inventory","product_id":"sku-1","stock":5},{"type":"connections","active":1},'
+    '{"type":"heartbeat","producer":"p","seq":1},{"type":"heartbeat","producer":"p","seq":1},'
+    '{"type":"heartbeat","producer":"p","seq":1}]'
 )
 
 

@@ -26,10 +26,10 @@ from sidecar.connection import Link, making_sense, parse_info
 from sidecar.core.channels import example, is_pattern
 from sidecar.core.decode import decode, unknown_fields
 from sidecar.core.events import Decoded
+from sidecar.core.watch import CHECKER
 from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
 from sidecar.server_info import read_info
 
-PRODUCER = "sidecar-check"
 HEARTBEAT_SECONDS = 2.0
 LOOK_SECONDS = 15.0  # for all that is asked about one thing, each question with a deadline of its own
 SAMPLE = 100
@@ -123,7 +123,7 @@ async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
         if not confirmation or isinstance(confirmation[0], Exception):
             why = str(confirmation[0]) if confirmation else "no answer"
             return [*findings, Finding("problem", f"channel {name}: this user may not listen ({why})", "see its ACL")]
-        findings.append(await _echo(link, ears, example(name, PRODUCER) if pattern else name))
+        findings.append(await _echo(link, ears, example(name, CHECKER) if pattern else name))
         heard, beside = await asyncio.gather(_heard(ears), heard_elsewhere(config, name) if not pattern else _nothing())
     if heard:
         decoded = decode(heard, [time.time()] * len(heard))
@@ -139,7 +139,7 @@ async def _heard(ears: Link) -> list[bytes]:
     while (left := end - time.monotonic()) > 0 and len(messages) < SAMPLE:
         messages += await ears.arrived(limit=SAMPLE, seconds=left)
     payloads = [one[-1] for one in messages if isinstance(one, list) and one[0] in (b"message", b"pmessage")]
-    return [payload for payload in payloads if PRODUCER.encode() not in payload]
+    return [payload for payload in payloads if CHECKER.encode() not in payload]
 
 
 async def _nothing() -> dict[str, int]:
@@ -219,7 +219,7 @@ def _payload(fields: list[bytes]) -> bytes | None:
 
 def _is_quiet(decoded: Decoded) -> bool:
     """Return whether there is nothing but heartbeats of earlier checks."""
-    return not decoded.rejections and all(event.producer == PRODUCER for event in decoded.events)
+    return not decoded.rejections and all(event.producer == CHECKER for event in decoded.events)
 
 
 async def _round_trip(link: Link, name: str, everywhere: bool) -> Finding:
@@ -265,4 +265,4 @@ def _since(began: float) -> str:
 
 def _heartbeat() -> bytes:
     """Make a heartbeat. It has no `seq`: a check must never look like a producer that lost events."""
-    return json.dumps({"type": "heartbeat", "producer": PRODUCER, "ts": time.time()}).encode()
+    return json.dumps({"type": "heartbeat", "producer": CHECKER, "ts": time.time()}).encode()

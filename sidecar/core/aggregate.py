@@ -27,8 +27,10 @@ from sidecar.core.parts import Reading
 from sidecar.core.pending import Pending, Refused
 from sidecar.core.quiet import Quiet
 from sidecar.core.sale import cleared, follow
+from sidecar.core.sequence import GRACE_SECONDS
 from sidecar.core.state import AHEAD_SECONDS, CONNECTION_SECONDS, Rules, State
 from sidecar.core.understanding import Understanding
+from sidecar.core.watch import Changes
 
 Kind = Literal["stream", "pubsub"]
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
@@ -117,6 +119,11 @@ class Aggregator:
         """Count time in which events that cannot be read again may have been missed."""
         self._pending["pubsub"].state.total.tallies["blind_ms"][""] += round(seconds * 1000)
 
+    def watch(self, now: float, *, hears: bool) -> Changes:
+        """Judge which producers live; `hears`: everybody could be heard since the last call."""
+        runs = self.committed.total.sale.state == "running"
+        return self.register.watch.look(self.register.heard, now, hears=hears, sale=runs)
+
     def begin(self, now: float) -> None:
         """Begin counting on empty ground."""
         self._pending["pubsub"].state.total.since = now
@@ -125,20 +132,23 @@ class Aggregator:
         """Take everything pending; what comes next is pending anew."""
         for source in self.register.sources:
             self.register.advance(source, self._pending[kind_of(source)], self._labels, now)
-        self.register.clocks.forget(now)
-        self.register.names.forget(now)
         stream, pubsub = self._pending["stream"], self._pending["pubsub"]
+        pubsub.state.total.tallies["twice"][""] += self.register.count_twice(now)
+        self.register.forget(now)
         for pending in (stream, pubsub):
             fold(pending, self._labels, self._rules, now)
+            pending.date(now, GRACE_SECONDS)
         self._flying, self._pending = self._pending, {kind: Pending(self._random) for kind in self._pending}
         merged = self.committed.changed_by(stream.state, pubsub.state)
         write_gauges(merged, self.committed, (stream, pubsub), self._listen(merged, now), now)
         reach_peak(merged, (stream.state, pubsub.state))
         self._follow_sale(merged, (stream, pubsub), now)
+        merged.signs.update(self.register.watch.unsaved(self.committed.signs))
         if self._moved:
             self._write_memory_again(merged)
         merged.total.committed_at, merged.total.commit_interval = now, self._rules.commit_interval
         expired = {*self.committed.expired(now, self._rules.commit_interval), *self._gone}
+        expired |= {("signs", name) for name in self.committed.signs.keys() - self.register.watch.signs.keys()}
         removed = [(name, key) for name, key in sorted(expired) if key not in getattr(merged, name)]
         moved, self._moved = self._moved, False
         return Flight(stream, pubsub, merged, dict(self.register.unsaved), removed, moved)
@@ -210,6 +220,7 @@ class Aggregator:
             self._miss_what_rolled_back(before)
         else:
             self._forget_missed()
+        self.register.watch.load(found.signs)
         self.register.load(windows, cleared=fields.get(MISSED_UNDER, fields.get("gen")) != fields.get("gen"))
         for source in ours:
             self.register.save(source)
@@ -228,6 +239,7 @@ class Aggregator:
         pubsub.state.total.tallies["beside"]["unseen"] -= below  # they were pending before the clear
         pubsub.level -= below
         self._forget_missed()
+        self.register.watch.load({})
         self.born.clear()
         self.exemplars.clear()
         self.understanding = Understanding()

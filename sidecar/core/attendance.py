@@ -19,13 +19,17 @@ from sidecar.core.parts import Attendance
 from sidecar.core.pending import Pending
 from sidecar.core.sequence import Sequences
 from sidecar.core.shared_names import SharedNames
-from sidecar.core.state import OTHER
+from sidecar.core.state import MAX_PRODUCERS, OTHER
 from sidecar.core.stored import seal, unseal
+from sidecar.core.twice import Place, Twice
+from sidecar.core.watch import Watch
+from sidecar.core.windows import Window
 from sidecar.errors import CheckpointError
 
 WINDOW = "w:"
 # A batch of a backlog spans minutes: against when its last entry came, no clock can be measured.
 TOGETHER_SECONDS = 0.1
+HEARD_KEPT = 2 * MAX_PRODUCERS  # those with open connections, and others
 
 
 class Register:
@@ -36,7 +40,9 @@ class Register:
         self.unsaved: dict[str, bytes | None] = {}
         self.clocks = Clocks()
         self.names = SharedNames()
-        self.heard: dict[str, float] = {}  # when producers with open connections were last heard of
+        self.watch = Watch(MAX_PRODUCERS)
+        self.twice = Twice()
+        self.heard: dict[str, float] = {}  # when producers were last heard of
         self._sequences: dict[str, Sequences] = {}
         self._losses: dict[str, Loss] = {}
         self._cleared: set[str] = set()  # committed windows whose missed numbers were missed before a clear
@@ -81,6 +87,9 @@ class Register:
         """Count the holes of a source that are missed by now, and note which windows changed."""
         sequences = self.sequences(source)
         call = RollCall(self, source, pending, labels, now)
+        restarts, sequences.restarts = sequences.restarts, []
+        for key, epoch in restarts:
+            self.watch.restarted(_producer(source, key), epoch, now)
         for key, missed in sequences.advance(now).items():
             counted = missed
             if _is_stream(source):
@@ -92,10 +101,24 @@ class Register:
         if source in self._losses or LOSS + source in self.windows:
             self._note(source, self.loss(source))
 
+    def count_twice(self, now: float) -> int:
+        """Return how many more events were counted twice since the last call."""
+        return self.twice.count(self._window, now)
+
+    def forget(self, now: float) -> None:
+        """Drop what is known of producers that fell silent."""
+        self.clocks.forget(now)
+        self.names.forget(now)
+        self.twice.forget(now)
+
     @property
     def sources(self) -> list[str]:
         """The sources that have sent numbers, now or before a restart, or were asked for."""
         return sorted(self._sources)
+
+    def _window(self, place: Place, epoch: str | None) -> Window | None:
+        source, key = place
+        return self._sequences[source].window(key, epoch) if source in self._sequences else None
 
     def _committed(self, source: str, names: set[str]) -> Sequences:
         """Return the named windows of a source, as committed."""
@@ -119,13 +142,19 @@ class Register:
                 del self.unsaved[name]
 
     def listen(self, connected: set[str]) -> None:
-        """Note when these producers, which have open connections, are heard of."""
-        self.heard = {name: self.heard.get(name, 0.0) for name in connected}
+        """Note when these producers, which have open connections, are heard of; others only as far as there is room."""
+        if len(self.heard) >= HEARD_KEPT:
+            newest = sorted(self.heard, key=self.heard.__getitem__)[-MAX_PRODUCERS:]
+            self.heard = {name: self.heard[name] for name in (self.heard.keys() & connected).union(newest)}
+        for name in connected:
+            self.heard.setdefault(name, 0.0)
 
     def step(self, by: float, now: float) -> None:
         """Follow a clock that was set by `by` seconds, to `now`."""
         self.clocks.clear()
         self.names.step(by)
+        self.watch.step(by, now)
+        self.twice.clear()
         self.heard = {name: min(at + by, now) for name, at in self.heard.items()}
         for sequences in self._sequences.values():
             sequences.step(by)
@@ -134,6 +163,7 @@ class Register:
         """Go back to what is committed: the source will be read again from there."""
         self._sequences.pop(source, None)
         self._losses.pop(source, None)
+        self.twice.clear()
         start = f"{WINDOW}{source}\n"
         self.unsaved = {
             name: value for name, value in self.unsaved.items() if not name.startswith(start) and name != LOSS + source
@@ -174,12 +204,14 @@ class RollCall:
         beats = "heartbeat" in [event.type for event in events]
         arrived_together = bool(arrivals) and arrivals[-1] - arrivals[0] < TOGETHER_SECONDS
         absent: set[int] = set()  # ids: events are mutable, and as values they may be equal
+        if beats:
+            self._beat(events, arrivals)
         for key, mine in _by_window(events, channels).items():
             if key is not None:
                 self._hear(mine[0].producer, arrivals[-1])
                 if arrived_together:
                     self._measure_clock(mine, arrivals[-1])
-                absent.update(self._take(key, mine, beats))
+                absent.update(self._take(key, mine, arrivals[-1], beats))
             elif beats:
                 absent.update(id(event) for event in mine if event.type == "heartbeat")
         if not absent:
@@ -201,10 +233,18 @@ class RollCall:
         )
 
     def _hear(self, producer: str | None, arrival: float) -> None:
-        """Note when a producer with open connections was heard of."""
+        """Note when a producer was heard of."""
         heard = self._register.heard
         if producer in heard:
             heard[producer] = max(heard[producer], arrival)
+        elif producer is not None and len(heard) < HEARD_KEPT:
+            heard[producer] = arrival
+
+    def _beat(self, events: list[Event], arrivals: list[float]) -> None:
+        """Note the heartbeats of a batch, each when it came."""
+        for event, arrival in zip(events, arrivals, strict=True):
+            if event.type == "heartbeat" and event.producer is not None:
+                self._register.watch.beat(event.producer, _epoch(event.epoch), arrival)
 
     def attendance(self, producer: str) -> Attendance:
         """Return where the numbers of a producer are counted."""
@@ -215,13 +255,15 @@ class RollCall:
             self._attendances[producer] = self._state.producers.setdefault(f"{self._source}\n{label}", Attendance())
         return self._attendances[producer]
 
-    def _take(self, key: str, events: list[Event], beats: bool) -> list[int]:
+    def _take(self, key: str, events: list[Event], arrival: float, beats: bool) -> list[int]:
         """Judge the events of one producer; return the ids of those that do not count."""
         absent: list[int] = []
         received, duplicates, again = self._received, self._duplicates, self._sequences.begun_again
         for run in _runs(events, beats):
             if not self._goes_on(key, run):
                 absent += [id(event) for event in run if not self._counts(key, event)]
+            if run[0].type != "heartbeat":
+                self._register.twice.see((self._source, key), run, arrival)
         self._register.names.note(
             _sender(events),
             (self._received - received, self._duplicates - duplicates, self._sequences.begun_again - again),

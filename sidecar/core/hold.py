@@ -58,6 +58,7 @@ def raised(snapshot: Snapshot, floor: Snapshot) -> Snapshot:
         duplicates=max(snapshot.completeness.duplicates, floor.completeness.duplicates),
         repeats=max(snapshot.completeness.repeats, floor.completeness.repeats),
         late=max(snapshot.completeness.late, floor.completeness.late),
+        counted_twice=max(snapshot.completeness.counted_twice, floor.completeness.counted_twice),
     )
     orders = replace(
         orders,

@@ -9,6 +9,7 @@ from msgspec import Struct
 from sidecar.core.events import Status
 from sidecar.core.exemplars import Shown
 from sidecar.core.gauges import BySecond, count, forget, keep_all, step, thin
+from sidecar.core.lately import Lately, enter
 from sidecar.core.memory import MOST_SAID
 from sidecar.core.parts import Slice
 from sidecar.core.sale import Said, Span, joined
@@ -113,6 +114,7 @@ class Pending:
 
     __slots__ = (
         "connection_seconds",
+        "dated",
         "followed",
         "heard",
         "latency",
@@ -133,6 +135,7 @@ class Pending:
         self.seconds: dict[int, Second] = {}
         self.shown: defaultdict[tuple[str, Status], Shown] = defaultdict(Shown)
         self.followed = False  # whether any order was pending
+        self.dated = Lately()  # what of it is in `state.lately`
         self.level = 0  # change in orders in flight (course.py), with those not folded yet
         self.latency = Sample(random)
         self.processing = Sample(random)
@@ -157,6 +160,7 @@ class Pending:
         """Add what came later to what is folded."""
         self.seconds, self.shown = later.seconds, later.shown
         self.state.merge(later.state)
+        self.dated.merge(later.dated)
         self.level += later.level
         self.followed |= later.followed
         self.latency.merge(later.latency)
@@ -167,6 +171,15 @@ class Pending:
         self.heard |= later.heard
         self.placed, self.sold = joined(self.placed, later.placed), joined(self.sold, later.sold)
         self.said.extend(later.said)
+
+    def date(self, now: float, grace: float) -> None:
+        """Enter what is newly received and missed into its second; what is missed was shown `grace` seconds ago."""
+        tallies, dated = self.state.total.tallies, self.dated
+        received = tallies["received"].total() - dated.received
+        missed = tallies["missed"].total() - tallies["recovered"].total() - dated.missed
+        enter(self.state.lately, int(now), received=received)
+        enter(self.state.lately, int(now - grace), missed=missed)
+        dated.merge(Lately(received, missed))
 
     def step(self, by: float, now: float) -> None:
         """Follow a clock that was set by `by` seconds, to `now`; all seconds must be folded."""

@@ -9,17 +9,21 @@ from sidecar.core import memory
 from sidecar.core.events import FINISHED, STATUSES
 from sidecar.core.gauges import added_up
 from sidecar.core.histogram import Histogram, summary
+from sidecar.core.lately import last_minute
 from sidecar.core.parts import Attendance, Product, Slice, Timing
+from sidecar.core.sequence import GRACE_SECONDS
 from sidecar.core.snapshot import (
     ClassicHistogram,
     Completeness,
     Connections,
     Exemplar,
     Inventory,
+    LastMinute,
     NotUnderstood,
     Orders,
     PerSecond,
     ProducerCompleteness,
+    Producers,
     ProductOrders,
     Queue,
     Role,
@@ -31,6 +35,7 @@ from sidecar.core.snapshot import (
     Windows,
 )
 from sidecar.core.state import CONNECTION_SECONDS, RINGS, Rules, State
+from sidecar.core.watch import Presence, Sign
 
 NS_PER_SECOND = 10**9
 MICROS = 10**6
@@ -56,6 +61,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     exemplars: Mapping[tuple[str, str, int], Exemplar] = {}
     not_understood: Mapping[str, NotUnderstood] = {}
     doubts: Mapping[str, str] = {}  # advice about producer names, by name
+    heard: Mapping[str, float] = {}  # when producers were last heard of, in Unix seconds
 
 
 def is_stale(committed_at: float | None, now: float, commit_interval: float) -> bool:
@@ -88,7 +94,7 @@ def picture(state: State, rules: Rules, frame: Frame) -> Snapshot:
             if part.stock is not None
         },
         connections=Connections(added_up(state.connections.values(), frame.now - CONNECTION_SECONDS)),
-        completeness=_completeness(state, frame),
+        completeness=_completeness(state, frame, last_second),
         system=frame.system,
         series=_series(state, rules, frame),
     )
@@ -209,14 +215,15 @@ def _histogram(state: State, duration: str, status: str) -> Histogram:
     return timing.histogram if timing else Histogram()
 
 
-def _completeness(state: State, frame: Frame) -> Completeness:
+def _completeness(state: State, frame: Frame, last_second: int) -> Completeness:
     tallies = state.total.tallies
     received = tallies["received"].total()
     missed = state.total.missed
     sources = tallies["received"].keys() | tallies["missed"].keys()
     knows = bool(state.producers) or any(source.startswith("stream:") for source in sources)
+    lately = last_minute(state.lately, last_second - int(GRACE_SECONDS))
     return Completeness(
-        ratio=received / (received + missed) if knows and received + missed > 0 else None,
+        ratio=_ratio(received, missed) if knows else None,
         received=received,
         missed=missed,
         duplicates=tallies["duplicates"].total(),
@@ -225,20 +232,52 @@ def _completeness(state: State, frame: Frame) -> Completeness:
         ignored=tallies["ignored"].total(),
         adjusted=tallies["adjusted"].total(),
         repeats=tallies["repeats"].total(),
+        counted_twice=tallies["twice"].total(),
         blind_s=tallies["blind_ms"].total() / 1000,
-        by_producer=_by_producer(state),
+        last_minute=LastMinute(
+            _ratio(lately.received, lately.missed) if knows else None, lately.received, lately.missed
+        ),
+        producers=_producers(state),
+        by_producer=_by_producer(state, frame.heard),
         not_understood=dict(frame.not_understood),
         hints=list(frame.doubts.values()) or UNSET,
     )
 
 
-def _by_producer(state: State) -> dict[str, ProducerCompleteness]:
-    """Add up the sources of each producer."""
+def _ratio(received: int, missed: int) -> float | None:
+    return received / (received + missed) if received + missed > 0 else None
+
+
+def _producers(state: State) -> Producers | None:
+    """Count the producers that are watched."""
+    found = Counter(sign.state for sign in state.signs.values())
+    return Producers(found["alive"], found["silent"]) if found["alive"] or found["silent"] else None
+
+
+def _by_producer(state: State, heard: Mapping[str, float]) -> dict[str, ProducerCompleteness]:
+    """Add up the sources of each producer, and add those that only send heartbeats."""
     sums: dict[str, Attendance] = {}
     for key, part in sorted(state.producers.items()):
         shown = Attendance(part.received, max(part.missed, 0), part.duplicates)
         sums.setdefault(key.split("\n", 1)[1], Attendance()).merge(shown)
-    return {name: ProducerCompleteness(p.received, p.missed, p.duplicates) for name, p in sums.items()}
+    signs: dict[str, list[Sign]] = {}
+    for key, sign in state.signs.items():
+        signs.setdefault(key.rpartition("\n")[2], []).append(sign)
+    watched = {name for name, found in signs.items() if any(sign.state for sign in found)}
+    nothing = Attendance()
+    return {
+        name: _producer(sums.get(name, nothing), signs.get(name, []), heard.get(name))
+        for name in sorted(sums.keys() | watched)
+    }
+
+
+def _producer(part: Attendance, signs: list[Sign], heard: float | None) -> ProducerCompleteness:
+    """Join what is known of one producer; of a fleet several members may know it."""
+    states = {sign.state for sign in signs}
+    state: Presence | None = "alive" if "alive" in states else "silent" if "silent" in states else None
+    seen = max([sign.seen for sign in signs] + [heard or 0.0])
+    restarts = max((sign.restarts for sign in signs), default=0)
+    return ProducerCompleteness(part.received, part.missed, part.duplicates, seen or None, state, restarts)
 
 
 def _series(state: State, rules: Rules, frame: Frame) -> Series:
@@ -302,6 +341,7 @@ def merged(states: Sequence[tuple[str, State]], rules: Rules) -> State:
         twin.merge(state, leave_out=memory.SECTIONS)
         twin.fit(rules.buckets_ns)
         twin.connections = {f"{number}\n{name}": part for name, part in twin.connections.items()}
+        twin.signs = {f"{number}\n{name}": part for name, part in twin.signs.items()}
         twin.queues = {f"{instance}:{name}" if names[name] > 1 else name: q for name, q in twin.queues.items()}
         total.merge(twin)
     for minute in total.minutes.values():

@@ -28,13 +28,12 @@ from typing import Literal
 
 import msgspec
 
-from sidecar.core.state import OTHER
+from sidecar.core.state import MAX_PRODUCERS, OTHER
 from sidecar.core.windows import BEFORE_CONTACT, FORGOTTEN, MAX_EPOCHS, SHARE, Hole, Producer, Window
 from sidecar.errors import CheckpointError
 
 Verdict = Literal["new", "recovered", "duplicate"]
 
-MAX_PRODUCERS = 1000
 MAX_HOLES = MAX_PRODUCERS * MAX_EPOCHS * SHARE  # of one source: 2 MB stored, which a commit may write, and 10 MB here
 GRACE_SECONDS = 5.0
 UNREAD_SECONDS = 60.0
@@ -51,6 +50,7 @@ class Sequences:
         self._producers: OrderedDict[str, Producer] = OrderedDict()  # least recently seen first
         self._left: OrderedDict[str, Producer] = OrderedDict()  # producers that may return; the first left longest ago
         self.begun_again = 0  # windows opened for an epoch that returned, or after a restart without an epoch
+        self.restarts: list[tuple[str, str | None]] = []  # producers with their new epochs, since the last `advance`
         self._changed: set[str] = set()
         self._dumped: set[str] = set()  # producers of which a dump was given out, or loaded
         self._new_holes = 0  # since the holes were last counted
@@ -120,6 +120,11 @@ class Sequences:
         window = known.window(epoch) or self._open(producer, known, epoch, seq)
         if seq > window.high:
             self._raise(producer, window, seq, seq, now)
+
+    def window(self, producer: str, epoch: str | None) -> Window | None:
+        """Return the window of an epoch, if it is open."""
+        known = self._producers.get(producer)
+        return None if known is None else known.window(epoch)
 
     def unread(self, now: float) -> None:
         """Note a rejected payload that may have had an unreadable number."""
@@ -285,6 +290,8 @@ class Sequences:
             if known.may_have_had(epoch):
                 self.begun_again += 1
                 window.raise_to(before, before, BEFORE_CONTACT)
+            elif len(self.restarts) < MAX_PRODUCERS:
+                self.restarts.append((producer, epoch))
         known.windows.append(window)
         if len(known.windows) > MAX_EPOCHS:
             self._lose(producer, known.windows[0].holes)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from sidecar.core.sale import Sale
+from sidecar.core.watch import Presence
 
 T = TypeVar("T")
 Role = Literal["active", "standby"]
@@ -108,11 +109,31 @@ class Connections(Struct, frozen=True):
 
 
 class ProducerCompleteness(Struct, frozen=True):
-    """What one producer's sequence numbers say."""
+    """What one producer's sequence numbers say, and whether it lives: `state` is `None` if it sends no heartbeats, or
+    has left; `last_seen` is in Unix seconds, `None` if it was not heard of since the sidecar began.
+    """
 
     received: int = 0
     missed: int = 0
     duplicates: int = 0
+    last_seen: float | None = None
+    state: Presence | None = None
+    restarts: int = 0
+
+
+class Producers(Struct, frozen=True):
+    """How many of the producers that send heartbeats live, and how many fell silent."""
+
+    alive: int = 0
+    silent: int = 0
+
+
+class LastMinute(Struct, frozen=True):
+    """What was received and missed in the minute that ended 5 s ago, when what was missed in it is known."""
+
+    ratio: float | None = None
+    received: int = 0
+    missed: int = 0
 
 
 class NotUnderstood(Struct, frozen=True, kw_only=True):
@@ -144,6 +165,7 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
 class Completeness(Struct, frozen=True, kw_only=True):
     """How much of what was published was seen. `ratio` is `None` where it is unknown.
 
+    `counted_twice` are events that came over two sources; `producers` is `None` where none sends heartbeats.
     `not_understood` is by source, where there is any. `hints` has a sentence for each producer name that seems to be
     shared.
     """
@@ -157,7 +179,10 @@ class Completeness(Struct, frozen=True, kw_only=True):
     ignored: int
     adjusted: int = 0
     repeats: int = 0
+    counted_twice: int = 0
     blind_s: float
+    last_minute: LastMinute = LastMinute()
+    producers: Producers | None = None
     by_producer: dict[str, ProducerCompleteness]
     not_understood: dict[str, NotUnderstood] = {}
     hints: list[str] | UnsetType = UNSET

@@ -14,16 +14,19 @@ from msgspec import Struct
 from sidecar.core import blocks, memory
 from sidecar.core.fields import COUNTS, deflated, field, inflated, pack, reading
 from sidecar.core.histogram import Classic, Histogram
+from sidecar.core.lately import KEPT_SECONDS, Lately
 from sidecar.core.memory import MOST_ENDED, MOST_SAID, Ended, Said, forgotten
 from sidecar.core.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing
 from sidecar.core.stored import decode, place, seal, unseal
 from sidecar.core.totals import Totals
+from sidecar.core.watch import Sign
 from sidecar.errors import CheckpointError
 
 OTHER = "__other__"
 CLEARED_AT = "cleared_at"  # field of the checkpoint: when it was last cleared, in Unix seconds
 HISTORY_SECONDS = 3600
 AHEAD_SECONDS = 2.0  # how far an event may be ahead: well-kept clocks agree within this
+MAX_PRODUCERS = 1000
 CONNECTION_SECONDS = 60  # a producer that has been silent for so long no longer counts
 
 
@@ -40,7 +43,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     max_queues: int = 100
     max_currencies: int = 20
     max_types: int = 100
-    max_producers: int = 1000
+    max_producers: int = MAX_PRODUCERS
     new_series_hold: float = 12.0
     commit_interval: float = 0.5
 
@@ -75,6 +78,8 @@ _PARTS: dict[str, type[Part]] = {
     "queues": Reading,
     "connections": Reading,
     "producers": Attendance,
+    "signs": Sign,
+    "lately": Lately,
     "said": Said,
     "ended": Ended,
 }
@@ -97,6 +102,8 @@ class State:
         self.queues: dict[str, Reading] = {}
         self.connections: dict[str, Reading] = {}
         self.producers: dict[str, Attendance] = {}
+        self.signs: dict[str, Sign] = {}
+        self.lately: dict[int, Lately] = {}
         self.said: dict[int, Said] = {}
         self.ended: dict[int, Ended] = {}
 
@@ -165,6 +172,7 @@ class State:
             gone += [(ring.section, start) for start in getattr(self, ring.section) if start < oldest]
         gone += [("said", second) for second in forgotten(self.said, now, MOST_SAID)]
         gone += [("ended", second) for second in forgotten(self.ended, now, MOST_ENDED)]
+        gone += [("lately", second) for second in self.lately if second < now - KEPT_SECONDS]
         gone += [("minutes", start) for start in self.minutes if start < now - HISTORY_SECONDS - 60]
         gone += [("connections", key) for key, part in self.connections.items() if part.seen < now - CONNECTION_SECONDS]
         return gone
@@ -177,7 +185,7 @@ class State:
         with the clock; the seconds that it left are among those returned.
         """
         end = int(now) if by <= -1 else int(now + AHEAD_SECONDS) + 1
-        names = (*(ring.section for ring in RINGS.values()), "minutes")
+        names = (*(ring.section for ring in RINGS.values()), "minutes", "lately")
         gone = [(name, start) for name in names for start in getattr(self, name) if start >= end]
         self.remove(gone)
         for name in memory.SECTIONS:
@@ -189,6 +197,8 @@ class State:
             product.step(by, now)
         for part in (*self.queues.values(), *self.connections.values()):
             part.step(by, now)
+        for sign in self.signs.values():
+            sign.step(by, now)
         return gone
 
     def remove(self, names: list[tuple[str, Any]]) -> None:

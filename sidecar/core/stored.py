@@ -41,7 +41,7 @@ class _Reading(Struct, array_like=True):
     times: Annotated[list[_Time], Meta(min_length=1, max_length=5)] | None = None  # before 0.2.0: `seen` for each
 
 
-_BY_TIME = frozenset({"slices1", "slices5", "slices10", "minutes", "said", "ended"})
+_BY_TIME = frozenset({"slices1", "slices5", "slices10", "minutes", "said", "ended", "lately"})
 _START = re.compile("[0-9]{1,11}")
 _Tally = Annotated[str, Meta(pattern=f"^({'|'.join(TALLIES)})$")]
 _Numerals = Annotated[str, Meta(pattern="^[0-9]{1,60}$")]  # millionths of a revenue pass 64 bits
@@ -60,6 +60,9 @@ class _Totals(Struct, array_like=True):
     heeded: _Id = ""
 
 
+# When it was met and seen, its gaps, its epoch; how often it restarted; whether it is silent, left, took a place.
+_Sign = tuple[_Time, _Time, Annotated[_Times, Meta(max_length=5)], str | None, _Count, bool, bool, bool]
+
 # The dump of a part, by section; of products the columns of a block.
 _FORMS: dict[str, Any] = {
     "totals": _Totals,
@@ -74,6 +77,8 @@ _FORMS: dict[str, Any] = {
     "connections": _Reading,
     "said": bytes,
     "ended": dict[_Id, Annotated[int, Meta(ge=-1)]],
+    "signs": _Sign,
+    "lately": tuple[_Count, int],
     "producers": tuple[_Count, int, _Count],  # what is recovered after a clear leaves less than nothing missed
 }
 _DECODE: dict[str, Callable[[bytes], Any]] = {

@@ -23,6 +23,7 @@ TALLIES = (
     "adjusted",
     "overflow",
     "duplicates",
+    "twice",
     "late",
     "repeats",
     "beside",

@@ -63,6 +63,9 @@ def _families(snapshot: Snapshot, series: Series, environment: str, sources: tup
     yield gauge(
         "completeness_ratio", "Share of the published events that was seen.", (), {(): snapshot.completeness.ratio}
     )
+    producers = snapshot.completeness.producers
+    states = {} if producers is None else {("alive",): producers.alive, ("silent",): producers.silent}
+    yield gauge("producers", "Producers that send heartbeats, by whether they still do.", ("state",), states)
     yield from _events(snapshot.completeness, series, sources)
 
 
@@ -176,6 +179,8 @@ def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]
     invalid = _by_label(series.invalid_by_reason, reasons, _held(series, "invalid"))
     yield counter("sidecar_events_invalid", "Events refused.", ("reason",), invalid)
     yield counter("sidecar_events_duplicate", "Events seen before.", (), {(): completeness.duplicates})
+    text = "Events that came over two sources."
+    yield counter("sidecar_events_counted_twice", text, (), {(): completeness.counted_twice})
     yield counter("sidecar_events_repeated", "Repeated states of the same order.", (), {(): completeness.repeats})
     yield counter("sidecar_events_late", "Events counted more than 5 s after their time.", (), {(): completeness.late})
     ignored = _by_label(series.ignored_by_type, (), _held(series, "ignored"))

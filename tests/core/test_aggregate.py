@@ -581,6 +581,7 @@ def test_everything_keyed_by_foreign_names_is_bounded() -> None:
 
 def test_clocks_are_measured_and_those_of_the_silent_forgotten() -> None:
     aggregate = committed(order(producer="p", ts=NOW - 3), order(producer="q"), heartbeat(1, ts=NOW + 4, producer="h"))
+    aggregate.apply(batch(order(producer="p", ts=NOW + 2), at=NOW + 5), NOW + 5)
     assert {name: clock.offset_seconds for name, clock in aggregate.register.clocks.items()} == {"p": 3, "h": -4}
     aggregate.freeze(NOW + 120)
     assert aggregate.register.clocks == {}
@@ -775,7 +776,7 @@ def test_seconds_that_a_step_removes_leave_the_store_too_unless_they_come_again(
     aggregate = committed(order(), at=NOW)
     aggregate.step(-600.0, NOW - 600)
     removed = set(commit(aggregate, NOW - 600).removed)
-    assert {section for section, _ in removed} == {"slices1", "slices5", "slices10", "minutes"}
+    assert {section for section, _ in removed} == {"slices1", "slices5", "slices10", "minutes", "lately"}
     assert commit(aggregate, NOW - 599).removed == []
     aggregate = committed(order(), at=NOW)
     aggregate.step(-20.0, NOW - 20)

@@ -8,8 +8,7 @@ from sidecar.core.commit import Position, era_of, holder_of
 from sidecar.core.ledger import Ledger, Verdict
 from sidecar.core.parts import Reading
 from sidecar.core.picture import picture
-from sidecar.core.sequence import MAX_PRODUCERS
-from sidecar.core.state import State
+from sidecar.core.state import MAX_PRODUCERS, State
 from sidecar.errors import CheckpointError
 from tests.core.counted import frame
 from tests.ledgers import RULES, T0, answer, heard, landed, new_ledger, order, owner, read, settle, shown

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.core import sequence
-from sidecar.core.sequence import MAX_HOLES, MAX_PRODUCERS, Sequences
+from sidecar.core.sequence import MAX_HOLES, Sequences
+from sidecar.core.state import MAX_PRODUCERS
 from sidecar.core.windows import MAX_CLOSED, MAX_EPOCHS, SHARE, WINDOW
 from sidecar.errors import CheckpointError
 

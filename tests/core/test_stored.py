@@ -35,6 +35,7 @@ def real() -> dict[str, bytes]:
             b'{"type":"inventory","product_id":"a","stock":93}',
             b'{"type":"connections","producer":"p","active":12}',
             b'{"type":"page_view"}',
+            *[b'{"type":"heartbeat","producer":"p","epoch":1,"seq":5}'] * 3,
             b"no JSON",
         ),
         T0,

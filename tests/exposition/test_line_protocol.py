@@ -51,7 +51,7 @@ def test_every_number_has_its_place() -> None:
         "flash_sale_queue,queue=orders": "waiting=3i,active=1i,delayed=0i,failed=0i,completed=8i",
         "flash_sale_connections": "active=120i",
         "flash_sale_completeness": "ratio=1.0,received=30i,missed=0i,duplicates=0i,late=0i,invalid=0i,ignored=0i,"
-        "adjusted=0i,repeats=0i,blind_s=0.0",
+        "adjusted=0i,repeats=0i,counted_twice=0i,blind_s=0.0",
         "flash_sale_sidecar": "cpu_percent=1.2,rss_bytes=1i,redis_used_memory_bytes=1i,uptime_s=12.3,stale=false",
     }
 
