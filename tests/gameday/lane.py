@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -24,6 +25,7 @@ SAMPLE_SECONDS = 1.0
 SETTLE_SECONDS = 20.0  # a hole is missed 5 s after a heartbeat showed it; a busy machine takes longer
 QUIET_SECONDS, QUIET_POLL_SECONDS = 60.0, 0.5
 SEED = 1
+KEPT = "lane.json"  # what was seen and what came, for who wants to look closer
 STOPPED = "stopped before it was over"
 
 
@@ -46,7 +48,9 @@ def play(scenario: Scenario, folder: Path, stop: threading.Event, starting: thre
         if trouble or stop.is_set():
             return Result(scenario=scenario, played=Played(notices=(), trouble=STOPPED if stop.is_set() else trouble))
         ending.callback(lane.done.set)
-        return lane.play()
+        result = lane.play()
+    (folder / KEPT).write_bytes(msgspec.json.encode({"played": result.played, "samples": result.samples}))
+    return result
 
 
 class _Lane:

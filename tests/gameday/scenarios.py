@@ -69,8 +69,8 @@ HEALTHY = (
     ),
     Scenario(
         name="shut-down",
-        what="40/s for 50 s, 30 s nothing, then the backends are shut down",
-        steps=(at(0, RUSH), at(50, QUIET), at(80, do.die(*ALL))),
+        what="40/s for 50 s, 45 s nothing, then the backends are shut down",
+        steps=(at(0, RUSH), at(50, QUIET), at(95, do.die(*ALL))),
         after=45,
     ),
     Scenario(
