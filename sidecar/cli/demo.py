@@ -131,7 +131,7 @@ async def _sell(config: "Config", rate: float, duration: float) -> None:
         publisher = Publisher(link, Destination("stream", stream, STREAM_LENGTH))
         for seed in count_from(1):
             sale = Sale(seed=seed, rate=rate, duration=duration, idle=BETWEEN_SALES_SECONDS, start=time.time())
-            await play(sale, publisher)
+            await play(sale, publisher.send)
 
 
 def _greet(service: "Service", redis_url: str, port: int, duration: float) -> None:

@@ -66,10 +66,14 @@ def _alert(alert: Alert) -> str:
 
 
 def _health(health: Document) -> Iterator[Note]:
+    """Name the parts that are not well, those with the same words together: an outage is one trouble."""
+    said: dict[str, tuple[str, list[str]]] = {}
     for status in STATUSES:
         for name, part in health["components"].items():
             if part["status"] == status:
-                yield Note(plain(f"{name} {status}: {part.get('detail') or 'no detail'}"), STYLES[status])
+                said.setdefault(part.get("detail") or "no detail", (status, []))[1].append(name)
+    for detail, (status, names) in said.items():
+        yield Note(plain(f"{', '.join(names)} {status}: {detail}"), STYLES[status])
 
 
 def _not_understood(document: Document) -> Iterator[Note]:

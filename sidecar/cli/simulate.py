@@ -5,7 +5,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +13,6 @@ import click
 from sidecar.cli.options import Where, redis_options
 from sidecar.cli.publishing import (
     Destination,
-    Publisher,
     Transport,
     destination,
     maxlen_option,
@@ -25,6 +24,8 @@ from sidecar.cli.terminal import count, counted, plain, seconds
 if TYPE_CHECKING:
     from sidecar.config import Config
     from sidecar.simulation import Sale
+
+Send = Callable[[Sequence[str | bytes]], Awaitable[int]]
 
 # As many messages as go to Redis in one round trip: bounded, so that Redis serves others in between.
 BATCH = 500
@@ -85,16 +86,16 @@ def simulate(
 
 
 async def _publish(config: "Config", sale: "Sale", to: Destination, progress: "_Progress") -> None:
-    from sidecar.cli.redis_access import connected
+    from sidecar.cli.outbox import outbox
 
-    async with connected(config.events, key=to.name) as link:
-        await play(sale, Publisher(link, to), progress.add)
+    async with outbox(config.events, to, say=_warn) as publisher:
+        await play(sale, publisher.send, progress.add)
 
 
 async def play(
-    sale: "Sale", publisher: Publisher, sent: Callable[[list[dict[str, Any]], int, float], None] | None = None
+    sale: "Sale", send: Send, sent: Callable[[list[dict[str, Any]], int, float], None] | None = None
 ) -> None:
-    """Publish a sale in real time, from its `start`; `sent` gets the events, who heard them, and the delay."""
+    """Publish a sale in real time, from its `start`; `sent` gets the events, how many heard them, and the delay."""
     import msgspec
 
     began = time.monotonic() + (sale.start - time.time())
@@ -102,7 +103,7 @@ async def play(
         due = began + offset
         if due - time.monotonic() > TICK_SECONDS:
             await asyncio.sleep(due - time.monotonic())
-        heard = await publisher.send([msgspec.json.encode(event) for event in events])
+        heard = await send([msgspec.json.encode(event) for event in events])
         if sent:
             sent(events, heard, time.monotonic() - due)
 

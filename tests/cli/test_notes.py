@@ -15,6 +15,7 @@ HEALTH = {
         "redis": {"status": "ok", "detail": "Redis 7.0.15"},
         "producers": {"status": "degraded", "detail": "api-1 is silent for 12 s"},
         "commit": {"status": "down", "detail": "MISCONF"},
+        "influx": {"status": "degraded", "detail": "MISCONF"},
         "stream:x": {"status": "degraded"},
     },
 }
@@ -31,7 +32,7 @@ def test_what_pages_comes_before_what_is_not_well_and_news_come_last() -> None:
     found = notes(document(a=(-1, None), b=(5, 9.0)), HEALTH, alerts)
     assert [note.text for note in found] == [
         "critical RedisDown, 1 min 5 s: Redis does not answer",
-        "commit down: MISCONF",
+        "commit, influx down: MISCONF",
         "producers degraded: api-1 is silent for 12 s",
         "stream:x degraded: no detail",
         "oversold: a",

@@ -73,6 +73,22 @@ def test_after_the_sale_the_backend_goes_on_without_orders(
     assert [event for event in published(redis_server) if "status" in event] == orders
 
 
+def test_an_outage_of_redis_is_outlived_and_told_and_nothing_is_lost(redis_server: RedisServer) -> None:
+    """As with a backend that has an outbox: what was not taken is sent again."""
+    arguments = ("--duration", "5", "--idle", "0", "--rate", "40", "--seed", "5", "--transport", "stream")
+    with running("simulate", *arguments, "--redis-url", redis_server.url) as simulation:
+        wait_until(lambda: redis_server.ask("XLEN flash_sale:events") != ":0\r\n", 10, "the first event")
+        redis_server.freeze()
+        try:
+            wait_until(lambda: simulation.err, 10, "the warning")
+        finally:
+            redis_server.thaw()
+        assert simulation.process.wait(30) == 0
+        assert "publishing goes on when it is back" in simulation.err[0]
+    expected = {(event["producer"], event["seq"]) for _, event in Sale(seed=5, duration=5, rate=40)}
+    assert {(event["producer"], event["seq"]) for event in published(redis_server)} == expected
+
+
 def test_batches_hold_every_event_once_in_order_and_are_bounded() -> None:
     sale = Sale(seed=1, rate=3000, duration=2)
     found = list(batches(sale))

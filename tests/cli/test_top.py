@@ -100,7 +100,7 @@ def troubled() -> View:
     shown["completeness"]["by_producer"] = {
         f"api-{n}": {"received": 1, "state": "silent", "last_seen": shown["ts"] - n} for n in range(1, 10)
     }
-    parts = {f"stream:{n}": {"status": "degraded", "detail": "words that go on for a while " * 9} for n in range(9)}
+    parts = {f"stream:{n}": {"status": "degraded", "detail": f"words of {n} " * 20} for n in range(9)}
     health = {"status": "down", "components": {"redis": {"status": "down", "detail": "it is gone"}, **parts}}
     alerts = Alerts(tuple(Alert(f"Alert{n}", "critical", 1, 0.0, "something " * 20) for n in range(9)))
     return View(shown, health, alerts, keyed=True, problem="no daemon answers")
