@@ -45,6 +45,8 @@ def watch(demo: "subprocess.Popen[bytes]") -> str:
 
 def main() -> str:
     """Return what is wrong with `make demo`, "" if nothing."""
+    # A shell starts what is in the background with SIGINT ignored, and the demo would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     demo = subprocess.Popen(["make", "demo"], start_new_session=True)
     try:
         return watch(demo)
