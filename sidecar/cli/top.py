@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from sidecar.cli.alertmanager import Alertmanager, Alerts
 from sidecar.cli.notes import STATUSES, STYLES, WRONG, Note, notes, wrapped
-from sidecar.cli.options import Where, reader_options
+from sidecar.cli.options import Where, reader_options, refuse_empty
 from sidecar.cli.readers import Reader, reader
 from sidecar.cli.reasons import Reasons
 from sidecar.cli.terminal import count, counted, plain
@@ -48,6 +48,7 @@ def top(where: Where, alertmanager: str | None, once: bool) -> None:
     """
     from sidecar.cli import tables
 
+    refuse_empty({"alertmanager": alertmanager})
     source, console = reader(where), tables.console()
     alerting = Alertmanager(alertmanager) if alertmanager else None
     if once or not sys.stdout.isatty():

@@ -123,9 +123,9 @@ def test_a_url_other_than_http_is_status_2(url: str) -> None:
     assert invoke("report", "--url", url).exit_code == 2
 
 
-@pytest.mark.parametrize("option", ["--config", "--redis-url", "--prefix", "--url"])
+@pytest.mark.parametrize("option", ["--config", "--redis-url", "--prefix", "--url", "--alertmanager"])
 def test_an_option_without_a_value_is_an_error_not_the_default(option: str) -> None:
-    result = invoke("report", option, "")
+    result = invoke("top" if option == "--alertmanager" else "report", option, "")
     assert (result.exit_code, result.stderr) == (2, f"Error: {option} is empty: give it a value, or leave it out\n")
 
 
