@@ -123,7 +123,11 @@ class _Lane:
         document = self._active("/monitoring/metrics")
         if document is None:
             return ["no sidecar shows numbers"]
-        return differences(self.shop.truth, document, transport_loses=self._scenario.transport_loses)
+        state, expected = document["sale"]["state"], "ended" if self._scenario.ends else "running"
+        return [
+            *differences(self.shop.truth, document, transport_loses=self._scenario.transport_loses),
+            *([f"the sale is {state}, not {expected}"] if state != expected else []),
+        ]
 
     def _active(self, path: str) -> Any:
         """Ask the sidecar that counts; of two that is the one which is no standby."""

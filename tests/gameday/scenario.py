@@ -36,6 +36,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     standby: bool = False
     transport_loses: bool = False
     publisher_stays: bool = False
+    ends: bool = False  # the sale is over at the end, and known to be
     after: float = AFTER_SECONDS
 
     @property
