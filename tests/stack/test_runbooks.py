@@ -81,6 +81,10 @@ class Reader:
         }
         self._exported = ""
 
+    def open_terminal(self) -> None:
+        """Begin in a shell in which nothing is exported."""
+        self._exported = ""
+
     def type(self, line: str) -> subprocess.CompletedProcess[str]:
         """Run a command in a shell; what it exports holds for those after it."""
         environment, inside = dict(os.environ), re.match(r"docker compose exec (\S+) ", line)
@@ -116,6 +120,7 @@ class Reader:
             usual.prometheus: places["prometheus"],
             usual.alertmanager: places["alertmanager"],
         }
+        line = line.replace(" /data", f" {self._stack.folder / service / 'data'}")
         at = "6380" if service == "redis-replica" else "6379"
         line = re.sub(r"redis-cli (?!.*-p )", f"redis-cli -p {at} ", line)
         line = re.sub(
@@ -140,11 +145,13 @@ def reader(stack: NativeStack, tmp_path: Path) -> Reader:
 def test_every_command_runs_as_written(reader: Reader) -> None:
     """Nothing is refused, and what is asked is answered; systemd and Docker are not asked."""
     failed = []
-    for page, line in WRITTEN:
-        if line.split()[0] in ("systemctl", "docker") and "compose exec" not in line:
-            continue
-        done = reader.type(line)
-        said = done.stdout + done.stderr
-        if done.returncode or REFUSED.search(said) or not (said or line.startswith("export ")):
-            failed.append((page, line, done.returncode, said[-300:]))
+    for path in PAGES:
+        reader.open_terminal()
+        for line in commands(path):
+            if line.split()[0] in ("systemctl", "docker") and "compose exec" not in line:
+                continue
+            done = reader.type(line)
+            said = done.stdout + done.stderr
+            if done.returncode or REFUSED.search(said) or not (said or line.startswith("export ")):
+                failed.append((path.stem, line, done.returncode, said[-300:]))
     assert failed == [], "\n".join(map(str, failed))
