@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from monitoring.native.__main__ import missing_programs
-from tests.gameday.engine import LIMIT_SECONDS, lanes_at_once, play_all
+from tests.gameday.engine import LIMIT_SECONDS, Engine, lanes_at_once
 from tests.gameday.lane import Result
 from tests.gameday.scenario import Scenario
 from tests.gameday.scenarios import SCENARIOS, SHORT
@@ -33,7 +34,9 @@ def main() -> int:
     chosen = [SCENARIOS[name] for name in options.names or (SHORT if options.short else SCENARIOS)]
     began = time.monotonic()
     progress = Progress(len(chosen), began)
-    results = play_all(chosen, options.lanes, stop, progress.show, options.folder)
+    with tempfile.TemporaryDirectory(prefix="gameday-") as temporary:
+        engine = Engine(options.lanes, stop, progress.show)
+        results = engine.play_all(chosen, options.folder or Path(temporary))
     progress.close()
     with console.capture() as printed:
         console.print(table(results, plain=not console.is_terminal))

@@ -1,7 +1,6 @@
 """Many lanes side by side, the longest first, as many at once as the machine stands."""
 
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,37 +16,43 @@ STARTING = 2  # a start takes some seconds of a core; many at once would disturb
 PER_CORE = 6
 POLL_SECONDS = 0.5
 
+Play = Callable[[Scenario, Path, threading.Event, threading.Semaphore], Result]
+Progress = Callable[[Sequence[Scenario], Sequence[Result]], None]
+
 
 def lanes_at_once() -> int:
     """Return how many lanes this machine can run side by side."""
     return PER_CORE * (os.cpu_count() or 1)
 
 
-def play_all(
-    scenarios: Sequence[Scenario],
-    lanes: int,
-    stop: threading.Event,
-    progress: Callable[[Sequence[Scenario], Sequence[Result]], None],
-    logs: Path | None = None,
-) -> list[Result]:
-    """Play them; `progress` gets who runs and what is done. After ten minutes, or once `stop` is set, all end."""
-    deadline = time.monotonic() + LIMIT_SECONDS
-    starting = threading.Semaphore(STARTING)
-    waiting = sorted(scenarios, key=lambda one: -one.lasts)
-    running: dict[Future[Result], Scenario] = {}
-    results: list[Result] = []
-    with tempfile.TemporaryDirectory(prefix="gameday-") as temporary, ThreadPoolExecutor(lanes) as pool:
-        while waiting or running:
-            while waiting and len(running) < lanes:
-                scenario = waiting.pop(0)
-                folder = (logs or Path(temporary)) / scenario.name
-                running[pool.submit(play, scenario, folder, stop, starting)] = scenario
-            done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            results += [_result(future, running.pop(future)) for future in done]
-            if time.monotonic() > deadline:
-                stop.set()
-            progress(list(running.values()), results)
-    return results
+class Engine:
+    """Plays scenarios, so many at once; `progress` gets who runs and what is done, twice a second."""
+
+    def __init__(self, lanes: int, stop: threading.Event, progress: Progress, *, play: Play = play) -> None:
+        """Prepare; once `stop` is set, all end."""
+        self._lanes = lanes
+        self._stop = stop
+        self._progress = progress
+        self._play = play
+        self._starting = threading.Semaphore(STARTING)
+
+    def play_all(self, scenarios: Sequence[Scenario], folder: Path) -> list[Result]:
+        """Play them, each in a folder of its own; after ten minutes all end."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        waiting = sorted(scenarios, key=lambda one: -one.lasts)
+        running: dict[Future[Result], Scenario] = {}
+        results: list[Result] = []
+        with ThreadPoolExecutor(self._lanes) as pool:
+            while waiting or running:
+                for scenario in [waiting.pop(0) for _ in waiting[: self._lanes - len(running)]]:
+                    place = folder / scenario.name
+                    running[pool.submit(self._play, scenario, place, self._stop, self._starting)] = scenario
+                done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                results += [_result(future, running.pop(future)) for future in done]
+                if time.monotonic() > deadline:
+                    self._stop.set()
+                self._progress(list(running.values()), results)
+        return results
 
 
 def _result(future: "Future[Result]", scenario: Scenario) -> Result:

@@ -39,6 +39,8 @@ class Result(Struct, frozen=True, kw_only=True):
 
 def play(scenario: Scenario, folder: Path, stop: threading.Event, starting: threading.Semaphore) -> Result:
     """Play a scenario in an empty folder until it is over or `stop` is set; end all that it started."""
+    if stop.is_set():
+        return Result(scenario=scenario, played=Played(notices=(), trouble=STOPPED))
     lane = _Lane(scenario, folder, stop)
     with ExitStack() as ending:
         ending.callback(lane.webhook.close)
