@@ -115,6 +115,9 @@ def _failures(series: Series) -> Iterator[Family]:
     kinds = (("refusal", series.refusals), ("fault", series.faults))
     values = {(name, kind): 0 if name in held else n for kind, counts in kinds for name, n in counts.items()}
     yield counter("order_failures", "Failed orders by reason.", ("reason", "kind"), values)
+    # Without a label it is there from 0, and a reason that is new is in it at once.
+    faults = sum(series.faults.values())
+    yield counter("sidecar_order_faults", "Orders that failed through a fault, of any reason.", (), {(): faults})
 
 
 def _revenue(revenue: Mapping[str, str], held: Collection[str]) -> Family:

@@ -44,6 +44,7 @@ COMMITTED = {
     "sidecar_events_recovered_total": ("counter", {"source"}),
     "sidecar_events_duplicate_total": ("counter", set()),
     "sidecar_events_late_total": ("counter", set()),
+    "sidecar_order_faults_total": ("counter", set()),
     "sidecar_events_ignored_total": ("counter", {"type"}),
     "sidecar_label_overflow_total": ("counter", {"label"}),
 }
