@@ -5,22 +5,28 @@ from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards.board import Panels, arranged, board, products, sidecars
 from monitoring.dashboards.panels import PER_MINUTE, bars, coloured, light, lines, named, number, stacked, steps
-from monitoring.dashboards.queries import COMMIT_AGE, STOCK, Query
+from monitoring.dashboards.queries import COMMIT_AGE, FIRING, STOCK, Query
 
 FINISHED = "sum(rate(flash_sale_orders_total{SCOPE}[1m]))"
 
-# What the lights watch: a query, and from which values on they are orange and red. A share of orders, then seconds.
-FAULTS = f'sum(rate(flash_sale_order_failures_total{{SCOPE,kind="fault"}}[1m])) / ({FINISHED} > 0) or vector(0)'
+# What the lights watch: a query, and above which values they are orange and red. A share of orders, then seconds.
+# Not by reason: a new one is shown at 0 for a while.
+FAULTS = f"sum(rate(flash_sale_sidecar_order_faults_total{{SCOPE}}[1m])) / ({FINISHED} > 0) or vector(0)"
 WAIT = 'max(flash_sale_order_latency_percentile_seconds{SCOPE,percentile="95",window="1m"}) or vector(0)'
 # Without a single order a minute, a queue with anything in it stands still: one job then counts as 100 s.
 QUEUE = f"sum(flash_sale_queue_length{{SCOPE}}) / clamp_min({FINISHED}, 0.01) or vector(0)"
 # Without an active sidecar the numbers count as an hour old.
 AGE = f"{COMMIT_AGE} or vector(3600)"
+# And the pages that make a light red: without orders the values above have nothing to go by, as when every backend is
+# dead, and no light may be green while its page is out.
+STOPPED = "ThroughputCollapsed|HalfOfProducersSilent"
+UNSEEN = "SidecarDown|NoSidecarCounting|NumbersStale|SourceDisconnected|Redis.*|CompletenessBelowOne|EventsCountedTwice"
 LIGHTS = {
-    "orders": (FAULTS, 0.01, 0.05),
-    "customers": (WAIT, 2, 10),
-    "queue": (QUEUE, 10, 60),
-    "numbers": (AGE, 7, 30),
+    "orders": (FAULTS, 0.01, 0.05, f"OrderFaultRateHigh|Oversold|{STOPPED}"),
+    "customers": (WAIT, 2, 10, f"OrderLatencyHigh|{STOPPED}"),
+    "queue": (QUEUE, 10, 60, "ThroughputCollapsed"),
+    "numbers": (AGE, 3, 30, UNSEEN),
+    "alarms": ("vector(0)", 0, 0, ".*"),
 }
 
 
@@ -39,8 +45,9 @@ def dashboard() -> build.Dashboard:
 
 def _level(name: str) -> str:
     """Return a query that is 0, 1 or 2: a light is green, orange or red."""
-    value, orange, red = LIGHTS[name]
-    return f"(({value}) > bool {orange}) + (({value}) > bool {red})"
+    value, orange, red, alerts = LIGHTS[name]
+    pages = f'count({FIRING.rstrip("}")},severity="critical",alertname=~"{alerts}"}}) * 2 or vector(0)'
+    return f"clamp_max((({value}) > bool {orange}) + (({value}) > bool {red}) + ({pages}), 2)"
 
 
 def _words(green: str, orange: str, red: str) -> dict[int, tuple[str, str]]:
@@ -52,14 +59,14 @@ def _lights() -> Panels:
     return [
         light(
             "Is the system keeping up?",
-            "The worst of the four lights below. Orange: keep an eye on it. Red: call the people who run the shop.",
+            "The worst of the five lights below. Orange: keep an eye on it. Red: call the people who run the shop.",
             _words("YES", "BARELY", "NO"),
             Query(f"max({worst})", "all", instant=True),
         ).span(24),
         light(
             "Orders",
             "Do orders fail because something is broken? Red from one in 20. Being sold out does not count.",
-            _words("work", "some fail", "many fail"),
+            _words("work", "some fail", "fail"),
             Query(_level("orders"), "orders", instant=True),
         ),
         light(
@@ -80,6 +87,12 @@ def _lights() -> Panels:
             _words("are live", "are old", "are gone"),
             Query(_level("numbers"), "numbers", instant=True),
         ),
+        light(
+            "Alarms",
+            "Has somebody been called, since customers cannot buy, or pay wrong, or nothing is counted? Red: yes, now.",
+            _words("none", "", "somebody is called"),
+            Query(_level("alarms"), "alarms", instant=True),
+        ).span(24),
     ]
 
 

@@ -25,10 +25,12 @@ FILTERS = {
 # Two sidecars that count the same product see one stock, not two.
 STOCK = "min by (product_id) (flash_sale_inventory_stock_units{PRODUCT})"
 
-# Of active sidecars only: a standby shows no such time, or an old one from when it was active.
+# Of active sidecars only: a standby shows no such time, or an old one from when it was active. By the time of the
+# scrape: by that of the evaluation it is a saw-tooth as high as the scrape interval.
 COMMIT_AGE = """
     max(
-      time() - flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE} and on (job, instance) flash_sale_info{SCOPE}
+      timestamp(flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE})
+      - flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE} and on (job, instance) flash_sale_info{SCOPE}
     )
 """
 

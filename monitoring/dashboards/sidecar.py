@@ -63,12 +63,12 @@ def _state() -> Panels:
         ).no_value("no active sidecar"),
         number(
             "Age of the numbers",
-            "Time since the last commit. Normal is below the commit interval plus the scrape interval.",
+            "Time from the last commit to the last scrape. Normal is below the commit interval (0.5 s).",
             units.Seconds,
             Query(COMMIT_AGE, "age"),
         )
         .decimals(1)
-        .thresholds(steps("green", (7, "orange"), (15, "red")))
+        .thresholds(steps("green", (3, "orange"), (5, "red")))
         .no_value("no commit yet"),
         alerts().span(24),
     ]
@@ -94,7 +94,9 @@ def _events() -> Panels:
             "By source. It rises in a steady line when the backend stops publishing.",
             units.Seconds,
             Query(
-                "time() - max by (source) (flash_sale_sidecar_source_last_event_timestamp_seconds{SCOPE})", "{{source}}"
+                "min by (source) (timestamp(flash_sale_sidecar_source_last_event_timestamp_seconds{SCOPE})"
+                " - flash_sale_sidecar_source_last_event_timestamp_seconds{SCOPE})",
+                "{{source}}",
             ),
         ),
         number(

@@ -24,15 +24,17 @@ HEALTHY = {
     'flash_sale_queue_length{instance="a",queue="orders"}': "30x60",
     'flash_sale_sidecar_last_commit_timestamp_seconds{instance="a"}': "0+5x60",
     'flash_sale_info{instance="a",sidecar="host"}': "1x60",
+    'flash_sale_sidecar_order_faults_total{instance="a"}': "0x60",
+    'ALERTS{alertname="OrderFaultRateHigh",severity="warning",alertstate="firing"}': "1x60",
 }
 SALES = {
     "a healthy sale": ({}, {}),
     "one order in 50 breaks": (
-        {'flash_sale_order_failures_total{instance="a",kind="fault",reason="timeout"}': "0+2x60"},
+        {'flash_sale_sidecar_order_faults_total{instance="a"}': "0+2x60"},
         {"Orders": ORANGE},
     ),
     "one order in 10 breaks": (
-        {'flash_sale_order_failures_total{instance="a",kind="fault",reason="timeout"}': "0+10x60"},
+        {'flash_sale_sidecar_order_faults_total{instance="a"}': "0+10x60"},
         {"Orders": RED},
     ),
     "half are refused": ({'flash_sale_order_failures_total{instance="a",kind="refusal",reason="x"}': "0+50x60"}, {}),
@@ -56,6 +58,22 @@ SALES = {
             'flash_sale_orders_total{instance="a",status="success"}': "9x60",
             'flash_sale_queue_length{instance="a",queue="orders"}': "0x60",
         },
+        {},
+    ),
+    "every backend is dead, and somebody is paged": (
+        {
+            'flash_sale_orders_total{instance="a",status="success"}': "9x60",
+            'flash_sale_queue_length{instance="a",queue="orders"}': "0x60",
+            'ALERTS{alertname="ThroughputCollapsed",severity="critical",alertstate="firing"}': "1x60",
+        },
+        {"Orders": RED, "Customers wait": RED, "Queue": RED, "Alarms": RED},
+    ),
+    "one in a hundred waits long": (
+        {'ALERTS{alertname="OrderLatencyHigh",severity="critical",alertstate="firing"}': "1x60"},
+        {"Customers wait": RED, "Alarms": RED},
+    ),
+    "a page is about to go out": (
+        {'ALERTS{alertname="ThroughputCollapsed",severity="critical",alertstate="pending"}': "1x60"},
         {},
     ),
     "a standby beside it was active long ago": (
@@ -86,7 +104,7 @@ ROLES = {
 @pytest.mark.parametrize("sale", SALES)
 def test_a_light_shows_its_state_and_the_first_one_the_worst_state(promtool: str, sale: str, tmp_path: Path) -> None:
     changed, differing = SALES[sale]
-    lights = dict.fromkeys(("Orders", "Customers wait", "Queue", "These numbers"), GREEN) | differing
+    lights = dict.fromkeys(("Orders", "Customers wait", "Queue", "These numbers", "Alarms"), GREEN) | differing
     lights["Is the system keeping up?"] = max(lights.values())
     check(
         promtool,
