@@ -136,8 +136,8 @@ def _latency() -> Panels:
         lines(
             "Order latency: average, p95, p99",
             "From accepted to decided, as customers wait for it. An average that stays low under a rising p99: "
-            "a few customers wait very long. Percentiles are estimated between the bounds of metrics.buckets and end at "
-            "the last one (10 s); the tiles *Latency now* below are exact.",
+            "a few customers wait very long. Percentiles are estimated between the bounds of metrics.buckets and end "
+            "at the last one (10 s); the tiles *Latency now* below are exact.",
             units.Seconds,
             *_durations("flash_sale_order_latency_seconds"),
         ),
