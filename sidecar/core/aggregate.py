@@ -73,6 +73,7 @@ class Aggregator:
         self._quiet = Quiet()
         self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not yet stored so
         self._memory = Memory()
+        self._refitted: set[str] = set()  # timings whose buckets restarted at 0, but are not yet stored so
         self._moved = False  # whether a step moved what is remembered of orders, and that is not stored yet
 
     def adopt(self, rules: Rules) -> None:
@@ -146,6 +147,8 @@ class Aggregator:
         merged.signs.update(self.register.watch.unsaved(self.committed.signs))
         if self._moved:
             self._write_memory_again(merged)
+        for key in self._refitted - merged.timings.keys():
+            merged.timings[key] = self.committed.timings[key].copy()
         merged.total.committed_at, merged.total.commit_interval = now, self._rules.commit_interval
         expired = {*self.committed.expired(now, self._rules.commit_interval), *self._gone}
         expired |= {("signs", name) for name in self.committed.signs.keys() - self.register.watch.signs.keys()}
@@ -158,6 +161,7 @@ class Aggregator:
         self._bear(flight.merged, now)
         self.committed.replace(flight.merged)
         self.committed.remove(flight.removed)
+        self._refitted.clear()
         self._flying = {}
         self._labels.retain("connection", self._connected())
         self.register.listen(self._connected())
@@ -215,7 +219,7 @@ class Aggregator:
         before, found, windows = self.committed, State.load(fields), windows_of(fields)
         ours = [source for source in self.register.sources if kind_of(source) == "pubsub"]
         self.committed = found
-        self.committed.fit(self._rules.buckets_ns)
+        self._refitted = self.committed.fit(self._rules.buckets_ns)
         if same_generation:
             self._miss_what_rolled_back(before)
         else:
@@ -231,6 +235,7 @@ class Aggregator:
     def clear(self, now: float) -> None:
         """Empty the committed counts; sequence windows stay, but forget what they had as missed."""
         before, self.committed = self.committed.total, State()
+        self._refitted.clear()
         self.committed.total.since, self.committed.total.committed_at = now, before.committed_at
         self.committed.total.sale, self.committed.total.heeded = cleared(before.sale), before.heeded
         pubsub = self._pending["pubsub"]

@@ -159,10 +159,12 @@ class State:
         for name, parts in newer.sections():
             getattr(self, name).update(parts)
 
-    def fit(self, buckets_ns: tuple[int, ...]) -> None:
-        """Begin the classic buckets anew where they were counted with other bounds."""
-        for timing in self.timings.values():
+    def fit(self, buckets_ns: tuple[int, ...]) -> set[str]:
+        """Empty the classic buckets that were counted with other bounds; return the keys of their timings."""
+        others = {key: part for key, part in self.timings.items() if part.classic.bounds_ns != buckets_ns}
+        for timing in others.values():
             timing.classic = timing.classic.with_bounds(buckets_ns)
+        return set(others)
 
     def expired(self, now: float, commit_interval: float) -> list[tuple[str, Any]]:
         """Name the parts, as (section, key), that no window, history or gauge needs any more."""

@@ -411,6 +411,18 @@ def test_with_other_buckets_the_whole_classic_histogram_restarts_and_the_json_co
         assert (snapshot.latency_ms.total.count, snapshot.latency_ms.total.max) == (3, 5)
 
 
+def test_buckets_that_restarted_do_not_come_back_with_the_bounds_of_before() -> None:
+    between = aggregator(Rules(buckets_ns=(2_000_000,)))
+    stored = committed(order(latency_ms=1)).fields()
+    between.load(stored, same_generation=False)
+    stored |= between.freeze(NOW).merged.fields()
+    again = aggregator()
+    again.load(stored, same_generation=False)
+    snapshot = shown(again)
+    assert snapshot.series
+    assert (snapshot.series.latency["success"].count, snapshot.latency_ms.total.count) == (0, 1)
+
+
 def test_rules_that_change_while_a_commit_is_unanswered_know_what_is_in_flight() -> None:
     aggregate, rules = aggregator(), Rules(max_products=5)
     aggregate.apply(batch(*(order(product_id=f"a{i}") for i in range(5))), NOW)
