@@ -20,6 +20,8 @@ TALLIES = (
     *("refusals", "faults", "received_by_source", "missed_by_source", "recovered_by_source"),
     *("invalid_by_reason", "ignored_by_type", "adjusted_by_reason", "overflow_by_label"),
 )
+# Of these: which label sets of theirs may be held at 0.
+HELD = {"refusals": "reason", "faults": "reason", "ignored_by_type": "ignored", "invalid_by_reason": "invalid"}
 
 
 class Hold:
@@ -38,7 +40,7 @@ class Hold:
         counted, if there was one.
         """
         if loads != self._loads:
-            self._loads, self._floor = loads, self._shown
+            self._loads, self._floor = loads, self._shown and as_exposed(self._shown)
         if clear != self._clear:
             self._clear, self._floor = clear, None  # the user asked for it to go back
         if self._floor is None:
@@ -48,6 +50,25 @@ class Hold:
             if self._shown == snapshot:
                 self._floor = None
         return self._shown
+
+
+def as_exposed(snapshot: Snapshot) -> Snapshot:
+    """Return the Snapshot with 0 for the label sets that are held there, as the exposition shows them."""
+    series = snapshot.series
+    if series is UNSET or not series.held:
+        return snapshot
+    held = {family: {label for name, label in series.held if name == family} for family, _ in series.held}
+    products, currencies = held.get("product", set()), held.get("currency", set())
+    orders = replace(
+        snapshot.orders,
+        by_product={**snapshot.orders.by_product, **dict.fromkeys(products, ProductOrders())},
+        revenue={**snapshot.orders.revenue, **dict.fromkeys(currencies, "0.00")},
+    )
+    zeros = {
+        name: {label: 0 if label in held.get(family, ()) else n for label, n in getattr(series, name).items()}
+        for name, family in HELD.items()
+    }
+    return replace(snapshot, orders=orders, series=replace(series, **zeros))
 
 
 def raised(snapshot: Snapshot, floor: Snapshot) -> Snapshot:

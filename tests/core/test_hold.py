@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from sidecar.core.hold import Hold, raised
+from sidecar.core.hold import Hold, as_exposed, raised
 from sidecar.core.snapshot import Snapshot
 from tests.core.counted import NOW, STREAM, batch, commit, committed, order, shown
 
@@ -31,14 +31,15 @@ def events(seed: int, number: int) -> list[Any]:
 
 
 def counters(snapshot: Snapshot) -> Counters:
-    """Return every counter and bucket that the exposition shows, but not those held at 0."""
+    """Return every counter and bucket that the exposition shows."""
+    assert snapshot.series
+    snapshot = as_exposed(snapshot)
     orders, series = snapshot.orders, snapshot.series
     assert series
     found: Counters = {("orders", status): n for status, n in orders.by_status.items()}
     found |= {("revenue", name): float(amount) for name, amount in orders.revenue.items()}
     for name, product in orders.by_product.items():
-        if ("product", name) not in series.held:
-            found |= {("product", name, field): getattr(product, field) for field in product.__struct_fields__}
+        found |= {("product", name, field): getattr(product, field) for field in product.__struct_fields__}
     for kind in ("latency", "processing"):
         for status, histogram in getattr(series, kind).items():
             found[kind, status, "sum"] = histogram.sum_seconds
@@ -131,6 +132,16 @@ def test_a_series_that_was_shown_with_a_value_is_not_held_at_0_when_the_recount_
     still = raised(fresh, fresh).series  # shown at 0 when it was last shown
     assert still
     assert still.held == fresh.series.held  # type: ignore[union-attr]
+
+
+def test_a_series_that_was_still_held_at_0_does_not_rise_by_what_was_lost() -> None:
+    hold, empty = Hold(), shown(committed())
+    events = order("failed", reason="boom", product_id="p1"), order(amount=1, currency="EUR"), {"type": "t1"}
+    aggregate = committed(*events)
+    assert counters(hold.shown(shown(aggregate), 0, ""))["faults", "boom"] == 0
+    after = counters(hold.shown(empty, 1, ""))
+    names = ("faults", "boom"), ("product", "p1", "failed"), ("revenue", "EUR"), ("ignored_by_type", "t1")
+    assert [after[name] for name in names] == [0, 0, 0, 0]
 
 
 def test_without_series_there_is_nothing_to_hold_of_them() -> None:
