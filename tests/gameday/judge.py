@@ -116,6 +116,8 @@ def _judge_page(verdict: Verdict, played: Played, page: Page, notice: Notice) ->
         verdict.late.append(f"{notice.alert} is not resolved")
         return
     seconds = over[-1] - played.recovered_at
+    if seconds < 0:
+        verdict.wrong.append(f"{notice.alert} was over while the fault lasted")
     verdict.resolved.append(f"{seconds:.1f} s")
     if seconds > RESOLVED_SECONDS:
         verdict.late.append(f"{notice.alert} resolved after {seconds:.1f} s, at most {RESOLVED_SECONDS:g}")

@@ -214,7 +214,7 @@ SHOP = (
             fault(30, do.turn(transports=(STREAM, PUBSUB))),
             recovery(90, do.turn(transports=(STREAM,))),
         ),
-        pages=(Page(".*Twice.*", "warning|critical", 45.0, resolves=False),),
+        pages=(Page("EventsCountedTwice", "warning|critical", 45.0, resolves=False),),
     ),
 )
 

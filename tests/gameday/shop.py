@@ -136,7 +136,7 @@ class Shop:
             yield from self._event(process, now, **_fields(order, "pending"))
 
     def _work(self, now: float) -> Iterator[Message]:
-        self._begin(now)
+        self._begin(self._before)  # not now: a step that comes late is no latency
         while self._jobs and self._jobs[0][0] <= now:
             done, _, order = heapq.heappop(self._jobs)
             yield from self._decide(order, done, now)

@@ -119,3 +119,7 @@ def test_of_two_alerts_that_are_right_only_one_may_come() -> None:
     assert judged(notice(42), notice(43, "NumbersStale"), *over, pages=either).false == [
         "NumbersStale 13.0 s after the fault: it is so"
     ]
+
+
+def test_a_page_that_ends_while_the_fault_lasts_is_bad() -> None:
+    assert judged(notice(42), notice(58, status="resolved")).wrong == ["RedisDown was over while the fault lasted"]

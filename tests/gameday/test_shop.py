@@ -48,6 +48,14 @@ def test_every_order_is_decided_once_the_rush_is_over() -> None:
     assert decided == orders(messages, status="pending") > 300
 
 
+def test_a_step_that_comes_late_is_no_latency() -> None:
+    selling = shop()
+    list(selling.step(NOW))
+    late = list(selling.step(NOW + 5))
+    assert slowest(late) < 2000
+    assert orders(late, status="success") > 100
+
+
 def test_numbers_have_no_holes_and_heartbeats_repeat_them() -> None:
     last = dict.fromkeys(PROCESSES, 0)
     for message in run(shop(), 5):
