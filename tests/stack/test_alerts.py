@@ -1,6 +1,7 @@
 """A real sale goes wrong and heals: Prometheus sees it, Alertmanager tells it, with the files that are shipped."""
 
 import json
+import re
 import shlex
 import subprocess
 import threading
@@ -91,9 +92,12 @@ def check_the_other_receivers(inbox: Inbox, mailbox: Mailbox) -> None:
     chat = [post.body["attachments"][0] for post in inbox.posts if post.path == "/slack"]
     first = next(message for message in chat if message["title"] == title)
     assert first["color"] == "danger"
-    assert "of the orders end in a fault*" in first["text"]
+    assert "of the orders fail through faults" in first["text"]
+    assert '"timeout"*' in first["text"]
     assert f"docs/runbooks/{ALERT}.md" in first["text"]
     wait_until(lambda: any(f"Subject: {title}" in mail for mail in mailbox.messages), 10, "a mail")
+    over = next(message["text"] for message in chat if message["title"].startswith("[resolved, test]"))
+    assert re.fullmatch(rf"Over after (\d+m)?\d+s: {ALERT}", over.strip())
     wait_until(lambda: any(f"Subject: [resolved, test] {ALERT}" in mail for mail in mailbox.messages), 10, "another")
     assert mailbox.credentials == {"\0flash-sale\0mail-secret"}
     assert {alert["labels"]["alertname"] for alert in inbox.alerts("/watchdog")} == {"Watchdog"}
