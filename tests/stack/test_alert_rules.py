@@ -1,5 +1,6 @@
 """The files of Prometheus and Alertmanager are valid, complete, and tested by promtool for every alert."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -208,6 +209,21 @@ def test_an_alert_goes_to_the_receiver_of_its_severity(name: str, severity: str,
     labels = (f"alertname={name}", f"severity={severity}")
     said = check("amtool", "config", "routes", "test", "--config.file", config, *labels)
     assert said.splitlines()[0] == receiver
+
+
+@pytest.mark.needs("amtool")
+def test_a_message_has_three_of_many_alerts_and_no_numbers_of_those_that_are_over(tmp_path: Path) -> None:
+    began, over = "2026-01-01T00:00:00Z", "2026-01-01T00:01:12.4Z"
+    words = {"summary": "S", "description": "D 49.78", "runbook_url": "docs/runbooks/SidecarDown.md"}
+    alert = {"labels": {"alertname": "SidecarDown", "instance": "a"}, "annotations": words, "startsAt": began}
+    alerts = [{**alert, "status": "firing", "endsAt": began}] * 4 + [{**alert, "status": "resolved", "endsAt": over}]
+    group = {"status": "firing", "alerts": alerts, "groupLabels": {"alertname": "SidecarDown"}, "commonLabels": {}}
+    (data := tmp_path / "data.json").write_text(json.dumps(group))
+    text = '{{ template "flash_sale.text" . }}'
+    glob = f"--template.glob={MONITORING}/templates/*.tmpl"
+    said = check("amtool", "template", "render", glob, f"--template.text={text}", f"--template.data={data}")
+    one = "*S*\nD 49.78\ndocs/runbooks/SidecarDown.md\n"
+    assert said.strip() == f"{one * 3}These are 3 of 4.\nOver after 1m12s: SidecarDown, a"
 
 
 def test_no_secret_stands_in_the_files() -> None:
