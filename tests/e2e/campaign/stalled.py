@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -10,17 +11,18 @@ RECEIVE_BUFFER_BYTES = 4096  # the less the kernel takes, the more is left to th
 
 
 @contextmanager
-def stalled(port: int, count: int, *, report: bool = False, **wanted: object) -> Iterator[None]:
+def stalled(port: int, count: int, *, report: bool = False, apart: float = 0.0, **wanted: object) -> Iterator[None]:
     """Keep so many of them connected while the context is open; `wanted` is what they subscribe to.
 
-    With `report` they ask for one, too.
+    With `report` they ask for one, too. All subscribe at once, or so many seconds `apart`.
     """
     with ExitStack() as stack:
-        for _ in range(count):
-            client = stack.enter_context(connected(port))
+        clients = [stack.enter_context(connected(port)) for _ in range(count)]
+        for client in clients:
             send(client, "subscribe-metrics", wanted)
             if report:
                 send(client, "get-benchmark-report", {})
+            time.sleep(apart)
         yield
 
 
