@@ -273,8 +273,9 @@ class Aggregator:
         received = start = 0
         for at, place in enumerate([*decoded.places, len(decoded.events)]):
             channels = None if origins is None else origins.events[start:place]
-            events, arrivals = call.attend(decoded.events[start:place], decoded.arrivals[start:place], channels)
-            count.add(events, arrivals)
+            events, arrivals = decoded.events[start:place], decoded.arrivals[start:place]
+            events, arrivals = call.attend(events, arrivals, channels, only_orders=decoded.only_orders)
+            count.add(events, arrivals, only_orders=decoded.only_orders)
             received += len(events)
             if decoded.adjusted:
                 for event in events:

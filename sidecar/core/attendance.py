@@ -195,13 +195,13 @@ class RollCall:
         self._received = self._duplicates = 0
 
     def attend(
-        self, events: list[Event], arrivals: list[float], channels: list[str] | None = None
+        self, events: list[Event], arrivals: list[float], channels: list[str] | None = None, *, only_orders: bool
     ) -> tuple[list[Event], list[float]]:
         """Return the events that count, that is, neither heartbeats nor duplicates, with their arrivals.
 
         `channels[i]` is where `events[i]` was published, if the source is a pattern.
         """
-        beats = "heartbeat" in [event.type for event in events]
+        beats = not only_orders and "heartbeat" in [event.type for event in events]
         arrived_together = bool(arrivals) and arrivals[-1] - arrivals[0] < TOGETHER_SECONDS
         absent: set[int] = set()  # ids: events are mutable, and as values they may be equal
         if beats:

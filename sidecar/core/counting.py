@@ -5,6 +5,7 @@ Event time decides where an event counts; an event from the future counts when i
 
 from collections import Counter, defaultdict
 from decimal import Decimal
+from itertools import repeat
 from typing import Any
 
 from sidecar.core.course import ByStatus, Course, grouped
@@ -42,12 +43,12 @@ class Count:
         self._rules = rules
         self.ignored: dict[str, int] = {}  # events of unknown types
 
-    def add(self, events: list[Event], arrivals: list[float]) -> None:
+    def add(self, events: list[Event], arrivals: list[float], *, only_orders: bool) -> None:
         """Count events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` came."""
         if not events:
             return
         times = self._settle_times(events, arrivals)
-        orders = [event for event in events if event.type == "order"]
+        orders = events if only_orders else [event for event in events if event.type == "order"]
         if len(orders) < len(events):
             for event, arrival in zip(events, arrivals, strict=True):
                 if event.type != "order":
@@ -56,7 +57,7 @@ class Count:
         by_status = grouped(orders)
         self._course.follow(orders, by_status)
         for second, part in _by_second(orders, times, int(self._now - HISTORY_SECONDS) - 1).items():
-            self._count_orders(self._cell(second), part, by_status if len(part) == len(orders) else grouped(part))
+            self._count_orders(self._cell(second), by_status if len(part) == len(orders) else grouped(part))
 
     def _cell(self, second: int) -> Second:
         """Return where the orders of a second gather."""
@@ -80,21 +81,22 @@ class Count:
                 self._tallies["ignored"][self._admit("type", event.type)] += 1
                 self.ignored[event.type] = self.ignored.get(event.type, 0) + 1
 
-    def _count_orders(self, cell: Second, orders: list[Event], by_status: ByStatus) -> None:
+    def _count_orders(self, cell: Second, by_status: ByStatus) -> None:
         """Count orders of one second."""
-        if several := [order for order in orders if order.items is not None]:
-            _sell(cell, [order for order in orders if order.items is None])
-            _sell_several(cell, several)
-        else:
-            _sell(cell, orders)
-        for status in FINISHED:
-            if finished := by_status[status]:
-                self._finished(cell, status, finished)
+        for status, orders in by_status.items():
+            if orders:
+                _sell(cell, status, orders)
+                if status in FINISHED:
+                    self._finished(cell, status, orders)
 
     def _settle_times(self, events: list[Event], arrivals: list[float]) -> list[float]:
         """Give events without a time, or with one from the future, that of their arrival; count the late ones."""
         times: list[Any] = [event.ts for event in events]
-        if None in times or max(times) > min(arrivals) + AHEAD_SECONDS:
+        try:
+            ahead = max(times) > min(arrivals) + AHEAD_SECONDS
+        except TypeError:  # some have none
+            ahead = True
+        if ahead:
             for event, arrival in zip(events, arrivals, strict=True):
                 if event.ts is None or event.ts > arrival + AHEAD_SECONDS:
                     event.ts = arrival
@@ -194,17 +196,18 @@ def _by_second(orders: list[Event], times: list[float], oldest: int) -> dict[int
     return seconds
 
 
-def _sell(cell: Second, orders: list[Event]) -> None:
-    """Count orders of one product each, or of none."""
-    statuses: list[Any] = [order.status for order in orders]  # an order has a status
+def _sell(cell: Second, status: Status, orders: list[Event]) -> None:
+    """Count the products of orders in one status."""
+    if several := [order for order in orders if order.items is not None]:
+        _sell_several(cell, status, several)
+        orders = [order for order in orders if order.items is None]
     products, quantities = [order.product_id for order in orders], [order.quantity for order in orders]
-    cell.sales.update(zip(statuses, products, quantities, strict=True))
+    cell.sales.update(zip(repeat(status), products, quantities))
 
 
-def _sell_several(cell: Second, orders: list[Event]) -> None:
+def _sell_several(cell: Second, status: Status, orders: list[Event]) -> None:
     """Count each product once an order, with all its units."""
     for order in orders:
-        status: Any = order.status
         units: Counter[str] = Counter()
         for item in order.items or ():
             units[item.product_id] += item.quantity

@@ -13,6 +13,7 @@ The strict stage must read nothing differently from the tolerant one. Three thin
 - `_is_sound` leaves to the tolerant stage whatever it does not accept, and never refuses itself.
 """
 
+import math
 from codecs import BOM_UTF8
 from collections.abc import Sequence
 from datetime import datetime
@@ -87,7 +88,7 @@ _decode_plainly = msgspec.json.Decoder(float_hook=decimal).decode
 _UNREADABLE = (ValueError, RecursionError, ArithmeticError)
 _JSON_SPACE = b" \t\r\n"  # bytes.strip() alone takes more for space
 _BACKSLASH = ord("\\")
-_IN_MILLISECONDS = 1e11  # from here on a time is not in seconds
+_SECONDS = math.nextafter(1e11, 0)  # a later time is not in seconds
 # Payloads checked together. An odd one costs as many again, but no more than that, since it is searched by halves.
 TOGETHER = 128
 _MAX_UNKNOWN_NAMES = 20
@@ -106,11 +107,10 @@ def decode(payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
 
 def _decode_some(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded) -> None:
     """Decode payloads together, or where that fails each half by itself, so that an odd one is soon alone."""
-    events = _accept_together(payloads, arrivals)
-    if events is not None:
-        decoded.events += events
-        decoded.arrivals += arrivals
-    elif len(payloads) == 1:
+    if _accept_together(payloads, arrivals, decoded):
+        return
+    if len(payloads) == 1:
+        decoded.only_orders = False
         _decode_one(payloads[0], arrivals[0], decoded)
     else:
         half = len(payloads) // 2
@@ -118,30 +118,36 @@ def _decode_some(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: 
         _decode_some(payloads[half:], arrivals[half:], decoded)
 
 
-def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float]) -> list[_Strict] | None:
+def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded) -> bool:
     """Accept payloads that are one ordinary event each, all or none; what they share is checked once."""
     text = b"".join(payloads)
     if len(text) > MAX_PAYLOAD_BYTES or not text.isascii() or _BACKSLASH in text:
-        return None
+        return False
     try:
         events = list(map(_decode_event, payloads))
     except _UNREADABLE:
-        return None
+        return False
     times: list[Any] = [event.ts for event in events if event.ts is not None]
-    if not _are_seconds(times, min(arrivals)):
-        return events if all(_is_sound(event, min(arrivals)) for event in events) else None
     unlike = [
         event
         for event in events
         if event.type != "order" or event.status is None or event.seq == 0 or event.amount or event.items
     ]
-    return events if all(map(_is_sound_but_for_time, unlike)) else None
+    if _are_seconds(times, min(arrivals)):
+        sound = all(map(_is_sound_but_for_time, unlike))
+    else:
+        sound = all(_is_sound(event, min(arrivals)) for event in events)
+    if sound:
+        decoded.events += events
+        decoded.arrivals += arrivals
+        decoded.only_orders &= all(event.type == "order" for event in unlike)
+    return sound
 
 
 def _are_seconds(times: list[Any], arrival: float) -> bool:
     """Return whether all of these are plausible times in seconds."""
     try:
-        return not times or (min(times) >= EARLIEST and max(times) < _IN_MILLISECONDS and max(times) <= latest(arrival))
+        return not times or (min(times) >= EARLIEST and max(times) <= min(latest(arrival), _SECONDS))
     except TypeError:  # some are dates
         return False
 

@@ -155,7 +155,7 @@ class Decoded(Struct):
     """The events and rejections of a list of payloads, in order of arrival.
 
     `arrivals[i]` is the arrival time of `events[i]`; `places[i]` is how many events came before `rejections[i]`.
-    `worded` is whether any event has a `word`, which is rare.
+    `worded` is whether any event has a `word`, which is rare; `only_orders` whether all are known to be orders.
     `adjusted` names what was cut or left out of events, by the `id()` of each.
     """
 
@@ -164,6 +164,7 @@ class Decoded(Struct):
     rejections: list[Rejection]
     places: list[int] = field(default_factory=list)
     worded: bool = False
+    only_orders: bool = True
     adjusted: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def refuse(self, rejection: Rejection) -> None:
@@ -178,4 +179,5 @@ class Decoded(Struct):
         self.arrivals += later.arrivals
         self.rejections += later.rejections
         self.worded |= later.worded
+        self.only_orders &= later.only_orders
         self.adjusted |= later.adjusted
