@@ -151,7 +151,7 @@ class Writer(asyncio.Protocol):
 
 
 async def test_a_client_that_leaves_as_there_is_room_to_write_again_is_no_fault(metrics: Metrics) -> None:
-    """asyncio ends its connection twice, and fails; what takes that for no fault may go when it does not."""
+    """asyncio ends its connection twice, and fails; Python 3.14.8 does not. When none does, our part goes."""
     loop = asyncio.get_running_loop()
     handle = loop_exceptions(metrics.telemetry)
     told: list[dict[str, Any]] = []
@@ -170,7 +170,7 @@ async def test_a_client_that_leaves_as_there_is_room_to_write_again_is_no_fault(
         async with asyncio.timeout(5):
             await writer.lost.wait()
         await asyncio.sleep(0)
-    assert len(told) == 1
+    assert len(told) <= 1
     assert logs == []
 
 

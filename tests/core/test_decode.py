@@ -182,7 +182,8 @@ def tolerant_outcome(payload: bytes) -> Any:
         (b'{"status":"\\udc00a"}', "not_json"),
         (b'{"status":"success","x":"\xed\xa0\x80"}', "not_json"),
         (b"[" * 100_000, "not_json"),
-        (b'{"status":"success","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not_json"),
+        # Python 3.14 reads as deep as its stack goes, older ones 1,000 brackets.
+        (b'{"status":"success","x":' + b"[" * 500_000 + b"]" * 500_000 + b"}", "not_json"),
         (b"3", "not_object"),
         (b'"x"', "not_object"),
         (b"null", "not_object"),

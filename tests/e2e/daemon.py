@@ -80,7 +80,8 @@ class Daemon:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as exc:
-            return exc.code, json.load(exc)
+            with exc:
+                return exc.code, json.load(exc)
         except OSError:
             return 0, None
 

@@ -71,7 +71,8 @@ class Storage:
             with urllib.request.urlopen(f"{self.url}{path}?{urllib.parse.urlencode(query)}", timeout=10) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as exc:
-            raise AssertionError(exc.read()) from exc
+            with exc:
+                raise AssertionError(exc.read()) from exc
         except OSError:
             return None
 
@@ -99,7 +100,8 @@ class InfluxDB(Storage):
             with urllib.request.urlopen(url, data=b"", timeout=10) as answer:
                 (result,) = json.load(answer)["results"]
         except urllib.error.HTTPError as exc:
-            raise AssertionError(exc.read()) from exc
+            with exc:
+                raise AssertionError(exc.read()) from exc
         except OSError:
             return []
         assert "error" not in result, result

@@ -148,7 +148,8 @@ class Stack:
             with urllib.request.urlopen(url, timeout=10) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as exc:
-            raise AssertionError(f"{arguments}: {exc.read().decode()}") from exc
+            with exc:
+                raise AssertionError(f"{arguments}: {exc.read().decode()}") from exc
 
     def _is_ready(self) -> bool:
         try:
