@@ -1,6 +1,7 @@
 """bcrypt without its price: who was right is let in at once, and who guesses costs little and delays nobody."""
 
 import asyncio
+import threading
 from base64 import b64encode
 
 import bcrypt
@@ -83,11 +84,14 @@ async def test_a_new_password_makes_the_old_one_wrong() -> None:
     assert await users.check(basic("ann", "new"), "a") == "right"
 
 
-async def test_users_that_are_replaced_during_a_check_are_asked_for_again() -> None:
-    users = Passwords({"ann": hashed("old")})
+async def test_users_that_are_replaced_during_a_check_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    users, replaced = Passwords({"ann": hashed("old")}), threading.Event()
+    real = bcrypt.checkpw
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *given: replaced.wait(5) and real(*given))
     check = asyncio.create_task(users.check(basic("ann", "new"), "a"))
     await asyncio.sleep(0)
     users.replace({"ann": hashed("new")})
+    replaced.set()
     assert await check == "busy"
     assert await users.check(basic("ann", "new"), "a") == "right"
 
