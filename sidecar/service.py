@@ -19,6 +19,7 @@ from sidecar.core.hold import Hold
 from sidecar.core.ledger import Ledger
 from sidecar.core.pending import Refused
 from sidecar.core.picture import Frame, is_stale, merged, picture
+from sidecar.core.sale import Action, Said, Sale
 from sidecar.core.snapshot import Role, Snapshot
 from sidecar.errors import UnavailableError
 from sidecar.exposition.guard import Guard
@@ -219,6 +220,24 @@ class Service:
         except TimeoutError:
             self._log.warning("cleared, but not committed yet")
         return cleared_report(totals)
+
+    async def say(self, action: Action, id: str | None) -> Sale:
+        said = Said(action=action, id=id, at=self._clock.now(), by="http", word=holder.word())
+        try:
+            there = await self._readers.say(said)
+        except UnavailableError:
+            there = await self._readers.say(said)  # its answer was lost: the same word applies once
+        if not there:
+            raise UnavailableError("nothing is committed here yet: say it again in a second")
+        try:
+            async with asyncio.timeout(CLEAR_SECONDS):
+                while self._ledger.aggregate.committed.total.heeded != said.word:
+                    await self._latest.newer()
+        except TimeoutError:
+            raise UnavailableError(
+                f"it was said, but nothing was committed for {CLEAR_SECONDS:g} s; it applies with the next commit"
+            ) from None
+        return self._ledger.aggregate.committed.total.sale
 
     async def fleet(self) -> Snapshot:
         newest = self._latest.snapshot

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.core.batch import Batch
+from sidecar.core.commit import Answer
 from tests.conftest import StartRedis
 from tests.redis_server import RedisServer
 from tests.world import Process, World
@@ -109,7 +110,8 @@ class Optimist(Process):
 
     async def unanswered(self, now: float) -> str:
         if self.ledger._in_flight is not None:
-            self.ledger._landed(self.ledger._in_flight, self.ledger._number + 1, now)
+            answer = Answer(outcome="OK", number=self.ledger._number + 1, token="", generation="", replid="")
+            self.ledger._landed(self.ledger._in_flight, answer, now)
         return "believed"
 
 

@@ -3,7 +3,7 @@
 options    flags of every command -> Where: a running daemon, or Redis and a configuration
 readers    Where -> snapshot, report, history, rejected: over HTTP or from Redis
 redis_access, publishing   connections that commands open; events -> Redis
-stored                     what the sidecar keeps in Redis: read, clear
+stored                     what the sidecar keeps in Redis: read, clear, say that a sale starts or stops
 findings, probes           what `check` reports and how it finds it: elsewhere (near misses), exposure (secrets, open
 access) terminal, tables           numbers and names as people read them
 
@@ -26,6 +26,7 @@ from sidecar.cli.publish import publish
 from sidecar.cli.rejected import rejected
 from sidecar.cli.report import report
 from sidecar.cli.run import run
+from sidecar.cli.sale import sale
 from sidecar.cli.schema import schema
 from sidecar.cli.simulate import simulate
 from sidecar.cli.terminal import folded, plain
@@ -87,5 +88,5 @@ def main() -> None:
     """Count a flash sale: exact live metrics from the events that a backend publishes to Redis."""
 
 
-for command in (run, demo, check, top, report, export, publish, simulate, rejected, clear, schema):
+for command in (run, demo, check, top, report, export, publish, simulate, rejected, clear, sale, schema):
     main.add_command(command)

@@ -20,7 +20,7 @@ def clear(where: Where, yes: bool) -> None:
 
     Every count restarts at 0. Stream positions and sequence windows stay: nothing is counted twice.
     """
-    source, place = _chosen(where)
+    source, place = chosen(where)
     if not yes:
         try:
             sure = click.confirm(f"Clear all metrics {place}? They cannot be brought back")
@@ -34,10 +34,11 @@ def clear(where: Where, yes: bool) -> None:
     click.echo(f"Cleared: {', '.join(f'{count(by_status[status])} {name}' for status, name in names.items())}.")
 
 
-def _chosen(where: Where) -> tuple[Reader, str]:
-    """Return what clears, and where. Without flags that is the Redis of the daemon that the other commands read.
+def chosen(where: Where) -> tuple[Reader, str]:
+    """Return what changes the state of a daemon, and where.
 
-    Raises SidecarError if the daemon at the default address counts in another Redis than the configured one.
+    Without flags that is the Redis of the daemon that the other commands read. Raises SidecarError if the daemon at the
+    default address counts in another Redis than the configured one.
     """
     from sidecar.cli.redis_access import target
 
@@ -64,5 +65,5 @@ def _compare(daemon: Reader, redis: Reader, place: str) -> None:
     if shown != kept:
         raise SidecarError(
             f"the daemon at {DEFAULT_URL} has counted since {moment(shown)}, the metrics {place} since {moment(kept)}: "
-            "say which to clear with --redis-url or --config, or with --url and a token"
+            "say which is meant with --redis-url or --config, or with --url and a token"
         )

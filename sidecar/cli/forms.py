@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from sidecar.core.pending import Refused
+from sidecar.core.sale import Sale
 from sidecar.core.snapshot import Snapshot
 
 
@@ -65,3 +66,9 @@ class Clear(Struct, frozen=True):
     """`POST /monitoring/metrics/clear`."""
 
     cleared: Cleared
+
+
+class Sales(Struct, frozen=True):
+    """`POST /monitoring/sales/{id}/start` and `stop`."""
+
+    sale: Sale

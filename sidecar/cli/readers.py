@@ -15,6 +15,7 @@ from sidecar.errors import AccessError, ConfigError, SidecarError, UnavailableEr
 
 if TYPE_CHECKING:
     from sidecar.config import Config
+    from sidecar.core.sale import Action
 
 HTTP_SECONDS = 5.0
 Document = dict[str, Any]
@@ -45,6 +46,10 @@ class Reader(Protocol):
 
     def clear(self) -> Document:
         """Clear the metrics and return the value of `cleared`."""
+        ...
+
+    def say(self, action: "Action", id: str | None) -> Document | None:
+        """Say that a sale starts or stops; return the sale, or `None` if no sidecar counts now."""
         ...
 
 
@@ -102,6 +107,13 @@ class HttpReader:
 
         cleared: Document = self._ask("POST", "/monitoring/metrics/clear", Clear)["cleared"]
         return cleared
+
+    def say(self, action: "Action", id: str | None) -> Document | None:
+        """Say that a sale starts or stops; return the sale."""
+        from sidecar.cli.forms import Sales
+
+        found: Document = self._ask("POST", f"/monitoring/sales/{id or 'current'}/{action}", Sales)["sale"]
+        return found
 
     def _ask(self, method: str, path: str, form: Any, *, also: int = http.HTTPStatus.OK) -> Document:
         """Return the answer if it has this form, a type of msgspec's; what has more fields is of a later version.
@@ -190,3 +202,12 @@ class RedisReader:
         from sidecar.cli import stored
 
         return asyncio.run(stored.clear(self._config))
+
+    def say(self, action: "Action", id: str | None) -> Document | None:
+        """Say that a sale starts or stops; return the sale, or `None` if no sidecar counts now."""
+        import msgspec
+
+        from sidecar.cli import stored
+
+        sale = asyncio.run(stored.say(self._config, action, id))
+        return None if sale is None else msgspec.to_builtins(sale)

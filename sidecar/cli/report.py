@@ -52,6 +52,8 @@ def show(document: dict[str, Any]) -> None:
     for part in parts:
         console.print(part)
         console.print()
+    if state := tables.state(document):
+        console.print(state)
     if document["orders"]["revenue"]:
         console.print(tables.revenue(document))
     console.print(tables.completeness(document))

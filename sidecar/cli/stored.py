@@ -11,6 +11,7 @@ from sidecar import assembly
 from sidecar.cli.redis_access import connected, mended
 from sidecar.config import Config
 from sidecar.core.pending import Refused
+from sidecar.core.sale import Action, Said, Sale, objection
 from sidecar.core.snapshot import Snapshot
 from sidecar.errors import RefusedError, SidecarError, UnavailableError
 from sidecar.exposition.history import METRICS, draw, parse_query
@@ -49,6 +50,42 @@ async def clear(config: Config) -> dict[str, Any]:
             totals = await store.clear(generation)  # the answer was lost; the same generation clears once
     await _owner_has_committed(config)
     return cleared_report(totals)
+
+
+async def say(config: Config, action: Action, id: str | None) -> Sale | None:
+    """Say that a sale starts or stops, and wait until the owner has committed that; `None` if there is no owner.
+
+    Raises SidecarError if it does not fit the sale there is.
+    """
+    said = Said(action=action, id=id, at=time.time(), by="command", word=secrets.token_hex(8))
+    async with _store(config) as store:
+        await _is_there(config, store)
+        sale, _ = await store.sale()
+        if refusal := objection(sale, said):
+            raise SidecarError(refusal)
+        try:
+            await store.say(said)
+        except RefusedError:
+            raise
+        except UnavailableError:
+            await store.say(said)  # the answer was lost; the same word applies once
+        return await _heeded(config, store, said)
+
+
+async def _heeded(config: Config, store: RedisStore, said: Said) -> Sale | None:
+    deadline = time.monotonic() + OWNER_SECONDS
+    while True:
+        sale, heeded = await store.sale()
+        if heeded == said.word:
+            return sale
+        if not await store.is_owned():
+            return None
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"it was said, but the sidecar has not committed for {OWNER_SECONDS:g} s: look at its health. "
+                "It applies with the next commit"
+            )
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def rejected(config: Config, limit: int) -> list[Refused]:

@@ -5,7 +5,6 @@ Pending is kept apart for streams, which can be read again, and pub/sub, which c
 
 from collections import Counter
 from collections.abc import Mapping
-from operator import attrgetter
 from random import Random
 from typing import Any, Literal
 
@@ -19,14 +18,13 @@ from sidecar.core.currencies import looks_minor
 from sidecar.core.decode import decode, unknown_fields, without_event
 from sidecar.core.events import EARLIEST, Decoded, Event, Rejection
 from sidecar.core.exemplars import Exemplars
+from sidecar.core.following import Following, keep, keep_stored
 from sidecar.core.history import reach_peak, write_gauges
 from sidecar.core.labels import Labels, first_met
 from sidecar.core.memory import SECTIONS, Memory
 from sidecar.core.origins import Origins, decode_by_channel
 from sidecar.core.parts import Reading
 from sidecar.core.pending import Pending, Refused
-from sidecar.core.quiet import Quiet
-from sidecar.core.sale import cleared, follow
 from sidecar.core.sequence import GRACE_SECONDS
 from sidecar.core.state import AHEAD_SECONDS, CONNECTION_SECONDS, Rules, State
 from sidecar.core.understanding import Understanding
@@ -70,7 +68,7 @@ class Aggregator:
         self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
         self._flying: dict[Kind, Pending] = {}  # the pending counts in a flight that may still land
         self._labels = Labels(rules)
-        self._quiet = Quiet()
+        self.following = Following()
         self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not yet stored so
         self._memory = Memory()
         self._refitted: set[str] = set()  # timings whose buckets restarted at 0, but are not yet stored so
@@ -143,7 +141,8 @@ class Aggregator:
         merged = self.committed.changed_by(stream.state, pubsub.state)
         write_gauges(merged, self.committed, (stream, pubsub), self._listen(merged, now), now)
         reach_peak(merged, (stream.state, pubsub.state))
-        self._follow_sale(merged, (stream, pubsub), now)
+        silent = any(sign.state == "silent" for sign in self.register.watch.signs.values())
+        self.following.follow(merged, self.committed, (stream, pubsub), now, silent=silent)
         merged.signs.update(self.register.watch.unsaved(self.committed.signs))
         if self._moved:
             self._write_memory_again(merged)
@@ -195,7 +194,7 @@ class Aggregator:
         if flight:  # the seconds it names may now belong to other parts
             flight.removed[:] = [(section, key) for section, key in flight.removed if section not in SECTIONS]
         self.register.step(by, now)
-        self._quiet.step(now)
+        self.following.step(now)
         self.born = {label: at + by for label, at in self.born.items()}
         self.understanding.step(by)
         self._looked_at += by
@@ -225,7 +224,11 @@ class Aggregator:
         else:
             self._forget_missed()
         self.register.watch.load(found.signs)
-        self.register.load(windows, cleared=fields.get(MISSED_UNDER, fields.get("gen")) != fields.get("gen"))
+        was_cleared = fields.get(MISSED_UNDER, fields.get("gen")) != fields.get("gen")
+        if was_cleared:
+            keep_stored(self.committed, fields.get("cleared", b""))
+        self.following.hear(fields.get("said", b"").decode("utf-8", "replace"))
+        self.register.load(windows, cleared=was_cleared)
         for source in ours:
             self.register.save(source)
         self._moved = False
@@ -234,10 +237,10 @@ class Aggregator:
 
     def clear(self, now: float) -> None:
         """Empty the committed counts; sequence windows stay, but forget what they had as missed."""
-        before, self.committed = self.committed.total, State()
+        before, self.committed = self.committed, State()
         self._refitted.clear()
-        self.committed.total.since, self.committed.total.committed_at = now, before.committed_at
-        self.committed.total.sale, self.committed.total.heeded = cleared(before.sale), before.heeded
+        self.committed.total.since, self.committed.total.committed_at = now, before.total.committed_at
+        keep(self.committed, before)
         pubsub = self._pending["pubsub"]
         pubsub.state.total.since = None
         below = min(sum(pending.level for pending in self._pending.values()), 0)
@@ -324,13 +327,6 @@ class Aggregator:
                 known[name].hear(heard)
                 merged.connections.setdefault(name, reading.copy()).hear(heard)
         return known
-
-    def _follow_sale(self, merged: State, pending: tuple[Pending, Pending], now: float) -> None:
-        """Write into `merged` whether a sale runs now."""
-        orders = self._quiet.listen(merged, self.committed, pending, now)
-        said = sorted((one for part in pending for one in part.said), key=attrgetter("at"))
-        over_at = self._quiet.over_at(merged, self.committed, pending, now)
-        merged.total.sale = follow(merged.total.sale, orders, said, over_at)
 
     def _write_memory_again(self, merged: State) -> None:
         """Add everything that is remembered of orders to `merged`."""

@@ -91,6 +91,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     generation: str
     replid: str
     stream: str = ""
+    said: str = ""  # what was said of a sale since, as JSON
 
 
 def order(entry_id: str) -> tuple[int, ...]:

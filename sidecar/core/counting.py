@@ -9,14 +9,14 @@ from itertools import repeat
 from typing import Any
 
 from sidecar.core.course import ByStatus, Course, grouped
-from sidecar.core.events import FINISHED, Event, Status
+from sidecar.core.events import FINISHED, Event, SaleEvent, Status
 from sidecar.core.exemplars import Exemplars, exemplify
 from sidecar.core.gauges import keep
 from sidecar.core.histogram import Histogram, nanoseconds
 from sidecar.core.labels import Labels
 from sidecar.core.parts import Minute, Product, Reading, Slice
 from sidecar.core.pending import SECONDS_GATHERED, TIMES_GATHERED, Pending, Second
-from sidecar.core.sale import Span, joined
+from sidecar.core.sale import Said, Span, joined
 from sidecar.core.state import AHEAD_SECONDS, HISTORY_SECONDS, OTHER, RINGS, Rules, State
 
 LATE_SECONDS = 5.0
@@ -77,6 +77,8 @@ class Count:
                 self._inventory(event, ts, arrival)
             case "connections":
                 self._connections(event, ts, arrival)
+            case "sale" if isinstance(event, SaleEvent):
+                self._pending.said.append(Said(action=event.action, id=event.sale, at=ts, by="event"))
             case _:
                 self._tallies["ignored"][self._admit("type", event.type)] += 1
                 self.ignored[event.type] = self.ignored.get(event.type, 0) + 1

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct, field
 
+from sidecar.core.sale import ID_PATTERN, Action
+
 Status = Literal["pending", "success", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = ("success", "failed", "pending", "cancelled")
 FINISHED: tuple[Status, ...] = ("success", "failed")
@@ -81,6 +83,13 @@ class Event(Struct, gc=False, kw_only=True):
     word: str = ""
 
 
+class SaleEvent(Event, gc=False, kw_only=True):
+    """An event that says that a sale starts or stops; `sale` is its id."""
+
+    action: Action
+    sale: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
+
+
 HEADER_FIELDS = ("type", "ts", "producer", "epoch", "seq")
 QUEUE_FIELDS = ("waiting", "active", "delayed", "failed", "completed")  # at least one of them
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -102,6 +111,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "inventory": (*HEADER_FIELDS, "product_id", "stock"),
     "connections": (*HEADER_FIELDS, "active"),
     "heartbeat": HEADER_FIELDS,
+    "sale": (*HEADER_FIELDS, "action", "sale"),
 }
 REQUIRED: dict[str, tuple[str, ...]] = {
     "order": ("status",),

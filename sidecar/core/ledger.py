@@ -250,7 +250,7 @@ class Ledger:
         """Take the answer to `commit`. After `reload` the caller fetches the checkpoint and calls `reload`."""
         match answer.outcome:
             case "OK":
-                return self._landed(commit, answer.number, now)
+                return self._landed(commit, answer, now)
             case "CONFLICT":
                 return self._conflict(commit, answer, now)
             case "EMPTY":
@@ -272,9 +272,10 @@ class Ledger:
                 self._miss(answer.stream)
                 return "anew"
 
-    def _landed(self, commit: Commit, number: int, now: float) -> Verdict:
+    def _landed(self, commit: Commit, answer: Answer, now: float) -> Verdict:
         self.aggregate.land(commit.flight, now)
-        self._number, self._token = number, commit.token
+        self.aggregate.following.hear(answer.said)
+        self._number, self._token = answer.number, commit.token
         self._era = era_of(commit.token)
         self._positions, self._in_flight, self._full = commit.positions, None, False
         if not self._read_on:  # equal positions do not tell: a stream that lost its end may have been read once more
@@ -283,7 +284,7 @@ class Ledger:
 
     def _conflict(self, commit: Commit, answer: Answer, now: float) -> Verdict:
         if answer.token == commit.token:  # an earlier sending of this very commit arrived
-            verdict = self._landed(commit, answer.number, now)
+            verdict = self._landed(commit, answer, now)
             if answer.generation in self._generations:
                 return verdict
             self._cleared(answer.generation, now)

@@ -1,8 +1,8 @@
 """When a sale is over that nobody said is over: its orders stopped, and somebody was there to send them.
 
 Quiet is time without an order in which producers were heard. Where nothing at all is heard, no quiet passes: a dead
-backend is no end of a sale. Nor do orders that nobody decides end one, for ten minutes. Once everything is sold out,
-refusals may go on for hours: then only successful orders count.
+backend is no end of a sale, nor is a silent producer among others. Nor do orders that nobody decides end one, for ten
+minutes. Once everything is sold out, refusals may go on for hours: then only successful orders count.
 
 A sale that sells slowly has long pauses, so that it needs a longer quiet: three times the longest pause between its
 last orders.
@@ -48,16 +48,20 @@ class Quiet:
             self._seconds, self._newest = 0.0, orders.newest
         return orders
 
-    def over_at(self, merged: State, committed: State, pending: Pendings, now: float) -> float | None:
-        """Return when the sale was over, as of its last order; `None` if it may go on."""
+    def over_at(
+        self, merged: State, committed: State, pending: Pendings, now: float, *, silent: bool = False
+    ) -> float | None:
+        """Return when the sale was over, as of its last order; `None` if it may go on.
+
+        `silent`: a producer fell silent; it may be the one that would send orders.
+        """
         if self._seconds < SOLD_OUT_SECONDS and self._newest >= now - ABANDONED_SECONDS:
             return None
         newest = self._newest or next(seconds_with_orders(merged, committed, now), None)
         if newest is None:
             return now if self._seconds >= QUIET_SECONDS else None
-        if newest < now - ABANDONED_SECONDS or self._seconds >= self._needed(merged, committed, pending, newest):
-            return float(newest)
-        return None
+        over = self._seconds >= self._needed(merged, committed, pending, newest) and not silent
+        return float(newest) if over or newest < now - ABANDONED_SECONDS else None
 
     def step(self, now: float) -> None:
         """Follow a clock that was set to `now`."""

@@ -17,13 +17,14 @@ from msgspec.structs import replace
 
 Action = Literal["start", "stop"]
 By = Literal["orders", "command", "http", "event"]
+ACTIONS: tuple[Action, ...] = ("start", "stop")
 Progress = Literal["none", "running", "ended"]
 
 SAME_SALE_SECONDS = 3600.0  # orders within an hour of what nobody said are of the same sale, also those before it
 STRAGGLER_SECONDS = 600.0  # payments take minutes; an order that comes later is of something new
 CURRENT = "current"  # in place of an id: whichever sale there is
-_ID = re.compile("[a-z0-9][a-z0-9._-]{0,62}")
-ID_RULE = "at most 63 of a-z, 0-9, dot, underscore and hyphen, and begins with a letter or digit"
+ID_PATTERN = "^[a-z0-9][a-z0-9._-]{0,62}$"
+ID_RULE = "at most 63 characters of a-z, 0-9, dot, underscore and hyphen, a letter or digit first, other than `current`"
 
 
 class Sale(Struct, frozen=True):
@@ -71,7 +72,7 @@ def joined(*spans: Span | None) -> Span | None:
 
 def is_id(text: str) -> bool:
     """Return whether a sale may be called so."""
-    return bool(_ID.fullmatch(text)) and text != CURRENT
+    return bool(re.fullmatch(ID_PATTERN, text)) and not text.endswith("\n") and text != CURRENT
 
 
 def follow(sale: Sale, orders: Span | None, said: list[Said], over_at: float | None) -> Sale:

@@ -19,6 +19,7 @@ from sidecar.core.events import (
     QUEUE_FIELDS,
     REQUIRED,
     Event,
+    SaleEvent,
 )
 
 Schema = dict[str, Any]
@@ -29,6 +30,7 @@ _TYPES: dict[str | None, str] = {
     "queue": "A snapshot of one queue; the newest per name counts.",
     "inventory": "The units left of one product; the newest `ts` per product counts.",
     "connections": "The open connections of one producer; it counts for 60 seconds.",
+    "sale": "A sale starts or stops, whatever its orders show.",
     "heartbeat": "A sign of life; `seq` repeats the last number sent and takes none.",
 }
 _FIELDS = {
@@ -55,6 +57,8 @@ _FIELDS = {
     "delayed": "Jobs to be tried later.",
     "failed": "Jobs that failed.",
     "completed": "Jobs done.",
+    "action": "What the sale does: `start` or `stop`.",
+    "sale": "What the sale is called; of a stop, the sale that is meant. Absent: the one there is.",
     "stock": "Units left, absolute; below 0 is an oversell.",
 }
 # Where more is accepted than the type in memory says.
@@ -74,8 +78,8 @@ _WIDER: dict[str, list[Schema]] = {
 
 def json_schema() -> Schema:
     """Return the JSON Schema (2020-12) of a payload: one event, or an array of events."""
-    _, parts = msgspec.json.schema_components([Event], ref_template="#/$defs/{name}")
-    own, item = parts["Event"]["properties"], parts["Item"]
+    _, parts = msgspec.json.schema_components([Event, SaleEvent], ref_template="#/$defs/{name}")
+    own, item = parts["SaleEvent"]["properties"] | parts["Event"]["properties"], parts["Item"]
     event = {
         "title": "Event",
         "description": "One event. Unknown fields are ignored.",
@@ -106,7 +110,7 @@ def json_schema() -> Schema:
 
 def _of_type(kind: str | None, own: Schema) -> Schema:
     """Return what holds for one type of ours, or (None) for any other; without `type` an event is an order."""
-    required = REQUIRED.get(kind or "", ())
+    required = ("action",) if kind == "sale" else REQUIRED.get(kind or "", ())
     then: Schema = {
         "title": kind or "any other type",
         "description": _TYPES[kind],

@@ -26,6 +26,7 @@ CAMEL_CASE = {
 _FROM_CAMEL_CASE = {camel: name for name, camel in CAMEL_CASE.items()}
 SAYS_WHAT_IT_IS = ("event", "event_type", "eventType", "kind", "service")
 _BY_LETTERS = {name.replace("_", ""): name for names in (*FIELDS.values(), SAYS_WHAT_IT_IS) for name in names}
+_TYPES = FIELDS.keys() - {"sale"}
 _CLOUD_EVENT_ATTRIBUTES = frozenset(
     ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "data", "data_base64")
 )
@@ -62,9 +63,14 @@ def data_of(envelope: Fields) -> Any:
 
 
 def type_words(kind: Any) -> list[str]:
-    """Return the words of a name that are types of the sidecar, in order."""
+    """Return the words of a name that are types of the sidecar, in order. In `flash.sale.order` sale is none."""
     words = re.split(r"[\W_]+", re.sub("(?<=[a-z0-9])(?=[A-Z])", " ", kind).lower()) if isinstance(kind, str) else []
-    return [word for word in ("order" if word == "orders" else word for word in words) if word in FIELDS]
+    return [word for word in ("order" if word == "orders" else word for word in words) if word in _TYPES]
+
+
+def says_a_sale(fields: Fields) -> bool:
+    """Return whether an event of type `sale` is one of ours: others had that name first."""
+    return bool(given(fields, ("action",)))
 
 
 def given(fields: Fields, names: Container[str]) -> dict[str, Any]:
@@ -94,7 +100,7 @@ def unknown_names(event: Fields) -> set[str]:
     fields = fields_of(event)
     kind = fields.get("type") or "order"
     kind = kind.lower() if isinstance(kind, str) else ""
-    if kind not in FIELDS:
+    if kind not in FIELDS or (kind == "sale" and not says_a_sale(fields)):
         return set()
     names = set(fields) - {*FIELDS[kind], *(CAMEL_CASE.get(name, name) for name in FIELDS[kind])}
     if "specversion" in event:

@@ -23,9 +23,10 @@ from sidecar.core.events import (
     Event,
     Item,
     Number,
+    SaleEvent,
     latest,
 )
-from sidecar.core.spelling import Fields, given, respelled
+from sidecar.core.spelling import Fields, given, respelled, says_a_sale
 from sidecar.core.values import VALUES, Refused, Unfit, cut_id, cut_text, reason_of, word_of
 
 _ITEM_FIELDS = Item.__struct_fields__
@@ -40,7 +41,8 @@ def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
     `fields` come from spelling.py; floats come as Decimal.
     """
     kind = type_of(fields)
-    found = given(fields, _NAMES.get(kind, _SEQUENCE_AND_TIME))
+    known = kind != "sale" or says_a_sale(fields)
+    found = given(fields, _NAMES.get(kind, _SEQUENCE_AND_TIME) if known else _SEQUENCE_AND_TIME)
     for name in REQUIRED.get(kind, ()):
         if name not in found:
             raise Refused("missing_field", name, VALUES[name][1], None)
@@ -53,7 +55,8 @@ def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
         reading.values["word"] = word_of(found["status"])
     elif kind == "queue":
         reading.queue()
-    event = Event(type=kind, **values, **reading.values)
+    make: Any = SaleEvent if kind == "sale" and known else Event
+    event = make(type=kind if known else str(fields["type"]), **values, **reading.values)
     if event.ts is not None and not EARLIEST <= event.ts <= latest(arrival):
         raise Refused("out_of_range", "ts", VALUES["ts"][1], found["ts"])
     if event.seq == 0 and kind != "heartbeat":

@@ -25,6 +25,7 @@ from sidecar.core.events import (
     Reason,
     Status,
 )
+from sidecar.core.sale import ACTIONS, ID_RULE, Action, is_id
 
 STATUS_WORDS: dict[str, Status] = {
     **dict.fromkeys(("success", "paid", "completed", "confirmed", "ok"), "success"),
@@ -205,6 +206,19 @@ def _status(value: Any) -> Status:
     return status
 
 
+def _action(value: Any) -> Action:
+    for action in ACTIONS:
+        if _string(value).lower() == action:
+            return action
+    raise Unfit("out_of_range")
+
+
+def _sale(value: Any) -> str:
+    if not is_id(_text(value)):
+        raise Unfit("out_of_range")
+    return _text(value)
+
+
 def _currency(value: Any) -> str:
     if not re.fullmatch("[A-Za-z]{3}", _string(value)):
         raise Unfit("out_of_range")
@@ -247,5 +261,7 @@ VALUES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "delayed": _COUNT,
     "failed": _COUNT,
     "completed": _COUNT,
+    "action": (_action, " or ".join(ACTIONS)),
+    "sale": (_sale, ID_RULE),
     "stock": (_integer(-MAX_STOCK, MAX_STOCK), f"an integer from {-MAX_STOCK} to {MAX_STOCK}"),
 }

@@ -151,12 +151,24 @@ def _descending(counts: dict[str, int]) -> list[tuple[str, int]]:
 def _period(report: dict[str, Any]) -> str:
     sentences = [f"From {_moment(report['since'])} to {_moment(report['until'])}"]
     sentences[0] += f" ({_number(report['duration_s'])} seconds)."
+    sentences += _sale(report.get("sale", {}))
     if report["scope"] == "fleet":
         names = ", ".join(map(_text, report["instances"]))
         sentences.append(f"Sidecars in the fleet: {names}.")
     if report["stale"]:
         sentences.append("**These numbers are old: the newest were not committed in time.**")
     return "\n".join(sentences)
+
+
+def _sale(sale: dict[str, Any]) -> list[str]:
+    """Say when the sale was; an older daemon does not know."""
+    name = f" {_text(sale['id'])}" if sale.get("id") else ""
+    match sale.get("state"):
+        case "running":
+            return [f"The sale{name} runs since {_moment(sale['started_at'])}."]
+        case "ended":
+            return [f"The sale{name} lasted from {_moment(sale['started_at'])} to {_moment(sale['ended_at'])}."]
+    return []
 
 
 def _by_status(orders: dict[str, Any]) -> list[tuple[str, int]]:

@@ -8,11 +8,12 @@ import msgspec
 from aiohttp import web
 
 from sidecar.core.pending import REJECTED_KEPT
+from sidecar.core.sale import CURRENT, ID_RULE, Action, Said, is_id, objection
 from sidecar.core.snapshot import Scope, Snapshot
 from sidecar.exposition import document
 from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
 from sidecar.exposition.latest import Latest, Monitor
-from sidecar.exposition.middleware import CLEAR
+from sidecar.exposition.middleware import CLEAR, SALES
 from sidecar.exposition.negotiation import accepts_gzip, exposition_format, wants_exposition, wants_markdown
 from sidecar.exposition.openapi import describe
 from sidecar.exposition.problem import Problem, json_response
@@ -29,7 +30,7 @@ STANDBY = "this instance is a standby: it reads nothing, the active one serves t
 
 
 class Endpoints:
-    """The handlers. They never wait for Redis, except those of `history`, `rejected`, `clear` and the fleet."""
+    """The handlers. They never wait for Redis, except those of `history`, `rejected`, `clear`, sales and the fleet."""
 
     def __init__(self, *, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str) -> None:
         self._latest = latest
@@ -56,6 +57,8 @@ class Endpoints:
             web.get("/monitoring/history", self.history),
             web.get("/monitoring/rejected", self.rejected),
             web.post(CLEAR, self.clear),
+            web.post(SALES + "{id}/start", self.start_sale),
+            web.post(SALES + "{id}/stop", self.stop_sale),
             web.get("/openapi.json", self.openapi),
         ]
 
@@ -123,6 +126,14 @@ class Endpoints:
         """Clear the metrics and answer with what they were."""
         return json_response({"cleared": await self._monitor.clear()})
 
+    async def start_sale(self, request: web.Request) -> web.Response:
+        """Start a sale, and answer with it."""
+        return await self._say("start", request.match_info["id"])
+
+    async def stop_sale(self, request: web.Request) -> web.Response:
+        """Stop the sale, and answer with it."""
+        return await self._say("stop", request.match_info["id"])
+
     async def openapi(self, request: web.Request) -> web.Response:
         """Answer with the description of this API."""
         return json_response(self._description)
@@ -136,6 +147,15 @@ class Endpoints:
         )
         page = PAGE.format(rows=rows, websocket=html.escape(self._ws_url))
         return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": PAGE_POLICY})
+
+    async def _say(self, action: Action, name: str) -> web.Response:
+        if name != CURRENT and not is_id(name):
+            raise Problem(400, "bad_request", f"the id of a sale has {ID_RULE}, which stands for the one there is")
+        snapshot = self._serving()
+        said = Said(action=action, id=None if name == CURRENT else name, at=snapshot.ts, by="http")
+        if refusal := objection(snapshot.sale, said):
+            raise Problem(409, "conflict", refusal)
+        return json_response({"sale": await self._monitor.say(said.action, said.id)})
 
     def _counted(self) -> Snapshot | None:
         """Return the newest Snapshot if this instance is the one that counts."""

@@ -96,8 +96,8 @@ class Guard:
         admin = token_matches(self.http.admin_token, authorization)
         return read or admin
 
-    def clears(self, authorization: str | None) -> bool:
-        """Return whether this header lets clear."""
+    def administers(self, authorization: str | None) -> bool:
+        """Return whether this header lets clear, and start or stop a sale."""
         return token_matches(self.http.admin_token, authorization)
 
     def refused(self, server: Server, reason: Reason, address: str, **details: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 from msgspec import UNSET, Struct, UnsetType
 
 from sidecar.core.pending import Refused
+from sidecar.core.sale import Action, Sale
 from sidecar.core.snapshot import Role, Snapshot
 
 HealthStatus = Literal["ok", "degraded", "standby", "down"]
@@ -87,6 +88,10 @@ class Monitor(Protocol):
 
     async def clear(self) -> dict[str, Any]:
         """Clear the metrics; return the report, the JSON value of `cleared`."""
+        ...
+
+    async def say(self, action: Action, id: str | None) -> Sale:
+        """Say that a sale starts or stops; return the sale once that is committed."""
         ...
 
     async def fleet(self) -> Snapshot:

@@ -16,6 +16,7 @@ from sidecar.exposition.problem import ALWAYS, Problem, translate
 logger = logging.getLogger(__name__)
 
 CLEAR = "/monitoring/metrics/clear"
+SALES = "/monitoring/sales/"
 
 # Probes of an orchestrator carry no token, and tell nothing.
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/-/healthy", "/-/ready"})
@@ -117,11 +118,10 @@ def _preflight(request: web.Request, guard: Guard) -> web.Response:
 async def _check_authorization(request: web.Request, guard: Guard) -> None:
     given = request.headers.getall("Authorization", [])
     authorization = given[0] if len(given) == 1 else None
-    if request.path == CLEAR and request.method == "POST":
+    if request.method == "POST" and (request.path == CLEAR or request.path.startswith(SALES)):
         if not guard.http.admin_token:
-            message = "clearing over HTTP is off: set http.admin_token, or run `sidecar clear` on the sidecar's machine"
-            raise Problem(403, "clear_disabled", message)
-        if not guard.clears(authorization):
+            raise _disabled(request.path)
+        if not guard.administers(authorization):
             raise await _refusal(request, guard, ADMIN_WANTED, BEARER)
     elif request.path not in OPEN_PATHS:
         verdict = await guard.reads(authorization, _address(request))
@@ -130,6 +130,14 @@ async def _check_authorization(request: web.Request, guard: Guard) -> None:
             raise Problem(429, "too_many_attempts", "too many logins are being checked", {"Retry-After": "1"})
         if verdict == "wrong":
             raise await _refusal(request, guard, guard.wanted, guard.challenge)
+
+
+def _disabled(path: str) -> Problem:
+    code, what, command = ("clear_disabled", "clearing", "clear")
+    if path != CLEAR:
+        code, what, command = ("sale_disabled", "starting and stopping a sale", "sale")
+    message = f"{what} over HTTP is off: set http.admin_token, or run `sidecar {command}` on the sidecar's machine"
+    return Problem(403, code, message)
 
 
 async def _refusal(request: web.Request, guard: Guard, wanted: str, challenge: str) -> Problem:

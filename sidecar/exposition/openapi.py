@@ -6,6 +6,7 @@ import msgspec
 
 from sidecar.core.events import STATUSES
 from sidecar.core.pending import REJECTED_KEPT, Refused
+from sidecar.core.sale import CURRENT, ID_PATTERN
 from sidecar.core.snapshot import Snapshot
 from sidecar.exposition.history import METRICS
 from sidecar.exposition.latest import Health
@@ -62,6 +63,8 @@ def _paths() -> Document:
         "/monitoring/history": {"get": _get("The last hour by the second", _history(), _grid(), (503,))},
         "/monitoring/rejected": {"get": _get("The newest rejected payloads", _rejected(), [_limit()], (503,))},
         "/monitoring/metrics/clear": {"post": _clear()},
+        "/monitoring/sales/{id}/start": {"post": _say("Start a sale; orders show one, too")},
+        "/monitoring/sales/{id}/stop": {"post": _say("Stop the sale: late orders do not go on with it")},
         "/openapi.json": {"get": _get("This API, described", _content("OpenAPI 3.1.", JSON, {"type": "object"}))},
     }
 
@@ -134,6 +137,16 @@ def _clear() -> Document:
     cleared = _object(cleared=_object(orders=orders))
     operation = _get("Clear everything but stream positions and sequence windows", _content("Cleared.", JSON, cleared))
     for status in (403, 503):
+        operation["responses"][str(status)] = {"$ref": "#/components/responses/Error"}
+    return operation | {"security": [{"token": []}]}
+
+
+def _say(summary: str) -> Document:
+    """Describe how a sale is started or stopped; `current` is whichever there is."""
+    name = {"type": "string", "pattern": ID_PATTERN}
+    called = {"name": "id", "in": "path", "required": True, "schema": name, "description": f"Or `{CURRENT}`."}
+    operation = _get(summary, _content("The sale as it is now.", JSON, _object(sale=_ref("Sale"))), [called])
+    for status in (403, 409, 503):
         operation["responses"][str(status)] = {"$ref": "#/components/responses/Error"}
     return operation | {"security": [{"token": []}]}
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from sidecar.core.commit import Answer, Commit
+from sidecar.core.sale import Said
 from sidecar.core.state import State
 
 
@@ -53,4 +54,8 @@ class Store(Protocol):
 
     async def clear(self, generation: str) -> bytes:
         """Clear under a new random generation; return the totals as they were. Safe to send again."""
+        ...
+
+    async def say(self, said: Said) -> bool:
+        """Leave word that a sale starts or stops, for whoever counts; False if nobody ever did. Safe to send again."""
         ...

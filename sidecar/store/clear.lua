@@ -13,6 +13,7 @@ for _, status in ipairs({'success', 'failed', 'pending', 'cancelled'}) do key('o
 key('order_latency')
 key('processing_time')
 key('rejected')
+key('sale:current')
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   if string.sub(field, 1, 2) == 'c:' then
     fields[#fields + 1] = field

@@ -8,10 +8,10 @@
 --      11 fields written  12 fields removed  13 string keys  14 lists
 --      then: id and stored position of each stream; field, value; field; key, value, expiry in s;
 --      and each list: key, length kept, expiry in s, number of entries, entries
-local found = redis.call('HMGET', KEYS[1], 'n', 'own', 'gen')
+local found = redis.call('HMGET', KEYS[1], 'n', 'own', 'gen', 'said')
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''  -- some servers have none
 local function refuse(outcome, stream)
-  return {outcome, found[1] or '0', found[2] or '', found[3] or '', replid, stream or ''}
+  return {outcome, found[1] or '0', found[2] or '', found[3] or '', replid, stream or '', found[4] or ''}
 end
 
 if not found[1] then
@@ -50,7 +50,10 @@ for i = first, first + strings - 1, 3 do
   due[i] = left <= 0 or left < ARGV[i + 2] - ARGV[10]
 end
 
-if ARGV[8] == '1' then redis.call('DEL', KEYS[1]) end
+if ARGV[8] == '1' then
+  redis.call('DEL', KEYS[1])
+  if found[4] then redis.call('HSET', KEYS[1], 'said', found[4]) end
+end
 for i = 3, #KEYS do redis.call('HSET', KEYS[1], 'p:' .. KEYS[i], ARGV[10 + 2 * i]) end
 
 -- unpack() ends at about 8,000 values.
@@ -86,4 +89,4 @@ end
 local number = string.format('%.0f', ARGV[1] + 1)
 redis.call('HSET', KEYS[1], 'n', number, 'own', ARGV[5], 'gen', ARGV[3])
 redis.call('SET', KEYS[2], ARGV[6], 'PX', ARGV[7])
-return {'OK', number, ARGV[5], ARGV[3], replid, ''}
+return {'OK', number, ARGV[5], ARGV[3], replid, '', found[4] or ''}

@@ -27,7 +27,7 @@ class Value(Struct, frozen=True, array_like=True):
     """A string key: name after the prefix, value, seconds to live."""
 
     key: str
-    value: int
+    value: int | str
     expiry_seconds: int
 
 
@@ -50,14 +50,17 @@ def removed(flight: Flight) -> list[str]:
 def values(flight: Flight, committed: State, *, everything: bool, now: float) -> list[Value]:
     """Return the string keys a commit writes, all absolute.
 
-    Besides what changed these are the four order counts and, every 20 minutes, the stock of all products, so that
-    they live as long as the sidecar does. With `everything` also what did not change.
+    Besides what changed these are the four order counts and, every 20 minutes, the sale and the stock of all products,
+    so that they live as long as the sidecar does. With `everything` also what did not change.
     """
     merged = flight.merged
     orders = merged.total.tallies["orders"]
     found = [Value(f"order_status:{status}", orders[status], EXPIRY_SECONDS) for status in STATUSES]
     minutes = {**committed.minutes, **merged.minutes} if everything else merged.minutes
     renew = everything or _renewal(committed.total.committed_at) != _renewal(now)
+    sale = merged.total.sale
+    if sale.state != "none" and (renew or sale != committed.total.sale):
+        found.append(Value("sale:current", msgspec.json.encode(sale).decode(), EXPIRY_SECONDS))
     products = {**committed.products, **merged.products} if renew else merged.products
     for start, minute in minutes.items():
         before = None if everything else committed.minutes.get(start)

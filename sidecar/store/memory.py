@@ -3,8 +3,11 @@
 import time
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of, order
 from sidecar.core.fields import COUNTS, field
+from sidecar.core.sale import Said
 from sidecar.core.state import State
 from sidecar.errors import CheckpointError
 from sidecar.store import Aside, Taken, keys
@@ -27,7 +30,7 @@ class MemoryStore:
         """`lease` is in seconds of `clock`; `last_ids` is the newest id of each stream, kept by the streams."""
         self.fields: dict[str, bytes] = {}
         self.damaged: dict[str, bytes] = {}
-        self.public: dict[str, int | list[bytes]] = {}
+        self.public: dict[str, int | str | list[bytes]] = {}
         self.replid = replid
         self._last_ids = last_ids if last_ids is not None else {}
         self._lease = lease
@@ -62,6 +65,7 @@ class MemoryStore:
             generation=self._text("gen"),
             replid=self.replid,
             stream=stream,
+            said=self._text("said"),
         )
 
     async def load(self) -> dict[str, bytes]:
@@ -88,6 +92,11 @@ class MemoryStore:
             self.public.clear()
         return self.fields["cleared"]
 
+    async def say(self, said: Said) -> bool:
+        if self.fields:
+            self.fields["said"] = msgspec.json.encode(said)
+        return bool(self.fields)
+
     def _check(self, commit: Commit) -> tuple[Outcome, str]:
         """Return the outcome, and the stream it speaks of."""
         if "n" not in self.fields:
@@ -106,7 +115,7 @@ class MemoryStore:
 
     def _write(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> None:
         if commit.full:
-            self.fields = {}
+            self.fields = {name: value for name, value in self.fields.items() if name == "said"}
         self.fields |= {POSITION + stream: position.dump(stream) for stream, position in commit.positions.items()}
         self.fields |= fields
         for name in keys.removed(commit.flight):

@@ -20,6 +20,7 @@ from sidecar.core.events import STATUSES
 from sidecar.core.fields import field
 from sidecar.core.ledger import LONGEST_NUMBER
 from sidecar.core.pending import Refused
+from sidecar.core.sale import Said, Sale
 from sidecar.core.state import State
 from sidecar.errors import CheckpointError, RefusedError, UnavailableError
 from sidecar.server_info import ServerInfo, read_info
@@ -28,11 +29,11 @@ from sidecar.store import Aside, Taken, keys
 
 FLEET_SECONDS = 60  # a sidecar that has not registered for so long is no longer part of its fleet
 FLEET_KEY = "flash_sale_fleet:"
-SCRIPTS = ("commit", "take", "clear", "release", "set_aside", "probe")
+SCRIPTS = ("commit", "take", "clear", "release", "set_aside", "probe", "say")
 ELSEWHERE = (ReadOnlyError, MasterDownError, AskError, ClusterDownError)  # MOVED is an AskError to redis-py
 
 
-_Reply = tuple[bytes, bytes, bytes, bytes, bytes, bytes]  # of commit.lua
+_Reply = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes]  # of commit.lua
 
 
 class RedisStore:
@@ -99,6 +100,16 @@ class RedisStore:
         arguments = [generation, self._prefix, f"{time.time():.3f}"]
         return await self._run("clear", [self._key("checkpoint")], arguments, form=bytes | None) or b""
 
+    async def say(self, said: Said) -> bool:
+        text = msgspec.json.encode(said)
+        return bool(await self._run("say", [self._key("checkpoint")], [text], form=int))
+
+    async def sale(self) -> tuple[Sale, str]:
+        """Return the committed sale, and the word of what was last said of it and taken."""
+        stored = await self._call("HGET", self._key("checkpoint"), field("totals", ""), form=bytes | None)
+        total = State.load({field("totals", ""): stored} if stored else {}).total
+        return total.sale, total.heeded
+
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
         """Return the values of one of `keys.HISTORY` by Unix second, from `start` to `end` inclusive."""
         seconds = range(start, end + 1)
@@ -111,6 +122,10 @@ class RedisStore:
     async def exists(self) -> bool:
         """Return whether a sidecar keeps, or is about to keep, its state under the prefix."""
         return bool(await self._call("EXISTS", *self._own_keys(), form=int))
+
+    async def is_owned(self) -> bool:
+        """Return whether a sidecar counts now."""
+        return bool(await self._call("EXISTS", self._key("lease"), form=int))
 
     async def rejected(self, limit: int) -> list[Refused]:
         """Return the newest rejected payloads, newest first; what somebody else put among them is left out."""
@@ -288,7 +303,7 @@ def _fields(flat: list[bytes]) -> dict[str, bytes]:
 def _answer(reply: tuple[bytes, ...]) -> Answer:
     """Read the reply of commit.lua. Raises CheckpointError where it passes on what nobody of us wrote."""
     try:
-        outcome, number, token, generation, replid, stream = (text.decode() for text in reply)
+        outcome, number, token, generation, replid, stream, said = (text.decode() for text in reply)
         if len(number) > LONGEST_NUMBER:
             raise ValueError("a number that long was never counted")
         return Answer(
@@ -298,6 +313,7 @@ def _answer(reply: tuple[bytes, ...]) -> Answer:
             generation=generation,
             replid=replid,
             stream=stream,
+            said=said,
         )
     except ValueError as exc:
         raise CheckpointError(f"its number, owner or generation is damaged: {exc}") from exc

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from sidecar.core.decode import decode
-from sidecar.core.events import FIELDS, Event
+from sidecar.core.events import FIELDS, SaleEvent
 from sidecar.core.schema import json_schema
 
 NOW = 1_790_000_000.0
@@ -25,6 +25,8 @@ VALID: list[Any] = [
     {"type": "heartbeat"},
     {"type": "heartbeat", "seq": 0, "producer": "api-1"},
     {"type": "page_view", "status": 3, "seq": 9},
+    {"type": "sale", "action": "start", "sale": "2026-11-27-drop", "producer": "api-1", "seq": 1},
+    {"type": "sale", "action": "stop"},
     [],
     [{"status": "success"}, {"type": "heartbeat"}],
 ]
@@ -50,6 +52,8 @@ INVALID: list[Any] = [
     {"type": "connections"},
     {"type": "heartbeat", "seq": -1},
     {"type": "page_view", "seq": 0},
+    {"type": "sale", "action": "pause"},
+    {"type": "sale", "action": "stop", "sale": "Drop"},
     {"type": 3},
     [{"status": "success"}, 3],
 ]
@@ -83,7 +87,7 @@ def test_every_field_of_every_type_is_described() -> None:
     for kind, fields in FIELDS.items():
         assert {"type", *branches[kind]["properties"]} == set(fields)
         assert all(one["description"] for one in branches[kind]["properties"].values())
-    assert {name for fields in FIELDS.values() for name in fields} == {*Event.__struct_fields__} - {"word"}
+    assert {name for fields in FIELDS.values() for name in fields} == {*SaleEvent.__struct_fields__} - {"word"}
 
 
 def test_the_schema_survives_json() -> None:

@@ -19,8 +19,8 @@ def accepted(event: Any) -> dict[str, Any]:
     decoded = decode([json.dumps(event).encode()], [NOW])
     assert decoded.rejections == []
     [found] = decoded.events
-    values = {name: getattr(found, name) for name in FIELDS.get(found.type, HEADER_FIELDS)}
-    return {name: value for name, value in values.items() if value != getattr(Event(), name)}
+    values = {name: getattr(found, name, None) for name in FIELDS.get(found.type, HEADER_FIELDS)}
+    return {name: value for name, value in values.items() if value != getattr(Event(), name, None)}
 
 
 def refused(event: Any) -> Rejection:
@@ -352,3 +352,32 @@ def test_a_plain_object_that_says_it_is_something_else_is_ignored_by_that_name(
     event: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert accepted(event) == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"type": "sale", "action": "start", "sale": "drop"}, {"type": "sale", "action": "start", "sale": "drop"}),
+        ({"type": "SALE", "action": "Stop", "sale": None}, {"type": "sale", "action": "stop"}),
+        ({"Type": "sale", "Action": "stop", "Sale": 7}, {"type": "sale", "action": "stop", "sale": "7"}),
+        ({"type": "sale", "status": "success", "sale": {}}, {"type": "sale"}),
+        ({"type": "Sale", "quantity": -1}, {"type": "Sale"}),
+        ({"specversion": "1.0", "type": "shop.sale", "data": {"action": "stop"}}, {"type": "shop.sale"}),
+        ({"specversion": "1.0", "type": "flash.order.sale", "data": {"status": "paid"}}, {"status": "success"}),
+    ],
+)
+def test_a_sale_starts_or_stops_by_its_action_and_is_another_type_without_one(event: Any, expected: Any) -> None:
+    assert accepted(event) == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "detail"),
+    [
+        ({"action": "pause"}, 'action: expected start or stop, got "pause"'),
+        ({"action": 5}, "action: expected start or stop, got 5"),
+        ({"action": "stop", "sale": "Drop 1"}, "sale: expected at most 63 of a-z"),
+        ({"action": "start", "sale": "current"}, "sale: expected at most 63 of a-z"),
+    ],
+)
+def test_a_sale_that_cannot_be_read_is_refused(event: Any, detail: str) -> None:
+    assert refused({"type": "sale", **event}).detail.startswith(detail)

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from sidecar.config import HttpConfig
 from sidecar.core.pending import Refused
+from sidecar.core.sale import Action, Sale
 from sidecar.core.snapshot import Role, Snapshot
 from sidecar.exposition.guard import Guard
 from sidecar.exposition.http import HttpServer
@@ -38,6 +39,7 @@ class MemoryMonitor:
         self.values: dict[str, dict[int, int]] = {}
         self.asked: list[tuple[str, int, int]] = []
         self.clears = 0
+        self.said: list[tuple[str, str | None]] = []
         self.failure: Exception | None = None
 
     def health(self) -> Health:
@@ -60,6 +62,11 @@ class MemoryMonitor:
         self.clears += 1
         by_status = {"success": 7, "failed": 2, "pending": 9, "cancelled": 0}
         return {"orders": {**by_status, "total": 9, "by_status": by_status}}
+
+    async def say(self, action: Action, id: str | None) -> Sale:
+        self._fail()
+        self.said.append((action, id))
+        return Sale(id, "running" if action == "start" else "ended", 5.0, None, "http")
 
     async def fleet(self) -> Snapshot:
         self._fail()

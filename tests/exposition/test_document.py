@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from sidecar.core.sale import Sale
 from sidecar.core.snapshot import Inventory, ProductOrders, Snapshot
 from sidecar.exposition import document
 from tests.exposition.snapshots import TS, completeness, empty, orders, snapshot
@@ -191,3 +192,19 @@ def test_a_section_is_rendered_once_for_all_choices_of_topics() -> None:
     chosen = sections.of(frozenset({"products", "queues"})), sections.of(frozenset({"products", "system"}))
     first, second = ({id(part) for part in parts if len(part) > 20} for parts in chosen)
     assert len(first & second) == 2, "all products, and all their stock"
+
+
+@pytest.mark.parametrize(
+    ("sale", "text"),
+    [
+        (Sale(), ""),
+        (Sale("a*b", "running", TS, None, "event"), "The sale a\\*b runs since 2026-09-21 14:13:20 UTC."),
+        (
+            Sale(None, "ended", TS, TS + 60, "orders", "orders"),
+            "The sale lasted from 2026-09-21 14:13:20 UTC to 2026-09-21 14:14:20 UTC.",
+        ),
+    ],
+)
+def test_the_report_says_when_the_sale_was(sale: Sale, text: str) -> None:
+    shown = document.report_markdown(snapshot(sale=sale)).decode()
+    assert ("The sale" in shown, text in shown) == (bool(text), True)

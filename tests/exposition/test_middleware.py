@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.config import HttpConfig, Secret
+from sidecar.core.sale import Sale
 from sidecar.exposition import http, middleware
 from sidecar.exposition.middleware import CLEAR, OPEN_PATHS
 from tests.exposition.monitors import Served, serving
+from tests.exposition.snapshots import snapshot
 from tests.exposition.test_http import refusal
 from tests.waiting import eventually
 
@@ -108,6 +110,48 @@ async def test_without_an_admin_token_clearing_is_off_and_names_the_command() ->
         assert (status, code) == (403, "clear_disabled")
         assert "sidecar clear" in message
         assert served.monitor.clears == 0
+
+
+START, STOP = "/monitoring/sales/drop/start", "/monitoring/sales/current/stop"
+
+
+async def test_the_admin_token_starts_and_stops_a_sale(served: Served) -> None:
+    async with served.client.post(START, headers=ADMIN) as response:
+        assert response.status == 200
+        assert (await response.json())["sale"]["id"] == "drop"
+    served.latest.publish(snapshot(sale=Sale("drop", "running", 5.0, None, "http")))
+    async with served.client.post(STOP, headers=ADMIN) as response:
+        assert (response.status, (await response.json())["sale"]["state"]) == (200, "ended")
+    assert served.monitor.said == [("start", "drop"), ("stop", None)]
+
+
+@pytest.mark.parametrize("headers", [{}, READER])
+async def test_nothing_but_the_admin_token_starts_a_sale(served: Served, headers: dict[str, str]) -> None:
+    assert (await refusal(served.client, START, "POST", **headers))[:2] == (401, "unauthorized")
+    assert served.monitor.said == []
+
+
+async def test_without_an_admin_token_starting_a_sale_is_off_and_names_the_command() -> None:
+    async with serving() as served:
+        status, code, message = await refusal(served.client, START, "POST")
+        assert (status, code, "sidecar sale" in message) == (403, "sale_disabled", True)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/monitoring/sales/Drop/start", 400, "bad_request"),
+        ("/monitoring/sales/drop/pause", 404, "not_found"),
+        (STOP, 409, "conflict"),
+    ],
+)
+async def test_what_does_not_fit_is_refused(served: Served, path: str, status: int, code: str) -> None:
+    assert (await refusal(served.client, path, "POST", **ADMIN))[:2] == (status, code)
+    assert (await refusal(served.client, path, "POST", **ADMIN, Origin="https://evil.example"))[:2] == (
+        403,
+        "cross_site",
+    )
+    assert served.monitor.said == []
 
 
 async def test_clearing_is_a_post(served: Served) -> None:

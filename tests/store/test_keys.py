@@ -1,6 +1,7 @@
 """Which keys and fields a commit writes, and for how long they live."""
 
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -27,7 +28,7 @@ def counting(*payloads: bytes) -> Aggregator:
     return aggregate
 
 
-def written(aggregate: Aggregator, *payloads: bytes, now: float = T0, everything: bool = False) -> dict[str, list[int]]:
+def written(aggregate: Aggregator, *payloads: bytes, now: float = T0, everything: bool = False) -> dict[str, list[Any]]:
     """Return value and expiry of each string key that is written when these payloads are committed."""
     aggregate.apply(heard(*payloads, at=now), now)
     flight = aggregate.freeze(now)

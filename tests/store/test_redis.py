@@ -90,6 +90,7 @@ async def test_the_public_keys_are_as_documented(
         f"active_connections:{second}": ("string", b"3", hour),
         "inventory:a": ("string", b"93", hour),
         "rejected": ("list", None, hour),
+        "sale:current": ("string", None, hour),
         "checkpoint": ("hash", None, (-1, -1)),
         "lease": ("string", b"here:1:a", (55, 60)),
     }

@@ -9,6 +9,7 @@ import redis
 
 from sidecar.core.commit import Answer, Commit, Position
 from sidecar.core.ledger import Ledger
+from sidecar.core.sale import Said, Sale
 from sidecar.core.state import State
 from sidecar.errors import CheckpointError
 from sidecar.redis_url import parse
@@ -100,8 +101,13 @@ class RealGround:
             key = name.decode().removeprefix(PREFIX)
             if key not in ("checkpoint", "lease"):
                 is_list = self.client.type(name) == b"list"
-                found[key] = self.client.lrange(name, 0, -1) if is_list else int(self.client.get(name) or b"")
+                found[key] = self.client.lrange(name, 0, -1) if is_list else _value(self.client.get(name))
         return found
+
+
+def _value(stored: Any) -> int | str:
+    text: str = stored.decode()
+    return int(text) if text.isdigit() else text
 
 
 class MemoryGround:
@@ -471,6 +477,24 @@ async def test_nothing_can_be_cleared_too(ground: Ground) -> None:
     ledger = new_ledger()
     assert await take(ledger, ground.store)
     assert ledger.generation == "g"
+
+
+async def test_what_is_said_of_a_sale_is_heard_with_the_next_commit_and_by_the_next_owner(ground: Ground) -> None:
+    said = Said(action="start", id="drop", at=T0, by="http", word="w")
+    assert not await ground.store.say(said), "nobody ever counted here"
+    ledger = await started(ground)
+    assert await ground.store.say(said)
+    await commit(ledger, ground.store)
+    await commit(ledger, ground.store)
+    sale = Sale("drop", "running", T0, None, "http")
+    assert ledger.aggregate.committed.total.sale == sale
+    assert ground.public()["sale:current"] == msgspec.json.encode(sale).decode()
+    await ground.store.say(Said(action="stop", at=T0 + 5, by="command", word="v"))
+    after = new_ledger("next")
+    await ground.store.release(ledger.holder)
+    assert await take(after, ground.store)
+    await commit(after, ground.store)
+    assert after.aggregate.committed.total.sale.ended_by == "command"
 
 
 # Public keys

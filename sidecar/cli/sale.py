@@ -1,0 +1,59 @@
+"""`sidecar sale`: say that a sale starts or stops."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from sidecar.cli.clear import chosen
+from sidecar.cli.options import Where, reader_options
+from sidecar.cli.readers import Document
+from sidecar.cli.terminal import moment, plain, seconds
+from sidecar.core.sale import CURRENT, ID_RULE, is_id
+
+if TYPE_CHECKING:
+    from sidecar.core.sale import Action
+
+
+@click.group(short_help="Say that a sale starts or stops.")
+def sale() -> None:
+    """Say that a sale starts or stops. Nobody has to: the sidecar knows it from the orders.
+
+    What is said comes first: a sale that was started runs until it is stopped, however quiet it is, and after a stop
+    late orders do not go on with it. Outside of a sale its alerts and countdowns are quiet.
+    """
+
+
+@sale.command(short_help="A sale starts now.")
+@click.argument("id", required=False)
+@reader_options
+def start(where: Where, id: str | None) -> None:
+    """Say that a sale starts now; ID is what it is called, if anything."""
+    found = _say(where, "start", id)
+    if found is not None:
+        click.echo(f"{_name(found)} runs, since {moment(found['started_at'])}.")
+
+
+@sale.command(short_help="The sale is over.")
+@click.argument("id", required=False)
+@reader_options
+def stop(where: Where, id: str | None) -> None:
+    """Say that the sale is over. With ID only if it is called that."""
+    found = _say(where, "stop", id)
+    if found is not None:
+        duration = seconds(found["ended_at"] - found["started_at"])
+        click.echo(f"{_name(found)} is over: {duration}, until {moment(found['ended_at'])}.")
+
+
+def _say(where: Where, action: "Action", id: str | None) -> Document | None:
+    """Return the sale as it is then; say what happens next where no sidecar counts."""
+    if id is not None and id != CURRENT and not is_id(id):
+        raise click.BadParameter(f"the id of a sale has {ID_RULE}", param_hint="ID")
+    reader, place = chosen(where)
+    found = reader.say(action, None if id == CURRENT else id)
+    if found is None:
+        click.echo(f"No sidecar counts {place} now: the next one takes it when it starts.")
+    return found
+
+
+def _name(found: Document) -> str:
+    return f"The sale {plain(found['id'])}" if found["id"] else "The sale"
