@@ -192,7 +192,7 @@ SHOP = (
             fault(30, do.turn(lost=0.02)),
             recovery(90, do.turn(lost=0.0)),
         ),
-        pages=(warning("CompletenessBelowOne|Events.*", resolves=False),),
+        pages=(warning("CompletenessBelowOne", resolves=False),),
     ),
     Scenario(
         name="loss-again",
@@ -203,7 +203,7 @@ SHOP = (
             fault(55, do.turn(lost=0.02)),
             recovery(115, do.turn(lost=0.0)),
         ),
-        pages=(Page("CompletenessBelowOne|Events.*", "warning|critical", 45.0, resolves=False),),
+        pages=(Page("CompletenessBelowOne", "warning|critical", 45.0, resolves=False),),
         allowed=(warning("CompletenessBelowOne", resolves=False),),
     ),
     Scenario(
@@ -214,7 +214,7 @@ SHOP = (
             fault(30, do.turn(transports=(STREAM, PUBSUB))),
             recovery(90, do.turn(transports=(STREAM,))),
         ),
-        pages=(Page("EventsCountedTwice", "warning|critical", 45.0, resolves=False),),
+        pages=(critical("EventsCountedTwice"),),
     ),
 )
 
@@ -231,7 +231,7 @@ INFRASTRUCTURE = (
         name="failover-frozen",
         what="Redis master frozen 10 s, Sentinel; the publisher stays with it until it is demoted",
         steps=(at(0, RUSH), fault(30, do.freeze(PRIMARY)), recovery(40, do.thaw(PRIMARY))),
-        pages=(Page("CompletenessBelowOne|Events.*", "warning|critical", 60.0, resolves=False),),
+        pages=(Page("CompletenessBelowOne", "warning|critical", 60.0, resolves=False),),
         allowed=(*MISSED, SERVER_DOWN, critical("ThroughputCollapsed")),
         sentinels=True,
         transport_loses=True,
@@ -282,7 +282,7 @@ INFRASTRUCTURE = (
         name="disk-full",
         what="disk of the AOF full, 60 s",
         steps=(at(0, RUSH), fault(30, do.fill_disk()), recovery(90, do.free_disk())),
-        pages=(critical("Redis(Refuses|WritesRefused|ReadOnly|DiskFull).*"),),
+        pages=(critical("RedisRefusesWrites"),),
     ),
     Scenario(
         name="memory-full",
@@ -292,7 +292,7 @@ INFRASTRUCTURE = (
             fault(30, do.configure("maxmemory", "2mb")),
             recovery(75, do.configure("maxmemory", "256mb")),
         ),
-        pages=(critical("RedisMemoryHigh|Redis(Refuses|WritesRefused|ReadOnly).*"),),
+        pages=(critical("RedisMemoryHigh|RedisRefusesWrites"),),
     ),
     Scenario(
         name="sidecar-35",
@@ -309,7 +309,7 @@ INFRASTRUCTURE = (
         name="sidecar-15-pubsub",
         what="sidecar kill -9, up after 15 s, pub/sub",
         steps=(at(0, RUSH), fault(30, do.kill(SIDECAR)), recovery(45, do.start(SIDECAR))),
-        pages=(Page("CompletenessBelowOne|Events.*", "warning|critical", 60.0, resolves=False),),
+        pages=(Page("CompletenessBelowOne", "warning|critical", 60.0, resolves=False),),
         allowed=(critical("SidecarDown|NoSidecarCounting"), *MISSED),
         transports=(PUBSUB,),
         transport_loses=True,
