@@ -945,3 +945,115 @@ async def test_a_state_of_a_machine_whose_clock_is_ahead_is_taken_over(daemon: D
     await eventually(lambda: State.load(daemon.store.fields).queues["orders"].value == 3)
     assert State.load(daemon.store.fields).total.tallies["blind_ms"].total() == 0
     assert str(daemon.pipeline.clock_step).startswith("the state was last committed 600.0 s after")
+
+
+# Who publishes
+
+
+class Shop:
+    """Two producers with heartbeats, whose time passes in whole seconds."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    async def passes(self, seconds: int, *names: str, orders: bool = True) -> None:
+        """Let these producers, and nobody else, publish once a second."""
+        for _ in range(seconds):
+            self.daemon.clock.now += 1
+            for name in names:
+                self.daemon.channel.put(b'{"type":"heartbeat","producer":"%b","epoch":1,"seq":0}' % name.encode())
+            if orders:
+                self.daemon.channel.put(order())
+            await self.daemon.waited()
+            await self.daemon.waited()
+
+    def told(self) -> str:
+        component = self.daemon.health().components.get("producers")
+        return f"{component.status}: {component.detail}" if component else ""
+
+
+@pytest.fixture
+async def shop(daemon: Daemon) -> Shop:
+    found = Shop(daemon)
+    await daemon.active()
+    await found.passes(20, "a", "b")
+    return found
+
+
+async def test_health_and_the_log_say_who_is_silent_and_who_is_back(shop: Shop) -> None:
+    assert shop.told() == "ok: 2 send heartbeats"
+    seen = datetime.fromtimestamp(shop.daemon.clock.now, UTC).strftime("%H:%M:%S UTC")
+    with structlog.testing.capture_logs() as logs:
+        await shop.passes(7, "b")
+        assert shop.told() == f"degraded: 1 of 2 silent: a since {seen} (7 s); look whether these processes live"
+        assert shop.daemon.health().status == "degraded"
+        await shop.passes(2, "a", "b")
+    assert shop.told() == "ok: 2 send heartbeats"
+    assert [(log["event"], log["producers"]) for log in logs if "producers" in log] == [
+        ("producers silent", "a"),
+        ("producers are back", "a"),
+    ]
+
+
+async def test_many_silent_producers_are_named_by_the_last_three(shop: Shop) -> None:
+    await shop.passes(5, "b", *(f"p{n:02}" for n in range(12)))
+    with structlog.testing.capture_logs() as logs:
+        await shop.passes(7, "b")
+    assert shop.told().startswith("degraded: 12 of 13 silent: p11 since ")
+    assert "), p09 since " in shop.told()
+    assert ") and 9 more; look" in shop.told()
+    assert [log["producers"] for log in logs if log["event"] == "producers silent"][-1].endswith(" and 2 more")
+
+
+@pytest.mark.parametrize("what", ["source", "commit", "redis", "pause"])
+async def test_in_an_outage_nobody_is_silent_and_after_it_everybody_has_time(shop: Shop, what: str) -> None:
+    daemon = shop.daemon
+    if what == "source":
+        daemon.channel.failure = UnavailableError("gone")
+    elif what == "pause":
+        daemon.clock.now += 60
+    else:
+        daemon.store.failure = RefusedError("full") if what == "commit" else UnavailableError("gone")
+    await shop.passes(10)
+    daemon.channel.failure = daemon.store.failure = None
+    await eventually(lambda: daemon.pipeline.ingest.connected and not daemon.pipeline.commit_error)
+    if what != "pause":
+        await shop.passes(10, "b")
+        assert shop.told() == "ok: 2 send heartbeats"
+    await shop.passes(10, "b")
+    assert shop.told().startswith("degraded: 1 of 2 silent: a since ")
+
+
+async def test_outside_of_a_sale_nobody_is_missed(daemon: Daemon) -> None:
+    shop = Shop(daemon)
+    await daemon.active()
+    await shop.passes(20, "a", "b", orders=False)
+    await shop.passes(10, "a", orders=False)
+    assert shop.told() == "ok: 1 send heartbeats"
+    await shop.passes(10, orders=False)
+    assert shop.told() == ""
+
+
+async def test_after_a_takeover_it_is_known_who_was_silent(shop: Shop) -> None:
+    await shop.passes(7, "b")
+    await shop.daemon.end()
+    ledger = new_ledger("here:2:b")
+    assert await take(ledger, shop.daemon.store, now=shop.daemon.clock.now)
+    signs = ledger.aggregate.register.watch.signs
+    assert {name: sign.state for name, sign in signs.items()} == {"a": "silent", "b": "alive"}
+
+
+async def test_health_names_who_sends_the_same_over_two_sources(daemon: Daemon) -> None:
+    await daemon.active()
+    for seq in range(1, 11):
+        event = order(product_id="a", producer="api-1", epoch=1, seq=seq)
+        daemon.channel.put(event)
+        daemon.stream.add(event)
+    await eventually(lambda: "counted_twice" in daemon.health().components)
+    await eventually(lambda: daemon.counted() == 20)
+    assert daemon.health().components["counted_twice"].detail == (
+        "api-1 sends the same numbers over pubsub:c and stream:s; 10 events are counted twice; turn one off"
+    )
+    assert daemon.health().status == "degraded"
+    daemon.clock.now += 60
+    assert daemon.health().status == "ok"

@@ -211,6 +211,8 @@ def completeness(document: Document) -> Text:
         for name in ("duplicates", "late", "invalid", "ignored", "adjusted", "repeats")
         if found.get(name)
     ]
+    if found.get("counted_twice"):
+        parts.append(f"{count(found['counted_twice'])} counted twice")
     if found["blind_s"]:
         parts.append(f"{seconds(found['blind_s'])} without a connection")
     return text.append("  " + " · ".join(parts), "not bold")

@@ -259,11 +259,12 @@ class RollCall:
         """Judge the events of one producer; return the ids of those that do not count."""
         absent: list[int] = []
         received, duplicates, again = self._received, self._duplicates, self._sequences.begun_again
+        twice = self._register.twice
         for run in _runs(events, beats):
             if not self._goes_on(key, run):
                 absent += [id(event) for event in run if not self._counts(key, event)]
-            if run[0].type != "heartbeat":
-                self._register.twice.see((self._source, key), run, arrival)
+            if twice.wants(run[-1].seq, len(run)) and run[0].type != "heartbeat":
+                twice.see((self._source, key), run, arrival)
         self._register.names.note(
             _sender(events),
             (self._received - received, self._duplicates - duplicates, self._sequences.begun_again - again),

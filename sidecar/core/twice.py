@@ -1,13 +1,14 @@
 """The same events over two sources: which producers send them twice, and how many are counted twice.
 
 Numbers alone are no evidence: a producer numbers what it sends to each channel and stream by itself, so that different
-events may have the same number on two of them. So events are compared: of each run of numbers the one that is the
-multiple of the largest power of two, and the first eight of an epoch. Whatever the runs of two sources are, the one of
-the longer run is also compared in the shorter. Three equal events that came within 10 s of each other, and ten times as
-many as different ones, show that the producer sends the same twice. From the first equal one on, the numbers that both
-windows have are counted.
+events may have the same number on two of them. So events are compared: the first eight of an epoch, and of each run of
+numbers the one that is the multiple of the largest power of two, if that is 32 or more. Whatever the runs of two
+sources are, the one of the longer run is also compared in the shorter. Three equal events that came within 10 s of each
+other, and ten times as many as different ones, show that the producer sends the same twice. From the first equal one
+on, the numbers that both windows have are counted.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from sidecar.core.events import Event
 from sidecar.core.windows import Window
 
 FIRST = 8  # so many numbers of an epoch are all compared
+SPACING = 32  # and then no more than one in so many
 CLOSE_SECONDS = 10.0
 NEARLY_SECONDS = 1.0  # between two times of an event that was made once for each source
 EVIDENCE = 3  # equal events
@@ -29,7 +31,7 @@ QUIET_SECONDS = 60.0  # after this, a pair is forgotten, and what is counted twi
 Place = tuple[str, str]  # a source, and the key of a window there
 
 
-class Mark(Struct, frozen=True):
+class Mark(Struct, frozen=True, gc=False):
     """An event that may come once more, its own time (counting sets one where there is none), and where and when it
     came.
     """
@@ -65,21 +67,27 @@ class Twice:
     """What came on several sources lately."""
 
     def __init__(self) -> None:
-        self._marks: dict[tuple[str, str | int | None, int], Mark] = {}
+        self._marks: OrderedDict[tuple[str, str | int | None, int], Mark] = OrderedDict()  # the first came first
         self._pairs: dict[tuple[str, str | None, Place, Place], Pair] = {}
+
+    @staticmethod
+    def wants(last: int | None, count: int) -> bool:
+        """Return whether any of so many numbers up to `last` is compared: most short runs have none."""
+        return last is not None and (last % SPACING < count or last - count < FIRST)
 
     def see(self, place: Place, events: list[Event], at: float) -> None:
         """Take a run of numbered events of one producer and epoch, ascending, that came at `at` (Unix seconds)."""
         first, last = events[0].seq, events[-1].seq
-        if not first or last is None or last < first or events[0].producer is None:
+        if not first or last is None:
             return
         if first <= FIRST:
             for event in events[:FIRST]:
                 self._compare(place, event, at)
-        zeros = ((first - 1) ^ last).bit_length() - 1
-        seq = last >> zeros << zeros
-        if FIRST < seq < first + len(events) and events[seq - first].seq == seq:
-            self._compare(place, events[seq - first], at)
+        elif last - last % SPACING >= first:
+            zeros = ((first - 1) ^ last).bit_length() - 1
+            seq = last >> zeros << zeros
+            if seq < first + len(events) and events[seq - first].seq == seq:
+                self._compare(place, events[seq - first], at)
 
     def count(self, window: Callable[[Place, str | None], Window | None], now: float) -> int:
         """Return how many more events were counted twice; `window` returns the window of an epoch at a place."""
@@ -109,7 +117,7 @@ class Twice:
         mark = self._marks.get(key)
         if mark is None or mark.place == place or abs(at - mark.at) > CLOSE_SECONDS:
             if mark is None and len(self._marks) >= MARKS_KEPT:
-                del self._marks[next(iter(self._marks))]
+                self._marks.popitem(last=False)
             self._marks[key] = Mark(place, event, event.ts, at)
             return
         epoch = None if event.epoch is None else str(event.epoch)

@@ -227,9 +227,11 @@ def _completeness(completeness: dict[str, Any]) -> str:
         first = f"{missed} of {completeness['received'] + missed} published events were missed."
     else:
         first = "No event is known to be missed."
+    twice = completeness["counted_twice"]
+    third = f" {twice} events came over two sources, and count twice." if twice else ""
     second = f" The sidecar was without a connection for {_number(blind)} seconds." if blind else ""
     names = ("received", "missed", "duplicates", "late", "invalid", "ignored", "adjusted", "repeats")
-    return f"{first}{second}\n\n{_table(('events', 'count'), ((name, completeness[name]) for name in names))}"
+    return f"{first}{second}{third}\n\n{_table(('events', 'count'), ((name, completeness[name]) for name in names))}"
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

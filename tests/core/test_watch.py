@@ -2,6 +2,8 @@
 
 import pytest
 
+from sidecar.core.attendance import HEARD_KEPT
+from sidecar.core.snapshot import Producers
 from sidecar.core.watch import (
     CHECKER,
     GAPS_KEPT,
@@ -13,6 +15,7 @@ from sidecar.core.watch import (
     Sign,
     Watch,
 )
+from tests.core.counted import NOW, aggregator, batch, commit, order, shown
 
 START = 1_790_000_000.0
 
@@ -251,3 +254,16 @@ def test_a_step_of_the_clock_silences_nobody(by: float) -> None:
     shop.run(SETTLING_SECONDS + 10, "a")
     assert (shop.silent, shop.states()) == ([], {"a": "alive"})
     assert shop.watch.signs["a"].met >= START + by
+
+
+def test_an_aggregator_watches_while_its_sale_runs_and_keeps_a_bounded_number_of_names() -> None:
+    aggregate = aggregator()
+    beat = [{"type": "heartbeat", "producer": "p", "epoch": 1, "seq": 0}] * 3
+    aggregate.apply(batch(*beat, order(), *(order(producer=f"q{n}") for n in range(HEARD_KEPT))), NOW)
+    commit(aggregate)
+    assert len(aggregate.register.heard) == HEARD_KEPT // 2
+    aggregate.watch(NOW, hears=False)
+    assert aggregate.watch(NOW + 60, hears=True).silent == ["p"]
+    commit(aggregate, NOW + 60)
+    found = shown(aggregate, NOW + 60).completeness
+    assert (found.producers, found.by_producer["p"].state) == (Producers(0, 1), "silent")

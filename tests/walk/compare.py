@@ -1,6 +1,7 @@
 """Every rendering against the oracle: each function returns what differs, one line each."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import isclose
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ def of_snapshot(snapshot: Snapshot, view: View) -> Iterator[str]:
         yield from _differences("json", windows.expected(counts, at), shown)
     yield from _in_flight(counts, shown["orders"]["in_flight"])
     yield from _completeness(view, shown["completeness"])
+    yield from _producers(view, shown)
     yield from _connections(counts, shown["connections"]["active"])
     report = json.loads(document.report_json(snapshot))
     yield from _differences("report", shown, report)
@@ -164,6 +166,21 @@ def _completeness(view: View, shown: Mapping[str, Any]) -> Iterator[str]:
             yield from _differences(
                 f"by_producer.{name}", wanted.get(name, nothing), shown["by_producer"].get(name, nothing)
             )
+
+
+def _producers(view: View, shown: Mapping[str, Any]) -> Iterator[str]:
+    """Check what is said of producers and of the last minute by itself: the oracle knows neither."""
+    found = shown["completeness"]
+    states = Counter(part["state"] for part in found["by_producer"].values())
+    counts = found["producers"] or {"alive": 0, "silent": 0}
+    if len(view.parts) == 1 and any(states[state] != count for state, count in counts.items()):
+        yield f"producers are {counts}, and one by one {dict(states)}"
+    for name, part in found["by_producer"].items():
+        if view.settled is not None and (part["last_seen"] or 0.0) > shown["ts"]:
+            yield f"{name} was last seen {part['last_seen'] - shown['ts']} s ahead"
+    minute = found["last_minute"]
+    if minute["received"] < 0 or minute["missed"] < 0:
+        yield f"the last minute is {minute}"
 
 
 def _in_flight(counts: Counts, shown: int | None) -> Iterator[str]:
