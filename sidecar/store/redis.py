@@ -81,7 +81,10 @@ class RedisStore:
         arguments = self._arguments(commit, fields, committed, now)
         with _no_other_key():
             reply = await self._run("commit", [*self._own_keys(), *streams], arguments, form=_Reply)
-        return _answer(reply)
+        answer = _answer(reply)
+        if answer.outcome == "ANEW" and answer.stream not in streams:
+            raise UnavailableError(f"commit: an answer that Redis does not give (about the stream {answer.stream!r})")
+        return answer
 
     async def load(self) -> dict[str, bytes]:
         with _no_other_key():

@@ -13,7 +13,7 @@ import redis
 
 from tests.conftest import Guarantee
 from tests.e2e.conftest import MakeDaemon
-from tests.e2e.daemon import PAST, Daemon
+from tests.e2e.daemon import PAST, START_SECONDS, Daemon
 from tests.e2e.recount import STREAM
 from tests.fake_redis import packed
 from tests.guarantees import sizes
@@ -35,8 +35,9 @@ LIES: list[Any] = [
         ValueError("MOVED 1 127.0.0.1:1"),
     ),
     *(ValueError("NOSCRIPT no"), ValueError("LOADING"), ValueError("\x1b[2J"), b"9" * 5000, b"role:master\r\n"),
-    *([b"CONFLICT", b"1", b"a b c", b"", b"r", b""], [b"ANEW", b"1", b"a b c", b"", b"r", b"other"]),
-    *([b"CLEARED", b"1", b"a b c", b"g", b"r", b""], [b"REREAD", b"1", b"a b c", b"", b"r", b""]),
+    # Of the form of an answer to a commit.
+    *([b"CONFLICT", b"1", b"a b c", b"", b"r", b"", b"{"], [b"ANEW", b"1", b"a b c", b"", b"r", b"other", b""]),
+    *([b"CLEARED", b"1", b"a b c", b"g", b"r", b"", b""], [b"REREAD", b"1", b"a b c", b"", b"r", b"", b"[]"]),
 ]
 
 
@@ -126,7 +127,7 @@ async def test_a_redis_that_lies_is_an_outage(
         url = redis_server.url.replace(f":{redis_server.port}/", f":{between.port}/")
         daemon = make_daemon(url).start(ready=False)
         # The liar runs in this loop: whatever asks the daemon and waits must be elsewhere.
-        await eventually(lambda: asyncio.to_thread(daemon.is_ready), 20, "a ready daemon")
+        await eventually(lambda: asyncio.to_thread(daemon.is_ready), START_SECONDS, "a ready daemon")
         between.lying = True
         published = await asyncio.to_thread(use, daemon, redis_server, lambda: between.lies < number)
         between.lying = False

@@ -492,6 +492,15 @@ async def test_a_position_beyond_the_newest_id_means_another_stream(
     assert (await send(ledger, store, ledger.freeze(T0))).outcome == outcome
 
 
+async def test_the_lost_end_of_a_stream_that_nobody_asked_about_is_no_answer_of_redis(open_store: OpenStore) -> None:
+    info = b"redis_version:7.0.15\r\nrole:master\r\nmaster_replid:r\r\n"
+    lie = [b"ANEW", b"1", b"here:1:a e r", b"", b"r", b"other", b""]
+    async with FakeRedis(INFO=info, EVAL=1, EVALSHA=lie) as server:
+        ledger = new_ledger()
+        with pytest.raises(UnavailableError, match="does not give.*other"):
+            await send(ledger, open_store(f"redis://127.0.0.1:{server.port}/0"), ledger.freeze(T0))
+
+
 async def test_a_server_without_a_master_replid_is_committed_to(
     redis_server: RedisServer, client: "redis.Redis", open_store: OpenStore
 ) -> None:
