@@ -147,7 +147,7 @@ class ForkServer:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         self._process.stdout.close()
-        self._process.wait(5)
+        self._process.wait(START_SECONDS)
 
 
 def kill(pid: int) -> None:
