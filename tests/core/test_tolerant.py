@@ -375,8 +375,8 @@ def test_a_sale_starts_or_stops_by_its_action_and_is_another_type_without_one(ev
     [
         ({"action": "pause"}, 'action: expected start or stop, got "pause"'),
         ({"action": 5}, "action: expected start or stop, got 5"),
-        ({"action": "stop", "sale": "Drop 1"}, "sale: expected at most 63 of a-z"),
-        ({"action": "start", "sale": "current"}, "sale: expected at most 63 of a-z"),
+        ({"action": "stop", "sale": "Drop 1"}, "sale: expected at most 63 characters of a-z"),
+        ({"action": "start", "sale": "current"}, "sale: expected at most 63 characters of a-z"),
     ],
 )
 def test_a_sale_that_cannot_be_read_is_refused(event: Any, detail: str) -> None:

@@ -90,7 +90,8 @@ class ServedRedis:
         """Return the public keys that are numbers."""
         names = self.client.keys(f"{self.name}*:*")
         values = zip(names, self.client.mget(names), strict=True) if names else ()
-        return {name.removeprefix(self.name): int(value) for name, value in values if value is not None}
+        numbers = ((name, value) for name, value in values if value is not None and value.lstrip("-").isdigit())
+        return {name.removeprefix(self.name): int(value) for name, value in numbers}
 
     async def close(self) -> None:
         """Close every connection; stores connect again."""
