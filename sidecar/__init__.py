@@ -15,6 +15,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                       events, decode, tolerant   payloads -> events; attendance, sequence: which of them are new
                       spelling, looks, recovery  what they are written like, what is none, what number it had
                       understanding              how much of what a source sends is understood
+                      watch, twice               which producers live, and which send the same over two sources
                       counting, pending          events -> counts, a batch at a time; exemplars: orders shown for them
                       parts, state, histogram    what is counted, mergeable and storable part by part
                       windows                    the numbers of one producer
@@ -23,6 +24,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                       stored                     one field of the checkpoint: its checksum and form
                       aggregate, commit, ledger  what is pending, in flight and committed, and whose it is
                       course, memory, history    which orders are in flight; what is known of each; the last hour
+                      sale, quiet, following     whether a sale runs: what was said, or what its orders show
                       picture, snapshot          committed counts -> the numbers that are shown
                       hold                       what was shown does not go back
     redis_url.py    the URL of a Redis, read; slots.py: where a Cluster keeps a key
