@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from tests.walk.steps import Event
+from tests.walk.steps import DEFAULTS, Event, Settings
 
 PUBSUB, STREAM = "pubsub:shop", "stream:shop"
 WORDS = {
@@ -18,7 +18,6 @@ WORDS = {
 STATUSES = ("success", "failed", "pending", "cancelled")
 FINISHED = ("success", "failed")
 REMEMBERED_SECONDS = 600.0
-REFUSALS = {"sold_out", "limit_reached", "duplicate", "payment_declined"}
 FIELDS = ("waiting", "active", "delayed", "failed", "completed")
 LATE_SECONDS = 5.0
 AHEAD_SECONDS = 2.0
@@ -39,6 +38,7 @@ class Heard:
     entry: int = 0  # of the stream
     beside_pending: bool = False  # whether an order that is pending was read together with it
     lost: int = 0  # entries of the stream that were gone before they were read
+    settings: Settings = DEFAULTS  # by which it was counted
 
 
 def fault_of(event: Event) -> str | None:
@@ -71,6 +71,9 @@ def newest(readings: dict[Any, Reading], name: Any, reading: Reading) -> None:
         readings[name] = reading
 
 
+Kind = Literal["refusal", "fault"]
+
+
 class Finished(NamedTuple):
     """A finished order: the second it belongs to, and its times in milliseconds."""
 
@@ -88,10 +91,11 @@ class Counts:
     since: float  # at the earliest
     since_shown: float | None = None
     statuses: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, Kind]] = field(default_factory=Counter)
     products: Counter[tuple[str, str]] = field(default_factory=Counter)  # (product, status or "units")
     revenue: Counter[str] = field(default_factory=Counter)
     times: dict[tuple[str, str], list[float]] = field(default_factory=dict)  # (latency or processing, status)
+    other_buckets: dict[tuple[str, str], int] = field(default_factory=dict)  # how many times fell into earlier ones
     finished: list[Finished] = field(default_factory=list)
     received: Counter[str] = field(default_factory=Counter)  # by source
     invalid: Counter[str] = field(default_factory=Counter)
@@ -99,6 +103,7 @@ class Counts:
     missed: Counter[str] = field(default_factory=Counter)  # by source, numbers alone
     recovered: Counter[str] = field(default_factory=Counter)
     lost: int = 0  # entries of the stream that were trimmed before they were read
+    rolled_back: bool = False  # whether Redis was: what producers had told since is missed, but not by producer
     producers: dict[str, Counter[str]] = field(default_factory=dict)
     duplicates: int = 0
     late: int = 0
@@ -116,16 +121,20 @@ class Counts:
     followed: bool = False  # whether any order was pending
     pending_since: dict[str, int] = field(default_factory=dict)  # of orders decided before: how often they were pending
 
+    def published(self, source: str) -> int:
+        """Return how many events are known to have been published over a source."""
+        return self.received[source] + self.missed[source] - self.recovered[source]
+
     @property
     def seconds(self) -> Counter[int]:
         """Finished orders by second."""
         return Counter(order.second for order in self.finished)
 
-    def order(self, event: dict[str, Any], second: int, now: float) -> None:
+    def order(self, event: dict[str, Any], second: int, now: float, settings: Settings) -> None:
         """Count an order."""
         word = event["status"].lower()
         status = WORDS[word]
-        if word not in STATUSES and (order_id := event.get("order_id")):
+        if not settings.count_repeats and word not in STATUSES and (order_id := event.get("order_id")):
             if now - self.said.get((order_id, status), -inf) < REMEMBERED_SECONDS:
                 self.repeats += 1
                 return
@@ -144,11 +153,12 @@ class Counts:
         reason = event.get("reason", word if word in ("rejected", "declined", "timeout") else "unknown")
         failed = status == "failed"
         times = event.get("latency_ms"), event.get("processing_ms")
-        self.finished.append(Finished(second, failed, failed and reason not in REFUSALS, *times))
+        kind: Kind = "refusal" if reason in settings.refusals else "fault"
+        self.finished.append(Finished(second, failed, failed and kind == "fault", *times))
         if failed:
-            self.reasons[reason] += 1
+            self.reasons[reason, kind] += 1
         elif (amount := event.get("amount")) is not None:
-            self.revenue[event.get("currency", "XXX").upper()] += Decimal(str(amount))  # type: ignore[assignment]
+            self.revenue[event.get("currency", settings.currency).upper()] += Decimal(str(amount))  # type: ignore[assignment]
 
     def _fly(self, order_id: str | None, word: str, status: str) -> None:
         """Follow the orders in flight, from the first that was pending."""

@@ -131,14 +131,15 @@ class FleetWalker:
             settled = None
             del header["stale"]
         counts = together(members, self.hands.steady)
+        unsure = {kind for member in members for kind in member.oracle.places.unsure}
         parts = [member.oracle.stored for member in members if member.oracle.stored]
-        yield from compare.of_snapshot(snapshot, compare.View(counts, parts, header, settled))
+        yield from compare.of_snapshot(snapshot, compare.View(counts, parts, header, settled, unsure))
 
 
 def together(members: list[Walker], now: float) -> Counts:
     """Return what a fleet must show: counts add up, and of gauges the newest reading counts; producers of one name in
     two members are two, and so are queues of one name."""
-    found = [(member, member.oracle.stored) for member in members if member.oracle.stored]
+    found = [(member, member.oracle.shown) for member in members]
     starts = [counts.since_shown for _, counts in found]
     total = Counts(min(counts.since for _, counts in found))
     total.since_shown = None if None in starts else min(start for start in starts if start is not None)

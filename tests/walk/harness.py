@@ -5,15 +5,18 @@ from typing import Any
 from unittest.mock import patch
 
 import structlog
+from msgspec.structs import replace
 
+from sidecar import assembly
 from sidecar import service as service_module
+from sidecar.assembly import rules
 from sidecar.clock import Clock
 from sidecar.config import Config
-from sidecar.config.structs import MetricsConfig, RedisConfig, Seconds, SourcesConfig
+from sidecar.config.structs import MetricsConfig, OrdersConfig, RedisConfig, Seconds, SourcesConfig
 from sidecar.core.batch import Batch, StreamRead
 from sidecar.core.commit import Answer, Commit, order
 from sidecar.core.snapshot import Snapshot
-from sidecar.core.state import State
+from sidecar.core.state import Rules, State
 from sidecar.errors import UnavailableError
 from sidecar.exposition import prometheus
 from sidecar.exposition.negotiation import Format
@@ -23,6 +26,8 @@ from sidecar.sources.memory import MemorySource
 from sidecar.store import Store
 from sidecar.store.memory import MemoryStore
 from sidecar.store.redis import FLEET_SECONDS
+from tests.walk.places import CONFIGURED, HOLD_SECONDS, LIMITS
+from tests.walk.steps import Settings
 
 T0 = 1_790_000_000.0
 INTERVAL, LEASE = 0.5, 5.0
@@ -92,7 +97,9 @@ class Redis(MemoryStore):
         if fate == "away":
             raise UnavailableError("away")
         answer = await super().commit(commit, fields, committed, now)
-        if fate == "answer lost":
+        if fate == "answer lost" and answer.outcome != "OK":
+            self.fate = fate  # that of the next one is
+        elif fate == "answer lost":
             raise UnavailableError("the answer was lost")
         return answer
 
@@ -101,6 +108,14 @@ class Redis(MemoryStore):
         self.fields, self.public, self.replid = {}, {}, f"{self.replid}+"
         self._holder = ""
         self._registry.listed.clear()
+
+    def save(self) -> Any:
+        """Return what a replica has."""
+        return dict(self.fields), dict(self.public)
+
+    def fail_over(self, saved: Any) -> None:
+        """A replica takes its place."""
+        self.fields, self.public, self.replid = dict(saved[0]), dict(saved[1]), f"{self.replid}+"
 
     async def clear(self, generation: str) -> bytes:
         totals = await super().clear(generation)
@@ -157,6 +172,18 @@ class Stream:
         """Keep the newest entries."""
         self.entries = self.entries[len(self.entries) - keep :] if keep < len(self.entries) else self.entries
 
+    def save(self) -> tuple[list[Any], int, bool, str]:
+        """Return what a replica has."""
+        return list(self.entries), self._added, self._exists, self._last_ids.get(NAME, "")
+
+    def fail_over(self, saved: Any) -> None:
+        """A replica takes its place; later ids are still later ones."""
+        entries, self._added, self._exists, last_id = saved
+        self.entries = list(entries)
+        self._last_ids.pop(NAME, None)
+        if last_id:
+            self._last_ids[NAME] = last_id
+
     def delete(self) -> None:
         """Delete the stream."""
         self.entries, self._added, self._exists = [], 0, False
@@ -175,7 +202,7 @@ class Stream:
             complete=True,
             exists=self._exists,
             oldest=f"{self.entries[0][0]}-0" if self.entries else None,
-            newest=f"{self.newest}-0" if self._exists else None,
+            newest=self._last_ids[NAME] if self._exists else None,
         )
         return Batch(source=self.name, payloads=[e[1] for e in entries], arrivals=[e[2] for e in entries], stream=facts)
 
@@ -193,6 +220,7 @@ class Sidecar:
 
     def __init__(self, hands: Hands, redis: Any, stream: Any, config: Config) -> None:
         self._hands = hands
+        self._config = config
         self._redis = redis
         self._stream = stream.source()
         clock = Clock(lambda: hands.wall, lambda: hands.steady)
@@ -203,6 +231,7 @@ class Sidecar:
                 store=lambda *_: redis.store(),
                 sources=lambda *_: (self._channel, self._stream),
                 Clock=lambda: clock,
+                rules=few,
             ),
             # What these collect takes longer than a commit.
             patch.multiple(prometheus, ProcessCollector=_nothing, PlatformCollector=_nothing, GCCollector=_nothing),
@@ -223,9 +252,20 @@ class Sidecar:
             self.pipeline.ingest._connected(source.name)
         self.service._publish()
 
+    def reload(self, config: Config) -> None:
+        """Load the configuration again."""
+        with patch.object(service_module, "rules", few):
+            _, left = self.service.reload(config)
+        assert not left, f"{left} wait for a restart"
+
     async def hear(self, payload: bytes) -> None:
         """Apply what pub/sub brings."""
         self.pipeline.ingest._apply(await self._redis.publish(self._channel, payload))
+
+    async def report(self) -> Snapshot:
+        """Return what `sidecar report` shows without a daemon."""
+        with patch.object(assembly, "store", lambda *_: self._redis.store()):
+            return await assembly.read(self._config, self._hands.wall)
 
     async def reconnect(self) -> None:
         """Connect again to a Redis that was away."""
@@ -267,7 +307,7 @@ class Sidecar:
         return (await self._exposition.render(lambda: self.service._latest.exposed, Format.TEXT)).decode()
 
 
-def configuration(prefix: str, instance: str, interval: float, **settings: Any) -> Config:
+def configuration(prefix: str, instance: str, interval: float, settings: Settings) -> Config:
     """Return the configuration of a walk."""
     return Config(
         redis=RedisConfig(prefix=prefix),
@@ -276,5 +316,19 @@ def configuration(prefix: str, instance: str, interval: float, **settings: Any) 
         lease=Seconds(LEASE),
         instance=instance,
         fleet="shops",
-        metrics=MetricsConfig(new_series_hold=Seconds(0), **settings),
+        products=CONFIGURED,
+        refusals=settings.refusals,
+        currency=settings.currency,
+        orders=OrdersConfig(repeats="count" if settings.count_repeats else "ignore"),
+        metrics=MetricsConfig(
+            buckets=tuple(bound / 1000 for bound in settings.buckets_ms),
+            max_products=LIMITS["product"],
+            new_series_hold=Seconds(HOLD_SECONDS),
+        ),
     )
+
+
+def few(config: Config) -> Rules:
+    """Return the rules of a configuration, with fewer places than can be configured."""
+    places = {f"max_{kind}s": limit for kind, limit in LIMITS.items() if kind in ("reason", "queue", "type")}
+    return replace(rules(config), max_currencies=LIMITS["currency"], **places)

@@ -10,12 +10,11 @@ from tests.walk.oracle import Oracle
 
 def of_keys(oracle: Oracle, keys: Mapping[str, Any], hands: Hands) -> Iterator[str]:
     """Compare the keys in Redis."""
-    counts = oracle.stored
-    assert counts is not None
+    counts = oracle.shown
     for status in STATUSES:
         if keys.get(f"order_status:{status}") != counts.statuses[status]:
             yield f"key order_status:{status} is {keys.get(f'order_status:{status}')}, not {counts.statuses[status]}"
-    for product, reading in counts.stock.items():
+    for product, reading in ({} if "product" in oracle.places.unsure else counts.stock).items():
         if keys.get(f"inventory:{product}") != reading.value:
             yield f"key inventory:{product} is {keys.get(f'inventory:{product}')}, not {reading.value}"
     if not oracle.clock_ever_set:  # else seconds come twice
@@ -24,5 +23,5 @@ def of_keys(oracle: Oracle, keys: Mapping[str, Any], hands: Hands) -> Iterator[s
                 yield f"key throughput:{second} is {keys.get(f'throughput:{second}')}, not {count}"
     waiting = [reading.value for (_, name), reading in counts.queues.items() if name == "waiting"]
     length = keys.get(f"queue_length:{int(hands.wall)}")
-    if waiting and length != sum(waiting):
+    if waiting and "queue" not in oracle.places.unsure and length != sum(waiting):
         yield f"key queue_length:{int(hands.wall)} is {length}, not {sum(waiting)}"

@@ -6,6 +6,7 @@ the last two, a clear the first. `Counts` is one recount.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,8 @@ from tests.walk.counts import (
     newest,
 )
 from tests.walk.numbers import Numbers
-from tests.walk.steps import Event
+from tests.walk.places import LIMITS, Places, limited
+from tests.walk.steps import Event, Settings
 
 
 class Oracle:
@@ -43,6 +45,8 @@ class Oracle:
         self.clock_set = False  # since the sidecar began
         self.clock_ever_set = False
         self.committed_at = 0.0  # when what is stored was sent, by the clock that nobody sets
+        self.places = Places()  # of what is stored
+        self.settings = Settings()
         self.just_cleared = False  # nothing was stored since
         self._sent_at = 0.0
 
@@ -51,6 +55,7 @@ class Oracle:
     def start(self, now: float, wall: float) -> None:
         """A sidecar takes over what is stored."""
         self.since_start = now
+        self.places.born.clear()
         if self.stored:  # what was timed by the clock of before a step may lie in the future: it counts as of now
             if self.clock_set:
                 self.stored.outlasting |= self.stored.connections.keys()
@@ -63,7 +68,7 @@ class Oracle:
 
     def hear(self, heard: Heard) -> None:
         """A payload is read."""
-        self.heard.append(heard)
+        self.heard.append(replace(heard, settings=self.settings))
 
     def read(self, published: Mapping[int, Heard], there: Collection[int], now: float) -> None:
         """The stream is read to its end: what was published after what was read before is there, or lost."""
@@ -84,19 +89,63 @@ class Oracle:
             self.landed, self.committed_at, self.just_cleared = True, self._sent_at, False
         if how == "ok":
             self.sent = None
+            assert self.stored is not None
+            self.places.fill(self.stored, now)
 
     def crash(self) -> None:
         """The sidecar is gone, with what it had not stored."""
+        if self.landed and self.stored is not None:
+            self.places.fill(self.stored, self.committed_at)
         self.sent, self.heard, self.landed = None, [], False
+
+    def bucket(self, bounds_ms: tuple[float, ...]) -> None:
+        """Other buckets are configured: the histograms of the exposition restart at 0."""
+        if bounds_ms != self.settings.buckets_ms:
+            self.settings = self.settings._replace(buckets_ms=bounds_ms)
+            assert self.stored is not None
+            self.stored.other_buckets = {name: len(values) for name, values in self.stored.times.items()}
 
     def clear(self, now: float, wall: float) -> None:
         """What is stored is cleared; what is not counts after it."""
+        full = {kind for kind in LIMITS if self.places.full(kind)}
+        unsure = full if self.sent or self.heard else set()  # what is not committed may have been put beyond
+        self.places = Places(unsure=unsure)
         if self.sent is not None and not self.landed:
             self.heard = self.sent + self.heard
             self.sent = None
+        in_flight = self.stored is not None and self.stored.in_flight > 0
         self.stored, self.committed_at, self.just_cleared = Counts(wall), now, True
+        self.stored.mixed = in_flight  # what is read before the clear is heard of may decide orders of before it
         for numbers in self.numbers.values():
             numbers.forget_missed()
+
+    def save(self) -> "Oracle":
+        """Return what a replica would have."""
+        return deepcopy(self)
+
+    def fail_over(self, saved: "Oracle") -> bool:
+        """Redis is what it was; return whether counts were lost.
+
+        Where the stream took no part since, memory is the better truth. Otherwise counts are those of then, the stream
+        is read on from there, and what pub/sub had told since is missed.
+        """
+        if saved.stored_entry == self.stored_entry:
+            return False
+        assert self.stored is not None and saved.stored is not None
+        lost = self.stored.published(PUBSUB) - saved.stored.published(PUBSUB)
+        self.stored, self.places, self.stored_entry = saved.stored, saved.places, saved.stored_entry
+        self.numbers[STREAM] = saved.numbers[STREAM]
+        self.stored.missed[PUBSUB] += lost
+        self.stored.rolled_back = True
+        self.stored.perhaps_silent |= self.stored.connections.keys()
+        self.places.born.clear()
+        return True
+
+    @property
+    def shown(self) -> Counts:
+        """What is stored, under the names that are shown."""
+        assert self.stored is not None
+        return limited(self.stored, self.places)
 
     # Counting
 
@@ -174,7 +223,7 @@ class Oracle:
         match event.get("type", "order"):
             case "order":
                 counts.orders_from.add(heard.source)
-                counts.order(event, int(at), heard.read)
+                counts.order(event, int(at), heard.read, heard.settings)
             case "queue":
                 for name in FIELDS:
                     if name in event:

@@ -124,7 +124,9 @@ class ServedStore(RedisStore):
             raise UnavailableError("away")
         answer = await super().commit(commit, fields, committed, now)
         self._renew()
-        if fate == "answer lost":
+        if fate == "answer lost" and answer.outcome != "OK":
+            self._served.fate = fate  # that of the next one is
+        elif fate == "answer lost":
             raise UnavailableError("the answer was lost")
         return answer
 

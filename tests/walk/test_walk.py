@@ -16,23 +16,35 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sidecar.core import counting, picture, sequence
+from sidecar import service
+from sidecar.core import aggregate, counting, hold, picture, sequence
+from sidecar.core.aggregate import Aggregator
 from sidecar.core.attendance import RollCall
+from sidecar.core.labels import Labels
 from sidecar.core.sequence import Sequences
-from sidecar.core.state import RINGS
+from sidecar.core.state import RINGS, State
+from sidecar.fleet import Age
 from tests.conftest import Guarantee
 from tests.redis_server import RedisServer
-from tests.walk.harness import Hands
+from tests.walk.harness import T0, Hands
 from tests.walk.served import Served, clock_of
 from tests.walk.steps import (
+    BUCKETS_MS,
     SERVED_KINDS,
+    Buckets,
     Clear,
     Event,
     Fail,
+    Failover,
     Flush,
+    Freeze,
+    Lag,
+    Other,
     Publish,
+    Reload,
     Restart,
     SetClock,
+    Settings,
     Trim,
     Wait,
     Walk,
@@ -181,6 +193,42 @@ WALKS: dict[str, Walk] = {
         Wait(1),
         Restart("stopped", 3),
     ],
+    "Redis fails over to a replica that lacks commits and entries": [
+        Publish("stream", numbered("A", 1, 2)),
+        Wait(5.2),
+        Lag(),
+        Publish("stream", numbered("A", 3)),
+        Publish("pubsub", numbered("B", 1)),
+        Wait(5.2),
+        Failover(),
+        Publish("stream", numbered("A", 4)),
+        Wait(5.2),
+    ],
+    "one of a fleet commits later than the other": [
+        Other(Publish("pubsub", [{"status": "paid"}])),
+        Wait(1.3),
+        Freeze(3.7),
+    ],
+    "other buckets, and those of before": [
+        Publish("pubsub", [{"status": "paid", "latency_ms": 2}]),
+        Buckets((2.5, 1000)),
+        Buckets(BUCKETS_MS),
+    ],
+    "a sidecar of a fleet is cleared, and has not committed since": [Other(Clear()), Freeze(3.7)],
+    "other refusals while a commit is unanswered": [
+        Publish("pubsub", [{"status": "failed", "reason": "boom"}]),
+        Fail("answer lost"),
+        Reload(Settings(("boom",), "EUR", count_repeats=True)),
+        Publish("pubsub", [{"status": "failed", "reason": "boom"}, {"status": "paid", "amount": 3}]),
+        Wait(1),
+    ],
+    "more products than places": [
+        Publish("stream", [{"status": "paid", "product_id": f"p{n}", "amount": 1} for n in (2, 3)]),
+        Wait(1.3),
+        Publish("pubsub", [{"status": "paid", "product_id": f"p{n}", "amount": 1} for n in (3, 4, 5)]),
+        Wait(1.3),
+        Wait(5.2),
+    ],
     "a commit without an answer, a clear, and a restart": [
         Publish("pubsub", numbered("A", 1, 2)),
         Fail("answer lost"),
@@ -201,12 +249,18 @@ async def test_a_walk_that_once_showed_a_fault(steps: Walk) -> None:
 
 SIMPLE: dict[str, tuple[object, str, object]] = {
     "a hole is missed too late": (sequence, "GRACE_SECONDS", 50.0),
+    "new names are shown at once": (aggregate, "first_met", lambda *_: set()),
     "a window is too long": (picture, "RINGS", {**RINGS, "1m": replace(RINGS["1m"], slices=13)}),
     "late is another number": (counting, "LATE_SECONDS", 20.0),
 }
 RARE: dict[str, tuple[object, str, object]] = {
     "what was missed before a clear comes a while after it": (Sequences, "forget_missed", lambda *_: None),
     "a producer with connections sends only heartbeats": (RollCall, "_hear", lambda *_: None),
+    "Redis fails over to a replica that lacks commits and entries": (hold, "raised", lambda snapshot, _: snapshot),
+    "one of a fleet commits later than the other": (service, "age", lambda *_: Age(T0, stale=False, settled=0.5)),
+    "other buckets, and those of before": (State, "fit", lambda *known, fit=State.fit: fit(*known) and set()),
+    "other refusals while a commit is unanswered": (Aggregator, "adopt", lambda *_: None),
+    "more products than places": (Labels, "admit", lambda _self, _kind, value: value),
 }
 
 

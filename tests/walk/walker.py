@@ -3,6 +3,7 @@
 import json
 from typing import Any, Protocol
 
+from sidecar.config import Config
 from sidecar.exposition import document
 from tests.walk import compare, keys, series
 from tests.walk.counts import PUBSUB, STREAM, Heard
@@ -10,11 +11,15 @@ from tests.walk.harness import INTERVAL, LEASE, Hands, Registry, Sidecar, config
 from tests.walk.numbers import GRACE_SECONDS
 from tests.walk.oracle import Oracle
 from tests.walk.steps import (
+    Buckets,
     Clear,
     Event,
     Fail,
+    Failover,
     Flush,
+    Lag,
     Publish,
+    Reload,
     Rest,
     Restart,
     SetClock,
@@ -58,10 +63,15 @@ class Walker:
         self.sidecar = self._new()
         self.standby: Sidecar | None = None
         self.shown: dict[str, float] = {}
+        self.floor: dict[str, float] = {}  # what was shown before Redis was rolled back
+        self.replica: tuple[Any, Any, Oracle] | None = None
         self.comparisons = 0
 
     def _new(self) -> Sidecar:
-        return Sidecar(self.hands, self.redis, self.stream, configuration(f"{self.name[0]}:", self.name, self.interval))
+        return Sidecar(self.hands, self.redis, self.stream, self._configuration())
+
+    def _configuration(self) -> Config:
+        return configuration(f"{self.name[0]}:", self.name, self.interval, self.oracle.settings)
 
     async def start(self) -> None:
         """Start the sidecar, or the next one."""
@@ -91,10 +101,8 @@ class Walker:
                 await self.end(how)
                 self.hands.pass_(absence(how, after))
                 await self.begin_again(how)
-            case Clear():
-                await self.redis.clear(f"g{self.hands.steady}.{self.comparisons}")
-                self.oracle.clear(self.hands.steady, self.hands.wall)
-                self.shown = {}
+            case Clear(settled):
+                await self._clear(settled=settled)
             case Trim(keep):
                 self.stream.trim(keep)
             case Flush():
@@ -105,8 +113,44 @@ class Walker:
                 self.hands.wall += by
                 self.oracle.clock_set = self.oracle.clock_ever_set = True
                 await self.settle()
+            case Reload(settings):
+                self.oracle.settings = settings._replace(buckets_ms=self.oracle.settings.buckets_ms)
+                self.sidecar.reload(self._configuration())
+            case Buckets(buckets):
+                await self.end("stopped")
+                self.oracle.bucket(buckets)
+                self.shown = {}
+                await self.begin_again("stopped")
+            case Lag():
+                await self.settle()
+                self.replica = self.replica or (self.redis.save(), self.stream.save(), self.oracle.save())
+            case Failover():
+                await self._fail_over()
             case Rest():
                 pass
+
+    async def _clear(self, *, settled: bool) -> None:
+        if settled:
+            await self.settle()
+        await self.redis.clear(f"g{self.hands.steady}.{self.comparisons}")
+        self.oracle.clear(self.hands.steady, self.hands.wall)
+        self.shown, self.floor, self.replica = {}, {}, None
+        if settled:
+            await self.settle()
+
+    async def _fail_over(self) -> None:
+        """Have Redis replaced by its replica, which may lack commits and entries."""
+        await self.settle()
+        redis, stream, oracle = self.replica or (self.redis.save(), self.stream.save(), self.oracle)
+        self.replica = None
+        self.redis.fail_over(redis)
+        self.stream.fail_over(stream)
+        if oracle is not self.oracle and self.oracle.fail_over(oracle):
+            self.published = {
+                number: heard for number, heard in self.published.items() if number <= oracle.stored_entry
+            }
+            self.floor = self.shown
+        await self.settle()
 
     async def _publish(self, transport: Transport, events: list[Event], *, array: bool) -> None:
         self.hands.pass_(MOMENT)
@@ -157,10 +201,13 @@ class Walker:
             await self.sidecar.stop()
             self._settled()
         self.oracle.crash()
+        self.replica = None
 
     async def begin_again(self, how: str) -> None:
         """Have the next sidecar take over; one from which it was taken stands by."""
         before, self.standby = self.sidecar, None
+        if self.floor:  # a new process does not know what was shown before a rollback
+            self.shown, self.floor = {}, {}
         if how == "taken over":
             self.name, self.standby = f"{self.name}'", before
         self.sidecar = self._new()
@@ -193,14 +240,20 @@ class Walker:
     async def _compare(self) -> None:
         self.comparisons += 1
         shown = series.series(await self.sidecar.exposition())
-        snapshot, counts = self.sidecar.service._latest.snapshot, self.oracle.stored
+        snapshot, counts = self.sidecar.service._latest.snapshot, self.oracle.shown
         assert snapshot is not None, "nothing is shown"
-        assert counts is not None
         settled = None if self.oracle.clock_ever_set else self.interval
-        view = compare.View(counts, [counts], {"stale": False, "role": "active", "scope": "instance"}, settled)
+        view = compare.View(
+            counts,
+            [counts],
+            {"stale": False, "role": "active", "scope": "instance"},
+            settled,
+            self.oracle.places.unsure,
+        )
         differences = [
             *compare.of_snapshot(snapshot, view),
-            *series.of_series(counts, shown),
+            *([] if settled is None else compare.of_report(await self.sidecar.report(), snapshot)),
+            *series.of_series(self.oracle, shown, self.hands.steady, self.floor),
             *series.of_gauges(json.loads(document.full(snapshot)), shown),
             *keys.of_keys(self.oracle, await self.redis.keys(), self.hands),
             *series.gone_back(self.shown, shown),
