@@ -8,7 +8,7 @@ from sidecar.core.snapshot import Snapshot
 from sidecar.errors import UnavailableError
 from tests.walk import compare
 from tests.walk.counts import HEARD_SECONDS, SILENT_SECONDS, Counts, newest
-from tests.walk.harness import Hands, Registry
+from tests.walk.ground import Hands, Registry
 from tests.walk.steps import Alone, Flush, Freeze, Other, Restart, Step, Wait
 from tests.walk.walker import Walker, absence
 

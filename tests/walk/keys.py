@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.walk.counts import STATUSES
-from tests.walk.harness import Hands
+from tests.walk.ground import Hands
 from tests.walk.oracle import Oracle
 
 

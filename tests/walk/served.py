@@ -25,7 +25,7 @@ from sidecar.store import Taken
 from sidecar.store import redis as store
 from sidecar.store.redis import RedisStore
 from tests.redis_server import RedisServer
-from tests.walk.harness import LEASE, NAME, Hands, Stream
+from tests.walk.ground import LEASE, NAME, Hands, Stream
 
 
 class Served:

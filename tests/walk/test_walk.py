@@ -26,7 +26,7 @@ from sidecar.core.state import RINGS, State
 from sidecar.fleet import Age
 from tests.conftest import Guarantee
 from tests.redis_server import RedisServer
-from tests.walk.harness import T0, Hands
+from tests.walk.ground import T0, Hands
 from tests.walk.served import Served, clock_of
 from tests.walk.steps import (
     BUCKETS_MS,

@@ -7,7 +7,8 @@ from sidecar.config import Config
 from sidecar.exposition import document
 from tests.walk import compare, keys, series
 from tests.walk.counts import PUBSUB, STREAM, Heard
-from tests.walk.harness import INTERVAL, LEASE, Hands, Registry, Sidecar, configuration
+from tests.walk.ground import LEASE, Hands, Registry
+from tests.walk.harness import INTERVAL, Sidecar, configuration
 from tests.walk.numbers import GRACE_SECONDS
 from tests.walk.oracle import Oracle
 from tests.walk.steps import (

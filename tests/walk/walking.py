@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from tests.walk.fleet import FleetWalker
-from tests.walk.harness import Hands
+from tests.walk.ground import Hands
 from tests.walk.steps import Freeze, Other, Step, Wait
 from tests.walk.walker import Ground, Walker
 
