@@ -54,7 +54,9 @@ class Course:
         elif self._worded:
             self._follow_each(orders)
         elif met := self._met_again(orders, by_status):
-            # These cancel out, so the order of the others does not matter.
+            if self._level + self._pending.level < len(orders) - len(by_status["pending"]):
+                self._follow_each(orders)  # one of them may be written off: that depends on those before it
+                return
             self._follow_each([order for order in orders if order.order_id in met])
             others = [order for order in orders if order.order_id not in met]
             self._follow_all(others, grouped(others))

@@ -190,6 +190,7 @@ def test_a_clear_forgets_reported_states() -> None:
         ([*of(1, "failed", "pending"), *pending(2, 3)], 2),
         ([*of(1, "success", "success", "pending"), *pending(2)], 1),
         ([*of(1, "failed", "failed", "success"), *pending(2, 3, 4)], 3),
+        ([*of(1, "pending", "cancelled"), order("success"), *of(1, "pending")], 1),
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 100])
