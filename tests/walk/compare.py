@@ -161,7 +161,7 @@ def _missed(counts: Counts) -> tuple[int, int]:
     bounds = [missed_bounds(counts, source) for source in (PUBSUB, STREAM)]
     recovered = counts.recovered.total()
     least, most = (sum(part) - recovered for part in zip(*bounds, strict=True))
-    return 0 if counts.lost and counts.missed[STREAM] else least, most
+    return 0 if counts.lost + counts.lost_before and counts.missed[STREAM] else least, most
 
 
 def missed_bounds(counts: Counts, source: str) -> tuple[int, int]:
@@ -169,7 +169,7 @@ def missed_bounds(counts: Counts, source: str) -> tuple[int, int]:
     by_numbers = counts.missed[source]
     if source == PUBSUB:
         return by_numbers, by_numbers
-    return max(by_numbers, counts.lost), by_numbers + counts.lost
+    return max(by_numbers - counts.lost_before, counts.lost - counts.missed_before, 0), by_numbers + counts.lost
 
 
 def _completeness(view: View, shown: Mapping[str, Any]) -> Iterator[str]:
@@ -186,12 +186,10 @@ def _completeness(view: View, shown: Mapping[str, Any]) -> Iterator[str]:
             yield f"ratio is {shown['ratio']}, not {ratio}"
         if not knows:
             yield f"ratio is {shown['ratio']} where nothing is known"
-    if not counts.lost and not counts.rolled_back:
-        wanted = {
-            name: {key: part[key] for key in ("received", "missed", "duplicates")}
-            for name, part in counts.producers.items()
-        }
-        nothing = {"received": 0, "missed": 0, "duplicates": 0}
+    if not counts.rolled_back:
+        exact = ("received", "duplicates") if counts.lost + counts.lost_before else ("received", "duplicates", "missed")
+        wanted = {name: {key: part[key] for key in exact} for name, part in counts.producers.items()}
+        nothing = dict.fromkeys(exact, 0)
         for name in wanted.keys() | shown["by_producer"].keys():
             yield from _differences(
                 f"by_producer.{name}", wanted.get(name, nothing), shown["by_producer"].get(name, nothing)

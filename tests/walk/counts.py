@@ -36,7 +36,6 @@ class Heard:
     published_wall: float
     read: float
     entry: int = 0  # of the stream
-    beside_pending: bool = False  # whether an order that is pending was read together with it
     lost: int = 0  # entries of the stream that were gone before they were read
     settings: Settings = DEFAULTS  # by which it was counted
 
@@ -103,6 +102,8 @@ class Counts:
     missed: Counter[str] = field(default_factory=Counter)  # by source, numbers alone
     recovered: Counter[str] = field(default_factory=Counter)
     lost: int = 0  # entries of the stream that were trimmed before they were read
+    lost_before: int = 0  # likewise, before the last clear: numbers that are missed since may have been in them
+    missed_before: int = 0  # numbers of the stream, likewise: entries that are lost since may have held them
     rolled_back: bool = False  # whether Redis was: what producers had told since is missed, but not by producer
     producers: dict[str, Counter[str]] = field(default_factory=dict)
     duplicates: int = 0
@@ -119,6 +120,7 @@ class Counts:
     repeats: int = 0
     said: dict[tuple[str, str], float] = field(default_factory=dict)  # when a word told a state of an order
     followed: bool = False  # whether any order was pending
+    perhaps_known: set[str] = field(default_factory=set)  # orders decided just before, which may have been read with it
     pending_since: dict[str, int] = field(default_factory=dict)  # of orders decided before: how often they were pending
 
     def published(self, source: str) -> int:
@@ -162,12 +164,17 @@ class Counts:
 
     def _fly(self, order_id: str | None, word: str, status: str) -> None:
         """Follow the orders in flight, from the first that was pending."""
+        self.followed |= status == "pending"
+        if not self.followed:
+            self.perhaps_known |= {order_id} if order_id else set()
+            return
+        self.mixed |= order_id in self.perhaps_known
         since = self.pending_since.get(order_id or "")
         if status == "pending":
             self.in_flight += since is None or since >= 0
             if order_id and since is not None:
                 self.pending_since[order_id] = since + 1
-        elif self.followed and word != "refunded" and (since is None or since > 0):
+        elif word != "refunded" and (since is None or since > 0):
             seen = self.in_flight > 0
             self.in_flight -= seen
             if order_id and (since or status != "success" or not seen):

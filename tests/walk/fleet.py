@@ -7,12 +7,14 @@ from math import inf
 from sidecar.core.snapshot import Snapshot
 from sidecar.errors import UnavailableError
 from tests.walk import compare
-from tests.walk.counts import HEARD_SECONDS, SILENT_SECONDS, Counts, newest
+from tests.walk.counts import HEARD_SECONDS, SILENT_SECONDS, Counts, Reading, newest
 from tests.walk.ground import Hands, Registry
 from tests.walk.steps import Alone, Flush, Freeze, Other, Restart, Step, Wait
 from tests.walk.walker import Walker, absence
+from tests.walk.windows import WINDOWS
 
 TICK = 0.5
+INEXACT_SECONDS = 1e-5  # a float holds a time of today to a quarter of a microsecond
 ADDED = ("statuses", "reasons", "products", "revenue", "received", "invalid", "ignored", "missed", "recovered")
 LISTED_SECONDS = 60.0  # a member is shown for so long at least after it was last heard of,
 REGISTERS_SECONDS = 5.0  # which it was so often,
@@ -131,9 +133,36 @@ class FleetWalker:
             settled = None
             del header["stale"]
         counts = together(members, self.hands.steady)
+        if settled and _is_unsure(counts, self.hands.wall, max(young, default=0.0), settled):
+            settled = None
         unsure = {kind for member in members for kind in member.oracle.places.unsure}
+        if len(members) > 1 and _read_at_once(*(member.oracle.shown.stock for member in members)):
+            unsure.add("product")
         parts = [member.oracle.stored for member in members if member.oracle.stored]
         yield from compare.of_snapshot(snapshot, compare.View(counts, parts, header, settled, unsure))
+
+
+def _is_unsure(counts: Counts, wall: float, age: float, settled: float) -> bool:
+    """Return whether windows are compared no further because the oldest member counts up to `age` seconds ago.
+
+    Nobody can say in which second its commit was if that is a whole one. And windows end with it: the others need their
+    first seconds no longer for their own windows, and have dropped them.
+    """
+    if abs(wall - age - round(wall - age)) < INEXACT_SECONDS:
+        return True
+    return any(
+        wall - settled - seconds - 2 * width <= order.second <= wall - seconds
+        for seconds, width in WINDOWS.values()
+        for order in counts.finished
+        if age == settled
+    )
+
+
+def _read_at_once(stock: dict[str, Reading], other: dict[str, Reading]) -> bool:
+    """Return whether two members have readings of one time: nobody says which of them is shown."""
+    return any(
+        abs(stock[product].at[0] - other[product].at[0]) < INEXACT_SECONDS for product in stock.keys() & other.keys()
+    )
 
 
 def together(members: list[Walker], now: float) -> Counts:
@@ -158,7 +187,7 @@ def together(members: list[Walker], now: float) -> Counts:
         ):
             for key, value in getattr(counts, name).items():
                 getattr(total, name)[key] += value
-        for name in ("lost", "duplicates", "late", "repeats", "in_flight"):
+        for name in ("lost", "lost_before", "missed_before", "duplicates", "late", "repeats", "in_flight"):
             setattr(total, name, getattr(total, name) + getattr(counts, name))
         total.mixed |= counts.mixed
         total.numbered |= counts.numbered

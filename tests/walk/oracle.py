@@ -18,7 +18,6 @@ from tests.walk.counts import (
     PUBSUB,
     SILENT_SECONDS,
     STREAM,
-    WORDS,
     Counts,
     Heard,
     Reading,
@@ -55,7 +54,7 @@ class Oracle:
     def start(self, now: float, wall: float) -> None:
         """A sidecar takes over what is stored."""
         self.since_start = now
-        self.places.born.clear()
+        self.places.forget()
         if self.stored:  # what was timed by the clock of before a step may lie in the future: it counts as of now
             if self.clock_set:
                 self.stored.outlasting |= self.stored.connections.keys()
@@ -74,9 +73,8 @@ class Oracle:
         """The stream is read to its end: what was published after what was read before is there, or lost."""
         after = max([self.stored_entry, *(heard.entry for heard in (*(self.sent or ()), *self.heard))])
         unread = sorted(entry for entry in published if entry > after)
-        pending = any(_is_pending(event) for entry in unread if entry in there for event in published[entry].events)
         for entry in unread:
-            heard = replace(published[entry], entry=entry, read=now, beside_pending=pending)
+            heard = replace(published[entry], entry=entry, read=now)
             self.hear(heard if entry in there else replace(heard, events=(), lost=1))
 
     def commit(self, now: float, how: str = "ok") -> None:
@@ -85,17 +83,16 @@ class Oracle:
             self.sent, self.heard, self.landed = self.heard, [], False
             self._sent_at = now
         if how != "away" and not self.landed:
-            self._store(self.sent, self._sent_at)
+            assert self.stored is not None
+            self._store(self.stored, self.sent, self._sent_at)
+            self.places.fill(self.stored)
             self.landed, self.committed_at, self.just_cleared = True, self._sent_at, False
         if how == "ok":
             self.sent = None
-            assert self.stored is not None
-            self.places.fill(self.stored, now)
+            self.places.bear(now)
 
     def crash(self) -> None:
         """The sidecar is gone, with what it had not stored."""
-        if self.landed and self.stored is not None:
-            self.places.fill(self.stored, self.committed_at)
         self.sent, self.heard, self.landed = None, [], False
 
     def bucket(self, bounds_ms: tuple[float, ...]) -> None:
@@ -113,9 +110,11 @@ class Oracle:
         if self.sent is not None and not self.landed:
             self.heard = self.sent + self.heard
             self.sent = None
-        in_flight = self.stored is not None and self.stored.in_flight > 0
+        before = self.stored or Counts(wall)
         self.stored, self.committed_at, self.just_cleared = Counts(wall), now, True
-        self.stored.mixed = in_flight  # what is read before the clear is heard of may decide orders of before it
+        self.stored.lost_before = before.lost + before.lost_before
+        self.stored.missed_before = before.missed[STREAM] + before.missed_before
+        self.stored.mixed = before.in_flight > 0  # what is read before the sidecar hears of it may decide those
         for numbers in self.numbers.values():
             numbers.forget_missed()
 
@@ -123,7 +122,7 @@ class Oracle:
         """Return what a replica would have."""
         return deepcopy(self)
 
-    def fail_over(self, saved: "Oracle") -> bool:
+    def fail_over(self, saved: "Oracle", now: float) -> bool:
         """Redis is what it was; return whether counts were lost.
 
         Where the stream took no part since, memory is the better truth. Otherwise counts are those of then, the stream
@@ -133,12 +132,12 @@ class Oracle:
             return False
         assert self.stored is not None and saved.stored is not None
         lost = self.stored.published(PUBSUB) - saved.stored.published(PUBSUB)
+        saved.places.follow(self.places, now)
         self.stored, self.places, self.stored_entry = saved.stored, saved.places, saved.stored_entry
         self.numbers[STREAM] = saved.numbers[STREAM]
         self.stored.missed[PUBSUB] += lost
         self.stored.rolled_back = True
         self.stored.perhaps_silent |= self.stored.connections.keys()
-        self.places.born.clear()
         return True
 
     @property
@@ -149,21 +148,21 @@ class Oracle:
 
     # Counting
 
-    def _store(self, payloads: Iterable[Heard], now: float) -> None:
-        assert self.stored is not None
-        self.stored.orders_from.clear()
+    def _store(self, counts: Counts, payloads: Iterable[Heard], now: float) -> None:
+        counts.orders_from.clear()
+        if not counts.followed:
+            counts.perhaps_known.clear()
         for heard in payloads:
-            self.stored.lost += heard.lost
+            counts.lost += heard.lost
             self.stored_entry = max(self.stored_entry, heard.entry)
-            self.stored.followed |= heard.beside_pending or any(map(_is_pending, heard.events))
             for event in heard.events:
-                self._count(self.stored, heard, event)
-        self._fall_silent(self.stored, now)
-        self.stored.mixed |= len(self.stored.orders_from) > 1
+                self._count(counts, heard, event)
+        self._fall_silent(counts, now)
+        counts.mixed |= len(counts.orders_from) > 1
         for source, numbers in self.numbers.items():
             for producer, missed in numbers.miss(now).items():
-                self.stored.missed[source] += missed
-                self._attendance(self.stored, producer)["missed"] += missed
+                counts.missed[source] += missed
+                self._attendance(counts, producer)["missed"] += missed
 
     def _fall_silent(self, counts: Counts, now: float) -> None:
         """Forget the connections of who was silent for a minute."""
@@ -240,10 +239,6 @@ class Oracle:
                 self.heard_of[producer] = max(before, heard.published)
             case other:
                 counts.ignored[other] += 1
-
-
-def _is_pending(event: Event) -> bool:
-    return isinstance(event, dict) and WORDS.get(str(event.get("status")).lower()) == "pending"
 
 
 def _explicit(event: dict[str, Any], heard: Heard) -> float | None:

@@ -19,11 +19,15 @@ class Places:
 
     known: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set, product=set(CONFIGURED)))
     beyond: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    others: set[str] = field(default_factory=set)  # kinds of which something is counted beyond
     unsure: set[str] = field(default_factory=set)  # kinds of which more came at once than there was room for
+    fresh: set[tuple[str, str]] = field(default_factory=set)  # stored, but the sidecar does not know that yet
     born: dict[tuple[str, str], float] = field(default_factory=dict)
+    met: set[tuple[str, str]] = field(default_factory=set)  # shown with a value before a rollback: they are not new
+    zero: set[tuple[str, str]] = field(default_factory=set)  # still held then, and shown at 0 since
 
-    def fill(self, counts: Counts, now: float) -> None:
-        """Give places to the names that were counted by a commit, in which nobody knows which came first."""
+    def fill(self, counts: Counts) -> None:
+        """Give places to the names that were stored by a commit, in which nobody knows which came first."""
         for kind, names in _names(counts).items():
             before = self.shown(kind)
             self.known[kind] |= names & MONEY
@@ -34,7 +38,29 @@ class Places:
                 self.beyond[kind] |= new
             else:
                 self.unsure.add(kind)
-            self.born |= dict.fromkeys([(kind, name) for name in self.shown(kind) - before], now)
+            if self.beyond[kind] & (_ordered(counts) if kind == "product" else names):
+                self.others.add(kind)
+            self.fresh |= {(kind, name) for name in self.shown(kind) - before}
+
+    def bear(self, now: float) -> None:
+        """The sidecar knows what is stored, and shows it from now on."""
+        self.born |= dict.fromkeys(self.fresh - self.met, now)
+        self.fresh.clear()
+
+    def forget(self) -> None:
+        """A sidecar shows at once what was stored before it began."""
+        self.born.clear()
+        self.fresh.clear()
+        self.met.clear()
+        self.zero.clear()
+
+    def follow(self, before: "Places", now: float) -> None:
+        """Redis was rolled back, and shows these instead of those of before."""
+        self.forget()
+        held = before.held(now)
+        shown = {(kind, name) for kind in LIMITS for name in before.shown(kind)}
+        self.met |= before.met | (before.zero | shown) - held
+        self.zero |= held
 
     def full(self, kind: str) -> bool:
         """Return whether all places are taken."""
@@ -42,7 +68,7 @@ class Places:
 
     def shown(self, kind: str) -> set[str]:
         """Return the names that are shown."""
-        return self.known[kind] | ({OTHER} if self.beyond[kind] else set())
+        return self.known[kind] | ({OTHER} if kind in self.others else set())
 
     def held(self, now: float) -> set[tuple[str, str]]:
         """Return the label sets that are still shown as 0."""
@@ -55,12 +81,17 @@ class Places:
 
 def _names(counts: Counts) -> dict[str, set[str]]:
     return {
-        "product": {product for product, _ in counts.products} | counts.stock.keys(),
+        "product": _ordered(counts) | counts.stock.keys(),
         "reason": {reason for reason, _ in counts.reasons},
         "queue": {queue for queue, _ in counts.queues},
         "type": set(counts.ignored),
         "currency": set(counts.revenue),
     }
+
+
+def _ordered(counts: Counts) -> set[str]:
+    """Return the products of orders: the stock of one without a place is not shown."""
+    return {product for product, _ in counts.products}
 
 
 def limited(counts: Counts, places: Places) -> Counts:

@@ -151,7 +151,7 @@ def _events(counts: Counts) -> dict[str, float]:
     }
     for source in (PUBSUB, STREAM):
         wanted[sample(f"{events}_received_total", source=source)] = counts.received[source]
-        if not counts.lost:
+        if not counts.lost + counts.lost_before:
             wanted[sample(f"{events}_missed_total", source=source)] = counts.missed[source]
             wanted[sample(f"{events}_recovered_total", source=source)] = counts.recovered[source]
     for reason, count in counts.invalid.items():

@@ -230,7 +230,6 @@ def _steps(kind: Kind) -> st.SearchStrategy[Step]:
     if kind.replica:
         rare = [*rare[:-1], *[st.just(Lag())] * 2, *[st.just(Failover())] * 2]
     if kind.trims:
-        rare = rare[:-2]  # the oracle does not know yet which numbers a trim before a clear or a flush may hide
         rare.append(st.builds(Trim, st.integers(0, 3)))
     if kind.clocks:
         rare.append(st.builds(SetClock, st.sampled_from([-20.0, -600.0, 3.0, 86_400.0])))

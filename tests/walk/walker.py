@@ -97,6 +97,10 @@ class Walker:
                 await self._read()
                 self.redis.fate = how
                 await self.sidecar.tick()
+                if self.redis.fate == how:  # Redis said what became of what was sent before: the next answer is lost
+                    if self.oracle.sent is not None:
+                        self.oracle.commit(self.hands.steady)
+                    await self.sidecar.tick()
                 self.oracle.commit(self.hands.steady, how)
             case Restart(how, after):
                 await self.end(how)
@@ -146,7 +150,7 @@ class Walker:
         self.replica = None
         self.redis.fail_over(redis)
         self.stream.fail_over(stream)
-        if oracle is not self.oracle and self.oracle.fail_over(oracle):
+        if oracle is not self.oracle and self.oracle.fail_over(oracle, self.hands.steady):
             self.published = {
                 number: heard for number, heard in self.published.items() if number <= oracle.stored_entry
             }
