@@ -21,6 +21,8 @@ UNDER = {  # what is shown by names of a kind
     "currency": (("orders", "revenue"),),
 }
 
+ID_SECONDS = 0.001  # the ids of a stream hold whole milliseconds
+
 
 class View(NamedTuple):
     """What is looked at: the counts, of which members they are the sum, what is beside them, and how long after its end
@@ -204,8 +206,9 @@ def _producers(view: View, shown: Mapping[str, Any]) -> Iterator[str]:
     if len(view.parts) == 1 and any(states[state] != count for state, count in counts.items()):
         yield f"producers are {counts}, and one by one {dict(states)}"
     for name, part in found["by_producer"].items():
-        if view.settled is not None and (part["last_seen"] or 0.0) > shown["ts"]:
-            yield f"{name} was last seen {part['last_seen'] - shown['ts']} s ahead"
+        ahead = (part["last_seen"] or 0.0) - shown["ts"]
+        if view.settled is not None and ahead > ID_SECONDS:
+            yield f"{name} was last seen {ahead} s ahead"
     minute = found["last_minute"]
     if minute["received"] < 0 or minute["missed"] < 0:
         yield f"the last minute is {minute}"
