@@ -277,8 +277,8 @@ class Aggregator:
         for at, place in enumerate([*decoded.places, len(decoded.events)]):
             channels = None if origins is None else origins.events[start:place]
             events, arrivals = decoded.events[start:place], decoded.arrivals[start:place]
-            events, arrivals = call.attend(events, arrivals, channels, only_orders=decoded.only_orders)
-            count.add(events, arrivals, only_orders=decoded.only_orders)
+            events, arrivals = call.attend(events, arrivals, channels, only_orders=decoded.shared.only_orders)
+            count.add(events, arrivals, decoded.shared)
             received += len(events)
             if decoded.adjusted:
                 for event in events:

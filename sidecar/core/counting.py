@@ -6,10 +6,9 @@ Event time decides where an event counts; an event from the future counts when i
 from collections import Counter, defaultdict
 from decimal import Decimal
 from itertools import repeat
-from typing import Any
 
 from sidecar.core.course import ByStatus, Course, grouped
-from sidecar.core.events import FINISHED, Event, SaleEvent, Status
+from sidecar.core.events import FINISHED, Event, SaleEvent, Shared, Status
 from sidecar.core.exemplars import Exemplars, exemplify
 from sidecar.core.gauges import keep
 from sidecar.core.histogram import Histogram, nanoseconds
@@ -43,12 +42,15 @@ class Count:
         self._rules = rules
         self.ignored: dict[str, int] = {}  # events of unknown types
 
-    def add(self, events: list[Event], arrivals: list[float], *, only_orders: bool) -> None:
-        """Count events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` came."""
+    def add(self, events: list[Event], arrivals: list[float], shared: Shared) -> None:
+        """Count events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` came.
+
+        `shared` holds for them, and perhaps for others.
+        """
         if not events:
             return
-        times = self._settle_times(events, arrivals)
-        orders = events if only_orders else [event for event in events if event.type == "order"]
+        ends = self._settle_times(events, arrivals, shared)
+        orders = events if shared.only_orders else [event for event in events if event.type == "order"]
         if len(orders) < len(events):
             for event, arrival in zip(events, arrivals, strict=True):
                 if event.type != "order":
@@ -56,8 +58,9 @@ class Count:
         orders = self._course.without_repeats(orders)
         by_status = grouped(orders)
         self._course.follow(orders, by_status)
-        for second, part in _by_second(orders, times, int(self._now - HISTORY_SECONDS) - 1).items():
-            self._count_orders(self._cell(second), by_status if len(part) == len(orders) else grouped(part))
+        for second, part in _by_second(orders, ends, int(self._now - HISTORY_SECONDS) - 1).items():
+            parts = by_status if len(part) == len(orders) else grouped(part)
+            self._count_orders(self._cell(second), parts, priced=shared.priced)
 
     def _cell(self, second: int) -> Second:
         """Return where the orders of a second gather."""
@@ -83,40 +86,40 @@ class Count:
                 self._tallies["ignored"][self._admit("type", event.type)] += 1
                 self.ignored[event.type] = self.ignored.get(event.type, 0) + 1
 
-    def _count_orders(self, cell: Second, by_status: ByStatus) -> None:
+    def _count_orders(self, cell: Second, by_status: ByStatus, *, priced: bool) -> None:
         """Count orders of one second."""
         for status, orders in by_status.items():
             if orders:
-                _sell(cell, status, orders)
+                _sell(cell, status, orders, priced=priced)
                 if status in FINISHED:
                     self._finished(cell, status, orders)
+        if priced:
+            self._revenue(by_status["success"])
 
-    def _settle_times(self, events: list[Event], arrivals: list[float]) -> list[float]:
-        """Give events without a time, or with one from the future, that of their arrival; count the late ones."""
-        times: list[Any] = [event.ts for event in events]
-        try:
-            ahead = max(times) > min(arrivals) + AHEAD_SECONDS
-        except TypeError:  # some have none
-            ahead = True
-        if ahead:
-            for event, arrival in zip(events, arrivals, strict=True):
-                if event.ts is None or event.ts > arrival + AHEAD_SECONDS:
-                    event.ts = arrival
-            times = [event.ts for event in events]
-        if min(times) < max(arrivals) - LATE_SECONDS:
+    def _settle_times(self, events: list[Event], arrivals: list[float], shared: Shared) -> tuple[float, float]:
+        """Give events without a time, or with one from the future, that of their arrival; count the late ones.
+
+        Return a time before all of them, or the first, and the last or one after it.
+        """
+        due, latest = max(arrivals) - LATE_SECONDS, min(arrivals) + AHEAD_SECONDS
+        if shared.dated and due <= shared.first and shared.last <= latest:
+            return shared.first, shared.last
+        for event, arrival in zip(events, arrivals, strict=True):
+            if event.ts is None or event.ts > arrival + AHEAD_SECONDS:
+                event.ts = arrival
+        times = list(map(moment, events))
+        if min(times) < due:
             late = sum(arrival - ts > LATE_SECONDS for ts, arrival in zip(times, arrivals, strict=True))
             if late:
                 self._tallies["late"][""] += late
-        return times
+        return min(times), max(times)
 
     def _admit(self, kind: str, value: str, times: int = 1) -> str:
         return admit(self._pending, self._labels, kind, value, times)
 
     def _finished(self, cell: Second, status: Status, orders: list[Event]) -> None:
         cell.whole.finished += len(orders)
-        if status == "success":
-            self._revenue(orders)
-        else:
+        if status == "failed":
             cell.whole.failed += len(orders)
             cell.whole.faults += self._failed(orders)
         latencies = [order.latency_ms for order in orders if order.latency_ms is not None]
@@ -184,13 +187,13 @@ def moment(event: Event) -> float:
     return event.ts
 
 
-def _by_second(orders: list[Event], times: list[float], oldest: int) -> dict[int, list[Event]]:
-    """Sort orders by the second they belong to; mostly that is one. `times` are those of all events beside them.
+def _by_second(orders: list[Event], ends: tuple[float, float], oldest: int) -> dict[int, list[Event]]:
+    """Sort orders by the second they belong to; mostly that is one. Their times lie between the `ends`.
 
     Those of before `oldest` are put there: no window, history or rate still tells such seconds apart.
     """
-    first = max(int(min(times)), oldest)
-    if int(max(times)) <= first:
+    first = max(int(ends[0]), oldest)
+    if int(ends[1]) <= first:
         return {first: orders} if orders else {}
     seconds: defaultdict[int, list[Event]] = defaultdict(list)
     for order in orders:
@@ -198,9 +201,9 @@ def _by_second(orders: list[Event], times: list[float], oldest: int) -> dict[int
     return seconds
 
 
-def _sell(cell: Second, status: Status, orders: list[Event]) -> None:
+def _sell(cell: Second, status: Status, orders: list[Event], *, priced: bool) -> None:
     """Count the products of orders in one status."""
-    if several := [order for order in orders if order.items is not None]:
+    if priced and (several := [order for order in orders if order.items is not None]):
         _sell_several(cell, status, several)
         orders = [order for order in orders if order.items is None]
     products, quantities = [order.product_id for order in orders], [order.quantity for order in orders]

@@ -13,11 +13,11 @@ The strict stage must read nothing differently from the tolerant one. Three thin
 - `_is_sound` leaves to the tolerant stage whatever it does not accept, and never refuses itself.
 """
 
-import math
 from codecs import BOM_UTF8
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from math import inf, nextafter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -31,12 +31,14 @@ from sidecar.core.events import (
     MAX_BATCH_EVENTS,
     MAX_PAYLOAD_BYTES,
     MAX_REJECTED_BYTES,
+    NOTHING_SHARED,
     QUEUE_FIELDS,
     REQUIRED,
     Decoded,
     Event,
     Reason,
     Rejection,
+    Shared,
     latest,
 )
 from sidecar.core.looks import looks_like, plain
@@ -88,7 +90,7 @@ _decode_plainly = msgspec.json.Decoder(float_hook=decimal).decode
 _UNREADABLE = (ValueError, RecursionError, ArithmeticError)
 _JSON_SPACE = b" \t\r\n"  # bytes.strip() alone takes more for space
 _BACKSLASH = ord("\\")
-_SECONDS = math.nextafter(1e11, 0)  # a later time is not in seconds
+_SECONDS = nextafter(1e11, 0)  # a later time is not in seconds
 # Payloads checked together. An odd one costs as many again, but no more than that, since it is searched by halves.
 TOGETHER = 128
 _MAX_UNKNOWN_NAMES = 20
@@ -110,7 +112,7 @@ def _decode_some(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: 
     if _accept_together(payloads, arrivals, decoded):
         return
     if len(payloads) == 1:
-        decoded.only_orders = False
+        decoded.shared.merge(NOTHING_SHARED)
         _decode_one(payloads[0], arrivals[0], decoded)
     else:
         half = len(payloads) // 2
@@ -127,29 +129,36 @@ def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float], decod
         events = list(map(_decode_event, payloads))
     except _UNREADABLE:
         return False
-    times: list[Any] = [event.ts for event in events if event.ts is not None]
     unlike = [
         event
         for event in events
-        if event.type != "order" or event.status is None or event.seq == 0 or event.amount or event.items
+        if event.type != "order"
+        or event.status is None
+        or event.seq == 0
+        or event.amount is not None
+        or event.items is not None
     ]
-    if _are_seconds(times, min(arrivals)):
+    times = [event.ts for event in events if event.ts is not None]
+    if (ends := _ends(times, min(arrivals))) is not None:
         sound = all(map(_is_sound_but_for_time, unlike))
     else:
         sound = all(_is_sound(event, min(arrivals)) for event in events)
     if sound:
+        only_orders = all(event.type == "order" for event in unlike)
+        dated = ends is not None and len(times) == len(events)
+        decoded.shared.merge(Shared(only_orders, len(unlike) > 0, dated, *(ends or ())))
         decoded.events += events
         decoded.arrivals += arrivals
-        decoded.only_orders &= all(event.type == "order" for event in unlike)
     return sound
 
 
-def _are_seconds(times: list[Any], arrival: float) -> bool:
-    """Return whether all of these are plausible times in seconds."""
+def _ends(times: list[Any], arrival: float) -> tuple[float, float] | None:
+    """Return the first and the last of times, if all are plausible times in seconds."""
     try:
-        return not times or (min(times) >= EARLIEST and max(times) <= min(latest(arrival), _SECONDS))
+        first, last = min(times, default=inf), max(times, default=-inf)
+        return (first, last) if first >= EARLIEST and last <= min(latest(arrival), _SECONDS) else None
     except TypeError:  # some are dates
-        return False
+        return None
 
 
 def _decode_one(payload: bytes, arrival: float, decoded: Decoded) -> None:

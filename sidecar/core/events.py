@@ -161,11 +161,35 @@ class Rejection(Struct, frozen=True):
     numbers: tuple[Number, ...] | None = ()
 
 
+class Shared(Struct):
+    """What is known of all events of a list together, so that nobody need look at each.
+
+    `only_orders`: all are orders. `priced`: some may have an amount or items. `dated`: each has a time, from `first` to
+    `last` (Unix seconds).
+    """
+
+    only_orders: bool = True
+    priced: bool = False
+    dated: bool = True
+    first: float = inf
+    last: float = -inf
+
+    def merge(self, other: "Shared") -> None:
+        """Take what is known of further events."""
+        self.only_orders &= other.only_orders
+        self.priced |= other.priced
+        self.dated &= other.dated
+        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
+
+
+NOTHING_SHARED = Shared(only_orders=False, priced=True, dated=False)
+
+
 class Decoded(Struct):
     """The events and rejections of a list of payloads, in order of arrival.
 
     `arrivals[i]` is the arrival time of `events[i]`; `places[i]` is how many events came before `rejections[i]`.
-    `worded` is whether any event has a `word`, which is rare; `only_orders` whether all are known to be orders.
+    `worded` is whether any event has a `word`, which is rare.
     `adjusted` names what was cut or left out of events, by the `id()` of each.
     """
 
@@ -174,8 +198,8 @@ class Decoded(Struct):
     rejections: list[Rejection]
     places: list[int] = field(default_factory=list)
     worded: bool = False
-    only_orders: bool = True
     adjusted: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
 
     def refuse(self, rejection: Rejection) -> None:
         """Add a rejection after what was decoded so far."""
@@ -189,5 +213,5 @@ class Decoded(Struct):
         self.arrivals += later.arrivals
         self.rejections += later.rejections
         self.worded |= later.worded
-        self.only_orders &= later.only_orders
+        self.shared.merge(later.shared)
         self.adjusted |= later.adjusted
