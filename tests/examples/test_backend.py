@@ -167,14 +167,25 @@ async def cut_short(proxy: Proxy, db: asyncpg.Connection, client: redis.Redis) -
 
 
 async def when_counted(daemon: Daemon, db: asyncpg.Connection) -> dict[str, Any] | None:
-    """Return the snapshot once it has as many orders, and the last word on queue and connections."""
+    """Return the snapshot once it has as many orders, and the last readings of the queue and the stock."""
     decided = await db.fetchval("SELECT count(*) FROM orders WHERE status IN ('success', 'failed')")
     snapshot = daemon.snapshot()
     queue = snapshot["queues"].get("orders", {})
     idle = (queue.get("waiting"), queue.get("active")) == (0, 0)
-    return (
-        snapshot if snapshot["orders"]["total"] >= decided and snapshot["orders"]["in_flight"] == 0 and idle else None
-    )
+    counted = snapshot["orders"]["total"] >= decided and snapshot["orders"]["in_flight"] == 0
+    return snapshot if counted and idle and stock_shown(snapshot) == await stock_left(db) else None
+
+
+def stock_shown(snapshot: dict[str, Any]) -> dict[str, int]:
+    """Return the stock by product, as the sidecar shows it."""
+    return {name: one["stock"] for name, one in snapshot["inventory"].items()}
+
+
+async def stock_left(db: asyncpg.Connection) -> dict[str, int]:
+    """Return the stock by product, as Postgres has it."""
+    sold = "coalesce(sum(quantity) FILTER (WHERE status = 'success'), 0)"
+    left = f"SELECT p.id, p.stock - {sold} FROM products p LEFT JOIN orders ON product_id = p.id GROUP BY p.id"
+    return dict(await db.fetch(left))
 
 
 async def check_orders(snapshot: dict[str, Any], db: asyncpg.Connection) -> None:
@@ -205,9 +216,8 @@ async def check_products(snapshot: dict[str, Any], db: asyncpg.Connection, clien
     )
     rows = await db.fetch(f"SELECT product_id, count(*) AS pending, {counts}, {sold} AS units FROM orders GROUP BY 1")
     assert snapshot["orders"]["by_product"] == {row["product_id"]: dict(list(row.items())[1:]) for row in rows}
-    left = f"SELECT p.id, p.stock - {sold} FROM products p LEFT JOIN orders ON product_id = p.id GROUP BY p.id"
-    stock = dict(await db.fetch(left))
-    assert {name: one["stock"] for name, one in snapshot["inventory"].items()} == stock
+    stock = await stock_left(db)
+    assert stock_shown(snapshot) == stock
     assert {name: int(client.hget("sale:stock", name) or -1) for name in stock} == stock
     assert {name: int(client.get(f"{PREFIX}inventory:{name}") or 0) for name in stock} == stock
 

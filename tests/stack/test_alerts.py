@@ -96,12 +96,18 @@ def check_the_other_receivers(inbox: Inbox, mailbox: Mailbox) -> None:
     assert '"timeout"*' in first["text"]
     assert f"docs/runbooks/{ALERT}.md" in first["text"]
     wait_until(lambda: any(f"Subject: {title}" in mail for mail in mailbox.messages), 10, "a mail")
-    over = next(message["text"] for message in chat if message["title"].startswith("[resolved, test]"))
+    over = wait_until(lambda: resolved_in_chat(inbox), 10, "the resolution in the chat")
     assert re.fullmatch(rf"Over after (\d+m)?\d+s: {ALERT}", over.strip())
     wait_until(lambda: any(f"Subject: [resolved, test] {ALERT}" in mail for mail in mailbox.messages), 10, "another")
     assert mailbox.credentials == {"\0flash-sale\0mail-secret"}
     assert {alert["labels"]["alertname"] for alert in inbox.alerts("/watchdog")} == {"Watchdog"}
     assert {post.authorization for post in inbox.posts if post.path != "/slack"} == {"Bearer webhook-secret"}
+
+
+def resolved_in_chat(inbox: Inbox) -> str | None:
+    """Return what the chat was told of the end, if it was."""
+    chat = [post.body["attachments"][0] for post in inbox.posts if post.path == "/slack"]
+    return next((message["text"] for message in chat if message["title"].startswith("[resolved, test]")), None)
 
 
 def silence_as_the_runbook_says(stack: Stack) -> None:

@@ -39,6 +39,7 @@ EVENTS = [
     {"status": "failed", "product_id": "sku-1", "reason": "sold_out"},
     {"type": "queue", "queue": "orders", "waiting": 3, "active": 1},
     {"type": "inventory", "product_id": "sku-1", "stock": 5000},
+    {"type": "heartbeat", "producer": "shop"},
 ]
 
 

@@ -79,7 +79,9 @@ def of_report(stored: Snapshot, snapshot: Snapshot) -> Iterator[str]:
 def _since(counts: Counts, shown: Mapping[str, Any]) -> Iterator[str]:
     """Compare the start of counting: it is known to a commit, and stays what it was."""
     since = shown["since"]
-    if counts.since_shown not in (None, since) or not counts.since - 0.001 <= since <= shown["ts"]:
+    known = since if counts.since_shown is None else counts.since_shown
+    # A clear is stored in milliseconds.
+    if abs(since - known) > 0.001 or not counts.since - 0.001 <= since <= shown["ts"]:
         yield f"since is {since}, not {counts.since_shown or counts.since}"
     counts.since_shown = since
 
