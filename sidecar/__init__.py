@@ -20,6 +20,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
                       parts, state, histogram    what is counted, mergeable and storable part by part
                       windows                    the numbers of one producer
                       channels, origins          names and patterns of channels, as Redis reads them
+                      naming                     a few names in a message, and how many more
                       fields, blocks             how it is stored
                       stored                     one field of the checkpoint: its checksum and form
                       aggregate, commit, ledger  what is pending, in flight and committed, and whose it is

@@ -15,6 +15,7 @@ from msgspec import UNSET
 from sidecar.config import Config
 from sidecar.core.currencies import ALL_WHOLE, ENOUGH
 from sidecar.core.ledger import Ledger
+from sidecar.core.naming import first_few
 from sidecar.core.snapshot import NotUnderstood, Role, System
 from sidecar.core.twice import told
 from sidecar.core.understanding import HALF
@@ -189,9 +190,8 @@ def _silent(signs: Mapping[str, Sign], now: float) -> str:
     """Name the silent producers, those that were seen last first."""
     silent = sorted(((sign.seen, name) for name, sign in signs.items() if sign.state == "silent"), reverse=True)
     watched = sum(sign.state is not None for sign in signs.values())
-    named = ", ".join(f"{name} since {_clock_time(seen)} ({now - seen:.0f} s)" for seen, name in silent[:NAMED])
-    more = f" and {len(silent) - NAMED} more" if len(silent) > NAMED else ""
-    return f"{len(silent)} of {watched} silent: {named}{more}; look whether these processes live"
+    named = [f"{name} since {_clock_time(seen)} ({now - seen:.0f} s)" for seen, name in silent]
+    return f"{len(silent)} of {watched} silent: {first_few(named, NAMED)}; look whether these processes live"
 
 
 def _clock_time(ts: float) -> str:

@@ -17,6 +17,7 @@ from sidecar.clock import Clock
 from sidecar.config import Config
 from sidecar.core.aggregate import Flight
 from sidecar.core.ledger import Ledger, Verdict
+from sidecar.core.naming import first_few
 from sidecar.core.state import AHEAD_SECONDS
 from sidecar.errors import AccessError, CheckpointError, RefusedError, SidecarError, UnavailableError
 from sidecar.holder import Candidacy
@@ -271,9 +272,9 @@ class Pipeline:
         changes = self.ledger.aggregate.watch(self.clock.now(), hears=on_time and well)
         if changes.silent:
             detail = "no event and no heartbeat; look whether these processes live"
-            self._log.warning("producers silent", producers=_first(changes.silent), detail=detail)
+            self._log.warning("producers silent", producers=first_few(sorted(changes.silent), NAMED), detail=detail)
         if changes.returned:
-            self._log.info("producers are back", producers=_first(changes.returned))
+            self._log.info("producers are back", producers=first_few(sorted(changes.returned), NAMED))
 
     async def _commit(self) -> None:
         began = asyncio.get_running_loop().time()
@@ -390,11 +391,6 @@ class Pipeline:
 
     def _received(self) -> int:
         return self.ledger.aggregate.committed.total.tallies["received"].total()
-
-
-def _first(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(sorted(names)[:NAMED]) + more
 
 
 def _missed(flight: Flight) -> bool:

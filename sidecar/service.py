@@ -19,7 +19,7 @@ from sidecar.core.hold import Hold
 from sidecar.core.ledger import Ledger
 from sidecar.core.pending import Refused
 from sidecar.core.picture import Frame, is_stale, merged, picture
-from sidecar.core.sale import Action, Said, Sale
+from sidecar.core.sale import Action, Announcement, Sale
 from sidecar.core.snapshot import Role, Snapshot
 from sidecar.errors import UnavailableError
 from sidecar.exposition.guard import Guard
@@ -222,7 +222,7 @@ class Service:
         return cleared_report(totals)
 
     async def say(self, action: Action, id: str | None) -> Sale:
-        said = Said(action=action, id=id, at=self._clock.now(), by="http", word=holder.word())
+        said = Announcement(action=action, id=id, at=self._clock.now(), by="http", word=holder.word())
         try:
             there = await self._readers.say(said)
         except UnavailableError:

@@ -11,7 +11,7 @@ from sidecar import assembly
 from sidecar.cli.redis_access import connected, mended
 from sidecar.config import Config
 from sidecar.core.pending import Refused
-from sidecar.core.sale import Action, Said, Sale, objection
+from sidecar.core.sale import Action, Announcement, Sale, objection
 from sidecar.core.snapshot import Snapshot
 from sidecar.errors import RefusedError, SidecarError, UnavailableError
 from sidecar.exposition.history import METRICS, draw, parse_query
@@ -57,7 +57,7 @@ async def say(config: Config, action: Action, id: str | None) -> Sale | None:
 
     Raises SidecarError if it does not fit the sale there is.
     """
-    said = Said(action=action, id=id, at=time.time(), by="command", word=secrets.token_hex(8))
+    said = Announcement(action=action, id=id, at=time.time(), by="command", word=secrets.token_hex(8))
     async with _store(config) as store:
         await _is_there(config, store)
         sale, _ = await store.sale()
@@ -72,7 +72,7 @@ async def say(config: Config, action: Action, id: str | None) -> Sale | None:
         return await _heeded(config, store, said)
 
 
-async def _heeded(config: Config, store: RedisStore, said: Said) -> Sale | None:
+async def _heeded(config: Config, store: RedisStore, said: Announcement) -> Sale | None:
     deadline = time.monotonic() + OWNER_SECONDS
     while True:
         sale, heeded = await store.sale()

@@ -15,7 +15,7 @@ from sidecar.core.histogram import Histogram, nanoseconds
 from sidecar.core.labels import Labels
 from sidecar.core.parts import Minute, Product, Reading, Slice
 from sidecar.core.pending import SECONDS_GATHERED, TIMES_GATHERED, Pending, Second
-from sidecar.core.sale import Said, Span, joined
+from sidecar.core.sale import Announcement, Span, joined
 from sidecar.core.state import AHEAD_SECONDS, HISTORY_SECONDS, OTHER, RINGS, Rules, State
 
 LATE_SECONDS = 5.0
@@ -81,7 +81,7 @@ class Count:
             case "connections":
                 self._connections(event, ts, arrival)
             case "sale" if isinstance(event, SaleEvent):
-                self._pending.said.append(Said(action=event.action, id=event.sale, at=ts, by="event"))
+                self._pending.said.append(Announcement(action=event.action, id=event.sale, at=ts, by="event"))
             case _:
                 self._tallies["ignored"][self._admit("type", event.type)] += 1
                 self.ignored[event.type] = self.ignored.get(event.type, 0) + 1

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from sidecar.core.fields import field
 from sidecar.core.quiet import Pendings, Quiet
-from sidecar.core.sale import Said, cleared, follow
+from sidecar.core.sale import Announcement, cleared, follow
 from sidecar.core.state import State
 from sidecar.errors import CheckpointError
 
-_decode = msgspec.json.Decoder(Said).decode
+_decode = msgspec.json.Decoder(Announcement).decode
 
 
 class Following:
@@ -25,7 +25,7 @@ class Following:
 
     def __init__(self) -> None:
         self._quiet = Quiet()
-        self._said: Said | None = None
+        self._said: Announcement | None = None
 
     def hear(self, text: str) -> None:
         """Take what waits in Redis, as JSON; nothing is an empty text. It applies with the next commit."""

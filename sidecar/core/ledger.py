@@ -165,10 +165,10 @@ class Ledger:
             self._moved(stream, Position(base=0), read.replid)
         if position.id == START or position.away:
             return "ok"
-        self._miss(stream)
+        self._note_away(stream)
         return "anew"
 
-    def _miss(self, stream: str) -> None:
+    def _note_away(self, stream: str) -> None:
         """Note that a stream is missing, or ends before its position, until it is read."""
         for positions in (self._read, self._positions):
             positions[stream] = structs.replace(positions[stream], away=True)
@@ -269,7 +269,7 @@ class Ledger:
                 return "reread"
             case _:  # ANEW
                 self._thaw()
-                self._miss(answer.stream)
+                self._note_away(answer.stream)
                 return "anew"
 
     def _landed(self, commit: Commit, answer: Answer, now: float) -> Verdict:

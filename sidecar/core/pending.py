@@ -12,7 +12,7 @@ from sidecar.core.gauges import BySecond, count, forget, keep_all, step, thin
 from sidecar.core.lately import Lately, enter
 from sidecar.core.memory import MOST_SAID
 from sidecar.core.parts import Slice
-from sidecar.core.sale import Said, Span, joined
+from sidecar.core.sale import Announcement, Span, joined
 from sidecar.core.state import HISTORY_SECONDS, State
 
 SAMPLES_PER_COMMIT = 100
@@ -145,7 +145,7 @@ class Pending:
         self.heard = False  # whether anything came
         self.placed: Span | None = None  # orders that were not cancelled
         self.sold: Span | None = None  # those that succeeded
-        self.said: deque[Said] = deque(maxlen=SAID_KEPT)
+        self.said: deque[Announcement] = deque(maxlen=SAID_KEPT)
 
     @property
     def is_full(self) -> bool:

@@ -47,7 +47,7 @@ class Sale(Struct, frozen=True):
         return replace(self, started_at=_past(self.started_at, now), ended_at=_past(self.ended_at, now))
 
 
-class Said(Struct, frozen=True, kw_only=True):
+class Announcement(Struct, frozen=True, kw_only=True):
     """What somebody said: which sale starts or stops, when (Unix seconds). `word` tells this from all else."""
 
     action: Action
@@ -75,7 +75,7 @@ def is_id(text: str) -> bool:
     return bool(re.fullmatch(ID_PATTERN, text)) and not text.endswith("\n") and text != CURRENT
 
 
-def follow(sale: Sale, orders: Span | None, said: list[Said], over_at: float | None) -> Sale:
+def follow(sale: Sale, orders: Span | None, said: list[Announcement], over_at: float | None) -> Sale:
     """Return the sale after these orders and words; `over_at` is when it was over if nobody said that it goes on."""
     if orders is not None:
         sale = _with_orders(sale, orders)
@@ -87,7 +87,7 @@ def follow(sale: Sale, orders: Span | None, said: list[Said], over_at: float | N
     return sale
 
 
-def objection(sale: Sale, said: Said) -> str:
+def objection(sale: Sale, said: Announcement) -> str:
     """Return why there is nothing to do about what was said, or nothing."""
     newest = max(sale.started_at or 0.0, sale.ended_at or 0.0) if sale.is_said else 0.0
     if said.by == "event" and said.at < newest:
@@ -131,7 +131,7 @@ def _with_orders(sale: Sale, orders: Span) -> Sale:
     return began if orders.first > ended_at else replace(began, started_at=orders.newest)
 
 
-def _told(sale: Sale, said: Said) -> Sale:
+def _told(sale: Sale, said: Announcement) -> Sale:
     if said.action == "start":
         known = sale.state == "running" and sale.is_said and said.id in (None, sale.id)
         return sale if known else Sale(said.id, "running", said.at, None, said.by)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 
 from sidecar.core.events import Event
+from sidecar.core.naming import first_few
 from sidecar.core.windows import Window
 
 FIRST = 8  # so many numbers of an epoch are all compared
@@ -148,9 +149,9 @@ def told(pairs: Sequence[Pair], events: int) -> str:
     """Return in words who sends what twice, and that so many events are counted twice in all."""
     producers = sorted({pair.producer for pair in pairs})
     places = sorted({_name(place) for pair in pairs for place in pair.places})
-    names = ", ".join(producers[:NAMED]) + (f" and {len(producers) - NAMED} more" if len(producers) > NAMED else "")
     send = "sends" if len(producers) == 1 else "send"
     counted = "1 event is" if events == 1 else f"{events} events are"
+    names = first_few(producers, NAMED)
     return f"{names} {send} the same numbers over {' and '.join(places)}; {counted} counted twice; turn one off"
 
 

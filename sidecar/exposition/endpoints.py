@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from sidecar.core.pending import REJECTED_KEPT
-from sidecar.core.sale import CURRENT, ID_RULE, Action, Said, is_id, objection
+from sidecar.core.sale import CURRENT, ID_RULE, Action, Announcement, is_id, objection
 from sidecar.core.snapshot import Scope, Snapshot
 from sidecar.exposition import document
 from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
@@ -152,7 +152,7 @@ class Endpoints:
         if name != CURRENT and not is_id(name):
             raise Problem(400, "bad_request", f"the id of a sale has {ID_RULE}, which stands for the one there is")
         snapshot = self._serving()
-        said = Said(action=action, id=None if name == CURRENT else name, at=snapshot.ts, by="http")
+        said = Announcement(action=action, id=None if name == CURRENT else name, at=snapshot.ts, by="http")
         if refusal := objection(snapshot.sale, said):
             raise Problem(409, "conflict", refusal)
         return json_response({"sale": await self._monitor.say(said.action, said.id)})

@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from sidecar.core.commit import Answer, Commit
-from sidecar.core.sale import Said
+from sidecar.core.sale import Announcement
 from sidecar.core.state import State
 
 
@@ -56,6 +56,6 @@ class Store(Protocol):
         """Clear under a new random generation; return the totals as they were. Safe to send again."""
         ...
 
-    async def say(self, said: Said) -> bool:
+    async def say(self, said: Announcement) -> bool:
         """Leave word that a sale starts or stops, for whoever counts; False if nobody ever did. Safe to send again."""
         ...

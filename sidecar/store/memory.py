@@ -7,7 +7,7 @@ import msgspec
 
 from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of, order
 from sidecar.core.fields import COUNTS, field
-from sidecar.core.sale import Said
+from sidecar.core.sale import Announcement
 from sidecar.core.state import State
 from sidecar.errors import CheckpointError
 from sidecar.store import Aside, Taken, keys
@@ -92,7 +92,7 @@ class MemoryStore:
             self.public.clear()
         return self.fields["cleared"]
 
-    async def say(self, said: Said) -> bool:
+    async def say(self, said: Announcement) -> bool:
         if self.fields:
             self.fields["said"] = msgspec.json.encode(said)
         return bool(self.fields)

@@ -20,7 +20,7 @@ from sidecar.core.events import STATUSES
 from sidecar.core.fields import field
 from sidecar.core.ledger import LONGEST_NUMBER
 from sidecar.core.pending import Refused
-from sidecar.core.sale import Said, Sale
+from sidecar.core.sale import Announcement, Sale
 from sidecar.core.state import State
 from sidecar.errors import CheckpointError, RefusedError, UnavailableError
 from sidecar.server_info import ServerInfo, read_info
@@ -103,7 +103,7 @@ class RedisStore:
         arguments = [generation, self._prefix, f"{time.time():.3f}"]
         return await self._run("clear", [self._key("checkpoint")], arguments, form=bytes | None) or b""
 
-    async def say(self, said: Said) -> bool:
+    async def say(self, said: Announcement) -> bool:
         text = msgspec.json.encode(said)
         return bool(await self._run("say", [self._key("checkpoint")], [text], form=int))
 

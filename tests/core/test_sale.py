@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.core.sale import Said, Sale, Span, cleared, follow, is_id, joined, merged, objection
+from sidecar.core.sale import Announcement, Sale, Span, cleared, follow, is_id, joined, merged, objection
 
 T0 = 1_790_000_000.0
 HOUR = 3600.0
@@ -18,12 +18,12 @@ def orders(first: float, newest: float | None = None) -> Span:
     return Span(T0 + first, T0 + (first if newest is None else newest))
 
 
-def start(at: float = 0.0, id: str | None = None, by: str = "command") -> Said:
-    return Said(action="start", id=id, at=T0 + at, by=by)  # type: ignore[arg-type]
+def start(at: float = 0.0, id: str | None = None, by: str = "command") -> Announcement:
+    return Announcement(action="start", id=id, at=T0 + at, by=by)  # type: ignore[arg-type]
 
 
-def stop(at: float = 0.0, id: str | None = None, by: str = "command") -> Said:
-    return Said(action="stop", id=id, at=T0 + at, by=by)  # type: ignore[arg-type]
+def stop(at: float = 0.0, id: str | None = None, by: str = "command") -> Announcement:
+    return Announcement(action="stop", id=id, at=T0 + at, by=by)  # type: ignore[arg-type]
 
 
 def began(at: float) -> Sale:
@@ -63,7 +63,7 @@ def test_quiet_ends_a_sale(sale: Sale, expected: Sale) -> None:
     assert follow(sale, None, [], T0 + 60) == expected
 
 
-WORDS: dict[str, tuple[Sale, list[Said], Sale]] = {
+WORDS: dict[str, tuple[Sale, list[Announcement], Sale]] = {
     "start": (NONE, [start(5, "drop")], Sale("drop", "running", T0 + 5, None, "command")),
     "start what orders began": (RUNNING, [start(5)], Sale(None, "running", T0 + 5, None, "command")),
     "start twice": (STARTED, [start(5)], STARTED),
@@ -89,7 +89,7 @@ WORDS: dict[str, tuple[Sale, list[Said], Sale]] = {
 
 
 @pytest.mark.parametrize(("sale", "said", "expected"), WORDS.values(), ids=WORDS)
-def test_what_is_said_comes_first(sale: Sale, said: list[Said], expected: Sale) -> None:
+def test_what_is_said_comes_first(sale: Sale, said: list[Announcement], expected: Sale) -> None:
     assert follow(sale, None, said, None) == expected
 
 
@@ -108,7 +108,7 @@ def test_orders_of_one_commit_come_before_what_was_said() -> None:
         (NONE, start(), ""),
     ],
 )
-def test_an_objection_says_what_to_do(sale: Sale, said: Said, text: str) -> None:
+def test_an_objection_says_what_to_do(sale: Sale, said: Announcement, text: str) -> None:
     assert objection(sale, said) == text
 
 

@@ -9,7 +9,7 @@ import redis
 
 from sidecar.core.commit import Answer, Commit, Position
 from sidecar.core.ledger import Ledger
-from sidecar.core.sale import Said, Sale
+from sidecar.core.sale import Announcement, Sale
 from sidecar.core.state import State
 from sidecar.errors import CheckpointError
 from sidecar.redis_url import parse
@@ -480,7 +480,7 @@ async def test_nothing_can_be_cleared_too(ground: Ground) -> None:
 
 
 async def test_what_is_said_of_a_sale_is_heard_with_the_next_commit_and_by_the_next_owner(ground: Ground) -> None:
-    said = Said(action="start", id="drop", at=T0, by="http", word="w")
+    said = Announcement(action="start", id="drop", at=T0, by="http", word="w")
     assert not await ground.store.say(said), "nobody ever counted here"
     ledger = await started(ground)
     assert await ground.store.say(said)
@@ -489,7 +489,7 @@ async def test_what_is_said_of_a_sale_is_heard_with_the_next_commit_and_by_the_n
     sale = Sale("drop", "running", T0, None, "http")
     assert ledger.aggregate.committed.total.sale == sale
     assert ground.public()["sale:current"] == msgspec.json.encode(sale).decode()
-    await ground.store.say(Said(action="stop", at=T0 + 5, by="command", word="v"))
+    await ground.store.say(Announcement(action="stop", at=T0 + 5, by="command", word="v"))
     after = new_ledger("next")
     await ground.store.release(ledger.holder)
     assert await take(after, ground.store)
