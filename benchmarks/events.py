@@ -16,6 +16,7 @@ CHUNKS = 40  # of a producer, then again from the first
 FIRST_SEQ = 100_000_001  # nine digits whatever is added, so that lengths stay as they are
 _SEQ = 999_999_999
 _TS = "1111111111.111"
+_ROUND = "RRRRRRR"  # in the ids of orders: another one each time a chunk is sent, so that no order is met twice
 _STATUSES = ("success", "failed", "pending", "cancelled")
 _WEIGHTS = (60, 15, 20, 5)
 _BROKEN = (b'{"status":"success","product_id":"sku-1"', b'{"status":"teleported"}', b'[1,{"status":7}', b'{"ts":1}')
@@ -45,7 +46,7 @@ class Chunk(NamedTuple):
         numbers = range(seq, seq + self.counted)
         order = [numbers[at] for at in OVERTAKEN if at < self.counted] if threads else numbers
         numbered = self.template % tuple(order)
-        return numbered.replace(_TS.encode(), b"%.3f" % now)
+        return numbered.replace(_TS.encode(), b"%.3f" % now).replace(_ROUND.encode(), b"%07d" % (seq % 10**7))
 
 
 class Wanted(NamedTuple):
@@ -75,16 +76,17 @@ def _chunk(producer: str, wanted: Wanted, rng: random.Random, number: int, every
             payload = _json(producer, _other(rng, place, wanted.products))
         else:
             orders += 1
-            payload = _json(producer, _order(rng, (number * CHUNK + place) % wanted.products))
+            order_id = f"{producer}-{_ROUND}{place:02}"
+            payload = _json(producer, _order(rng, order_id, (number * CHUNK + place) % wanted.products))
         commands.append(command(wanted, payload))
     return Chunk(b"".join(commands).replace(b"%d" % _SEQ, b"%d"), CHUNK - broken, orders)
 
 
-def _order(rng: random.Random, product: int) -> dict[str, object]:
+def _order(rng: random.Random, order_id: str, product: int) -> dict[str, object]:
     return {
         "type": "order",
         "status": rng.choices(_STATUSES, _WEIGHTS)[0],
-        "order_id": f"ord-{rng.randrange(10**8):08}",
+        "order_id": order_id,
         "product_id": f"sku-{product:04}",
         "quantity": rng.randint(1, 3),
         "latency_ms": round(rng.lognormvariate(3, 0.7), 3),

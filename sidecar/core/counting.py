@@ -52,9 +52,8 @@ class Count:
         ends = self._settle_times(events, arrivals, shared)
         orders = events if shared.only_orders else [event for event in events if event.type == "order"]
         if len(orders) < len(events):
-            for event, arrival in zip(events, arrivals, strict=True):
-                if event.type != "order":
-                    self._count_other(event, moment(event), arrival)
+            for at in [at for at, event in enumerate(events) if event.type != "order"]:
+                self._count_other(events[at], moment(events[at]), arrivals[at])
         orders = self._course.without_repeats(orders)
         by_status = grouped(orders)
         self._course.follow(orders, by_status)

@@ -144,9 +144,9 @@ def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float], decod
     else:
         sound = all(_is_sound(event, min(arrivals)) for event in events)
     if sound:
-        only_orders = all(event.type == "order" for event in unlike)
+        orders = sum(event.type == "order" for event in unlike)
         dated = ends is not None and len(times) == len(events)
-        decoded.shared.merge(Shared(only_orders, len(unlike) > 0, dated, *(ends or ())))
+        decoded.shared.merge(Shared(orders == len(unlike), orders > 0, dated, *(ends or ())))
         decoded.events += events
         decoded.arrivals += arrivals
     return sound

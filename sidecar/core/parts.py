@@ -6,7 +6,6 @@ A part offers `merge` (add another part of the same kind to this one), `copy`, `
 `load`. Merging is replaying: counts add up, gauges keep the reading with the newest event time.
 """
 
-from itertools import zip_longest
 from typing import Any, Protocol, Self
 
 from sidecar.core.depletion import Depletion
@@ -227,12 +226,12 @@ class Reading:
 
     def merge(self, other: "Reading") -> None:
         """Take each number that is newer; of equal times the last to arrive wins."""
-        mine, theirs = (zip(part.values, part.times, strict=True) for part in (self, other))
-        numbers = [
-            (new, new_ts) if new is not None and (old is None or (new_ts, other.seen) >= (ts, self.seen)) else (old, ts)
-            for (old, ts), (new, new_ts) in zip_longest(mine, theirs, fillvalue=(None, 0.0))
-        ]
-        self.values, self.times = [value for value, _ in numbers], [ts for _, ts in numbers]
+        lacking = [None] * (len(other.values) - len(self.values))
+        values, times = [*self.values, *lacking], [*self.times, *[0.0] * len(lacking)]
+        for at, (new, ts) in enumerate(zip(other.values, other.times, strict=True)):
+            if new is not None and (values[at] is None or (ts, other.seen) >= (times[at], self.seen)):
+                values[at], times[at] = new, ts
+        self.values, self.times = values, times
         self.seen = max(self.seen, other.seen)
 
     def hear(self, seen: float) -> None:
