@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 
-from sidecar.slots import SLOTS, slot_of
+from sidecar.redis.slots import SLOTS, slot_of
 from tests.ports import free_port
 from tests.redis_server import QUIET, RedisServer, client_of, redis_program, redis_version
 from tests.waiting import wait_until

@@ -6,11 +6,11 @@ from random import Random
 
 import msgspec
 
-from sidecar.core.aggregate import Aggregator
-from sidecar.core.batch import Batch, Empty, StreamRead
-from sidecar.core.commit import Answer, Commit, Outcome
-from sidecar.core.ledger import Ledger, Verdict
-from sidecar.core.state import Rules
+from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.commit.commit import Answer, Commit, Outcome
+from sidecar.core.commit.ledger import Ledger, Verdict
+from sidecar.core.counts.rules import Rules
+from sidecar.core.events.batch import Batch, Empty, StreamRead
 from sidecar.store import Store
 
 T0 = 1_790_000_000.0

@@ -11,18 +11,18 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
-from sidecar.clock import Clock
 from sidecar.config import Config, Seconds
-from sidecar.connection import Link
-from sidecar.core.state import State
-from sidecar.pipeline import Pipeline
-from sidecar.redis_url import parse
-from sidecar.servers import Servers
+from sidecar.core.checkpoint.state import load_state
+from sidecar.daemon.pipeline import Pipeline
+from sidecar.process.clock import Clock
+from sidecar.process.telemetry import Telemetry
+from sidecar.redis.link import Link
+from sidecar.redis.servers import Servers
+from sidecar.redis.url import parse
 from sidecar.sources import pubsub, stream
 from sidecar.sources.pubsub import PubSubSource
 from sidecar.sources.stream import StreamSource
 from sidecar.store.redis import RedisStore
-from sidecar.telemetry import Telemetry
 from tests.cancelling import INTERRUPTED, Interrupt, sweep
 from tests.conftest import Guarantee
 from tests.guarantees import sizes
@@ -255,7 +255,7 @@ async def test_a_commit_that_was_cancelled_is_sent_again_and_counts_once(
         await interrupt(send(ledger, store, flight))
         assert ledger.resolve(flight, await send(ledger, store, flight), T0) == "ok"
         assert shown(ledger) == 2
-        assert State.load(await store.load()).total.tallies["orders"]["success"] == 2
+        assert load_state(await store.load()).total.tallies["orders"]["success"] == 2
         await asyncio.gather(first.close(), store.close())
         await nobody_connected()
 

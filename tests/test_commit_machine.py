@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.batch import Batch
-from sidecar.core.commit import Answer
+from sidecar.core.commit.commit import Answer
+from sidecar.core.events.batch import Batch
 from tests.conftest import StartRedis
 from tests.redis_server import RedisServer
 from tests.world import Process, World

@@ -19,11 +19,11 @@ import pytest
 from sidecar.cli import main
 from sidecar.config import Config, flatten, read_web_file
 from sidecar.config.yaml_file import read_file
-from sidecar.core.decode import decode, unknown_fields
-from sidecar.core.events import FIELDS, Reason
-from sidecar.core.snapshot import Snapshot
-from sidecar.core.values import STATUS_WORDS
-from sidecar.exposition.openapi import describe
+from sidecar.core.events.decode import decode, unknown_fields
+from sidecar.core.events.event import FIELDS, Reason
+from sidecar.core.events.values import STATUS_WORDS
+from sidecar.core.snapshot.snapshot import Snapshot
+from sidecar.exposition.http.openapi import describe
 from tests.conftest import StartRedis
 from tests.e2e.daemon import Daemon
 from tests.programs import missing, needs

@@ -18,8 +18,8 @@ for module in pkgutil.walk_packages(sidecar.__path__, "sidecar."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 
-from sidecar.connection import KEEPALIVE, Link
-from sidecar.redis_url import parse
+from sidecar.redis.link import KEEPALIVE, Link
+from sidecar.redis.url import parse
 
 async def main():
     server = await asyncio.start_server(lambda reader, writer: writer.write(b"+OK\\r\\n"), "127.0.0.1", 0)

@@ -17,12 +17,13 @@ import msgspec
 import redis
 from msgspec import Struct, field
 
-from sidecar.core.batch import Batch
-from sidecar.core.ledger import Ledger
-from sidecar.core.state import State
+from sidecar.core.checkpoint.state import load_state
+from sidecar.core.commit.ledger import Ledger
+from sidecar.core.counts.state import State
+from sidecar.core.events.batch import Batch
 from sidecar.errors import UnavailableError
-from sidecar.redis_url import parse
-from sidecar.servers import Servers
+from sidecar.redis.servers import Servers
+from sidecar.redis.url import parse
 from sidecar.sources.stream import StreamSource
 from sidecar.store.redis import RedisStore
 from tests.ledgers import RULES, commit, heard, new_ledger, take
@@ -221,7 +222,7 @@ class World:
         """Somebody clears; the request may be sent twice."""
         if self._behind:  # what memory knows beyond the replica's image would be in no report
             await self.settle()
-        state = State.load(self._fields())
+        state = load_state(self._fields())
         self.cleared.add_state(state)
         self._image = None
         generation = f"g{self.random.getrandbits(40)}"
@@ -350,7 +351,7 @@ class World:
         self._ahead += GRACE_SECONDS
         await self.settle()
         fields = self._fields()
-        state = State.load(fields)
+        state = load_state(fields)
         found = self.cleared.copy()
         found.add_state(state)
         if self.lossy:

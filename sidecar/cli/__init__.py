@@ -29,8 +29,8 @@ from sidecar.cli.run import run
 from sidecar.cli.sale import sale
 from sidecar.cli.schema import schema
 from sidecar.cli.simulate import simulate
-from sidecar.cli.terminal import folded, plain
 from sidecar.cli.top import top
+from sidecar.cli.view.terminal import folded, plain
 from sidecar.errors import ConfigError, SidecarError
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from sidecar.cli.options import Where, redis_options
-from sidecar.cli.terminal import counted, folded, plain
+from sidecar.cli.view.terminal import counted, folded, plain
 from sidecar.errors import SidecarError
 
 if TYPE_CHECKING:
-    from sidecar.cli.findings import Finding
+    from sidecar.cli.checks.findings import Finding
     from sidecar.config import Config
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -27,9 +27,9 @@ def check(where: Where, offline: bool, heartbeat: bool) -> None:
     It neither creates nor trims a stream, and adds nothing to a stream that consumer groups read, unless you give
     --heartbeat. The exit status is 1 if there is a problem; warnings alone give 0.
     """
-    from sidecar.cli.exposure import configuration_file, secret_files
-    from sidecar.cli.findings import Finding
-    from sidecar.cli.redis_access import target
+    from sidecar.cli.checks.exposure import configuration_file, secret_files
+    from sidecar.cli.checks.findings import Finding
+    from sidecar.cli.client.access import target
 
     config = where.config()
     place = target(config.redis).display
@@ -48,7 +48,7 @@ def check(where: Where, offline: bool, heartbeat: bool) -> None:
 def _web(config: "Config") -> str:
     """Say what the web configuration asks for. Raises `ConfigError` for a certificate that cannot be used."""
     from sidecar.config import read_web_file
-    from sidecar.exposition.tls import server_context
+    from sidecar.exposition.access.tls import server_context
 
     web = read_web_file(config.http.web_config_file)
     if web.tls:
@@ -58,8 +58,8 @@ def _web(config: "Config") -> str:
 
 async def _probe(config: "Config", everywhere: bool) -> int:
     """Print what is found while it is found; return the number of problems."""
-    from sidecar.cli.findings import Finding
-    from sidecar.cli.probes import probe
+    from sidecar.cli.checks.findings import Finding
+    from sidecar.cli.checks.probes import probe
 
     problems = 0
     try:

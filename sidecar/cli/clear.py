@@ -4,9 +4,9 @@ import time
 
 import click
 
+from sidecar.cli.client.readers import HttpReader, Reader, RedisReader, reader
 from sidecar.cli.options import DEFAULT_URL, Where, reader_options
-from sidecar.cli.readers import HttpReader, Reader, RedisReader, reader
-from sidecar.cli.terminal import count, moment
+from sidecar.cli.view.terminal import count, moment
 from sidecar.errors import AccessError, SidecarError, UnavailableError
 
 OWNER_SECONDS = 1.0
@@ -40,7 +40,7 @@ def chosen(where: Where) -> tuple[Reader, str]:
     Without flags that is the Redis of the daemon that the other commands read. Raises SidecarError if the daemon at the
     default address counts in another Redis than the configured one.
     """
-    from sidecar.cli.redis_access import target
+    from sidecar.cli.client.access import target
 
     if where.url:
         return reader(where), f"of the daemon at {where.url}"

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidecar.cli.readers import HttpReader, RedisReader
+from sidecar.cli.client.readers import HttpReader, RedisReader
 from sidecar.cli.report import show
 from sidecar.cli.run import logger, run_to_end, stop_on_signals
-from sidecar.cli.terminal import count, counted, milliseconds, seconds, share
+from sidecar.cli.view.terminal import count, counted, milliseconds, seconds, share
 from sidecar.errors import SidecarError
 
 if TYPE_CHECKING:
     from sidecar.config import Config
-    from sidecar.service import Service
+    from sidecar.daemon.service import Service
 
 HTTP, WS = "127.0.0.1:9850", "127.0.0.1:9851"
 # Time to look at the end of a sale before the next one restocks.
@@ -75,7 +75,7 @@ def _free(address: str) -> str:
 async def _demo(flags: dict[str, str], rate: float, duration: float) -> None:
     """Start Redis, daemon and sale, in this order; stop them in the other."""
     from sidecar import config
-    from sidecar.service import Service
+    from sidecar.daemon.service import Service
     from sidecar.store.embedded import EmbeddedRedis
 
     stop = asyncio.Event()
@@ -121,8 +121,8 @@ async def _entertain(
 
 async def _sell(config: "Config", rate: float, duration: float) -> None:
     """Hold one sale after the other; each begins with full shelves."""
-    from sidecar.cli.publishing import Destination, Publisher
-    from sidecar.cli.redis_access import connected
+    from sidecar.cli.client.access import connected
+    from sidecar.cli.client.publishing import Destination, Publisher
     from sidecar.cli.simulate import play
     from sidecar.simulation import Sale
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
+from sidecar.cli.client.readers import Reader, reader
 from sidecar.cli.options import Where, reader_options
-from sidecar.cli.readers import Reader, reader
-from sidecar.cli.terminal import counted, moment, plain
+from sidecar.cli.view.terminal import counted, moment, plain
 from sidecar.errors import ConfigError, SidecarError
 from sidecar.exposition.history import METRICS, parse_query
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sidecar.cli.options import Where, redis_options
-from sidecar.cli.publishing import (
+from sidecar.cli.client.publishing import (
     Destination,
     Publisher,
     Transport,
@@ -19,7 +18,8 @@ from sidecar.cli.publishing import (
     to_option,
     transport_option,
 )
-from sidecar.cli.terminal import counted, plain
+from sidecar.cli.options import Where, redis_options
+from sidecar.cli.view.terminal import counted, plain
 from sidecar.errors import SidecarError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def publish(
 @contextlib.contextmanager
 def _publisher(runner: asyncio.Runner, config: "RedisConfig", to: Destination) -> Iterator[Publisher]:
     """Connect within the runner's loop. Lines are read between its turns, so that Ctrl-C ends the waiting for one."""
-    from sidecar.cli.redis_access import connected
+    from sidecar.cli.client.access import connected
 
     connection = connected(config, key=to.name)
     link = runner.run(connection.__aenter__())
@@ -85,7 +85,7 @@ def _publisher(runner: asyncio.Runner, config: "RedisConfig", to: Destination) -
 
 def _problem(line: bytes) -> str:
     """Return why the sidecar would reject the line, or nothing; name fields that it does not know."""
-    from sidecar.core.decode import decode, unknown_fields
+    from sidecar.core.events.decode import decode, unknown_fields
 
     decoded = decode([line], [time.time()])
     for field in sorted(unknown_fields(line)):

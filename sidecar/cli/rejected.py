@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
+from sidecar.cli.client.readers import reader
 from sidecar.cli.options import Where, reader_options
-from sidecar.cli.readers import reader
-from sidecar.cli.terminal import moment, plain
+from sidecar.cli.view.terminal import moment, plain
 
 MOST = 100
 

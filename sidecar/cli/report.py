@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sidecar.cli.client.readers import reader
 from sidecar.cli.options import Where, reader_options
-from sidecar.cli.readers import reader
-from sidecar.cli.terminal import count, moment, plain, seconds
+from sidecar.cli.view.terminal import count, moment, plain, seconds
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +27,7 @@ def report(where: Where, as_json: bool, as_markdown: bool) -> None:
     if as_json:
         click.echo(json.dumps(document, indent=2))
     elif as_markdown:
-        from sidecar.exposition.document import markdown
+        from sidecar.exposition.documents import markdown
 
         click.echo(markdown(document), nl=False)
     else:
@@ -36,7 +36,7 @@ def report(where: Where, as_json: bool, as_markdown: bool) -> None:
 
 def show(document: dict[str, Any]) -> None:
     """Print a report as tables."""
-    from sidecar.cli import tables
+    from sidecar.cli.view import tables
 
     console = tables.console()
     peak = document["orders"]["per_second"]["peak"]
@@ -63,7 +63,7 @@ def show(document: dict[str, Any]) -> None:
 
 def _products(document: dict[str, Any], width: int) -> "Table":
     """Draw the busiest products, and the number of the others."""
-    from sidecar.cli import tables
+    from sidecar.cli.view import tables
 
     names = tables.by_sales(document)
     table = tables.products(document, names[:PRODUCTS], width=width)

@@ -16,12 +16,12 @@ from msgspec import Struct
 from sidecar.cli import systemd
 from sidecar.cli.options import refuse_empty
 from sidecar.errors import ConfigError
-from sidecar.turns import new_loop
+from sidecar.process.loop import new_loop
 
 if TYPE_CHECKING:
     from sidecar.config import Config
-    from sidecar.logs import Lines
-    from sidecar.service import Service
+    from sidecar.daemon.service import Service
+    from sidecar.process.logs import Lines
 
 # Files that people expect to be read by default.
 USUAL_FILES = ("sidecar.yml", "config/sidecar.yml", "sidecar.yaml", "config/sidecar.yaml")
@@ -115,7 +115,7 @@ class Settings(Struct, frozen=True):
 
 async def _run(settings: Settings, embedded_redis: bool) -> None:
     """Start what was asked for and run the service until a signal."""
-    from sidecar.service import Service
+    from sidecar.daemon.service import Service
 
     async with AsyncExitStack() as stack:
         if embedded_redis:
@@ -141,7 +141,7 @@ def logger(config: "Config") -> "tuple[Any, Lines]":
     """Set up logging to stderr; return the logger, and what writes its lines."""
     import structlog
 
-    from sidecar import logs
+    from sidecar.process import logs
 
     lines = logs.Lines(sys.stderr)
     logs.configure(config.log.level, config.log.format, lines)
@@ -167,7 +167,7 @@ def _reload(service: "Service", settings: Settings, running: "Config", lines: "L
     """Apply what can change while running; a bad file leaves everything as it is."""
     import structlog
 
-    from sidecar import logs
+    from sidecar.process import logs
 
     log = structlog.get_logger()
     try:

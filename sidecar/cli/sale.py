@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 import click
 
 from sidecar.cli.clear import chosen
+from sidecar.cli.client.readers import Document
 from sidecar.cli.options import Where, reader_options
-from sidecar.cli.readers import Document
-from sidecar.cli.terminal import moment, plain, seconds
-from sidecar.core.sale import CURRENT, ID_RULE, is_id
+from sidecar.cli.view.terminal import moment, plain, seconds
+from sidecar.core.events.sale_event import CURRENT, ID_RULE, is_id
 
 if TYPE_CHECKING:
-    from sidecar.core.sale import Action
+    from sidecar.core.events.sale_event import Action
 
 
 @click.group(short_help="Say that a sale starts or stops.")

@@ -8,6 +8,6 @@ import click
 @click.command(short_help="Print the JSON Schema of the events.")
 def schema() -> None:
     """Print the JSON Schema of the events, generated from the types that decode them."""
-    from sidecar.core.schema import json_schema
+    from sidecar.core.events.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))

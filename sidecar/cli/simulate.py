@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidecar.cli.options import Where, redis_options
-from sidecar.cli.publishing import (
+from sidecar.cli.client.publishing import (
     Destination,
     Transport,
     destination,
@@ -19,7 +18,8 @@ from sidecar.cli.publishing import (
     to_option,
     transport_option,
 )
-from sidecar.cli.terminal import count, counted, plain, seconds
+from sidecar.cli.options import Where, redis_options
+from sidecar.cli.view.terminal import count, counted, plain, seconds
 
 if TYPE_CHECKING:
     from sidecar.config import Config
@@ -86,7 +86,7 @@ def simulate(
 
 
 async def _publish(config: "Config", sale: "Sale", to: Destination, progress: "_Progress") -> None:
-    from sidecar.cli.outbox import outbox
+    from sidecar.cli.client.outbox import outbox
 
     async with outbox(config.events, to, say=_warn) as publisher:
         await play(sale, publisher.send, progress.add)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct, field
 
-from sidecar.cli.alertmanager import Alertmanager, Alerts
-from sidecar.cli.notes import STATUSES, STYLES, WRONG, Note, notes, wrapped
+from sidecar.cli.client.alertmanager import Alertmanager, Alerts
+from sidecar.cli.client.readers import Reader, reader
 from sidecar.cli.options import Where, reader_options, refuse_empty
-from sidecar.cli.readers import Reader, reader
-from sidecar.cli.reasons import Reasons
-from sidecar.cli.terminal import count, counted, plain
+from sidecar.cli.view.notes import STATUSES, STYLES, WRONG, Note, notes, wrapped
+from sidecar.cli.view.reasons import Reasons
+from sidecar.cli.view.terminal import count, counted, plain
 from sidecar.errors import SidecarError, UnavailableError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def top(where: Where, alertmanager: str | None, once: bool) -> None:
 
     What sells out next comes first. Arrows and Page Up/Down scroll the products; q or Ctrl-C ends it.
     """
-    from sidecar.cli import tables
+    from sidecar.cli.view import tables
 
     refuse_empty({"alertmanager": alertmanager})
     source, console = reader(where), tables.console()
@@ -64,7 +64,7 @@ def _watch(source: Reader, alerting: Alertmanager | None, console: "Console") ->
     """Refresh until `q`; wait for a daemon that went away, but fail if none ever answered."""
     from rich.live import Live
 
-    from sidecar.cli.keys import keys
+    from sidecar.cli.view.keys import keys
 
     view = View.of(source, alerting, keyed=True)
     due = time.monotonic() + REFRESH_SECONDS
@@ -123,7 +123,7 @@ class View(Struct):
         """Draw for a screen of so many columns and lines."""
         from rich.console import Group
 
-        from sidecar.cli import tables
+        from sidecar.cli.view import tables
 
         document, roomy = self.document, height >= ROOMY_LINES
         self.reasons.see(document)
@@ -139,7 +139,7 @@ class View(Struct):
 
     def _lines(self) -> "list[Text]":
         """Draw what is one line each: instance and state, sale and producers, reasons, completeness, queues."""
-        from sidecar.cli import tables
+        from sidecar.cli.view import tables
 
         document = self.document
         state = tables.state(document)
@@ -151,7 +151,7 @@ class View(Struct):
 
     def _tables(self, width: int, height: int) -> "list[RenderableType]":
         """Draw rates and times, as far as there is room."""
-        from sidecar.cli import tables
+        from sidecar.cli.view import tables
 
         roomy = height >= ROOMY_LINES
         gap: list[RenderableType] = [""] if roomy else []

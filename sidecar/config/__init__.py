@@ -5,7 +5,7 @@ that says where it is and how to fix it.
 """
 
 from sidecar.config.flat import diff, flatten, unflatten
-from sidecar.config.loading import Loaded, load, read_secret
+from sidecar.config.loading import Loaded, load
 from sidecar.config.structs import (
     LOG_LEVELS,
     Config,
@@ -39,7 +39,6 @@ __all__ = [
     "diff",
     "flatten",
     "load",
-    "read_secret",
     "read_web_file",
     "unflatten",
 ]

@@ -7,15 +7,15 @@ from collections.abc import Generator, Iterator
 
 from msgspec.structs import asdict
 
-from sidecar import redis_url
 from sidecar.config import hosts
 from sidecar.config.flat import flatten
 from sidecar.config.structs import LOG_FORMATS, LOG_LEVELS, REPEATS, Config, InfluxConfig, RedisConfig
-from sidecar.core import channels
-from sidecar.core.events import MAX_ID_BYTES
+from sidecar.core.events import channels
+from sidecar.core.events.event import MAX_ID_BYTES
 from sidecar.errors import ConfigError
-from sidecar.redis_url import RedisTarget
-from sidecar.slots import hash_tag
+from sidecar.redis import url as redis_url
+from sidecar.redis.slots import hash_tag
+from sidecar.redis.url import RedisTarget
 
 # Below 10 ms Redis does little else than commit; above a minute a crash loses too much pub/sub.
 COMMIT_INTERVAL_SECONDS = (0.01, 60.0)

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from sidecar.config.values import Raw, convert
 from sidecar.config.web_file import read_web_file
 from sidecar.config.yaml_file import read_file
 from sidecar.errors import ConfigError
+from sidecar.redis.secret import read_secret
 
 FILE_VARIABLE = PREFIX + "CONFIG"
 
@@ -58,18 +58,6 @@ def _value(name: str, raw: Raw, origin: str) -> Any:
         raise ConfigError(f"{origin}: {name} holds what is no character") from None
     except ValueError as exc:
         raise ConfigError(f"{origin}: {name} {exc}") from None
-
-
-def read_secret(file: str) -> str:
-    """Return the secret in a file, without the end of its line. Raises `ValueError` with the reason."""
-    try:
-        secret = Path(file).read_text(encoding="utf-8-sig").rstrip("\r\n")
-    except (OSError, ValueError) as exc:
-        unreadable = "it is not UTF-8 text" if isinstance(exc, UnicodeDecodeError) else "this is not a file name"
-        raise ValueError(f"cannot read {file}: {exc.strerror if isinstance(exc, OSError) else unreadable}") from None
-    if not secret:
-        raise ValueError(f"{file} is empty")  # an empty token would give access to everyone
-    return secret
 
 
 def _secrets(values: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
-from sidecar.redis_url import RedisTarget, parse
+from sidecar.redis.url import RedisTarget, parse
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 REPEATS = ("ignore", "count")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sidecar.core.snapshot import Snapshot
+from sidecar.core.snapshot.snapshot import Snapshot
 
 Render = Callable[[Snapshot], bytes]
 

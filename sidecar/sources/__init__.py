@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from sidecar.core.batch import Batch
+from sidecar.core.events.batch import Batch
 
 
 class Source(Protocol):

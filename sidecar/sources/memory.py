@@ -5,8 +5,8 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from sidecar.core.batch import Batch, StreamRead
-from sidecar.core.commit import START
+from sidecar.core.commit.commit import START
+from sidecar.core.events.batch import Batch, StreamRead
 
 BATCH = 500
 QUIET_SECONDS = 0.1  # after so long without an entry the position may have changed

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sidecar.connection import Link, making_sense, only_bytes
-from sidecar.core.batch import Batch, first_turn
-from sidecar.core.channels import is_pattern
+from sidecar.core.events.batch import Batch, first_turn
+from sidecar.core.events.channels import is_pattern
 from sidecar.errors import UnavailableError
-from sidecar.servers import Servers
+from sidecar.redis.link import Link, making_sense, only_bytes
+from sidecar.redis.servers import Servers
 
 MESSAGES_A_BATCH = 500  # some 2 ms of work, which stays in the processor's cache; then the loop turns
 # After fewer than this, messages gather for a moment: many together cost much less than one by one.

@@ -8,11 +8,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from sidecar.connection import Link, expected, making_sense, only_bytes
-from sidecar.core.batch import Batch, Empty, StreamRead, first_turn
+from sidecar.core.events.batch import Batch, Empty, StreamRead, first_turn
 from sidecar.errors import RefusedError, UnavailableError
-from sidecar.redis_errors import advised
-from sidecar.servers import Servers
+from sidecar.redis.errors import advised
+from sidecar.redis.link import Link, expected, making_sense, only_bytes
+from sidecar.redis.servers import Servers
 
 ENTRIES_A_READ = 500  # larger reads are slower: the collector runs more
 # Entries may be 1 MiB each, and tens of that from who means harm: the first read takes few, each as many as fit by the

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from sidecar.core.commit import Answer, Commit
-from sidecar.core.sale import Announcement
-from sidecar.core.state import State
+from sidecar.core.commit.commit import Answer, Commit
+from sidecar.core.counts.sale import Announcement
+from sidecar.core.counts.state import State
 
 
 class Taken(Struct, frozen=True):

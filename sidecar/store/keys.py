@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from sidecar.core.aggregate import Flight
-from sidecar.core.events import STATUSES
-from sidecar.core.fields import field
-from sidecar.core.parts import Product
-from sidecar.core.pending import REJECTED_KEPT, Pending, Sample
-from sidecar.core.state import HISTORY_SECONDS, State
+from sidecar.core.checkpoint.codec import field
+from sidecar.core.commit.aggregator import Flight
+from sidecar.core.counts.parts import Product
+from sidecar.core.counts.pending import REJECTED_KEPT, Pending, Sample
+from sidecar.core.counts.rules import HISTORY_SECONDS
+from sidecar.core.counts.state import State
+from sidecar.core.events.event import STATUSES
 
 EXPIRY_SECONDS = 3600
 # A key that does not change is written again three times in its life. One that changes is given its full life again

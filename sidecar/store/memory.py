@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of, order
-from sidecar.core.fields import COUNTS, field
-from sidecar.core.sale import Announcement
-from sidecar.core.state import State
+from sidecar.core.checkpoint.codec import COUNTS, field
+from sidecar.core.commit.commit import POSITION, START, Answer, Commit, Outcome, holder_of, order
+from sidecar.core.counts.sale import Announcement
+from sidecar.core.counts.state import State
 from sidecar.errors import CheckpointError
 from sidecar.store import Aside, Taken, keys
 

@@ -14,17 +14,18 @@ import msgspec
 from msgspec.structs import replace
 from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScriptError, ReadOnlyError
 
-from sidecar.connection import Link, expected, making_sense, parse_info
-from sidecar.core.commit import POSITION, START, Answer, Commit, Outcome, holder_of
-from sidecar.core.events import STATUSES
-from sidecar.core.fields import field
-from sidecar.core.ledger import LONGEST_NUMBER
-from sidecar.core.pending import Refused
-from sidecar.core.sale import Announcement, Sale
-from sidecar.core.state import State
+from sidecar.core.checkpoint.codec import field
+from sidecar.core.checkpoint.state import load_state
+from sidecar.core.commit.commit import POSITION, START, Answer, Commit, Outcome, holder_of
+from sidecar.core.commit.ledger import LONGEST_NUMBER
+from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.sale import Announcement, Sale
+from sidecar.core.counts.state import State
+from sidecar.core.events.event import STATUSES
 from sidecar.errors import CheckpointError, RefusedError, UnavailableError
-from sidecar.server_info import ServerInfo, read_info
-from sidecar.servers import Servers
+from sidecar.redis.info import ServerInfo, read_info
+from sidecar.redis.link import Link, expected, making_sense, parse_info
+from sidecar.redis.servers import Servers
 from sidecar.store import Aside, Taken, keys
 
 FLEET_SECONDS = 60  # a sidecar that has not registered for so long is no longer part of its fleet
@@ -110,7 +111,7 @@ class RedisStore:
     async def sale(self) -> tuple[Sale, str]:
         """Return the committed sale, and the word of what was last said of it and taken."""
         stored = await self._call("HGET", self._key("checkpoint"), field("totals", ""), form=bytes | None)
-        total = State.load({field("totals", ""): stored} if stored else {}).total
+        total = load_state({field("totals", ""): stored} if stored else {}).total
         return total.sale, total.heeded
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
@@ -163,7 +164,7 @@ class RedisStore:
         """
         with _no_other_key():
             fields = _fields(await self._call("HGETALL", prefix + "checkpoint", form=list[bytes]))
-        return State.load(fields) if fields else None
+        return load_state(fields) if fields else None
 
     async def facts(self) -> dict[str, str]:
         """Return what INFO says of memory: `used_memory`, `maxmemory_policy` and so on."""
@@ -259,7 +260,7 @@ def cleared_report(totals: bytes) -> dict[str, Any]:
 
     Raises CheckpointError if the totals were damaged; cleared they are all the same.
     """
-    orders = State.load({field("totals", ""): totals} if totals else {}).total.tallies["orders"]
+    orders = load_state({field("totals", ""): totals} if totals else {}).total.tallies["orders"]
     by_status = {status: orders.get(status, 0) for status in STATUSES}
     total = by_status["success"] + by_status["failed"]
     return {"orders": {**by_status, "total": total, "by_status": by_status}}

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sidecar.core.aggregate import Aggregator
-from sidecar.core.batch import Batch
-from sidecar.core.state import Rules
+from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.counts.rules import Rules
+from sidecar.core.events.batch import Batch
 from sidecar.simulation import Sale
 from tests.redis_server import RedisServer
 

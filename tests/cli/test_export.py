@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli.readers import HttpReader
+from sidecar.cli.client.readers import HttpReader
 from sidecar.exposition.history import METRICS
 from tests.cli.commands import execute, invoke, on_terminal
 from tests.cli.sales import PREFIX

@@ -7,10 +7,10 @@ import time
 import msgspec
 import pytest
 
-from sidecar.cli.readers import HttpReader
-from sidecar.core.aggregate import Aggregator
-from sidecar.core.batch import Batch
-from sidecar.core.state import Rules
+from sidecar.cli.client.readers import HttpReader
+from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.counts.rules import Rules
+from sidecar.core.events.batch import Batch
 from sidecar.simulation import Sale
 from tests.cli.commands import invoke
 from tests.cli.sales import PREFIX, SOURCE, counted, keep

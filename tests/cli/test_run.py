@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli import readers
+from sidecar.cli.client import readers
 from sidecar.cli.run import INTERRUPTED
 from sidecar.config import Config, RedisConfig
 from tests.cli.commands import Running, execute, invoke, running

@@ -2,7 +2,7 @@
 
 import json
 
-from sidecar.core.schema import json_schema
+from sidecar.core.events.schema import json_schema
 from tests.cli.commands import invoke
 
 

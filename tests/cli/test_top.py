@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from sidecar.cli.alertmanager import Alert, Alerts
-from sidecar.cli.keys import read_keys
-from sidecar.cli.tables import by_urgency
+from sidecar.cli.client.alertmanager import Alert, Alerts
 from sidecar.cli.top import View
+from sidecar.cli.view.keys import read_keys
+from sidecar.cli.view.tables import by_urgency
+from tests.cli.client.test_readers import answering
 from tests.cli.commands import invoke, on_terminal
-from tests.cli.test_readers import answering
 from tests.cli.test_run import count_one, daemon
 from tests.conftest import StartRedis
 from tests.exposition.snapshots import snapshot

@@ -5,12 +5,13 @@ from math import isclose
 from random import Random
 from typing import Any
 
-from sidecar.core.aggregate import Aggregator, Flight
-from sidecar.core.batch import Batch, Empty
-from sidecar.core.parts import Product
-from sidecar.core.picture import Frame, picture
-from sidecar.core.snapshot import Snapshot
-from sidecar.core.state import Rules, State
+from sidecar.core.commit.aggregator import Aggregator, Flight
+from sidecar.core.counts.parts import Product
+from sidecar.core.counts.rules import Rules
+from sidecar.core.counts.state import State
+from sidecar.core.events.batch import Batch, Empty
+from sidecar.core.snapshot.compute import Frame, picture
+from sidecar.core.snapshot.snapshot import Snapshot
 
 NOW = 1_790_000_000.0  # a whole second, and the first of an even minute's last 20 s
 RULES = Rules()

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.aggregate import Aggregator
-from sidecar.core.batch import Batch
-from sidecar.core.snapshot import Snapshot, Summary, Timings
-from sidecar.core.state import Rules
+from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.counts.rules import Rules
+from sidecar.core.events.batch import Batch
+from sidecar.core.snapshot.snapshot import Snapshot, Summary, Timings
 from tests.core.counted import NOW, PUBSUB, STREAM, commit, shown
 
 EVENTS = 3000

@@ -13,9 +13,9 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 from redis.exceptions import RedisClusterException
 
-from sidecar.assembly import rules
 from sidecar.config import Config
-from sidecar.core.state import State
+from sidecar.core.checkpoint.state import load_state
+from sidecar.daemon.build import rules
 from tests.e2e.daemon import Daemon
 from tests.waiting import wait_until
 
@@ -114,7 +114,7 @@ def check_recount(connect: Connect, daemon: Daemon, *, stream: str, prefix: str,
         products[event["product_id"]] += 1
     wait_until(lambda: _counted(daemon) == orders, 10, f"{orders} orders, of which {_counted(daemon)} are counted,")
     time.sleep(0.1)  # and no more of them
-    counts = State.load({name.decode(): value for name, value in keeper.hgetall(f"{prefix}checkpoint").items()})
+    counts = load_state({name.decode(): value for name, value in keeper.hgetall(f"{prefix}checkpoint").items()})
     timing = counts.timings["latency:success"]
     assert counts.total.tallies["orders"]["success"] == orders
     assert timing.histogram.sum_ns == sum_ns

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-import sidecar.service  # noqa: F401  # imported once, before the forks
+import sidecar.daemon.service  # noqa: F401  # imported once, before the forks
 from sidecar.cli import main
 from tests.e2e import usual_consumer
 

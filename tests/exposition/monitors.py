@@ -12,14 +12,15 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from sidecar.config import HttpConfig
-from sidecar.core.pending import Refused
-from sidecar.core.sale import Action, Sale
-from sidecar.core.snapshot import Role, Snapshot
-from sidecar.exposition.guard import Guard
-from sidecar.exposition.http import HttpServer
-from sidecar.exposition.latest import Component, Health, HealthStatus, Latest
-from sidecar.exposition.prometheus import Exposition
-from sidecar.telemetry import Telemetry
+from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.sale import Sale
+from sidecar.core.events.sale_event import Action
+from sidecar.core.snapshot.snapshot import Role, Snapshot
+from sidecar.exposition.access.guard import Guard
+from sidecar.exposition.http.server import HttpServer
+from sidecar.exposition.prometheus.render import Exposition
+from sidecar.exposition.published import Component, Health, HealthStatus, Latest
+from sidecar.process.telemetry import Telemetry
 from tests.exposition import snapshots
 
 # The library gives it no types.

@@ -4,12 +4,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sidecar.core.events import Reason
-from sidecar.core.snapshot import (
+from sidecar.core.counts.exemplars import Exemplar
+from sidecar.core.events.event import Reason
+from sidecar.core.snapshot.snapshot import (
     ClassicHistogram,
     Completeness,
     Connections,
-    Exemplar,
     Inventory,
     Orders,
     PerSecond,

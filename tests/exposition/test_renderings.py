@@ -1,7 +1,7 @@
 """What is rendered once, and what is forgotten."""
 
-from sidecar.core.snapshot import Snapshot
-from sidecar.exposition import document
+from sidecar.core.snapshot.snapshot import Snapshot
+from sidecar.exposition import documents as document
 from sidecar.exposition.renderings import Renderings
 from tests.exposition.snapshots import snapshot
 

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.aggregate import Aggregator
-from sidecar.core.batch import Batch
-from sidecar.core.decode import decode
-from sidecar.core.events import Decoded, Reason
-from sidecar.core.picture import picture
-from sidecar.core.state import Rules, State
+from sidecar.core.checkpoint.state import load_state
+from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.counts.rules import Rules
+from sidecar.core.counts.state import State
+from sidecar.core.events.batch import Batch
+from sidecar.core.events.decode import decode
+from sidecar.core.events.event import Decoded, Reason
+from sidecar.core.snapshot.compute import picture
 from tests.conftest import Guarantee
 from tests.core.counted import content, frame
 from tests.fuzz.mutations import HERE, NAMES, TYPES, VALUES, corpus, payload
@@ -122,7 +124,7 @@ def count(texts: list[bytes]) -> State:
     aggregate.apply(Batch(source="pubsub:x", payloads=texts, arrivals=[ARRIVAL] * len(texts)), ARRIVAL)
     aggregate.land(aggregate.freeze(ARRIVAL), ARRIVAL)
     fields = aggregate.fields()
-    assert content(State.load(fields)) == content(aggregate.committed)
+    assert content(load_state(fields)) == content(aggregate.committed)
     picture(aggregate.committed, Rules(), frame(ARRIVAL)).public()
     return aggregate.committed
 

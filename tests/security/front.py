@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from sidecar.config import HttpConfig, WsConfig
-from sidecar.exposition.guard import Guard
-from sidecar.exposition.http import HttpServer
-from sidecar.exposition.latest import Latest
-from sidecar.exposition.websocket import WebSocketServer
-from sidecar.telemetry import Telemetry
+from sidecar.exposition.access.guard import Guard
+from sidecar.exposition.http.server import HttpServer
+from sidecar.exposition.live.websocket import WebSocketServer
+from sidecar.exposition.published import Latest
+from sidecar.process.telemetry import Telemetry
 from tests.exposition.monitors import MemoryMonitor, exposition
 from tests.exposition.snapshots import snapshot
 

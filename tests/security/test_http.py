@@ -6,7 +6,7 @@ import json
 import pytest
 
 from sidecar.config import HttpConfig, Secret
-from sidecar.exposition.guard import WRONG_SECONDS
+from sidecar.exposition.access.guard import WRONG_SECONDS
 from tests.security.front import error, front, statuses, throw
 
 TOKENS = HttpConfig(admin_token=Secret("admin-token"), read_token=Secret("read-token"))

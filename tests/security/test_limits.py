@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.config import HttpConfig, Secret
-from sidecar.exposition import connections, http
+from sidecar.exposition.http import connections
+from sidecar.exposition.http import server as http
 from tests.security.front import UPGRADE, Address, close_code, front, rest, statuses, throw
 from tests.security.pki import make_pki
 from tests.waiting import eventually

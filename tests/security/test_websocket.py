@@ -8,7 +8,8 @@ from contextlib import suppress
 import pytest
 
 from sidecar.config import HttpConfig, Secret, WsConfig
-from sidecar.exposition import guard, handshake, websocket
+from sidecar.exposition.access import guard
+from sidecar.exposition.live import handshake, websocket
 from tests.security.front import UPGRADE, Front, close_code, front, masked, rest, statuses, throw
 from tests.waiting import eventually
 

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from sidecar.core.decode import decode, unknown_fields
-from sidecar.core.events import FIELDS
+from sidecar.core.events.decode import decode, unknown_fields
+from sidecar.core.events.event import FIELDS
 from sidecar.simulation import Sale
 
 Timed = list[tuple[float, dict[str, Any]]]

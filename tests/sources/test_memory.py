@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from sidecar.core.batch import Batch
-from sidecar.core.commit import START
+from sidecar.core.commit.commit import START
+from sidecar.core.events.batch import Batch
 from sidecar.sources.memory import BATCH, MemorySource, MemoryStream
 from tests.ledgers import T0, order, owner, settle, shown
 

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from sidecar.core.batch import COMMA_BYTES, TURN_BYTES, Batch
+from sidecar.core.events.batch import COMMA_BYTES, TURN_BYTES, Batch
 from sidecar.errors import AccessError, UnavailableError
-from sidecar.redis_url import parse
-from sidecar.servers import Servers
+from sidecar.redis.servers import Servers
+from sidecar.redis.url import parse
 from sidecar.sources import pubsub
 from sidecar.sources.pubsub import MESSAGES_A_BATCH, PING_SECONDS, PONG_SECONDS, PubSubSource
 from tests.cluster import Cluster, ask

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from sidecar.core.batch import TURN_BYTES, Batch, StreamRead
+from sidecar.core.events.batch import TURN_BYTES, Batch, StreamRead
 from sidecar.errors import RefusedError, UnavailableError
-from sidecar.redis_url import parse
-from sidecar.servers import Servers
+from sidecar.redis.servers import Servers
+from sidecar.redis.url import parse
 from sidecar.sources import stream
 from sidecar.sources.stream import BYTES_A_READ, ENTRIES_A_READ, ENTRIES_AT_FIRST, StreamSource
 from tests.ledgers import T0, order, owner, settle

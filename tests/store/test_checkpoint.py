@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from sidecar.core.picture import picture
+from sidecar.core.snapshot.compute import picture
 from tests.core.counted import frame
 from tests.ledgers import RULES, new_ledger, settle
 

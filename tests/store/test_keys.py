@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from sidecar.core.aggregate import Aggregator
-from sidecar.core.pending import SAMPLES_PER_COMMIT
-from sidecar.core.state import Rules
+from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.counts.pending import SAMPLES_PER_COMMIT
+from sidecar.core.counts.rules import Rules
 from sidecar.store import keys
 from sidecar.store.keys import EXPIRY_SECONDS, RENEWAL_SECONDS, Value
 from tests.ledgers import T0, heard, order, read

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 import redis
 
-from sidecar.core.blocks import SIZE
-from sidecar.core.ledger import Ledger
-from sidecar.core.state import State
+from sidecar.core.checkpoint.products import SIZE
+from sidecar.core.checkpoint.state import load_state
+from sidecar.core.commit.ledger import Ledger
 from sidecar.errors import AccessError, CheckpointError, RefusedError, UnavailableError
-from sidecar.redis_url import parse
-from sidecar.servers import Servers
+from sidecar.redis.servers import Servers
+from sidecar.redis.url import parse
 from sidecar.store import Aside
 from sidecar.store.keys import EXPIRY_SECONDS, RENEWAL_SECONDS
 from sidecar.store.redis import FLEET_SECONDS, RedisStore, _scripts, cleared_report
@@ -245,7 +245,7 @@ async def test_a_clear_gets_over_a_damaged_checkpoint(
     client.hset(PREFIX + "checkpoint", "c:names:0", damaged)
     await store.clear("g")
     assert names(client) == {PREFIX + "checkpoint", PREFIX + "lease", PREFIX + "inventory:a"}
-    assert State.load(await store.load()).products == {}
+    assert load_state(await store.load()).products == {}
 
 
 async def test_a_clear_returns_the_orders_as_they_were(redis_server: RedisServer, open_store: OpenStore) -> None:

@@ -7,13 +7,13 @@ import msgspec
 import pytest
 import redis
 
-from sidecar.core.commit import Answer, Commit, Position
-from sidecar.core.ledger import Ledger
-from sidecar.core.sale import Announcement, Sale
-from sidecar.core.state import State
+from sidecar.core.checkpoint.state import load_state
+from sidecar.core.commit.commit import Answer, Commit, Position
+from sidecar.core.commit.ledger import Ledger
+from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.errors import CheckpointError
-from sidecar.redis_url import parse
-from sidecar.servers import Servers
+from sidecar.redis.servers import Servers
+from sidecar.redis.url import parse
 from sidecar.store import Store
 from sidecar.store.memory import MemoryStore
 from sidecar.store.redis import RedisStore
@@ -251,7 +251,7 @@ async def test_a_number_that_is_none_is_found_by_who_takes_over_and_by_who_commi
     assert await ground.store.set_aside(ledger.holder) is not None
     assert await commit(ledger, ground.store) == "empty"
     assert await commit(ledger, ground.store) == "ok"
-    assert State.load(await ground.store.load()).total.tallies["orders"] == {"success": 2}
+    assert load_state(await ground.store.load()).total.tallies["orders"] == {"success": 2}
 
 
 # Committing
@@ -268,8 +268,8 @@ async def test_a_commit_writes_counts_positions_and_its_token(ground: Ground) ->
     assert (fields["n"], fields["own"], fields["gen"]) == (b"3", flight.token.encode(), b"")
     assert Position.load("s", fields["p:s"]) == Position("1-0", 1, 0, 1)
     assert fields["p:s"].startswith(b'["1-0",1,0,1,'), "JSON that ends with a checksum"
-    assert State.load(fields).total.tallies["orders"] == {"success": 3}
-    assert State.load(fields).products.keys() == {"a", "b", "c"}
+    assert load_state(fields).total.tallies["orders"] == {"success": 3}
+    assert load_state(fields).products.keys() == {"a", "b", "c"}
     assert "w:pubsub:c\np" in fields
 
 
@@ -300,7 +300,7 @@ async def test_a_commit_that_is_sent_again_is_written_once(ground: Ground) -> No
     assert ledger.resolve(flight, again, T0) == "ok"
     assert await ground.store.load() == before
     assert await commit(ledger, ground.store) == "ok"
-    assert State.load(await ground.store.load()).total.tallies["orders"] == {"success": 4}
+    assert load_state(await ground.store.load()).total.tallies["orders"] == {"success": 4}
 
 
 async def test_fields_that_nobody_needs_are_removed(ground: Ground) -> None:
@@ -457,7 +457,7 @@ async def test_the_same_clear_again_returns_the_same_and_clears_nothing(ground: 
     ledger.apply(heard(order()), T0)
     await commit(ledger, ground.store)
     assert await ground.store.clear("g") == first
-    assert State.load(await ground.store.load()).total.tallies["orders"] == {"success": 1}
+    assert load_state(await ground.store.load()).total.tallies["orders"] == {"success": 1}
     assert ground.public()["order_status:success"] == 1
 
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from math import isclose
 from typing import Any, NamedTuple
 
-from sidecar.core.snapshot import Snapshot
-from sidecar.exposition import document
+from sidecar.core.snapshot.snapshot import Snapshot
+from sidecar.exposition import documents as document
 from tests.walk import windows
 from tests.walk.counts import FIELDS, FINISHED, PUBSUB, STATUSES, STREAM, Counts
 from tests.walk.places import CONFIGURED

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from math import inf
 
-from sidecar.core.snapshot import Snapshot
+from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.errors import UnavailableError
 from tests.walk import compare
 from tests.walk.counts import HEARD_SECONDS, SILENT_SECONDS, Counts, Reading, newest

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sidecar.core.batch import Batch, StreamRead
-from sidecar.core.commit import Answer, Commit, order
-from sidecar.core.state import State
+from sidecar.core.checkpoint.state import load_state
+from sidecar.core.commit.commit import Answer, Commit, order
+from sidecar.core.counts.state import State
+from sidecar.core.events.batch import Batch, StreamRead
 from sidecar.errors import UnavailableError
 from sidecar.sources.memory import MemorySource
 from sidecar.store import Store
@@ -118,7 +119,7 @@ class Redis(MemoryStore):
     async def state(self, prefix: str) -> State | None:
         """Return what is stored under a prefix."""
         fields = self._registry.stores[prefix].fields
-        return State.load(fields) if fields else None
+        return load_state(fields) if fields else None
 
 
 class Stream:

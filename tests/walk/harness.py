@@ -6,18 +6,18 @@ from unittest.mock import patch
 import structlog
 from msgspec.structs import replace
 
-from sidecar import assembly
-from sidecar import service as service_module
-from sidecar.assembly import rules
-from sidecar.clock import Clock
 from sidecar.config import Config
 from sidecar.config.structs import MetricsConfig, OrdersConfig, RedisConfig, Seconds, SourcesConfig
-from sidecar.core.snapshot import Snapshot
-from sidecar.core.state import Rules
-from sidecar.exposition import prometheus
-from sidecar.exposition.negotiation import Format
-from sidecar.fleet import REGISTER_SECONDS
-from sidecar.service import Service
+from sidecar.core.counts.rules import Rules
+from sidecar.core.snapshot.snapshot import Snapshot
+from sidecar.daemon import build as assembly
+from sidecar.daemon import service as service_module
+from sidecar.daemon.build import rules
+from sidecar.daemon.fleet import REGISTER_SECONDS
+from sidecar.daemon.service import Service
+from sidecar.exposition.prometheus import render as prometheus
+from sidecar.exposition.prometheus.negotiation import Format
+from sidecar.process.clock import Clock
 from tests.walk.ground import LEASE, NAME, Hands
 from tests.walk.places import CONFIGURED, HOLD_SECONDS, LIMITS
 from tests.walk.steps import Settings

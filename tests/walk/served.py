@@ -12,12 +12,12 @@ from unittest.mock import patch
 
 import redis
 
-from sidecar.core.batch import Batch
-from sidecar.core.commit import Answer, Commit
-from sidecar.core.state import State
+from sidecar.core.commit.commit import Answer, Commit
+from sidecar.core.counts.state import State
+from sidecar.core.events.batch import Batch
 from sidecar.errors import UnavailableError
-from sidecar.redis_url import parse
-from sidecar.servers import Servers
+from sidecar.redis.servers import Servers
+from sidecar.redis.url import parse
 from sidecar.sources import pubsub, stream
 from sidecar.sources.pubsub import PubSubSource
 from sidecar.sources.stream import StreamSource

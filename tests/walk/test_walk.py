@@ -16,14 +16,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sidecar import service
-from sidecar.core import aggregate, counting, hold, picture, sequence
-from sidecar.core.aggregate import Aggregator
-from sidecar.core.attendance import RollCall
-from sidecar.core.labels import Labels
-from sidecar.core.sequence import Sequences
-from sidecar.core.state import RINGS, State
-from sidecar.fleet import Age
+from sidecar.core.commit import aggregator as aggregate
+from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.counts import tally as counting
+from sidecar.core.counts.labels import Labels
+from sidecar.core.counts.state import RINGS, State
+from sidecar.core.sequence import numbers as sequence
+from sidecar.core.sequence.numbers import Sequences
+from sidecar.core.sequence.roll_call import RollCall
+from sidecar.core.snapshot import compute as picture
+from sidecar.core.snapshot import monotonic as hold
+from sidecar.daemon import service
+from sidecar.daemon.fleet import Age
 from tests.conftest import Guarantee
 from tests.redis_server import RedisServer
 from tests.walk.ground import T0, Hands

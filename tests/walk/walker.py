@@ -4,7 +4,7 @@ import json
 from typing import Any, Protocol
 
 from sidecar.config import Config
-from sidecar.exposition import document
+from sidecar.exposition import documents as document
 from tests.walk import compare, keys, series
 from tests.walk.counts import PUBSUB, STREAM, Heard
 from tests.walk.ground import LEASE, Hands, Registry

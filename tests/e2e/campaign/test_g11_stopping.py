@@ -14,7 +14,7 @@ import redis
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from sidecar.core.state import State
+from sidecar.core.checkpoint.state import load_state
 from tests.conftest import Guarantee
 from tests.e2e.conftest import MakeDaemon
 from tests.e2e.daemon import PREFIX, START_SECONDS, Daemon, ForkServer, exists, kill
@@ -97,7 +97,7 @@ def subscribed(daemon: Daemon) -> Iterator[ClientConnection]:
 def received_from(client: redis.Redis) -> int:
     """Return how many events of the channel are committed, refused ones too."""
     found: Any = client.hgetall(f"{PREFIX}checkpoint")
-    return State.load({name.decode(): value for name, value in found.items()}).total.tallies["received"][
+    return load_state({name.decode(): value for name, value in found.items()}).total.tallies["received"][
         f"pubsub:{CHANNEL}"
     ]
 

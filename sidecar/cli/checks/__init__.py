@@ -1,0 +1,1 @@
+"""What `sidecar check` tries, and what it says. Imports `client` and `view`."""

@@ -1,0 +1,189 @@
+"""What `check` says, and the judgements that need no Redis."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from difflib import SequenceMatcher
+from typing import Literal
+
+from msgspec import Struct
+
+from sidecar.cli.view.terminal import counted
+from sidecar.core.counts.currencies import ALL_WHOLE, ENOUGH, looks_minor
+from sidecar.core.counts.understanding import HALF
+from sidecar.core.events.event import FIELDS, Decoded, Event
+from sidecar.core.sequence.shared_names import MIN_REPEATS, QUESTION
+from sidecar.core.snapshot.snapshot import Completeness, ProducerCompleteness
+from sidecar.errors import UnavailableError
+from sidecar.redis.info import ServerInfo
+
+# Names as similar as this are meant to be the same: `flash-sale:events`, `flash_sale:event`.
+SIMILAR = 0.75
+
+
+class Finding(Struct, frozen=True):
+    """One line of `check`. A problem keeps events from being counted, or numbers from being kept.
+
+    `mend` says what to do.
+    """
+
+    level: Literal["ok", "warning", "problem"]
+    text: str
+    mend: str = ""
+
+
+def near_spellings(name: str) -> list[str]:
+    """Return names that a backend may have used instead: other separators, singular and plural."""
+    separators = ":._-/"
+    words = "".join(" " if character in separators else character for character in name).split()
+    found = {separator.join(words) for separator in separators}
+    for inner in ("", *separators):
+        for outer in separators:
+            if len(words) > 1:
+                found.add(inner.join(words[:-1]) + outer + words[-1])
+    found |= {name.removesuffix("s"), name + "s", name.lower(), name.upper()}
+    found |= {one.removesuffix("s") for one in found}
+    return sorted(one for one in found if one and one != name)
+
+
+def common_names(name: str) -> list[str]:
+    """Return names that a backend may use by default: without this prefix, with its framework's, or a usual one."""
+    last = re.split(r"[:._/-]", name)[-1]
+    found = {last, "events", "orders", "order:events", "order_events", "order-events", "orders:events"}
+    found |= {f"{prefix}{name}" for prefix in ("laravel_database_", "laravel-database-")}
+    return sorted(found - {name, ""} - set(near_spellings(name)))
+
+
+def similar(name: str, others: Iterable[str]) -> list[str]:
+    """Return the names that look like `name` but are not."""
+
+    def likeness(other: str) -> float:
+        return SequenceMatcher(None, name.lower(), other.lower()).ratio()
+
+    return sorted(other for other in others if other != name and likeness(other) >= SIMILAR)
+
+
+def about_server(server: ServerInfo, policy: str) -> list[Finding]:
+    """Judge what INFO says."""
+    findings = [Finding("ok", ", ".join(filter(None, (server.display, server.role))))]
+    if server.too_old:
+        findings = [Finding("problem", f"{server.display} is too old", "use Redis 6.2 or newer, or Valkey")]
+    try:
+        server.refuse_replica()
+    except UnavailableError as exc:
+        mend = "point redis.url at the primary, or at the Sentinels"
+        findings.append(Finding("problem", f"{exc}; it refuses writes", mend))
+    if server.role == "active-replica":
+        text = "active replicas do not merge numbers that both took at the same time"
+        findings.append(Finding("warning", text, "let backend and sidecar use the same one of them"))
+    if policy.startswith("allkeys-"):
+        findings.append(
+            Finding(
+                "warning",
+                f"maxmemory-policy is {policy}: Redis may evict the sidecar's state when memory is short",
+                "set maxmemory-policy to volatile-lru or noeviction",
+            )
+        )
+    return findings
+
+
+def about_sample(source: str, decoded: Decoded, unknown: Set[str], currency: str = "XXX") -> list[Finding]:
+    """Judge the newest decoded events of `stream NAME` or `channel NAME`, and their unknown fields."""
+    findings = []
+    refused = Counter(rejection.reason for rejection in decoded.rejections)
+    if refused:
+        first = decoded.rejections[-1]
+        reasons = ", ".join(f"{number} {reason}" for reason, number in refused.most_common())
+        of = len(decoded.rejections) + len(decoded.events)
+        findings.append(
+            Finding(
+                "problem" if not decoded.events else "warning",
+                f"{source}: {len(decoded.rejections)} of the newest {of} events are rejected ({reasons})",
+                f"the last one: {first.detail}; `sidecar rejected` shows them",
+            )
+        )
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        findings.append(
+            Finding("warning", f"{source}: unknown fields are ignored: {names}", "look for misspelled names")
+        )
+    return [*findings, *_about_ignored(source, decoded), *_about_amounts(source, decoded.events, currency)]
+
+
+def _about_ignored(source: str, decoded: Decoded) -> list[Finding]:
+    """Judge whether half of the events or more have unknown types."""
+    types = Counter(event.type for event in decoded.events if event.type not in FIELDS)
+    of = len(decoded.events) + len(decoded.rejections) - sum(event.type == "heartbeat" for event in decoded.events)
+    if not types or types.total() < HALF * of:
+        return []
+    text = f"{source}: {types.total()} of the newest {of} events are ignored, most as type {types.most_common(1)[0][0]}"
+    return [Finding("warning", text, "give orders the type order, or send the others elsewhere")]
+
+
+def _about_amounts(source: str, events: Sequence[Event], currency: str) -> list[Finding]:
+    """Judge whether all amounts may be cents."""
+    amounts = [looks_minor(one.amount, one.currency or currency) for one in events if one.amount is not None]
+    if amounts.count(True) < ENOUGH or False in amounts:
+        return []
+    return [Finding("warning", f"{source}: {ALL_WHOLE}", "send 19.90, not 1990")]
+
+
+def about_counted(completeness: Completeness, reasons: Mapping[str, int], types: Mapping[str, int]) -> list[Finding]:
+    """Judge how much of all that a sidecar received was counted."""
+    lost = completeness.invalid + completeness.ignored
+    if not lost or lost < HALF * completeness.received:
+        return []
+    reason = f" (most as {max(reasons, key=lambda name: reasons[name])})" if reasons else ""
+    kind = f" (most as type {max(types, key=lambda name: types[name])})" if types else ""
+    text = (
+        f"of {counted(completeness.received, 'event')} since counting began, {completeness.invalid} were "
+        f"rejected{reason} and {completeness.ignored} ignored{kind}"
+    )
+    advice = ["`sidecar rejected` shows what was rejected"] if completeness.invalid else []
+    if completeness.ignored:
+        advice.append("give orders the type order, or let who sends the others use another name")
+    return [Finding("warning", text, "; ".join([*advice, "after the fix start from 0 with `sidecar clear`"]))]
+
+
+def about_shared(by_producer: Mapping[str, ProducerCompleteness]) -> list[Finding]:
+    """Judge whether several processes use one producer name, by what a sidecar counted of all that it received."""
+    return [
+        Finding(
+            "warning",
+            f"most events of {name} are duplicates ({one.duplicates} of {one.received + one.duplicates}): {QUESTION}",
+            "give each a producer of its own",
+        )
+        for name, one in sorted(by_producer.items())
+        if one.duplicates >= MIN_REPEATS and one.duplicates >= one.received
+    ]
+
+
+def about_heard(name: str, heard: Mapping[str, int], within: float) -> list[Finding]:
+    """Judge the messages on other channels while the check listened."""
+    return [
+        Finding(
+            "warning",
+            f"{counted(number, 'message')} on channel {other} within {within:.0f} s, but {name} is configured",
+            "use the same name in both, or list both in sources.pubsub",
+        )
+        for other, number in sorted(heard.items())
+    ]
+
+
+def about_elsewhere(name: str, db: int, found: Iterable[tuple[int, str]], *, in_use: bool) -> list[Finding]:
+    """Judge other streams, as (database, name): a problem if this one has no event and the name is similar.
+
+    `in_use`: this stream has events, so the others may serve something else.
+    """
+    near = {name, *near_spellings(name)}
+    findings = []
+    for other_db, other in found:
+        also = "also " if in_use else ""
+        there = f"{other} in database {other_db}" if other_db != db else other
+        text = f"there is {also}a stream {there}, but {name} is configured"
+        mend = "use the same name in both, or list both in sources.streams"
+        if other_db != db:
+            text += f" in database {db}"
+            mend = f"end redis.url with /{other_db}, or let the backend use database {db}"
+        findings.append(Finding("warning" if in_use or other not in near else "problem", text, mend))
+    return findings

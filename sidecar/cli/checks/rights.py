@@ -1,0 +1,37 @@
+"""Whether the user may do all that `sidecar run` does: each command is tried, and nothing stays behind."""
+
+from sidecar.cli.checks.findings import Finding
+from sidecar.config import Config
+from sidecar.daemon import build as assembly
+from sidecar.errors import AccessError, RefusedError, UnavailableError
+
+ACL = "give this user the right in the ACL; config/redis-acl.conf has all that is needed"
+
+
+async def to_keep(config: Config) -> list[Finding]:
+    """Try what keeps the numbers: scripts under the prefix with all their commands, and the commands of readers."""
+    store, what = assembly.store(config), f"prefix {config.redis.prefix}"
+    try:
+        refused = await store.probe(config.fleet)
+    except AccessError as exc:
+        return [Finding("problem", f"{what}: {exc}", ACL)]
+    except RefusedError as exc:
+        return [Finding("problem", f"{what}: `sidecar run` cannot keep its numbers here: {exc}")]
+    except UnavailableError:
+        return []  # a replica, or a Redis that went away: reported elsewhere
+    finally:
+        await store.close()
+    if refused:
+        return [Finding("problem", f"{what}: `sidecar run` is refused {'; '.join(refused)}", ACL)]
+    return [Finding("ok", f"under the {what} every command that `sidecar run` needs is there and allowed")]
+
+
+async def to_read(config: Config, name: str) -> None:
+    """Subscribe to a channel, or read a stream, as the daemon does; `name` is the source. Raises SidecarError."""
+    (source,) = (one for one in assembly.sources(config, assembly.servers(config.events)) if one.name == name)
+    try:
+        await source.connect()
+        if name.startswith("stream:"):
+            await source.read("0-0")
+    finally:
+        await source.close()

@@ -1,0 +1,74 @@
+"""What a daemon answers, as far as commands read it. Something else may answer at `--url`."""
+
+from msgspec import Struct
+
+from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.sale import Sale
+from sidecar.core.snapshot.snapshot import Snapshot
+
+
+class Report(Snapshot, frozen=True, kw_only=True):
+    """`GET /monitoring/benchmark`."""
+
+    until: float
+    duration_s: float | None
+    average_per_second: float | None
+
+
+class Part(Struct, frozen=True):
+    """How one part of a daemon is."""
+
+    status: str
+    detail: str | None = None
+
+
+class Health(Struct, frozen=True):
+    """`GET /monitoring/health`."""
+
+    status: str
+    components: dict[str, Part]
+
+
+class Points(Struct, frozen=True):
+    """One metric of `GET /monitoring/history`."""
+
+    points: list[tuple[int, float | None]]
+
+
+class Rejected(Struct, frozen=True):
+    """`GET /monitoring/rejected`."""
+
+    rejected: list[Refused]
+
+
+class ByStatus(Struct, frozen=True):
+    """Orders as they were."""
+
+    success: int
+    failed: int
+    pending: int
+    cancelled: int
+
+
+class ClearedOrders(Struct, frozen=True):
+    """The orders that were cleared."""
+
+    by_status: ByStatus
+
+
+class Cleared(Struct, frozen=True):
+    """What `POST /monitoring/metrics/clear` says was cleared."""
+
+    orders: ClearedOrders
+
+
+class Clear(Struct, frozen=True):
+    """`POST /monitoring/metrics/clear`."""
+
+    cleared: Cleared
+
+
+class Sales(Struct, frozen=True):
+    """`POST /monitoring/sales/{id}/start` and `stop`."""
+
+    sale: Sale

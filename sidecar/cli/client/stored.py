@@ -1,0 +1,128 @@
+"""What a sidecar keeps in Redis, for commands that read or clear it without asking the daemon."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sidecar.cli.client.access import connected, mended
+from sidecar.config import Config
+from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.sale import Announcement, Sale
+from sidecar.core.events.sale_event import Action
+from sidecar.core.sale.transitions import objection
+from sidecar.core.snapshot.snapshot import Snapshot
+from sidecar.daemon import build as assembly
+from sidecar.errors import RefusedError, SidecarError, UnavailableError
+from sidecar.exposition.history import METRICS, draw, parse_query
+from sidecar.store.redis import RedisStore, cleared_report
+
+# How long an owner may take for its next commit before `clear` answers anyway; its lease would end about then.
+OWNER_SECONDS = 5.0
+POLL_SECONDS = 0.05
+
+
+async def read(config: Config) -> Snapshot:
+    """Return the committed state as a Snapshot. Raises `SidecarError` if there is none."""
+    with mended():
+        return await assembly.read(config, time.time())
+
+
+async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Any]:
+    """Return the last hour, every metric by name. Raises `SidecarError` where no sidecar ever counted."""
+    now = int(time.time())
+    query = parse_query(grid, now)
+    async with _store(config) as store:
+        await _is_there(config, store)
+        return {name: (await draw(name, query, now, store.history)).document() for name in METRICS}
+
+
+async def clear(config: Config) -> dict[str, Any]:
+    """Clear the metrics, wait for the owner's next commit if there is one, and return the report."""
+    generation = secrets.token_hex(8)
+    async with _store(config) as store:
+        await _is_there(config, store)
+        try:
+            totals = await store.clear(generation)
+        except RefusedError:
+            raise
+        except UnavailableError:
+            totals = await store.clear(generation)  # the answer was lost; the same generation clears once
+    await _owner_has_committed(config)
+    return cleared_report(totals)
+
+
+async def say(config: Config, action: Action, id: str | None) -> Sale | None:
+    """Say that a sale starts or stops, and wait until the owner has committed that; `None` if there is no owner.
+
+    Raises SidecarError if it does not fit the sale there is.
+    """
+    said = Announcement(action=action, id=id, at=time.time(), by="command", word=secrets.token_hex(8))
+    async with _store(config) as store:
+        await _is_there(config, store)
+        sale, _ = await store.sale()
+        if refusal := objection(sale, said):
+            raise SidecarError(refusal)
+        try:
+            await store.say(said)
+        except RefusedError:
+            raise
+        except UnavailableError:
+            await store.say(said)  # the answer was lost; the same word applies once
+        return await _heeded(config, store, said)
+
+
+async def _heeded(config: Config, store: RedisStore, said: Announcement) -> Sale | None:
+    deadline = time.monotonic() + OWNER_SECONDS
+    while True:
+        sale, heeded = await store.sale()
+        if heeded == said.word:
+            return sale
+        if not await store.is_owned():
+            return None
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"it was said, but the sidecar has not committed for {OWNER_SECONDS:g} s: look at its health. "
+                "It applies with the next commit"
+            )
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def rejected(config: Config, limit: int) -> list[Refused]:
+    """Return the newest rejected payloads. Raises `SidecarError` if no sidecar ever counted."""
+    async with _store(config) as store:
+        found = await store.rejected(limit)
+        if not found:
+            await _is_there(config, store)
+        return found
+
+
+async def _is_there(config: Config, store: RedisStore) -> None:
+    if not await store.exists():
+        raise SidecarError(
+            f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix, or start `sidecar run`"
+        )
+
+
+@asynccontextmanager
+async def _store(config: Config) -> AsyncIterator[RedisStore]:
+    store = assembly.store(config)
+    try:
+        with mended():
+            yield store
+    finally:
+        await store.close()
+
+
+async def _owner_has_committed(config: Config) -> None:
+    """Wait until the commit number has grown, or nobody holds the lease."""
+    checkpoint, lease = f"{config.redis.prefix}checkpoint", f"{config.redis.prefix}lease"
+    deadline = time.monotonic() + OWNER_SECONDS
+    async with connected(config.redis, key=checkpoint) as link:
+        number = await link.call("HGET", checkpoint, "n")
+        while time.monotonic() < deadline and await link.call("EXISTS", lease):
+            if await link.call("HGET", checkpoint, "n") != number:
+                return
+            await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,1 @@
+"""How commands show numbers to people: tables, words, keys. Imports nothing else of the commands but `client`."""

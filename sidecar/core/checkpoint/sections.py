@@ -1,0 +1,120 @@
+"""The sections of the State as they are stored: one table, from which everything about a section is derived.
+
+The form of a part is checked although its checksum fits: what a later version sealed may have another one.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sidecar.core.checkpoint.codec import COUNTS
+from sidecar.core.counts.last_minute import Lately
+from sidecar.core.counts.liveness import Sign
+from sidecar.core.counts.order_memory import Ended, Said
+from sidecar.core.counts.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing
+from sidecar.core.counts.sale import By, Progress
+from sidecar.core.counts.tallies import TALLIES, Totals
+from sidecar.core.events.event import MAX_ID_BYTES
+
+_Count = Annotated[int, Meta(ge=0)]
+_Second = Annotated[int, Meta(ge=0, le=2**53)]  # or a distance from one, or what was counted in one
+_Time = Annotated[float, Meta(ge=0, le=1e11)]
+_Counts = list[_Count]
+_Times = list[_Time]
+_Stock = list[int | None]
+_Slice = tuple[_Count, _Count, _Count, _Counts, _Counts]
+# Columns: four counts and units; stock and its time; first and newest sale, and both sums of sales.
+_Block = tuple[
+    _Counts, _Counts, _Counts, _Counts, _Counts, _Stock, _Times, list[_Time | None], _Times, _Counts, _Counts
+]  # fmt: skip
+_Gauge = Annotated[list[int | None], Meta(min_length=1, max_length=5)]  # a queue has five numbers
+_Id = Annotated[str, Meta(max_length=MAX_ID_BYTES)]
+
+
+class _Reading(Struct, array_like=True):
+    seen: _Time
+    values: _Gauge
+    times: Annotated[list[_Time], Meta(min_length=1, max_length=5)] | None = None  # before 0.2.0: `seen` for each
+
+
+_START = re.compile("[0-9]{1,11}")
+_Tally = Annotated[str, Meta(pattern=f"^({'|'.join(TALLIES)})$")]
+_Numerals = Annotated[str, Meta(pattern="^[0-9]{1,60}$")]  # millionths of a revenue pass 64 bits
+
+
+class _Totals(Struct, array_like=True):
+    """Fields of later versions have a default: version 0.1.0 stored five numbers."""
+
+    tallies: dict[_Tally, dict[str, _Numerals]]
+    since: _Time | None
+    committed_at: _Time | None
+    peak: _Count
+    peak_at: _Count | None
+    commit_interval: _Time | None = None
+    sale: tuple[_Id | None, Progress, _Time | None, _Time | None, By | None, By | None] | None = None
+    heeded: _Id = ""
+
+
+# When it was met and seen, its gaps, its epoch; how often it restarted; whether it is silent, left, took a place.
+_Sign = tuple[_Time, _Time, Annotated[_Times, Meta(max_length=5)], str | None, _Count, bool, bool, bool]
+
+
+class Section(Struct, frozen=True):
+    """One section of a State: the type of its parts, and the form that a stored one must have.
+
+    `deflated` parts are compressed; the parts of a section `by_time` are keyed by the Unix second they begin at.
+    Products are stored in blocks (products.py): their form is that of a block's columns.
+    """
+
+    part: type[Part]
+    form: Any
+    deflated: bool = False
+    by_time: bool = False
+
+
+SECTIONS: dict[str, Section] = {
+    "totals": Section(Totals, _Totals),
+    "timings": Section(Timing, tuple[_Counts, list[_Counts]], deflated=True),
+    "slices1": Section(Slice, _Slice, deflated=True, by_time=True),
+    "slices5": Section(Slice, _Slice, deflated=True, by_time=True),
+    "slices10": Section(Slice, _Slice, deflated=True, by_time=True),
+    "minutes": Section(Minute, tuple[list[_Second], list[_Second], list[_Second]], by_time=True),
+    "products": Section(Product, _Block, deflated=True),
+    "queues": Section(Reading, _Reading),
+    "connections": Section(Reading, _Reading),
+    # What is recovered after a clear leaves less than nothing missed.
+    "producers": Section(Attendance, tuple[_Count, int, _Count]),
+    "signs": Section(Sign, _Sign),
+    "lately": Section(Lately, tuple[_Count, int], by_time=True),
+    "said": Section(Said, bytes, by_time=True),
+    "ended": Section(Ended, dict[_Id, Annotated[int, Meta(ge=-1)]], deflated=True, by_time=True),
+}
+_DECODE: dict[str, Callable[[bytes], Any]] = {
+    name: msgspec.msgpack.Decoder(section.form).decode for name, section in SECTIONS.items()
+}
+
+
+def place(name: str) -> tuple[str, str | int]:
+    """Return section and key of a part's field `c:<section>:<key>`; parts by time have the second they begin at.
+
+    Raises ValueError if there is no such section or key.
+    """
+    section, _, key = name.removeprefix(COUNTS).partition(":")
+    if section not in SECTIONS or (section == "totals" and key):
+        raise ValueError("it is unknown; of a later version?")
+    if section == "producers" and "\n" not in key:
+        raise ValueError("it names no source")
+    if not SECTIONS[section].by_time:
+        return section, key
+    if not _START.fullmatch(key) or str(int(key)) != key:
+        raise ValueError("it names no second")
+    return section, int(key)
+
+
+def decode(section: str, packed: bytes) -> Any:
+    """Return the dump of a part, or of a block of products. Raises msgspec's errors if it has another form."""
+    found = _DECODE[section](packed)
+    return msgspec.to_builtins(found) if isinstance(found, Struct) else found

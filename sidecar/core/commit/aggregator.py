@@ -1,0 +1,398 @@
+"""The Aggregator: the only mutable thing. Batches go in, `committed` and `pending` come of it.
+
+Pending is kept apart for streams, which can be read again, and pub/sub, which cannot.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from random import Random
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from sidecar.core.checkpoint.state import dump_state, load_state
+from sidecar.core.counts.currencies import looks_minor
+from sidecar.core.counts.exemplars import Exemplars
+from sidecar.core.counts.history import reach_peak, write_gauges
+from sidecar.core.counts.in_flight import Course
+from sidecar.core.counts.labels import Labels, first_met
+from sidecar.core.counts.liveness import Changes
+from sidecar.core.counts.order_memory import SECTIONS, Memory
+from sidecar.core.counts.parts import Reading
+from sidecar.core.counts.pending import Pending, Refused
+from sidecar.core.counts.rules import AHEAD_SECONDS, CONNECTION_SECONDS, GRACE_SECONDS, Rules
+from sidecar.core.counts.state import State
+from sidecar.core.counts.tally import Count, fold
+from sidecar.core.counts.understanding import Understanding
+from sidecar.core.events.batch import Batch
+from sidecar.core.events.by_channel import Origins, decode_by_channel
+from sidecar.core.events.decode import decode, unknown_fields, without_event
+from sidecar.core.events.event import EARLIEST, Decoded, Event, Rejection
+from sidecar.core.sale.following import Following, keep, keep_stored
+from sidecar.core.sequence.roll_call import Register, RollCall, windows_of
+
+Kind = Literal["stream", "pubsub"]
+UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
+MISSED_UNDER = "wgen"  # field of the checkpoint: the generation in which the missed numbers of the windows were counted
+HEARD_SECONDS = 10.0  # a producer with connections that sent events since is stored again after this time
+LOOK_SECONDS = 0.05  # a sample is enough: a misspelled field is in many events
+
+
+class Flight(Struct, frozen=True):
+    """What one commit carries: pending as it was taken, and the parts it touches in absolute values.
+
+    `moved` is True if it contains everything that is remembered of orders.
+    """
+
+    stream: Pending
+    pubsub: Pending
+    merged: State
+    windows: dict[str, bytes | None]
+    removed: list[tuple[str, object]]
+    moved: bool
+
+
+class Aggregator:
+    """Count batches; freeze what is pending into a flight; keep what was committed."""
+
+    def __init__(self, rules: Rules, random: Random) -> None:
+        self._rules = rules
+        self._random = random
+        self.committed = State()
+        self.register = Register()
+        self.born: dict[tuple[str, str], float] = {}
+        self.exemplars: Exemplars = {}
+        self.unknown_fields: set[str] = set()
+        self.understanding = Understanding()
+        self.amounts: Counter[bool] = Counter()  # a sample of amounts: True for those that may be cents
+        self._looked_at = 0.0
+        self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
+        self._flying: dict[Kind, Pending] = {}  # the pending counts in a flight that may still land
+        self._labels = Labels(rules)
+        self.following = Following()
+        self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not yet stored so
+        self._memory = Memory()
+        self._refitted: set[str] = set()  # timings whose buckets restarted at 0, but are not yet stored so
+        self._moved = False  # whether a step moved what is remembered of orders, and that is not stored yet
+
+    def adopt(self, rules: Rules) -> None:
+        """Count by other rules from now on."""
+        self._rules = rules
+        self._relearn()
+
+    def pending_events(self) -> int:
+        """Return how many events are counted and not frozen."""
+        return sum(sum(p.state.total.tallies["received"].values()) for p in self._pending.values())
+
+    def apply(self, batch: Batch, now: float) -> None:
+        """Count a batch."""
+        pending = self._pending[kind_of(batch.source)]
+        origins: Origins | None = None
+        arrivals = _arrivals(batch.arrivals, now)
+        if batch.channels is None:
+            decoded = decode(batch.payloads, arrivals)
+        else:
+            decoded, origins = decode_by_channel(batch.payloads, arrivals, batch.channels)
+        if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
+            self._look(batch.payloads[0], decoded.events[:1], now)
+        pending.heard |= bool(batch.payloads or batch.empty)
+        received, ignored = self._count(batch.source, pending, decoded, now, origins)
+        if batch.empty:
+            received += self._count_empty(batch, pending, now)
+        if received:
+            pending.state.total.tallies["received"][batch.source] += received
+            self.understanding.saw(batch.source, now, received)
+            self.understanding.ignored(batch.source, now, ignored, batch.payloads)
+        if pending.is_full:
+            fold(pending, self._labels, self._rules, now)
+
+    def miss(self, source: str, entries: int) -> None:
+        """Count stream entries that were gone before they were read, unless holes have shown them."""
+        missed = self.register.loss(source).lose(entries)
+        self._pending[kind_of(source)].state.total.tallies["missed"][source] += missed
+
+    def settle(self, source: str) -> None:
+        """Note that a stream was read to its end: everything that its counter shows is counted."""
+        self.register.loss(source).numbers = 0
+
+    def blind(self, seconds: float) -> None:
+        """Count time in which events that cannot be read again may have been missed."""
+        self._pending["pubsub"].state.total.tallies["blind_ms"][""] += round(seconds * 1000)
+
+    def watch(self, now: float, *, hears: bool) -> Changes:
+        """Judge which producers live; `hears`: everybody could be heard since the last call."""
+        runs = self.committed.total.sale.state == "running"
+        return self.register.watch.look(self.register.heard, now, hears=hears, sale=runs)
+
+    def begin(self, now: float) -> None:
+        """Begin counting on empty ground."""
+        self._pending["pubsub"].state.total.since = now
+
+    def freeze(self, now: float) -> Flight:
+        """Take everything pending; what comes next is pending anew."""
+        for source in self.register.sources:
+            self.register.advance(source, self._pending[kind_of(source)], self._labels, now)
+        stream, pubsub = self._pending["stream"], self._pending["pubsub"]
+        pubsub.state.total.tallies["twice"][""] += self.register.count_twice(now)
+        self.register.forget(now)
+        for pending in (stream, pubsub):
+            fold(pending, self._labels, self._rules, now)
+            pending.date(now, GRACE_SECONDS)
+        self._flying, self._pending = self._pending, {kind: Pending(self._random) for kind in self._pending}
+        merged = self.committed.changed_by(stream.state, pubsub.state)
+        write_gauges(merged, self.committed, (stream, pubsub), self._listen(merged, now), now)
+        reach_peak(merged, (stream.state, pubsub.state))
+        silent = any(sign.state == "silent" for sign in self.register.watch.signs.values())
+        self.following.follow(merged, self.committed, (stream, pubsub), now, silent=silent)
+        merged.signs.update(self.register.watch.unsaved(self.committed.signs))
+        if self._moved:
+            self._write_memory_again(merged)
+        for key in self._refitted - merged.timings.keys():
+            merged.timings[key] = self.committed.timings[key].copy()
+        merged.total.committed_at, merged.total.commit_interval = now, self._rules.commit_interval
+        expired = {*self.committed.expired(now, self._rules.commit_interval), *self._gone}
+        expired |= {("signs", name) for name in self.committed.signs.keys() - self.register.watch.signs.keys()}
+        removed = [(name, key) for name, key in sorted(expired) if key not in getattr(merged, name)]
+        moved, self._moved = self._moved, False
+        return Flight(stream, pubsub, merged, dict(self.register.unsaved), removed, moved)
+
+    def land(self, flight: Flight, now: float) -> None:
+        """Make the flight part of what is committed; it must not be used afterwards."""
+        self._bear(flight.merged, now)
+        self.committed.replace(flight.merged)
+        self.committed.remove(flight.removed)
+        self._refitted.clear()
+        self._flying = {}
+        self._labels.retain("connection", self._connected())
+        self.register.listen(self._connected())
+        self.register.land(flight.windows)
+        self._gone -= {(name, key) for name, parts in flight.merged.sections() for key in parts}
+        self._gone.difference_update(flight.removed)
+
+    def thaw(self, flight: Flight) -> None:
+        """Make the flight pending again, before what came after it."""
+        kinds: tuple[Kind, ...] = ("stream", "pubsub")
+        for kind, earlier in zip(kinds, (flight.stream, flight.pubsub), strict=True):
+            earlier.merge(self._pending[kind])
+            self._pending[kind] = earlier
+        self._flying = {}
+        self._moved |= flight.moved
+
+    def step(self, by: float, now: float, flight: Flight | None = None) -> None:
+        """Follow a clock that was set by `by` seconds, to `now`. `flight` is the commit in flight.
+
+        `by` is 0 if another clock timed what is there: then only times in the future are corrected.
+        """
+        flying = (flight.stream, flight.pubsub) if flight else ()
+        for pending in self._pending.values():
+            fold(pending, self._labels, self._rules, now - by)
+        for pending in (*self._pending.values(), *flying):
+            pending.step(by, now)
+        for state in (self.committed, flight.merged) if flight else (self.committed,):
+            gone = state.step(by, now)
+            self._gone.update(gone)
+            self._moved |= any(section in SECTIONS for section, _ in gone)
+        if flight:  # the seconds it names may now belong to other parts
+            flight.removed[:] = [(section, key) for section, key in flight.removed if section not in SECTIONS]
+        self.register.step(by, now)
+        self.following.step(now)
+        self.born = {label: at + by for label, at in self.born.items()}
+        self.understanding.step(by)
+        self._looked_at += by
+        if by < 0:
+            self.exemplars.clear()  # new exemplars would be older
+        self._relearn()
+
+    def drop_streams(self) -> None:
+        """Forget what is pending from streams; it will be read again."""
+        self._pending["stream"] = Pending(self._random)
+        for source in self.register.sources:
+            if kind_of(source) == "stream":
+                self.register.drop(source)
+        self._relearn()
+
+    def load(self, fields: Mapping[str, bytes], *, same_generation: bool) -> None:
+        """Take over a checkpoint. Pending pub/sub stays; what pub/sub had committed beyond it counts as missed.
+
+        Raises CheckpointError if any of it is damaged; then nothing has changed.
+        """
+        before, found, windows = self.committed, load_state(fields), windows_of(fields)
+        ours = [source for source in self.register.sources if kind_of(source) == "pubsub"]
+        self.committed = found
+        self._refitted = self.committed.fit(self._rules.buckets_ns)
+        if same_generation:
+            self._miss_what_rolled_back(before)
+        else:
+            self._forget_missed()
+        self.register.watch.load(found.signs)
+        was_cleared = fields.get(MISSED_UNDER, fields.get("gen")) != fields.get("gen")
+        if was_cleared:
+            keep_stored(self.committed, fields.get("cleared", b""))
+        self.following.hear(fields.get("said", b"").decode("utf-8", "replace"))
+        self.register.load(windows, cleared=was_cleared)
+        for source in ours:
+            self.register.save(source)
+        self._moved = False
+        self.born.clear()
+        self.drop_streams()
+
+    def clear(self, now: float) -> None:
+        """Empty the committed counts; sequence windows stay, but forget what they had as missed."""
+        before, self.committed = self.committed, State()
+        self._refitted.clear()
+        self.committed.total.since, self.committed.total.committed_at = now, before.total.committed_at
+        keep(self.committed, before)
+        pubsub = self._pending["pubsub"]
+        pubsub.state.total.since = None
+        below = min(sum(pending.level for pending in self._pending.values()), 0)
+        pubsub.state.total.tallies["beside"]["unseen"] -= below  # they were pending before the clear
+        pubsub.level -= below
+        self._forget_missed()
+        self.register.watch.load({})
+        self.born.clear()
+        self.exemplars.clear()
+        self.understanding = Understanding()
+        self.unknown_fields.clear()
+        self.amounts.clear()
+        self._relearn()
+
+    def fields(self) -> dict[str, bytes]:
+        """Return everything committed as checkpoint fields."""
+        return {**dump_state(self.committed), **self.register.windows}
+
+    def _count(
+        self, source: str, pending: Pending, decoded: Decoded, now: float, origins: Origins | None = None
+    ) -> tuple[int, Mapping[str, int]]:
+        """Count events and rejections in order of arrival; return how many were received, and those ignored by type."""
+        call = RollCall(self.register, source, pending, self._labels, now)
+        course = Course(
+            pending,
+            self._memory,
+            level=self._level_beside(pending),
+            worded=decoded.worded,
+            count_repeats=self._rules.count_repeats,
+            now=now,
+        )
+        count = Count(pending, course, labels=self._labels, rules=self._rules, exemplars=self.exemplars, now=now)
+        received = start = 0
+        for at, place in enumerate([*decoded.places, len(decoded.events)]):
+            channels = None if origins is None else origins.events[start:place]
+            events, arrivals = decoded.events[start:place], decoded.arrivals[start:place]
+            events, arrivals = call.attend(events, arrivals, channels, only_orders=decoded.shared.only_orders)
+            count.add(events, arrivals, decoded.shared)
+            received += len(events)
+            if decoded.adjusted:
+                for event in events:
+                    pending.state.total.tallies["adjusted"].update(decoded.adjusted.get(id(event), ()))
+            if at < len(decoded.rejections):
+                refused = decoded.rejections[at]
+                if numbers := call.refuse(refused, None if origins is None else origins.rejections[at]):
+                    self._refuse(source, pending, refused, now)
+                    received += numbers
+            start = place
+        return received, count.ignored
+
+    def _count_empty(self, batch: Batch, pending: Pending, now: float) -> int:
+        """Refuse the entries without an event; return how many were received."""
+        call, received = RollCall(self.register, batch.source, pending, self._labels, now), 0
+        for entry in batch.empty:
+            lacking = without_event(entry.id, entry.fields, now)
+            if numbers := call.refuse(lacking):
+                self._refuse(batch.source, pending, lacking, now)
+                received += numbers
+        return received
+
+    def _look(self, payload: bytes, events: list[Event], now: float) -> None:
+        """Check one payload for unknown fields, and one event for an amount in cents."""
+        self._looked_at = now
+        room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
+        self.unknown_fields.update(sorted(unknown_fields(payload) - self.unknown_fields)[:room])
+        for event in events:
+            currency = event.currency or self._rules.currency
+            if event.amount is not None and (minor := looks_minor(event.amount, currency)) is not None:
+                self.amounts[minor] += 1
+
+    def _refuse(self, source: str, pending: Pending, refused: Rejection, now: float) -> None:
+        self.understanding.refused(source, now, refused)
+        pending.state.total.tallies["invalid"][refused.reason] += 1
+        text = refused.payload.decode("utf-8", "backslashreplace")
+        pending.refused.append(Refused(refused.arrival, source, refused.reason, refused.detail, text))
+
+    def _listen(self, merged: State, now: float) -> dict[str, Reading]:
+        """Update stored times of producers that are out of date; return all committed connections with these times."""
+        known = dict(self.committed.connections)
+        for name, reading in known.items():
+            heard = self.register.heard.get(name, 0.0)
+            if reading.seen < now - HEARD_SECONDS and reading.seen < heard >= now - CONNECTION_SECONDS:
+                known[name] = reading.copy()
+                known[name].hear(heard)
+                merged.connections.setdefault(name, reading.copy()).hear(heard)
+        return known
+
+    def _write_memory_again(self, merged: State) -> None:
+        """Add everything that is remembered of orders to `merged`."""
+        for name in SECTIONS:
+            parts = getattr(merged, name)
+            parts.update({key: part.copy() for key, part in getattr(self.committed, name).items() if key not in parts})
+
+    def _bear(self, merged: State, now: float) -> None:
+        """Remember when label sets were first committed, as long as they are held at 0."""
+        fresh = first_met(self.committed, merged, self._rules.products)
+        self.born = {label: at for label, at in self.born.items() if now - at < self._rules.new_series_hold}
+        self.born.update(dict.fromkeys(fresh, now))
+
+    def _miss_what_rolled_back(self, before: State) -> None:
+        """Count what pub/sub had told, as received or as missed, and is not in what was found."""
+        missed = self._pending["pubsub"].state.total.tallies["missed"]
+        known, found = before.total.tallies, self.committed.total.tallies
+        for source in known["received"].keys() | known["missed"].keys():
+            lost = _published(known, source) - _published(found, source)
+            if kind_of(source) == "pubsub" and lost > 0:
+                missed[source] += lost
+
+    def _forget_missed(self) -> None:
+        """Forget missed numbers, also those that were recovered since the last commit: they are simply new."""
+        self.register.forget_missed()
+        for pending in self._pending.values():
+            for key, part in pending.state.producers.items():
+                if part.missed < 0:
+                    pending.state.total.tallies["recovered"][key.split("\n")[0]] += part.missed
+                    part.missed = 0
+
+    def _connected(self) -> set[str]:
+        """Return the names of the producers that have open connections."""
+        return set(self.committed.connections).union(*(one.state.connections for one in self._pending.values()))
+
+    def _relearn(self) -> None:
+        self.register.listen(self._connected())
+        self._labels, self._memory = Labels(self._rules), Memory()
+        uncommitted = [*self._flying.values(), *self._pending.values()]
+        states = (self.committed, *(pending.state for pending in uncommitted))
+        for state in states:
+            self._labels.learn(state)
+        said = [item for state in states for item in state.said.items()]
+        self._memory.learn(said, [item for state in states for item in state.ended.items()])
+        before = self.committed.total.tallies["orders"]["pending"] > 0
+        self._memory.followed = before or any(pending.followed for pending in uncommitted)
+
+    def _level_beside(self, pending: Pending) -> int:
+        """Return how many orders are in flight according to everything except `pending`."""
+        parts = (*self._flying.values(), *self._pending.values())
+        return self.committed.total.in_flight + sum(part.level for part in parts if part is not pending)
+
+
+def kind_of(source: str) -> Kind:
+    """Return the kind of a source named `stream:<name>` or `pubsub:<name>`."""
+    return "stream" if source.startswith("stream:") else "pubsub"
+
+
+def _arrivals(arrivals: list[float], now: float) -> list[float]:
+    """Return when entries arrived, now for those whose id is no time: ids can be chosen freely."""
+    latest = now + AHEAD_SECONDS
+    if arrivals and min(arrivals) >= EARLIEST and max(arrivals) <= latest:
+        return arrivals
+    return [arrival if EARLIEST <= arrival <= latest else now for arrival in arrivals]
+
+
+def _published(tallies: Mapping[str, Counter[str]], source: str) -> int:
+    return tallies["received"][source] + tallies["missed"][source] - tallies["recovered"][source]

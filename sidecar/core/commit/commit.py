@@ -1,0 +1,109 @@
+"""What a commit is: the values that go to the store and come back from it."""
+
+from typing import Literal
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+
+from sidecar.core.commit.aggregator import Flight
+from sidecar.core.events.batch import EntryId
+from sidecar.errors import CheckpointError
+
+START = "0-0"
+POSITION = "p:"
+
+Outcome = Literal["OK", "CONFLICT", "EMPTY", "CLEARED", "REREAD", "ANEW"]
+
+
+class Position(Struct, frozen=True, array_like=True):
+    """How far a stream was read.
+
+    `seen` entries of it were read; `base` were added before the first of ours or are counted as missed (-1: not known
+    yet); `added` is the newest `entries-added`. `away`: the stream is missing, or ends before `id`, and that is known.
+    """
+
+    id: str = START
+    seen: int = 0
+    base: int = -1
+    added: int = 0
+    away: bool = False
+
+    def dump(self, stream: str) -> bytes:
+        """Return it as it is stored: JSON with a checksum over itself and the stream's name."""
+        stored = [self.id, self.seen, self.base, self.added, self._checksum(stream)]
+        return msgspec.json.encode([*stored, True] if self.away else stored)
+
+    @classmethod
+    def load(cls, stream: str, stored: bytes) -> "Position":
+        """Return what was dumped.
+
+        Raises CheckpointError if it was damaged, or is of another stream.
+        """
+        try:
+            read = _decode_position(stored)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise CheckpointError(f"the stored position in stream {stream!r} cannot be read: {exc}") from exc
+        position = cls(read.id, read.seen, read.base, read.added, read.away)
+        if read.checksum != position._checksum(stream):
+            raise CheckpointError(f"the stored position in stream {stream!r} is damaged: its checksum is wrong")
+        return position
+
+    def _checksum(self, stream: str) -> int:
+        covered = [stream, self.id, self.seen, self.base, self.added]
+        return crc32(msgspec.json.encode([*covered, True] if self.away else covered))
+
+
+class _Stored(Struct, array_like=True, forbid_unknown_fields=True):
+    """A Position as it is stored. Before version 0.2 there was no `away`."""
+
+    id: EntryId
+    seen: int
+    base: int
+    added: int
+    checksum: int
+    away: bool = False
+
+
+_decode_position = msgspec.json.Decoder(_Stored).decode
+
+
+class Commit(Struct, frozen=True, kw_only=True):
+    """One flight with everything the script checks it against. Sent again as it is when no answer came."""
+
+    number: int
+    expected: str
+    generation: str
+    replid: str
+    token: str
+    full: bool
+    positions: dict[str, Position]
+    unchecked: frozenset[str] = frozenset()  # streams known to end before their position
+    flight: Flight
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What the script found: the outcome, and the number, token, generation and replid it met."""
+
+    outcome: Outcome
+    number: int
+    token: str
+    generation: str
+    replid: str
+    stream: str = ""
+    said: str = ""  # what was said of a sale since, as JSON
+
+
+def order(entry_id: str) -> tuple[int, ...]:
+    """Return what entry ids compare by."""
+    return tuple(map(int, entry_id.split("-")))
+
+
+def holder_of(token: str) -> str:
+    """Return the process that wrote the token."""
+    return token.split(" ")[0]
+
+
+def era_of(token: str) -> str:
+    """Return the token's era."""
+    return token.partition(" ")[2].partition(" ")[0]

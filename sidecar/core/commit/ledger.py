@@ -1,0 +1,375 @@
+"""The Ledger: which counts are safe. It holds the protocol of the commit; the store carries it out.
+
+A commit is one Lua script that checks first and then writes absolute values (store/commit.lua). Each commit has a
+token `holder era random`: the random part is new in every commit, the era whenever a stream contributed. An
+outcome tells what Redis found, and `resolve` says what that means:
+
+  OK, or CONFLICT with the flight's own token     the flight is committed; perhaps somebody cleared since
+  CONFLICT, another holder                        somebody else owns the state: drop everything, stand by
+  CONFLICT, our holder, same era                  rolled back, but no stream contributed since: write memory again
+  CONFLICT, our holder, other era                 rolled back: load what is found, read streams on from there
+  EMPTY                                           the checkpoint is gone: write everything again, and what is pending,
+                                                  of which the streams may be gone, too
+  CLEARED                                         somebody cleared: empty what is committed, commit pending again
+  REREAD                                          Redis restarted or was replaced since the streams were read:
+                                                  drop what is pending from them, read it again
+  ANEW a stream was deleted, or lost its end: commit what was read of it; the next read decides where to continue
+
+Reading continues after the newest entry that was counted, whatever happens to the stream: an older copy that is put
+back counts nothing twice.
+
+If the streams are on another Redis than the state (`apart`), a commit cannot check them. Their positions keep the
+counts exact across a crash. If such a stream loses its end in a failover, reading continues after it, and what was
+counted stays counted.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+from msgspec import structs
+
+from sidecar.core.checkpoint.state import dump_state
+from sidecar.core.commit.aggregator import MISSED_UNDER, Aggregator
+from sidecar.core.commit.commit import POSITION, START, Answer, Commit, Position, era_of, holder_of, order
+from sidecar.core.events.batch import Batch, StreamRead
+from sidecar.errors import CheckpointError
+
+LISTENED = "listened"  # field of the checkpoint: the pub/sub sources that were subscribed to, one a line
+LONGEST_NUMBER = 15  # digits: the scripts count with the 53 bits of a Lua number
+
+# A batch is counted; or refused; or the stream turns out to be another one, or to have lost its end.
+Applied = Literal["ok", "refused", "anew", "cut"]
+Verdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "cleared", "reread", "anew"]
+
+
+class Ledger:
+    """Committed, in flight, pending; and the token that says whose state it is."""
+
+    def __init__(
+        self,
+        *,
+        holder: str,
+        streams: tuple[str, ...],
+        word: Callable[[], str],
+        fresh: Callable[[], Aggregator],
+        apart: bool = False,
+    ):
+        """`word` returns a new random word, `fresh` an empty Aggregator."""
+        self.holder = holder
+        self.loads = 0  # how often the state was taken from the store, and may have been older than what was shown
+        self._apart = apart
+        self._streams = streams
+        self._word = word
+        self._fresh = fresh
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop everything and stand by: the state is somebody else's, or nobody's."""
+        self.aggregate = self._fresh()
+        self.active = False
+        self._number = 0
+        self._token = ""
+        self._era = ""
+        self._generation = ""
+        self._generations: set[str] = set()
+        self._positions = {stream: Position() for stream in self._streams}
+        self._read = dict(self._positions)
+        self._elsewhere: dict[str, bytes] = {}  # positions of streams that are not configured now
+        self._replid = ""
+        self._read_on = False  # whether a stream was read since the last flight
+        self._in_flight: Commit | None = None
+        self._full = False
+        self.away: float | None = None  # last commit or clear before this sidecar took over the state
+        self._listened: set[bytes] | None = None  # the pub/sub sources at that time; unknown before version 0.2
+        self._listening = b""
+
+    @property
+    def generation(self) -> str:
+        """The clear after which is counted."""
+        return self._generation
+
+    @property
+    def unanswered(self) -> bool:
+        """Return whether a commit is in flight without an answer."""
+        return self._in_flight is not None
+
+    def next_token(self) -> str:
+        """Return a token that begins a new era."""
+        return f"{self.holder} {self._word()} {self._word()}"
+
+    def position(self, stream: str) -> str:
+        """Return the id after which to read on."""
+        return self._read[stream].id
+
+    def listened(self, source: str) -> bool:
+        """Return whether a pub/sub source was configured when the state was last committed."""
+        return self._listened is None or source.encode() in self._listened
+
+    def listen(self, sources: Iterable[str]) -> None:
+        """Store the pub/sub sources with every commit from now on."""
+        self._listening = "\n".join(sources).encode()
+
+    def uncommitted(self) -> int:
+        """Return how many events are counted but not known to be committed."""
+        flying = self._in_flight.flight if self._in_flight else None
+        parts = (flying.stream, flying.pubsub) if flying else ()
+        return self.aggregate.pending_events() + sum(
+            sum(part.state.total.tallies["received"].values()) for part in parts
+        )
+
+    def take_over(self, fields: Mapping[str, bytes], now: float) -> None:
+        """Become the owner of the state found by the script that wrote our token into it.
+
+        Raises CheckpointError if any of it is damaged; then nothing of it is here.
+        """
+        self.forget()
+        self._load(fields)
+        self.active = True
+        self.away = self.aggregate.committed.total.committed_at
+        self._listened = set(fields[LISTENED].split(b"\n")) if LISTENED in fields else None
+        self.step(0.0, now)  # the clock that timed the stored state may have been ahead of this one
+        if self.aggregate.committed.total.since is None:
+            self.aggregate.begin(now)
+
+    def apply(self, batch: Batch, now: float) -> Applied:
+        """Count a batch, unless it was read under circumstances that no longer hold."""
+        if not self.active:
+            return "refused"
+        if batch.stream is None:
+            self.aggregate.apply(batch, now)
+            return "ok"
+        return self._apply_stream(batch, batch.stream, now)
+
+    def _apply_stream(self, batch: Batch, read: StreamRead, now: float) -> Applied:
+        stream = batch.source.removeprefix("stream:")
+        position = self._read[stream]
+        if read.after != position.id:
+            return "refused"
+        if not self._apart and self._replid not in ("", read.replid):
+            return "refused"  # the next commit shows what happened
+        if not read.exists:
+            return self._absent(stream, position, read)
+        known = position.away  # and reported
+        applied: Applied = "ok"
+        if _is_another(position, read, returned=known):
+            applied, position = self._follow(batch.source, position, read)
+        if position.id != read.after:  # read again, from there
+            self._moved(stream, position, read.replid)
+        else:
+            self._moved(stream, self._advanced(batch.source, position, read), read.replid)
+            self.aggregate.apply(batch, now)
+        return "ok" if known else applied
+
+    def _absent(self, stream: str, position: Position, read: StreamRead) -> Applied:
+        """Note that a stream is missing: not made yet, or deleted. It may come back, so its position stays."""
+        if position.base < 0:  # not made yet: all of it will be counted
+            self._moved(stream, Position(base=0), read.replid)
+        if position.id == START or position.away:
+            return "ok"
+        self._note_away(stream)
+        return "anew"
+
+    def _note_away(self, stream: str) -> None:
+        """Note that a stream is missing, or ends before its position, until it is read."""
+        for positions in (self._read, self._positions):
+            positions[stream] = structs.replace(positions[stream], away=True)
+
+    def _follow(self, source: str, position: Position, read: StreamRead) -> tuple[Applied, Position]:
+        """Return where to continue in a stream that was replaced, also by an older copy: nothing counts twice.
+
+        Entries that are known to have been added, were not read and are gone count as missed.
+        """
+        other = order(read.oldest or read.newest or START) > order(position.id)  # nothing of it was read
+        counted = max(position.base, 0) + position.seen
+        lost = position.added - max(0 if other else read.added or 0, counted)
+        if position.base >= 0 and lost > 0:
+            self.aggregate.miss(source, lost)
+        if other:
+            return "anew", Position(position.id, base=0)
+        end = min(position.id, read.newest or START, key=order)
+        base = position.base
+        if base >= 0 and read.added is not None and end == read.newest:  # none of its entries is unread, or lost
+            base = max(base, read.added - position.seen)
+        return "cut", Position(end, position.seen, base, read.added or 0)
+
+    def _advanced(self, source: str, position: Position, read: StreamRead) -> Position:
+        """Return the position after `read`; count the entries that were gone before they could be read."""
+        seen = position.seen + read.entries
+        if read.added is None:
+            return Position(read.last, seen, position.base, position.added)
+        unread = _unread(read)
+        base = position.base if position.base >= 0 else read.added - read.length
+        if unread is not None:
+            lost = read.added - base - position.seen - unread
+            if lost > 0:
+                base += lost
+                self.aggregate.miss(source, lost)
+            else:
+                seen += lost  # the stream lost entries that were read, or somebody set its counter
+        if read.complete:
+            self.aggregate.settle(source)
+        return Position(read.last, seen, base, read.added)
+
+    def _moved(self, stream: str, position: Position, replid: str) -> None:
+        if position != self._read[stream]:
+            self._read[stream] = position
+            self._replid, self._read_on = replid, True
+
+    def step(self, by: float, now: float) -> None:
+        """Follow a clock that was set by `by` seconds, to `now`."""
+        self.aggregate.step(by, now, self._in_flight.flight if self._in_flight else None)
+
+    def freeze(self, now: float) -> Commit:
+        """Return the commit to send: the one that was never answered, else everything pending."""
+        if self._in_flight is None:
+            era = self._word() if self._read_on or self._replid or self._full else self._era
+            self._in_flight = Commit(
+                number=self._number,
+                expected=self._token,
+                generation=self._generation,
+                replid=self._replid,
+                token=f"{self.holder} {era} {self._word()}",
+                full=self._full,
+                positions=dict(self._read),
+                unchecked=frozenset(stream for stream, position in self._read.items() if position.away),
+                flight=self.aggregate.freeze(now),
+            )
+            self._read_on = False
+        return self._in_flight
+
+    def fields(self, commit: Commit) -> dict[str, bytes]:
+        """Return the checkpoint fields that `commit` writes: what changed, or everything if it replaces all."""
+        fields = dump_state(commit.flight.merged, self.aggregate.committed)
+        fields.update((name, value) for name, value in commit.flight.windows.items() if value is not None)
+        fields[MISSED_UNDER] = commit.generation.encode()
+        fields[LISTENED] = self._listening
+        if commit.full:
+            fields = {**self.aggregate.fields(), **self._elsewhere, **fields}
+        return fields
+
+    def resolve(self, commit: Commit, answer: Answer, now: float) -> Verdict:
+        """Take the answer to `commit`. After `reload` the caller fetches the checkpoint and calls `reload`."""
+        match answer.outcome:
+            case "OK":
+                return self._landed(commit, answer, now)
+            case "CONFLICT":
+                return self._conflict(commit, answer, now)
+            case "EMPTY":
+                self._thaw()
+                self._number, self._token, self._full = 0, "", True
+                self._replid = ""  # what was read may exist nowhere else
+                if answer.generation and answer.generation not in self._generations:
+                    self._cleared(answer.generation, now)
+                return "empty"
+            case "CLEARED":
+                self._thaw()
+                self._cleared(answer.generation, now)
+                return "cleared"
+            case "REREAD":
+                self._rewind()
+                return "reread"
+            case _:  # ANEW
+                self._thaw()
+                self._note_away(answer.stream)
+                return "anew"
+
+    def _landed(self, commit: Commit, answer: Answer, now: float) -> Verdict:
+        self.aggregate.land(commit.flight, now)
+        self.aggregate.following.hear(answer.said)
+        self._number, self._token = answer.number, commit.token
+        self._era = era_of(commit.token)
+        self._positions, self._in_flight, self._full = commit.positions, None, False
+        if not self._read_on:  # equal positions do not tell: a stream that lost its end may have been read once more
+            self._replid = ""
+        return "ok"
+
+    def _conflict(self, commit: Commit, answer: Answer, now: float) -> Verdict:
+        if answer.token == commit.token:  # an earlier sending of this very commit arrived
+            verdict = self._landed(commit, answer, now)
+            if answer.generation in self._generations:
+                return verdict
+            self._cleared(answer.generation, now)
+            return "cleared"
+        if holder_of(answer.token) != self.holder:
+            self.forget()
+            return "standby"
+        if era_of(answer.token) != self._era:
+            return "reload"
+        self._rewind()
+        self._number, self._token, self._full = answer.number, answer.token, True
+        if answer.generation not in self._generations:
+            self._cleared(answer.generation, now)
+        self._generation = answer.generation
+        return "rolled_back"
+
+    def reload(self, fields: Mapping[str, bytes]) -> bool:
+        """Go on from an older state of ours that a rollback brought back; False if it is no longer ours.
+
+        Raises CheckpointError if it is damaged: it is of no use, and neither is what is in memory; `forget` that.
+        """
+        if "own" not in fields or holder_of(_text(fields, "own")) != self.holder:
+            return False
+        self._thaw()
+        self._load(fields)
+        return True
+
+    def _load(self, fields: Mapping[str, bytes]) -> None:
+        """Take over number, token, generation, positions and counts from the fields of a checkpoint."""
+        number, token, generation = _number(fields), _text(fields, "own"), _text(fields, "gen")
+        stored = {name: value for name, value in fields.items() if name.startswith(POSITION)}
+        positions = {name: Position.load(name.removeprefix(POSITION), value) for name, value in stored.items()}
+        known = generation in self._generations
+        self.aggregate.load(fields, same_generation=known)
+        self.loads += 1
+        self._number, self._token, self._generation, self._era = number, token, generation, era_of(token)
+        self._generations.add(generation)
+        self._positions = {stream: positions.get(POSITION + stream, Position()) for stream in self._streams}
+        self._elsewhere = {name: stored[name] for name in stored if name.removeprefix(POSITION) not in self._streams}
+        self._read, self._replid, self._full = dict(self._positions), "", False
+
+    def _cleared(self, generation: str, now: float) -> None:
+        self.aggregate.clear(now)
+        self._generation = generation
+        self._generations.add(generation)
+
+    def _thaw(self) -> None:
+        """The flight did not land and never will: its content is pending again."""
+        if self._in_flight is not None:
+            self.aggregate.thaw(self._in_flight.flight)
+            self._in_flight = None
+
+    def _rewind(self) -> None:
+        """Drop what was read from streams and is not committed: it belongs to another history."""
+        self._thaw()
+        self.aggregate.drop_streams()
+        self._read, self._replid = dict(self._positions), ""
+
+
+def _is_another(position: Position, read: StreamRead, *, returned: bool) -> bool:
+    """Return whether a stream was replaced or lost its end. `returned`: it was missing in between."""
+    if read.added is not None and read.added < position.added:
+        return True
+    if order(read.newest or START) < order(position.id):
+        return True
+    return returned and (read.oldest is None or order(read.oldest) > order(position.id))
+
+
+def _unread(read: StreamRead) -> int | None:
+    """Return how many entries came after the position, with those of this read; `None` if unknown."""
+    if read.complete:
+        return read.entries
+    return read.length if read.oldest and order(read.oldest) > order(read.after) else None
+
+
+def _text(fields: Mapping[str, bytes], name: str) -> str:
+    try:
+        return fields[name].decode()
+    except (KeyError, UnicodeDecodeError) as exc:
+        raise CheckpointError(f"checkpoint field {name!r} is missing or damaged") from exc
+
+
+def _number(fields: Mapping[str, bytes]) -> int:
+    text = _text(fields, "n")
+    if not (text.isascii() and text.isdigit()) or len(text) > LONGEST_NUMBER:
+        raise CheckpointError("checkpoint field 'n' is damaged")
+    return int(text)

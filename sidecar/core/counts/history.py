@@ -1,0 +1,51 @@
+"""The history by the second: the sums of the gauges, and the best second."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from sidecar.core.counts.parts import Minute, Reading
+from sidecar.core.counts.pending import Pending
+from sidecar.core.counts.readings import by_second, joined
+from sidecar.core.counts.rules import CONNECTION_SECONDS, HISTORY_SECONDS
+from sidecar.core.counts.state import State
+
+
+def write_gauges(
+    merged: State, committed: State, pending: tuple[Pending, Pending], connected: Mapping[str, Reading], now: float
+) -> None:
+    """Write the gauges into every second of `merged` from their reading to this one.
+
+    `connected` are the committed connections, with when their producers were last heard of.
+    """
+    reported = joined(*(one.queue_seconds for one in pending))
+    queues = by_second(committed.queues, reported, _before(committed, "waiting"), now)
+    reported = joined(*(one.connection_seconds for one in pending))
+    connections = by_second(connected, reported, _before(committed, "connections"), now, CONNECTION_SECONDS)
+    for name, sums in (("waiting", queues), ("connections", connections)):
+        for second, value in sums.items():
+            if second >= now - HISTORY_SECONDS:
+                getattr(_minute(merged, committed, second), name)[second] = value
+
+
+def reach_peak(merged: State, deltas: Iterable[State]) -> None:
+    """Compare the seconds that grew with the best one."""
+    for delta in deltas:
+        for start, minute in delta.minutes.items():
+            for second in minute.finished:
+                merged.total.reach(merged.minutes[start].finished[second], second)
+
+
+def _before(committed: State, name: str) -> Callable[[int], int | None]:
+    """Return a function from a second to the committed sum of a gauge in it."""
+
+    def before(second: int) -> int | None:
+        minute = committed.minutes.get(second - second % 60)
+        return None if minute is None else getattr(minute, name).get(second)
+
+    return before
+
+
+def _minute(merged: State, committed: State, second: int) -> Minute:
+    start = second - second % 60
+    if start not in merged.minutes:
+        merged.minutes[start] = committed.minutes.get(start, Minute()).copy()
+    return merged.minutes[start]

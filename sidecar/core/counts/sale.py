@@ -1,0 +1,77 @@
+"""The sale as it is stored: whether one runs, since when, and who announced it."""
+
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sidecar.core.events.sale_event import Action
+
+By = Literal["orders", "command", "http", "event"]
+Progress = Literal["none", "running", "ended"]
+
+
+class Sale(Struct, frozen=True):
+    """Whether a sale runs, since when or until when (Unix seconds), and what showed it. `id` is what it was called."""
+
+    id: str | None = None
+    state: Progress = "none"
+    started_at: float | None = None
+    ended_at: float | None = None
+    started_by: By | None = None
+    ended_by: By | None = None
+
+    @property
+    def is_said(self) -> bool:
+        """Whether somebody said what it is now."""
+        return (self.ended_by or self.started_by or "orders") != "orders"
+
+    def step(self, now: float) -> "Sale":
+        """Follow a clock that was set to `now`: the times are mostly those of events, but none is in the future."""
+        return replace(self, started_at=_past(self.started_at, now), ended_at=_past(self.ended_at, now))
+
+
+class Announcement(Struct, frozen=True, kw_only=True):
+    """What somebody said: which sale starts or stops, when (Unix seconds). `word` tells this from all else."""
+
+    action: Action
+    id: str | None = None
+    at: float
+    by: By
+    word: str = ""
+
+
+class Span(Struct, frozen=True):
+    """The first and the newest of some orders, Unix seconds of the events."""
+
+    first: float
+    newest: float
+
+
+def joined(*spans: Span | None) -> Span | None:
+    """Return the span of all of them; `None` if there is none."""
+    known = [span for span in spans if span is not None]
+    return Span(min(span.first for span in known), max(span.newest for span in known)) if known else None
+
+
+def merged(one: Sale, other: Sale) -> Sale:
+    """Return the sale of two sidecars: it runs if it runs in one of them; the first to begin, or the last to end."""
+    if one.state != other.state:
+        return max(one, other, key=lambda sale: ("none", "ended", "running").index(sale.state))
+    if one.state == "running":
+        return min(one, other, key=began)
+    return max(one, other, key=lambda sale: sale.ended_at or 0.0)
+
+
+def cleared(sale: Sale) -> Sale:
+    """Return what a clear leaves: what was said. The next order shows the rest."""
+    return sale if sale.is_said else Sale()
+
+
+def began(sale: Sale) -> float:
+    """Return when a sale began, in Unix seconds; 0 if it did not."""
+    return sale.started_at or 0.0
+
+
+def _past(at: float | None, now: float) -> float | None:
+    return None if at is None else min(at, now)

@@ -1,0 +1,178 @@
+"""The State: every count, keyed so that it can be merged, stored and loaded part by part.
+
+One State holds what is committed, others what is pending; a flight carries the parts that change, in absolute
+values. `fields` and `load` translate to the fields of the stored checkpoint: `c:<section>:<key>`, and for products
+the blocks of blocks.py.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from sidecar.core.counts import order_memory as memory
+from sidecar.core.counts.histogram import Classic, Histogram
+from sidecar.core.counts.last_minute import KEPT_SECONDS, Lately
+from sidecar.core.counts.liveness import Sign
+from sidecar.core.counts.order_memory import MOST_ENDED, MOST_SAID, Ended, Said, forgotten
+from sidecar.core.counts.parts import Attendance, Minute, Product, Reading, Slice, Timing
+from sidecar.core.counts.rules import AHEAD_SECONDS, CONNECTION_SECONDS, HISTORY_SECONDS
+from sidecar.core.counts.tallies import Totals
+
+
+class Ring(Struct, frozen=True):
+    """One window: so many slices of so many seconds."""
+
+    section: str
+    width: int
+    slices: int
+
+    @property
+    def seconds(self) -> int:
+        """The length of the window."""
+        return self.width * self.slices
+
+    def oldest(self, now: float, commit_interval: float) -> float:
+        """Return the time before which no window that is shown begins: it ends with a second that is committed."""
+        return now - commit_interval - self.seconds - 3 * self.width
+
+
+RINGS = {"10s": Ring("slices1", 1, 10), "1m": Ring("slices5", 5, 12), "5m": Ring("slices10", 10, 30)}
+
+
+class State:
+    """All counts. Sections are dicts of parts; those by time are keyed by the Unix second they begin at."""
+
+    __slots__ = (
+        "connections",
+        "ended",
+        "lately",
+        "minutes",
+        "producers",
+        "products",
+        "queues",
+        "said",
+        "signs",
+        "slices1",
+        "slices5",
+        "slices10",
+        "timings",
+        "totals",
+    )
+
+    def __init__(self) -> None:
+        self.totals: dict[str, Totals] = {"": Totals()}  # always this one part
+        self.timings: dict[str, Timing] = {}  # latency:success, latency:failed, processing:...
+        self.slices1: dict[int, Slice] = {}
+        self.slices5: dict[int, Slice] = {}
+        self.slices10: dict[int, Slice] = {}
+        self.minutes: dict[int, Minute] = {}
+        self.products: dict[str, Product] = {}
+        self.queues: dict[str, Reading] = {}
+        self.connections: dict[str, Reading] = {}
+        self.producers: dict[str, Attendance] = {}
+        self.signs: dict[str, Sign] = {}
+        self.lately: dict[int, Lately] = {}
+        self.said: dict[int, Said] = {}
+        self.ended: dict[int, Ended] = {}
+
+    def sections(self) -> Iterator[tuple[str, dict[Any, Any]]]:
+        """Yield every section with its parts."""
+        for name in self.__slots__:
+            yield name, getattr(self, name)
+
+    @property
+    def total(self) -> Totals:
+        """The plain counts."""
+        return self.totals[""]
+
+    def timing(self, duration: str, status: str, buckets_ns: tuple[int, ...]) -> Timing:
+        """Return the samples of `latency` or `processing` with a status, made when first needed."""
+        key = f"{duration}:{status}"
+        if key not in self.timings:
+            self.timings[key] = Timing(Histogram(), Classic(buckets_ns))
+        return self.timings[key]
+
+    def merge(self, other: "State", *, leave_out: Collection[str] = ()) -> None:
+        """Add what `other` counted, except the sections to leave out."""
+        for name, parts in other.sections():
+            if name in leave_out:
+                continue
+            mine = getattr(self, name)
+            for key, part in parts.items():
+                if key in mine:
+                    mine[key].merge(part)
+                else:
+                    mine[key] = part.copy()
+
+    def changed_by(self, *deltas: "State") -> "State":
+        """Return the totals and the parts that `deltas` touch as they will be: absolute, independent of this State."""
+        result = State()
+        result.totals = {"": self.total.copy()}
+        for delta in deltas:
+            for name, parts in delta.sections():
+                mine, merged = getattr(self, name), getattr(result, name)
+                for key, part in parts.items():
+                    if key not in merged and key in mine:
+                        merged[key] = mine[key].copy()
+                    if key in merged:
+                        merged[key].merge(part)
+                    else:
+                        merged[key] = part.copy()
+        for product in result.products.values():
+            product.depletion.settle()
+        return result
+
+    def replace(self, newer: "State") -> None:
+        """Take over the absolute parts of `newer`, which must not be used afterwards."""
+        for name, parts in newer.sections():
+            getattr(self, name).update(parts)
+
+    def fit(self, buckets_ns: tuple[int, ...]) -> set[str]:
+        """Empty the classic buckets that were counted with other bounds; return the keys of their timings."""
+        others = {key: part for key, part in self.timings.items() if part.classic.bounds_ns != buckets_ns}
+        for timing in others.values():
+            timing.classic = timing.classic.with_bounds(buckets_ns)
+        return set(others)
+
+    def expired(self, now: float, commit_interval: float) -> list[tuple[str, Any]]:
+        """Name the parts, as (section, key), that no window, history or gauge needs any more."""
+        gone: list[tuple[str, Any]] = []
+        for ring in RINGS.values():
+            oldest = ring.oldest(now, commit_interval)
+            gone += [(ring.section, start) for start in getattr(self, ring.section) if start < oldest]
+        gone += [("said", second) for second in forgotten(self.said, now, MOST_SAID)]
+        gone += [("ended", second) for second in forgotten(self.ended, now, MOST_ENDED)]
+        gone += [("lately", second) for second in self.lately if second < now - KEPT_SECONDS]
+        gone += [("minutes", start) for start in self.minutes if start < now - HISTORY_SECONDS - 60]
+        gone += [("connections", key) for key, part in self.connections.items() if part.seen < now - CONNECTION_SECONDS]
+        return gone
+
+    def step(self, by: float, now: float) -> list[tuple[str, Any]]:
+        """Follow a clock that was set by `by` seconds, to `now`; return the removed parts, as (section, key).
+
+        Slices and seconds that now lie in the future come again and are then counted from 0. A step of less than a
+        second removes none of them, nor does any step remove what may be ahead. What is remembered of orders moves
+        with the clock; the seconds that it left are among those returned.
+        """
+        end = int(now) if by <= -1 else int(now + AHEAD_SECONDS) + 1
+        names = (*(ring.section for ring in RINGS.values()), "minutes", "lately")
+        gone = [(name, start) for name in names for start in getattr(self, name) if start >= end]
+        self.remove(gone)
+        for name in memory.SECTIONS:
+            gone += [(name, second) for second in memory.step(getattr(self, name), by, now)]
+        for minute in self.minutes.values():
+            minute.cut(end)
+        self.total.step(by, now)
+        for product in self.products.values():
+            product.step(by, now)
+        for part in (*self.queues.values(), *self.connections.values()):
+            part.step(by, now)
+        for sign in self.signs.values():
+            sign.step(by, now)
+        return gone
+
+    def remove(self, names: list[tuple[str, Any]]) -> None:
+        """Forget the parts named."""
+        for name, key in names:
+            getattr(self, name).pop(key, None)

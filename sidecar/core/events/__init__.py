@@ -1,0 +1,1 @@
+"""What a payload says: bytes in, events or rejections out. Imports nothing of the core."""

@@ -1,0 +1,38 @@
+"""What a pattern received, by the channel that each message names."""
+
+from itertools import groupby
+
+from msgspec import Struct
+
+from sidecar.core.events.channels import label
+from sidecar.core.events.decode import decode
+from sidecar.core.events.event import Decoded
+
+
+class Origins(Struct, frozen=True):
+    """The channels of the events and rejections that a pattern received."""
+
+    events: list[str]
+    rejections: list[str]
+
+
+def decode_by_channel(payloads: list[bytes], arrivals: list[float], channels: list[bytes]) -> tuple[Decoded, Origins]:
+    """Decode a batch that a pattern received, and return the channels of its events and rejections."""
+    names = list(map(label, channels))
+    decoded = decode(payloads, arrivals)
+    if not decoded.rejections and len(decoded.events) == len(payloads) and _are_single(payloads):
+        return decoded, Origins(names, [])
+    decoded, origins, start = Decoded([], [], []), Origins([], []), 0
+    for name, run in groupby(names):
+        end = start + len(list(run))
+        part = decode(payloads[start:end], arrivals[start:end])
+        decoded.extend(part)
+        origins.events.extend([name] * len(part.events))
+        origins.rejections.extend([name] * len(part.rejections))
+        start = end
+    return decoded, origins
+
+
+def _are_single(payloads: list[bytes]) -> bool:
+    """Return whether every payload begins like an object, not like an array."""
+    return min(payloads) >= b"{" and max(payloads) < b"|"

@@ -1,0 +1,327 @@
+"""Payloads -> events. Two stages, so that the ordinary event costs a microsecond and the odd one is still understood.
+
+1. Strict: one pass in C checks names, types and ranges; a few lines of Python check what types cannot say.
+2. Tolerant: whatever the strict stage does not accept is read again, each element of a batch by itself, as plain
+   values that know many spellings (tolerant.py). What that refuses is a Rejection: nothing raises.
+
+The strict stage must read nothing differently from the tolerant one. Three things see to that:
+- `_Strict` also names the fields that only the tolerant stage understands, with a type that no value has. That is
+  free, where a search for these names in the payload would cost as much as decoding it. `_CamelCase` is the same with
+  the two spellings exchanged, since many backends write nothing else; a mixture is left to the tolerant stage.
+- Payloads with an escape or beyond ASCII are left to the tolerant stage: in the others a character is a byte, so
+  that the limits of ids hold in bytes, and nothing that the strict stage skips can be broken UTF-8.
+- `_is_sound` leaves to the tolerant stage whatever it does not accept, and never refuses itself.
+"""
+
+from codecs import BOM_UTF8
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from math import inf, nextafter
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from sidecar.core.events.event import (
+    EARLIEST,
+    FIELDS,
+    MAX_AMOUNT,
+    MAX_BATCH_EVENTS,
+    MAX_PAYLOAD_BYTES,
+    MAX_REJECTED_BYTES,
+    NOTHING_SHARED,
+    QUEUE_FIELDS,
+    REQUIRED,
+    Decoded,
+    Event,
+    Reason,
+    Rejection,
+    Shared,
+    latest,
+)
+from sidecar.core.events.json_array import elements
+from sidecar.core.events.lookalikes import looks_like, plain
+from sidecar.core.events.numbers import numbers_in
+from sidecar.core.events.spelling import CAMEL_CASE, Fields, fields_of, respelled, unknown_names
+from sidecar.core.events.tolerant import numbers_of, read
+from sidecar.core.events.values import Refused, decimal, seconds, unix_time
+
+_Never = Literal["\0"] | UnsetType  # no payload of the strict stage can hold this character
+_UNWRITABLE = "\N{NO-BREAK SPACE}"  # a field name that no accepted payload holds: it is not ASCII
+# In these fields an event may also say that it is an order.
+_Order = Annotated[str, Meta(pattern=r"(^|[^a-zA-Z])orders?([^a-zA-Z]|$)")] | UnsetType
+
+
+class _Strict(Event, gc=False, kw_only=True, rename={"word": _UNWRITABLE}):
+    """An event as the strict stage reads it."""
+
+    ts: Annotated[float, Meta(ge=EARLIEST)] | datetime | None = None  # type: ignore[assignment]  # becomes seconds
+    orderId: _Never = UNSET
+    productId: _Never = UNSET
+    latencyMs: _Never = UNSET
+    processingMs: _Never = UNSET
+    traceId: _Never = UNSET
+    specversion: _Never = UNSET
+    word: str = ""  # repeated, since `rename` skips inherited fields
+    event: _Order = UNSET
+    event_type: _Order = UNSET
+    eventType: _Order = UNSET
+    kind: _Order = UNSET
+    service: _Order = UNSET
+
+
+_CamelCase: Any = msgspec.defstruct(
+    "_CamelCase",
+    [(field.name, field.type, field.default) for field in msgspec.structs.fields(_Strict)],
+    bases=(_Strict,),
+    rename=CAMEL_CASE | {camel: name for name, camel in CAMEL_CASE.items()} | {"word": _UNWRITABLE},
+    gc=False,
+    kw_only=True,
+)
+
+_decode_event = msgspec.json.Decoder(_Strict).decode
+_decode_strictly = msgspec.json.Decoder(_Strict | list[_Strict]).decode
+_decode_camel_case = msgspec.json.Decoder(_CamelCase | list[_CamelCase]).decode
+
+_decode_plainly = msgspec.json.Decoder(float_hook=decimal).decode
+
+# Syntax, surrogates and UTF-8 are ValueErrors; then depth, and in the strict stage an exponent beyond Decimal.
+_UNREADABLE = (ValueError, RecursionError, ArithmeticError)
+_JSON_SPACE = b" \t\r\n"  # bytes.strip() alone takes more for space
+_BACKSLASH = ord("\\")
+_SECONDS = nextafter(1e11, 0)  # a later time is not in seconds
+# Payloads checked together. An odd one costs as many again, but no more than that, since it is searched by halves.
+TOGETHER = 128
+_MAX_UNKNOWN_NAMES = 20
+_MAX_NAME_CHARACTERS = 64
+
+
+def decode(payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
+    """Return the events and rejections of payloads; `arrivals[i]` is when `payloads[i]` came, in Unix seconds."""
+    if len(payloads) != len(arrivals):
+        raise ValueError("every payload needs an arrival")
+    decoded = Decoded([], [], [])
+    for start in range(0, len(payloads), TOGETHER):
+        _decode_some(payloads[start : start + TOGETHER], arrivals[start : start + TOGETHER], decoded)
+    return decoded
+
+
+def _decode_some(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded) -> None:
+    """Decode payloads together, or where that fails each half by itself, so that an odd one is soon alone."""
+    if _accept_together(payloads, arrivals, decoded):
+        return
+    if len(payloads) == 1:
+        decoded.shared.merge(NOTHING_SHARED)
+        _decode_one(payloads[0], arrivals[0], decoded)
+    else:
+        half = len(payloads) // 2
+        _decode_some(payloads[:half], arrivals[:half], decoded)
+        _decode_some(payloads[half:], arrivals[half:], decoded)
+
+
+def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded) -> bool:
+    """Accept payloads that are one ordinary event each, all or none; what they share is checked once."""
+    text = b"".join(payloads)
+    if len(text) > MAX_PAYLOAD_BYTES or not text.isascii() or _BACKSLASH in text:
+        return False
+    try:
+        events = list(map(_decode_event, payloads))
+    except _UNREADABLE:
+        return False
+    unlike = [
+        event
+        for event in events
+        if event.type != "order"
+        or event.status is None
+        or event.seq == 0
+        or event.amount is not None
+        or event.items is not None
+    ]
+    times = [event.ts for event in events if event.ts is not None]
+    if (ends := _ends(times, min(arrivals))) is not None:
+        sound = all(map(_is_sound_but_for_time, unlike))
+    else:
+        sound = all(_is_sound(event, min(arrivals)) for event in events)
+    if sound:
+        orders = sum(event.type == "order" for event in unlike)
+        dated = ends is not None and len(times) == len(events)
+        decoded.shared.merge(Shared(orders == len(unlike), orders > 0, dated, *(ends or ())))
+        decoded.events += events
+        decoded.arrivals += arrivals
+    return sound
+
+
+def _ends(times: list[Any], arrival: float) -> tuple[float, float] | None:
+    """Return the first and the last of times, if all are plausible times in seconds."""
+    try:
+        first, last = min(times, default=inf), max(times, default=-inf)
+        return (first, last) if first >= EARLIEST and last <= min(latest(arrival), _SECONDS) else None
+    except TypeError:  # some are dates
+        return None
+
+
+def _decode_one(payload: bytes, arrival: float, decoded: Decoded) -> None:
+    events = _accept_strictly(payload, arrival)
+    if events is None:
+        _read_payload(payload, arrival, decoded)
+    elif isinstance(events, list):
+        decoded.events += events
+        decoded.arrivals += [arrival] * len(events)
+    else:
+        decoded.events.append(events)
+        decoded.arrivals.append(arrival)
+
+
+def _accept_strictly(payload: bytes, arrival: float) -> _Strict | list[_Strict] | None:
+    if len(payload) > MAX_PAYLOAD_BYTES or not payload.isascii() or _BACKSLASH in payload:
+        return None
+    try:
+        found = _decode_strictly(payload)
+    except _UNREADABLE:
+        try:
+            found = _decode_camel_case(payload)
+        except _UNREADABLE:
+            return None
+    if isinstance(found, list):
+        return found if len(found) <= MAX_BATCH_EVENTS and all(_is_sound(event, arrival) for event in found) else None
+    return found if _is_sound(found, arrival) else None
+
+
+def _is_sound(event: _Strict, arrival: float) -> bool:
+    """Check what types cannot say, and bring `ts` to seconds."""
+    ts: float | datetime | None = event.ts
+    if ts is not None:
+        event.ts = moment = unix_time(ts) if isinstance(ts, datetime) else seconds(ts)
+        if not EARLIEST <= moment <= latest(arrival):
+            return False
+    return _is_sound_but_for_time(event)
+
+
+def _is_sound_but_for_time(event: _Strict) -> bool:
+    if event.seq == 0 and event.type != "heartbeat":
+        return False
+    if event.type != "order":
+        return _is_sound_other(event)
+    if event.items is not None:
+        event.quantity = 1
+        if not all(_is_amount(item.amount) for item in event.items):
+            return False
+    return event.status is not None and _is_amount(event.amount)
+
+
+def _is_sound_other(event: _Strict) -> bool:
+    if event.type == "queue":
+        return any(getattr(event, name) is not None for name in QUEUE_FIELDS)
+    required = REQUIRED.get(event.type)
+    if required is None:  # of a sale the tolerant stage reads what no other event has
+        return event.type.lower() not in FIELDS
+    return all(getattr(event, name) is not None for name in required)
+
+
+def _is_amount(amount: Decimal | None) -> bool:
+    return amount is None or (amount.is_finite() and 0 <= amount <= MAX_AMOUNT)
+
+
+def _read_payload(payload: bytes, arrival: float, decoded: Decoded) -> None:
+    """Read a payload that the strict stage did not accept."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        detail = f"payload: expected at most {MAX_PAYLOAD_BYTES} bytes, got {len(payload)}"
+        decoded.refuse(_unread("too_large", detail, payload, arrival))
+        return
+    payload = payload.removeprefix(BOM_UTF8)
+    if _is_array(payload):
+        _read_batch(payload, arrival, decoded)
+    else:
+        _read_event(payload, arrival, decoded)
+
+
+def _is_array(payload: bytes) -> bool:
+    return payload.lstrip(_JSON_SPACE)[:1] == b"["
+
+
+def _read_batch(payload: bytes, arrival: float, decoded: Decoded) -> None:
+    try:
+        found = elements(payload)
+    except _UNREADABLE as error:
+        decoded.refuse(_not_json(payload, arrival, error))
+        return
+    if len(found) > MAX_BATCH_EVENTS:
+        detail = f"payload: expected at most {MAX_BATCH_EVENTS} events in a batch, got {len(found)}"
+        decoded.refuse(_unread("too_large", detail, payload, arrival, whole=True))
+        return
+    for element in found:
+        event = _accept_strictly(element, arrival)
+        if isinstance(event, _Strict):
+            decoded.events.append(event)
+            decoded.arrivals.append(arrival)
+        else:
+            _read_event(element, arrival, decoded)
+
+
+def _read_event(payload: bytes, arrival: float, decoded: Decoded) -> None:
+    """Read one event tolerantly."""
+    try:
+        fields = _decode_plainly(payload)
+    except msgspec.ValidationError:
+        detail = "event: expected numbers that can be held, got one with too many digits"
+        decoded.refuse(_unread("out_of_range", detail, payload, arrival, whole=True))
+    except _UNREADABLE as error:
+        decoded.refuse(_not_json(payload, arrival, error))
+    else:
+        if isinstance(fields, dict):
+            _read_fields(fields, payload, arrival, decoded)
+        else:
+            detail = looks_like(payload) or "event: expected a JSON object or an array of objects"
+            decoded.refuse(_unread("not_object", detail, payload, arrival, whole=True))
+
+
+def _read_fields(fields: Fields, payload: bytes, arrival: float, decoded: Decoded) -> None:
+    try:
+        fields = fields_of(fields)
+        event, adjusted = read(fields, arrival)
+    except Refused as refused:
+        rejection = Rejection(refused.reason, refused.detail, payload[:MAX_REJECTED_BYTES], arrival, numbers_of(fields))
+        decoded.refuse(rejection)
+        return
+    decoded.events.append(event)
+    decoded.arrivals.append(arrival)
+    decoded.worded |= event.word != ""
+    if adjusted:
+        decoded.adjusted[id(event)] = adjusted
+
+
+def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:
+    cut = "; was it cut? publish the whole of it" if "truncated" in str(error) else ""
+    detail = looks_like(payload) or plain(payload) or f"payload: expected JSON: {error}{cut}"
+    return _unread("not_json", detail, payload, arrival)
+
+
+def _unread(reason: Reason, detail: str, payload: bytes, arrival: float, *, whole: bool = False) -> Rejection:
+    """Refuse a payload; search its bytes for numbers. In a `whole` payload none is hidden."""
+    numbers = numbers_in(payload)
+    return Rejection(
+        reason, detail, payload[:MAX_REJECTED_BYTES], arrival, () if numbers is None and whole else numbers
+    )
+
+
+def without_event(entry_id: str, fields: list[bytes], arrival: float) -> Rejection:
+    """Refuse a stream entry without the event field; its other fields may be the event or hold it."""
+    names = [name.decode("utf-8", "backslashreplace")[:_MAX_NAME_CHARACTERS] for name in fields[::2]]
+    shown = ", ".join(names[:_MAX_UNKNOWN_NAMES]) + (", ..." if len(names) > _MAX_UNKNOWN_NAMES else "")
+    detail = "e: the stream entry has no such field; put the JSON into it: XADD NAME * e '{...}'"
+    payload = f"{entry_id} has {'the fields ' if shown else 'no fields'}{shown}".encode()
+    named = dict(zip(names, (value.decode("utf-8", "replace") for value in fields[1::2]), strict=False))
+    numbers = numbers_of(respelled(named)) or numbers_in(b"\n".join(fields[1::2]))
+    return Rejection("missing_field", detail, payload[:MAX_REJECTED_BYTES], arrival, numbers)
+
+
+def unknown_fields(payload: bytes) -> set[str]:
+    """Return the names in a payload's first event that mean nothing; it costs ten times as much as decoding it."""
+    try:
+        payload = payload.removeprefix(BOM_UTF8)
+        event = _decode_plainly(elements(payload)[0] if _is_array(payload) else payload)
+        names = unknown_names(event) if isinstance(event, dict) else set()
+    except (*_UNREADABLE, Refused, IndexError):
+        return set()
+    return {name[:_MAX_NAME_CHARACTERS] for name in sorted(names)[:_MAX_UNKNOWN_NAMES]}

@@ -1,0 +1,141 @@
+"""How events are spelled: every accepted spelling and envelope becomes fields under the sidecar's names.
+
+- Names: the sidecar's, or camelCase. An object without `status` and `type` may be spelled differently as a whole, such
+  as in PascalCase, the default of Go and .NET. The strict stage (decode.py) accepts nothing without one of these two,
+  so it need not handle this.
+- CloudEvents 1.0: `data` holds the fields, as an object, as a string of JSON, or in base64. Only a type that names one
+  of the sidecar's types counts.
+- A plain object without `type` may say in `event`, `event_type`, `kind` or `service` that it is not an order.
+"""
+
+import re
+from base64 import b64decode
+from collections.abc import Container, Mapping
+from typing import Any
+
+import msgspec
+
+from sidecar.core.events.event import FIELDS, Event
+from sidecar.core.events.values import STATUS_WORDS, Refused, cut_text, decimal
+
+Fields = Mapping[str, Any]
+
+CAMEL_CASE = {
+    name: re.sub("_(.)", lambda found: found[1].upper(), name) for name in Event.__struct_fields__ if "_" in name
+}
+_FROM_CAMEL_CASE = {camel: name for name, camel in CAMEL_CASE.items()}
+SAYS_WHAT_IT_IS = ("event", "event_type", "eventType", "kind", "service")
+_BY_LETTERS = {name.replace("_", ""): name for names in (*FIELDS.values(), SAYS_WHAT_IT_IS) for name in names}
+_TYPES = FIELDS.keys() - {"sale"}
+_CLOUD_EVENT_ATTRIBUTES = frozenset(
+    ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "data", "data_base64")
+)
+_OF_ORDERS = ("order_id", "product_id", "items", "amount", "currency", "quantity")
+_decode = msgspec.json.Decoder(float_hook=decimal).decode
+
+
+def fields_of(event: Fields) -> Fields:
+    """Return the fields of an event; `type` says what it is, if it is not an order. Raise Refused."""
+    if "specversion" in event:
+        return _unwrapped(event)
+    fields = respelled(event)
+    if not _is_absent(fields.get("type")) or given(fields, _OF_ORDERS):
+        return fields
+    for name in SAYS_WHAT_IT_IS:
+        said = fields.get(name)
+        if isinstance(said, str) and said:
+            return fields if _names_an_order(said) else {**fields, "type": _foreign(name, said)}
+    return fields
+
+
+def data_of(envelope: Fields) -> Any:
+    """Return the data of a CloudEvent, decoded if it is a string of JSON or base64."""
+    data = envelope.get("data")
+    try:
+        if data is None and isinstance(data := envelope.get("data_base64"), str):
+            data = b64decode(data)
+        for _ in range(2):  # once encoded, or twice
+            data = _decode(data) if isinstance(data, str | bytes) else data
+    except (ValueError, RecursionError):
+        if isinstance(data, bytes):
+            return envelope["data_base64"]
+    return data
+
+
+def type_words(kind: Any) -> list[str]:
+    """Return the words of a name that are types of the sidecar, in order. In `flash.sale.order` sale is none."""
+    words = re.split(r"[\W_]+", re.sub("(?<=[a-z0-9])(?=[A-Z])", " ", kind).lower()) if isinstance(kind, str) else []
+    return [word for word in ("order" if word == "orders" else word for word in words) if word in _TYPES]
+
+
+def says_a_sale(fields: Fields) -> bool:
+    """Return whether an event of type `sale` is one of ours: others had that name first."""
+    return bool(given(fields, ("action",)))
+
+
+def given(fields: Fields, names: Container[str]) -> dict[str, Any]:
+    """Return the fields of these names that are present; their own spelling takes precedence over camelCase."""
+    found = {}
+    for key, value in fields.items():
+        name = _FROM_CAMEL_CASE.get(key, key)
+        if name in names and not _is_absent(value) and (name == key or name not in found):
+            found[name] = value
+    return found
+
+
+def respelled(fields: Fields, marks: tuple[str, ...] = ("status", "type")) -> Fields:
+    """Return the fields under the sidecar's names, if none of `marks` is there under its own."""
+    if any(not _is_absent(fields.get(mark)) for mark in marks):
+        return fields
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        name = _BY_LETTERS.get(re.sub("[-_]", "", key).lower(), key)
+        if name == key or _is_absent(found.get(name)):
+            found[name] = value
+    return found
+
+
+def unknown_names(event: Fields) -> set[str]:
+    """Return the field names of an event that the sidecar does not know; none if it does not know the type."""
+    fields = fields_of(event)
+    kind = fields.get("type") or "order"
+    kind = kind.lower() if isinstance(kind, str) else ""
+    if kind not in FIELDS or (kind == "sale" and not says_a_sale(fields)):
+        return set()
+    names = set(fields) - {*FIELDS[kind], *(CAMEL_CASE.get(name, name) for name in FIELDS[kind])}
+    if "specversion" in event:
+        return names | (set(event) - _CLOUD_EVENT_ATTRIBUTES)
+    return names.difference(SAYS_WHAT_IT_IS)
+
+
+def _unwrapped(envelope: Fields) -> Fields:
+    data, kind = data_of(envelope), envelope.get("type")
+    ours = type_words(kind)
+    if not isinstance(data, dict):
+        if data is not None and ours:
+            name = "data" if envelope.get("data") is not None else "data_base64"
+            raise Refused("not_object", name, "an object with the fields of the event", data)
+        data = {}
+    data = respelled(data)
+    inner = given(data, ("type", "ts", "status"))
+    said = inner.get("type")
+    if isinstance(said, str) and said.lower() in FIELDS:
+        kind = said
+    elif ours:
+        kind = ours[-1]
+    elif _is_absent(kind):
+        kind = "order" if "status" in inner else said
+    return {**data, "type": kind, "ts": inner.get("ts", envelope.get("time"))}
+
+
+def _names_an_order(said: str) -> bool:
+    return "order" in type_words(said) or said.lower() in STATUS_WORDS
+
+
+def _foreign(name: str, said: str) -> str:
+    """Return a type that cannot be taken for one of the sidecar's, even if a service has such a name."""
+    return cut_text(f"{name}:{said}" if said.lower() in FIELDS else said)
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or value == ""

@@ -1,0 +1,169 @@
+"""The tolerant reading of one event: plain JSON values in, a canonical Event out, or Refused.
+
+It knows every spelling that the sidecar understands (spelling.py, the values of values.py). `null` and `""` are absent.
+A rejection names the field, what was expected and what was found. An order is never rejected for a field that it can be
+counted without: a text that is too long is cut, other unusable values are left out, and both are named. A field that
+the status does not use is not judged.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from sidecar.core.events.event import (
+    EARLIEST,
+    FIELDS,
+    HEADER_FIELDS,
+    MAX_COUNT,
+    OPTIONAL,
+    QUEUE_FIELDS,
+    REQUIRED,
+    UNUSED,
+    Event,
+    Item,
+    Number,
+    SaleEvent,
+    latest,
+)
+from sidecar.core.events.spelling import Fields, given, respelled, says_a_sale
+from sidecar.core.events.values import VALUES, Refused, Unfit, cut_id, cut_text, reason_of, word_of
+
+_ITEM_FIELDS = Item.__struct_fields__
+_NAMES = {kind: frozenset(names) - {"type"} for kind, names in FIELDS.items()}
+_SEQUENCE_AND_TIME = frozenset(HEADER_FIELDS) - {"type"}
+_CUT = {"order_id": cut_id, "reason": cut_text, "trace_id": cut_text}
+
+
+def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
+    """Return the event that the fields describe, and the names of what was cut or left out. Raise Refused.
+
+    `fields` come from spelling.py; floats come as Decimal.
+    """
+    kind = type_of(fields)
+    known = kind != "sale" or says_a_sale(fields)
+    found = given(fields, _NAMES.get(kind, _SEQUENCE_AND_TIME) if known else _SEQUENCE_AND_TIME)
+    for name in REQUIRED.get(kind, ()):
+        if name not in found:
+            raise Refused("missing_field", name, VALUES[name][1], None)
+    optional = OPTIONAL.get(kind, frozenset())
+    values = {name: _read_value(name, value) for name, value in found.items() if name not in optional}
+    reading = _Reading({name: value for name, value in found.items() if name in optional})
+    if kind == "order":
+        reading.order(UNUSED[values["status"]])
+        reading.values.setdefault("reason", reason_of(found["status"]))
+        reading.values["word"] = word_of(found["status"])
+    elif kind == "queue":
+        reading.queue()
+    make: Any = SaleEvent if kind == "sale" and known else Event
+    event = make(type=kind if known else str(fields["type"]), **values, **reading.values)
+    if event.ts is not None and not EARLIEST <= event.ts <= latest(arrival):
+        raise Refused("out_of_range", "ts", VALUES["ts"][1], found["ts"])
+    if event.seq == 0 and kind != "heartbeat":
+        raise Refused("out_of_range", "seq", f"an integer from 1 to {MAX_COUNT}", 0)
+    return event, tuple(reading.adjusted)
+
+
+class _Reading:
+    """The optional fields of one event: the readable values, and what was adjusted."""
+
+    def __init__(self, found: Mapping[str, Any]) -> None:
+        self._found = found
+        self.values: dict[str, Any] = {}
+        self.adjusted: list[str] = []
+
+    def order(self, unused: Collection[str]) -> None:
+        """Read the optional fields of an order; adjustments of `unused` fields are not recorded."""
+        if "items" in self._found:
+            self._items(self._found["items"], unused)
+        if "items" in self.values:
+            unused = {*unused, "product_id", "quantity"}
+        for name, value in self._found.items():
+            if name != "items":
+                self._read(name, value, self.values, unused)
+        if "items" in self.values:
+            self.values.pop("quantity", None)  # the quantities of the items count
+        if "currency_left_out" in self.adjusted:
+            self._without_amounts()
+
+    def queue(self) -> None:
+        """Read the numbers of a queue; at least one must be valid."""
+        for name, value in self._found.items():
+            self._read(name, value, self.values, ())
+        if not self.values:
+            name = next(iter(self._found), QUEUE_FIELDS[0])
+            _read_value(name, self._found[name]) if self._found else None
+            raise Refused("missing_field", name, VALUES[name][1], None)
+
+    def _read(self, name: str, value: Any, into: dict[str, Any], unused: Collection[str]) -> None:
+        try:
+            into[name] = VALUES[name][0](value)
+        except Unfit:
+            if name in unused:
+                return
+            if name in _CUT and isinstance(value, str):
+                into[name] = _CUT[name](value)
+                self.adjusted.append(f"{name}_cut")
+            else:
+                self.adjusted.append(f"{name}_left_out")
+
+    def _items(self, value: Any, unused: Collection[str]) -> None:
+        """Read the items; an unreadable one is left out alone."""
+        try:
+            found = VALUES["items"][0](value)
+        except Unfit:
+            self.adjusted.append("items_left_out")
+            return
+        items = [item for one in found if (item := self._item(one, unused)) is not None]
+        self.adjusted += ["item_left_out"] * (len(found) - len(items))
+        if items:
+            self.values["items"] = items
+
+    def _item(self, item: Any, unused: Collection[str]) -> Item | None:
+        found = given(respelled(item, ("product_id", "productId")), _ITEM_FIELDS) if isinstance(item, dict) else {}
+        try:
+            values: dict[str, Any] = {"product_id": VALUES["product_id"][0](found.get("product_id"))}
+            if "quantity" in found and "quantity" not in unused:
+                values["quantity"] = VALUES["quantity"][0](found["quantity"])
+        except Unfit:
+            return None
+        for name in ("quantity", "amount"):
+            if name in found and name not in values:
+                self._read(name, found[name], values, unused)
+        return Item(**values)
+
+    def _without_amounts(self) -> None:
+        """Leave out amounts whose currency is unknown: they belong to no sum."""
+        self.values.pop("amount", None)
+        if "items" in self.values:
+            self.values["items"] = [msgspec.structs.replace(item, amount=None) for item in self.values["items"]]
+
+
+def numbers_of(fields: Fields) -> tuple[Number, ...]:
+    """Return the number of a rejected event, if it has a valid one."""
+    values: dict[str, Any] = {}
+    for name, value in given(fields, ("producer", "epoch", "seq")).items():
+        try:
+            values[name] = VALUES[name][0](value)
+        except Unfit:
+            continue
+    if values.get("producer") is None or not values.get("seq"):  # numbers begin at 1
+        return ()
+    return (Number(values["producer"], values.get("epoch"), values["seq"]),)
+
+
+def type_of(fields: Fields) -> str:
+    """Return the type of an event, ours in lower case."""
+    kind = fields.get("type")
+    if kind is None or kind == "":
+        return "order"
+    name: str = _read_value("type", kind)
+    return name.lower() if name.lower() in FIELDS else name
+
+
+def _read_value(name: str, value: Any) -> Any:
+    read_it, expected = VALUES[name]
+    try:
+        return read_it(value)
+    except Unfit as unfit:
+        raise Refused(unfit.reason, name, expected, value) from None

@@ -1,0 +1,1 @@
+"""What is shown: committed counts in, one frozen Snapshot out. Imports `counts`."""

@@ -1,0 +1,138 @@
+"""Counters that were shown do not go back.
+
+After a rollback of Redis the counts are those of the surviving stream, and lower than what Prometheus has seen. It
+would take the fall for a restart from 0 and count everything again. So the exposition goes on from what it showed
+until the recount has passed it; the JSON shows the counts as they are.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from itertools import accumulate, pairwise
+from typing import Any
+
+from msgspec import UNSET
+from msgspec.structs import astuple, replace
+
+from sidecar.core.snapshot.snapshot import ClassicHistogram, ProductOrders, Series, Snapshot
+
+# Of Series: counters by label value.
+TALLIES = (
+    *("refusals", "faults", "received_by_source", "missed_by_source", "recovered_by_source"),
+    *("invalid_by_reason", "ignored_by_type", "adjusted_by_reason", "overflow_by_label"),
+)
+# Of these: which label sets of theirs may be held at 0.
+HELD = {"refusals": "reason", "faults": "reason", "ignored_by_type": "ignored", "invalid_by_reason": "invalid"}
+
+
+class Hold:
+    """What the exposition shows of each Snapshot. Knows the last one, and what is still to be passed."""
+
+    def __init__(self) -> None:
+        self._loads = 0
+        self._clear = ""
+        self._shown: Snapshot | None = None
+        self._floor: Snapshot | None = None
+
+    def shown(self, snapshot: Snapshot, loads: int, clear: str) -> Snapshot:
+        """Return the Snapshot to expose.
+
+        `loads` grows whenever the state behind it may be older than the last; `clear` names the clear since which is
+        counted, if there was one.
+        """
+        if loads != self._loads:
+            self._loads, self._floor = loads, self._shown and as_exposed(self._shown)
+        if clear != self._clear:
+            self._clear, self._floor = clear, None  # the user asked for it to go back
+        if self._floor is None:
+            self._shown = snapshot
+        else:
+            self._shown = raised(snapshot, self._floor)
+            if self._shown == snapshot:
+                self._floor = None
+        return self._shown
+
+
+def as_exposed(snapshot: Snapshot) -> Snapshot:
+    """Return the Snapshot with 0 for the label sets that are held there, as the exposition shows them."""
+    series = snapshot.series
+    if series is UNSET or not series.held:
+        return snapshot
+    held = {family: {label for name, label in series.held if name == family} for family, _ in series.held}
+    products, currencies = held.get("product", set()), held.get("currency", set())
+    orders = replace(
+        snapshot.orders,
+        by_product={**snapshot.orders.by_product, **dict.fromkeys(products, ProductOrders())},
+        revenue={**snapshot.orders.revenue, **dict.fromkeys(currencies, "0.00")},
+    )
+    zeros = {
+        name: {label: 0 if label in held.get(family, ()) else n for label, n in getattr(series, name).items()}
+        for name, family in HELD.items()
+    }
+    return replace(snapshot, orders=orders, series=replace(series, **zeros))
+
+
+def raised(snapshot: Snapshot, floor: Snapshot) -> Snapshot:
+    """Return the Snapshot with no counter and no bucket below those of `floor`."""
+    orders, low = snapshot.orders, floor.orders
+    completeness = replace(
+        snapshot.completeness,
+        duplicates=max(snapshot.completeness.duplicates, floor.completeness.duplicates),
+        repeats=max(snapshot.completeness.repeats, floor.completeness.repeats),
+        late=max(snapshot.completeness.late, floor.completeness.late),
+        counted_twice=max(snapshot.completeness.counted_twice, floor.completeness.counted_twice),
+    )
+    orders = replace(
+        orders,
+        by_status=_highest(orders.by_status, low.by_status),
+        by_product=_products(orders.by_product, low.by_product),
+        revenue=_revenue(orders.revenue, low.revenue),
+    )
+    series = snapshot.series
+    if series is not UNSET and floor.series is not UNSET:
+        series = _series(series, floor.series, floor)
+    return replace(snapshot, orders=orders, completeness=completeness, series=series)
+
+
+def _series(series: Series, low: Series, floor: Snapshot) -> Series:
+    counts = {name: _highest(getattr(series, name), getattr(low, name)) for name in TALLIES}
+    histograms = {name: _histograms(getattr(series, name), getattr(low, name)) for name in ("latency", "processing")}
+    # A label set that was shown with a value is not new, though the recount meets it again.
+    known: dict[str, Mapping[str, Any]] = {
+        "product": floor.orders.by_product,
+        "reason": {**low.refusals, **low.faults},
+        "currency": floor.orders.revenue,
+        "ignored": low.ignored_by_type,
+        "invalid": low.invalid_by_reason,
+    }
+    met = {(family, label) for family, labels in known.items() for label in labels} - low.held
+    return replace(series, **counts, **histograms, held=series.held - met)
+
+
+def _highest(counts: Mapping[str, int], low: Mapping[str, int]) -> dict[str, int]:
+    return {**counts, **{name: max(counts.get(name, 0), floor) for name, floor in low.items()}}
+
+
+def _products(products: Mapping[str, ProductOrders], low: Mapping[str, ProductOrders]) -> dict[str, ProductOrders]:
+    nothing = ProductOrders()
+    held = {
+        name: ProductOrders(*map(max, astuple(products.get(name, nothing)), astuple(floor)))
+        for name, floor in low.items()
+    }
+    return {**products, **held}
+
+
+def _revenue(revenue: Mapping[str, str], low: Mapping[str, str]) -> dict[str, str]:
+    return {**revenue, **{name: max(revenue.get(name, "0"), floor, key=Decimal) for name, floor in low.items()}}
+
+
+def _histograms(
+    histograms: Mapping[str, ClassicHistogram], low: Mapping[str, ClassicHistogram]
+) -> dict[str, ClassicHistogram]:
+    return {status: _histogram(one, low[status]) for status, one in histograms.items()}
+
+
+def _histogram(one: ClassicHistogram, low: ClassicHistogram) -> ClassicHistogram:
+    """Hold each cumulative bucket, since that is what is shown."""
+    cumulative = map(max, accumulate(one.counts), accumulate(low.counts))
+    counts = tuple(above - below for below, above in pairwise((0, *cumulative)))
+    return replace(one, counts=counts, sum_seconds=max(one.sum_seconds, low.sum_seconds))

@@ -1,0 +1,237 @@
+"""The Snapshot: one frozen picture of what is committed. Everything a reader sees is rendered from it.
+
+The field names are the JSON of `GET /monitoring/metrics`. `series` holds what only the Prometheus exposition
+needs and is left out of the JSON (`public`).
+"""
+
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+
+from sidecar.core.counts.exemplars import Exemplar
+from sidecar.core.counts.liveness import Presence
+from sidecar.core.counts.sale import Sale
+from sidecar.core.counts.understanding import NotUnderstood
+
+T = TypeVar("T")
+Role = Literal["active", "standby"]
+Scope = Literal["instance", "fleet"]
+
+
+class Windows(Struct, Generic[T], frozen=True, kw_only=True):
+    """One value for each window."""
+
+    last_10s: T = field(name="10s")
+    last_1m: T = field(name="1m")
+    last_5m: T = field(name="5m")
+    total: T
+
+
+class Summary(Struct, frozen=True):
+    """A distribution in milliseconds; `None` where there is no sample."""
+
+    count: int = 0
+    avg: float | None = None
+    min: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    max: float | None = None
+
+
+class Timings(Windows[Summary], frozen=True, kw_only=True):
+    """Summaries by window, and in total by status."""
+
+    by_status: dict[str, Summary]
+
+
+class PerSecond(Struct, frozen=True, kw_only=True):
+    """Orders finished per second."""
+
+    now: int
+    last_10s: float = field(name="10s")
+    last_1m: float = field(name="1m")
+    last_5m: float = field(name="5m")
+    total: float | None
+    peak: int
+    peak_at: int | None
+
+
+class ProductOrders(Struct, frozen=True):
+    """Orders of one product by status, and units sold."""
+
+    success: int = 0
+    failed: int = 0
+    pending: int = 0
+    cancelled: int = 0
+    units: int = 0
+
+
+class Orders(Struct, frozen=True, kw_only=True):
+    """`total` is success + failed."""
+
+    total: int
+    by_status: dict[str, int]
+    in_flight: int | None
+    failed_by_reason: dict[str, int]
+    refusals: int
+    faults: int
+    error_rate: Windows[float | None]
+    fault_rate: Windows[float | None]
+    per_second: PerSecond
+    by_product: dict[str, ProductOrders]
+    revenue: dict[str, str]
+
+
+class Queue(Struct, frozen=True):
+    """The newest snapshot of one queue."""
+
+    waiting: int | None = None
+    active: int | None = None
+    delayed: int | None = None
+    failed: int | None = None
+    completed: int | None = None
+
+
+class Inventory(Struct, frozen=True):
+    """Units left, how fast they go, and when they will be gone."""
+
+    stock: int
+    depletion_per_second: float | None = None
+    sell_out_in_s: float | None = None
+
+
+class Connections(Struct, frozen=True):
+    """Open connections over all producers that reported within a minute; `None`: nobody did."""
+
+    active: int | None
+
+
+class ProducerCompleteness(Struct, frozen=True):
+    """What one producer's sequence numbers say, and whether it lives: `state` is `None` if it sends no heartbeats, or
+    has left; `last_seen` is in Unix seconds, `None` if it was not heard of since the sidecar began.
+    """
+
+    received: int = 0
+    missed: int = 0
+    duplicates: int = 0
+    last_seen: float | None = None
+    state: Presence | None = None
+    restarts: int = 0
+
+
+class Producers(Struct, frozen=True):
+    """How many of the producers that send heartbeats live, and how many fell silent."""
+
+    alive: int = 0
+    silent: int = 0
+
+
+class LastMinute(Struct, frozen=True):
+    """What was received and missed in the minute that ended 5 s ago, when what was missed in it is known."""
+
+    ratio: float | None = None
+    received: int = 0
+    missed: int = 0
+
+
+class Completeness(Struct, frozen=True, kw_only=True):
+    """How much of what was published was seen. `ratio` is `None` where it is unknown.
+
+    `counted_twice` are events that came over two sources; `producers` is `None` where none sends heartbeats.
+    `not_understood` is by source, where there is any. `hints` has a sentence for each producer name that seems to be
+    shared.
+    """
+
+    ratio: float | None
+    received: int
+    missed: int
+    duplicates: int
+    late: int
+    invalid: int
+    ignored: int
+    adjusted: int = 0
+    repeats: int = 0
+    counted_twice: int = 0
+    blind_s: float
+    last_minute: LastMinute = LastMinute()
+    producers: Producers | None = None
+    by_producer: dict[str, ProducerCompleteness]
+    not_understood: dict[str, NotUnderstood] = {}
+    hints: list[str] | UnsetType = UNSET
+
+
+class System(Struct, frozen=True):
+    """The sidecar's own process, and its Redis."""
+
+    cpu_percent: float | None = None
+    rss_bytes: int | None = None
+    redis_used_memory_bytes: int | None = None
+
+
+class ClassicHistogram(Struct, frozen=True, kw_only=True):
+    """A Prometheus histogram: `counts[i]` samples (not cumulative) up to `bounds[i]` seconds, the last up to +Inf."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum_seconds: float
+    exemplars: dict[int, Exemplar]
+
+    @property
+    def count(self) -> int:
+        """All samples."""
+        return sum(self.counts)
+
+
+class Series(Struct, frozen=True, kw_only=True):
+    """What the exposition shows beyond the JSON.
+
+    `held` are the label sets, as (family, label value), met so recently that they are shown at 0: families are
+    `product`, `reason`, `currency`, `ignored`, `invalid`. `latency` and `processing` are keyed by status;
+    `refusals` and `faults` by reason; the other dicts by the label named.
+    """
+
+    latency: dict[str, ClassicHistogram]
+    processing: dict[str, ClassicHistogram]
+    refusals: dict[str, int]
+    faults: dict[str, int]
+    received_by_source: dict[str, int]
+    missed_by_source: dict[str, int]
+    recovered_by_source: dict[str, int]
+    invalid_by_reason: dict[str, int]
+    ignored_by_type: dict[str, int]
+    adjusted_by_reason: dict[str, int]
+    overflow_by_label: dict[str, int]
+    held: frozenset[tuple[str, str]]
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """Everything known at one moment."""
+
+    schema: int = 1
+    instance: str
+    scope: Scope = "instance"
+    instances: list[str] | UnsetType = UNSET
+    role: Role
+    ts: float
+    since: float | None
+    committed_at: float | None
+    stale: bool
+    uptime_s: float
+    sale: Sale = Sale()
+    orders: Orders
+    latency_ms: Timings
+    processing_ms: Timings
+    queues: dict[str, Queue]
+    inventory: dict[str, Inventory]
+    connections: Connections
+    completeness: Completeness
+    system: System
+    series: Series | UnsetType = UNSET
+
+    def public(self) -> "Snapshot":
+        """Return the snapshot as the JSON shows it."""
+        return msgspec.structs.replace(self, series=UNSET)

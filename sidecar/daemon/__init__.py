@@ -1,0 +1,1 @@
+"""The running daemon: sources -> ledger -> store -> snapshot -> readers. Imports everything but `cli`."""

@@ -1,0 +1,87 @@
+"""Configuration -> what it asks for: rules of counting, which Redis, stores and sources; and what is stored, read.
+
+Nothing is opened here but by `read`, which needs no daemon.
+"""
+
+from sidecar.config import Config, RedisConfig
+from sidecar.core.checkpoint.state import load_state
+from sidecar.core.counts.rules import Rules
+from sidecar.core.snapshot.compute import Frame, is_stale, picture
+from sidecar.core.snapshot.snapshot import Snapshot
+from sidecar.errors import CheckpointError, SidecarError
+from sidecar.redis.servers import Servers
+from sidecar.sources import Source
+from sidecar.sources.pubsub import PubSubSource
+from sidecar.sources.stream import StreamSource
+from sidecar.store.redis import RedisStore
+
+NS_PER_SECOND = 10**9
+
+
+def rules(config: Config) -> Rules:
+    """Return what the configuration says about counting."""
+    return Rules(
+        products=config.products,
+        refusals=frozenset(config.refusals),
+        currency=config.currency,
+        buckets_ns=tuple(round(bound * NS_PER_SECOND) for bound in config.metrics.buckets),
+        max_products=config.metrics.max_products,
+        count_repeats=config.orders.repeats == "count",
+        new_series_hold=config.metrics.new_series_hold,
+        commit_interval=float(config.commit_interval),
+    )
+
+
+def servers(redis: RedisConfig) -> Servers:
+    """Return the servers of a configured Redis."""
+    return Servers(redis.target)
+
+
+def store(config: Config, where: Servers | None = None) -> RedisStore:
+    """Return a store for the configured prefix; `where` is the configured Redis, if it is known already."""
+    return RedisStore(
+        where or servers(config.redis),
+        config.redis.prefix,
+        lease=config.lease,
+        keep_rejected=config.metrics.keep_rejected,
+        apart=config.apart,
+    )
+
+
+def sources(config: Config, where: Servers) -> tuple[Source, ...]:
+    """Return the configured sources."""
+    channels = [PubSubSource(name, where) for name in config.sources.pubsub]
+    streams = [StreamSource(name, where) for name in config.sources.streams]
+    return (*channels, *streams)
+
+
+async def read(config: Config, now: float) -> Snapshot:
+    """Return what is committed under the configured prefix, without a daemon, as it is shown `now` (Unix seconds).
+
+    Raises SidecarError if there is nothing.
+    """
+    reader = store(config)
+    try:
+        state = load_state(await reader.load())
+    except CheckpointError as exc:
+        raise CheckpointError(
+            f"the state under {config.redis.prefix!r} is damaged: {exc}; "
+            "a `sidecar run` that starts there keeps it aside and counts anew"
+        ) from exc
+    finally:
+        await reader.close()
+    committed_at = state.total.committed_at
+    if committed_at is None:
+        raise SidecarError(
+            f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix, or start `sidecar run`"
+        )
+    interval = state.total.commit_interval or config.commit_interval
+    frame = Frame(
+        instance=config.instance,
+        now=now,
+        committed_at=committed_at,
+        stale=is_stale(committed_at, now, interval),
+        uptime_s=0.0,
+        settled=interval,
+    )
+    return picture(state, rules(config), frame)

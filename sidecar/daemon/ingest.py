@@ -1,0 +1,236 @@
+"""Source -> ledger: one task for each source, which connects, reads and applies until cancelled.
+
+A pub/sub source that is not connected is blind: what is published meanwhile is gone. The time in which any of them is
+blind is counted, once for all of them.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+from msgspec import Struct
+
+from sidecar.core.commit.aggregator import kind_of
+from sidecar.core.commit.ledger import Applied, Ledger
+from sidecar.core.events.batch import Batch
+from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
+from sidecar.process.clock import Clock
+from sidecar.process.logs import Reasons
+from sidecar.process.telemetry import Telemetry
+from sidecar.redis.errors import reason
+from sidecar.sources import Source
+
+BACKOFF_SECONDS = (0.05, 2.0)
+LEFTOVER_SECONDS = 0.5  # of the two for a stop; what is there is read in milliseconds unless a flood waits
+BEHIND_SECONDS = 1.0  # two commits: below that a reader sees no difference
+
+SourceStatus = Literal["connecting", "connected", "down"]
+
+
+class SourceState(Struct):
+    """What is known of a source; times are by the steady clock. It is `blind` while it may miss events. It is `behind`
+    once its lag has exceeded `BEHIND_SECONDS` for that long, until there is no lag: a backlog after a start or an
+    outage is mostly read faster.
+    """
+
+    status: SourceStatus = "connecting"
+    detail: str = ""
+    blind: bool = False
+    lag_seconds: float = 0.0
+    late_since: float | None = None
+    behind: bool = False
+
+
+class Ingest:
+    """The sources of one pipeline, and what is known of each."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        sources: tuple[Source, ...],
+        *,
+        interval: float,
+        telemetry: Telemetry,
+        clock: Clock,
+        stepped: Callable[[], None],
+    ) -> None:
+        """`interval` is that of commits in seconds; `stepped` checks before each batch whether the clock was set."""
+        self.sources = sources
+        self.states = {source.name: SourceState() for source in sources}
+        self._ledger = ledger
+        self._interval = interval
+        self._telemetry = telemetry
+        self._clock = clock
+        self._stepped = stepped
+        self._hurry = asyncio.Event()
+        self._reasons: dict[str, Reasons] = {}  # of the sources that are down
+        self._blind_from = 0.0  # up to when blind time is counted
+        self._log = structlog.get_logger("sidecar")
+
+    def hurry(self) -> None:
+        """Have sources that wait before they connect again do it now: Redis is elsewhere."""
+        self._hurry.set()
+        self._hurry = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether every source is."""
+        return all(state.status == "connected" for state in self.states.values())
+
+    @property
+    def hears(self) -> bool:
+        """Whether every source is read, and none is behind."""
+        return self.connected and all(state.lag_seconds <= BEHIND_SECONDS for state in self.states.values())
+
+    def begin(self) -> None:
+        """Start from a state that was last committed some time ago: pub/sub has been blind since then.
+
+        A source that was not configured then misses nothing until its first connection or failure.
+        """
+        away = self._ledger.away
+        self._blind_from = self._clock.steady() - max(self._clock.now() - (away or self._clock.now()), 0)
+        heard = [name for name in self.states if kind_of(name) == "pubsub"]
+        for name in self.states:
+            blind = away is not None and name in heard and self._ledger.listened(name)
+            self.states[name] = SourceState(blind=blind)
+        self._ledger.listen(heard)
+
+    async def run(self, source: Source) -> None:
+        """Connect, read, apply; after a failure the same again, for ever.
+
+        A Redis that lets connect and refuses to be read is no better than one that is away: where it did, the source is
+        back when it was read.
+        """
+        failures, refused, reading = 0, False, False
+        while True:
+            try:
+                await source.connect()
+                reading = True
+                while True:
+                    if not refused and self.states[source.name].status != "connected":
+                        self._connected(source.name)
+                    await self._read(source)
+                    failures, refused = 0, False
+            except (UnavailableError, AccessError) as exc:
+                if reading:
+                    refused = isinstance(exc, (RefusedError, AccessError))
+                reading = False
+                self._disconnected(source.name, exc)
+                await source.close()
+                failures += 1
+                try:
+                    async with asyncio.timeout(backoff(failures)):
+                        await self._hurry.wait()
+                    failures = 0
+                except TimeoutError:
+                    pass
+
+    async def stop(self) -> None:
+        """Apply what came before this and was not read, and let go of every connection; no `run` is under way."""
+        try:
+            if self._ledger.active:
+                await asyncio.gather(*map(self._read_out, self.sources))
+        finally:  # also when this is cancelled
+            for source in self.sources:
+                await source.close()
+        for source in self.sources:
+            self.states[source.name] = SourceState()
+            self._telemetry.source_connected.labels(source.name).set(0)
+
+    async def _read_out(self, source: Source) -> None:
+        try:
+            async with asyncio.timeout(LEFTOVER_SECONDS):
+                await source.leftover(self._apply)
+        except (TimeoutError, UnavailableError) as exc:
+            why = str(exc) or f"it takes longer than {LEFTOVER_SECONDS} s"
+            self._log.warning("source not read to its end", source=source.name, detail=f"{why}; the rest is missed")
+
+    def ask_again(self) -> None:
+        """Have every source ask again what is known of Redis."""
+        for source in self.sources:
+            source.ask_again()
+
+    def count_blind(self) -> None:
+        """Count the time for which any source has been blind since the last call."""
+        now = self._clock.steady()
+        if self._ledger.active and any(state.blind for state in self.states.values()):
+            self._ledger.aggregate.blind(now - self._blind_from)
+        self._blind_from = now
+
+    def reset(self, name: str) -> None:
+        """Log that a stream was deleted; another may have taken its place."""
+        self._telemetry.source_resets.labels(name).inc()
+        detail = "what was counted stays counted; everything new under its name is read"
+        self._log.warning("stream was made anew", source=name, detail=detail)
+
+    def _cut(self, name: str) -> None:
+        """Tell that a stream lost its end."""
+        self._telemetry.source_resets.labels(name).inc()
+        detail = "older data came back; what was counted stays counted, and reading continues after it"
+        self._log.warning("stream lost its end", source=name, detail=detail)
+
+    async def _read(self, source: Source) -> None:
+        name = source.name
+        after = self._ledger.position(name.removeprefix("stream:")) if kind_of(name) == "stream" else ""
+        batch = await source.read(after)
+        self._tell_lag(name, source.lag_seconds)
+        if batch is None:
+            return
+        outcome = self._apply(batch)
+        if outcome == "anew":
+            self.reset(name)
+        elif outcome == "cut":
+            self._cut(name)
+        elif outcome == "refused":
+            source.ask_again()
+            await asyncio.sleep(self._interval / 10)  # the next commit settles what the position is
+        elif batch.arrivals:
+            # The id of an entry may be of any time.
+            self._telemetry.source_last_event.labels(name).set(min(batch.arrivals[-1], self._clock.now()))
+        await asyncio.sleep(0)  # a reader with data already buffered would never let the loop turn
+
+    def _apply(self, batch: Batch) -> Applied:
+        self._stepped()
+        return self._ledger.apply(batch, self._clock.now())
+
+    def _tell_lag(self, name: str, seconds: float) -> None:
+        self._telemetry.source_lag_seconds.labels(name).set(seconds)
+        state, now = self.states[name], self._clock.steady()
+        state.lag_seconds = seconds
+        if state.behind and not seconds:
+            self._log.info("source caught up", source=name)
+            state.behind = False
+        if seconds <= BEHIND_SECONDS:
+            state.late_since = None
+        elif state.late_since is None:
+            state.late_since = now
+        elif not state.behind and now - state.late_since >= BEHIND_SECONDS:
+            detail = "catching up; if this stays, more comes than can be counted"
+            self._log.warning("source behind", source=name, detail=detail, seconds=round(seconds, 1))
+            state.behind = True
+
+    def _connected(self, name: str) -> None:
+        self.count_blind()
+        if self.states[name].status == "down":
+            self._log.info("source is back", source=name)
+        self.states[name] = SourceState("connected")
+        self._telemetry.source_connected.labels(name).set(1)
+
+    def _disconnected(self, name: str, exc: SidecarError) -> None:
+        self.count_blind()
+        state = self.states[name]
+        if state.status != "down":
+            self._reasons[name] = Reasons()
+        if self._reasons[name].changed(reason(exc), self._clock.steady()):
+            event = "source still lost" if state.status == "down" else "source lost"
+            self._log.warning(event, source=name, detail=f"{exc}; trying again")
+        self.states[name] = SourceState("down", str(exc), blind=kind_of(name) == "pubsub")
+        self._telemetry.source_connected.labels(name).set(0)
+
+
+def backoff(failures: int) -> float:
+    """Return a pause in seconds: exponential with full jitter, so that many sidecars do not come back at once."""
+    least, most = BACKOFF_SECONDS
+    return random.uniform(least, min(least * 2 ** min(failures, 10), most))  # a float ends at 2 ** 1024

@@ -1,0 +1,314 @@
+"""The daemon, built from a configuration: the only place that names a real clock."""
+
+import asyncio
+import gc
+import random
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+
+from sidecar import __version__
+from sidecar.config import Config, diff, flatten, unflatten
+from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.commit.ledger import Ledger
+from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.sale import Announcement, Sale
+from sidecar.core.events.sale_event import Action
+from sidecar.core.snapshot.compute import Frame, is_stale, merged, picture
+from sidecar.core.snapshot.monotonic import Hold
+from sidecar.core.snapshot.snapshot import Role, Snapshot
+from sidecar.daemon import lease as holder
+from sidecar.daemon.build import rules, servers, sources, store
+from sidecar.daemon.fleet import Fleet, SingleFlight, age
+from sidecar.daemon.health import Gauges, health
+from sidecar.daemon.pipeline import Pipeline
+from sidecar.errors import UnavailableError
+from sidecar.exposition.access.guard import Guard
+from sidecar.exposition.http.server import HttpServer
+from sidecar.exposition.influx.output import InfluxOutput
+from sidecar.exposition.live.websocket import WebSocketServer
+from sidecar.exposition.prometheus.render import Exposition
+from sidecar.exposition.published import Health, Latest
+from sidecar.process.clock import Clock
+from sidecar.process.supervision import loop_exceptions, restarted
+from sidecar.process.telemetry import Telemetry
+from sidecar.redis.url import join_host_port
+from sidecar.store.redis import cleared_report
+
+# Objects until a collection, and collections until a deeper one: by default a few batches cause one of each. More than
+# 10,000 would keep some 5 MB of connections that are gone before the first collection looks at them.
+COLLECT = (10_000, 20, 50)
+CLEAR_SECONDS = 5.0  # a clear is answered after the next commit, or this much later
+WEB_CONFIG = "http.web_config_file"
+# What a reload applies; everything else is built into connections, listeners or stored buckets.
+RELOADABLE = frozenset(
+    {"log.level", "products", "refusals", "currency", "metrics.max_products", "metrics.new_series_hold"}
+    | {"orders.repeats"}
+    | {f"http.{name}" for name in ("admin_token", "read_token", "admin_token_file", "read_token_file")}
+    | {"http.allowed_hosts", "http.cors_origins", WEB_CONFIG}
+)
+# Settings that files may hold, which are read at each connect and at each write to InfluxDB.
+READ_AGAIN = (
+    *("redis.password", "redis.sentinel_password"),
+    *("sources.redis_password", "sources.redis_sentinel_password"),
+    *("influx.password", "influx.token"),
+)
+
+
+class Service:
+    """Build everything, run it, stop it. Answers the servers as their Monitor."""
+
+    def __init__(self, config: Config, *, log: Any, dropped: Callable[[], int] = lambda: 0, origin: str = "") -> None:
+        """Prepare; nothing is opened before `run`.
+
+        `log` is a structlog logger; `dropped` returns how many of its lines could not be written; `origin` says where
+        the configuration comes from.
+        """
+        self.http_url = self.ws_url = ""
+        self._config = config
+        self._origin = origin
+        self._log = log
+        self._clock = Clock()
+        self._started = self._clock.steady()
+        self._rules = rules(config)
+        self._latest = Latest()
+        self._hold = Hold()
+        names = [f"pubsub:{name}" for name in config.sources.pubsub]
+        names += [f"stream:{name}" for name in config.sources.streams]
+        registry = CollectorRegistry()
+        telemetry = Telemetry(registry, version=__version__, sources=tuple(names))
+        self._ledger = Ledger(
+            holder=holder.name(),
+            streams=config.sources.streams,
+            apart=config.apart,
+            word=holder.word,
+            fresh=lambda: Aggregator(self._rules, random.Random()),
+        )
+        here = servers(config.redis)
+        there = here if config.events == config.redis else servers(config.events)
+        self._servers = {here, there}
+        self._store, self._readers = store(config, here), store(config, here)
+        self._telemetry = telemetry
+        self._gauges = Gauges(telemetry, self._readers, config, dropped=dropped)
+        self._pipeline = Pipeline(
+            self._ledger,
+            self._store,
+            sources(config, there),
+            config=config,
+            telemetry=telemetry,
+            publish=self._publish,
+            clock=self._clock,
+        )
+        exposition = Exposition(registry, environment=config.environment, sources=tuple(names))
+        self._guard = Guard(config.http, telemetry=telemetry, clock=self._clock.steady)
+        self._ws = WebSocketServer(config.ws, guard=self._guard, latest=self._latest, monitor=self, telemetry=telemetry)
+        self._http = HttpServer(
+            config.http.listen,
+            guard=self._guard,
+            latest=self._latest,
+            monitor=self,
+            exposition=exposition,
+            ws_url=f"{self._scheme('ws')}://{config.ws.listen}/",
+        )
+        self._influx = _influx(config, self._latest, telemetry)
+        self._fleet = Fleet(
+            self._readers, name=config.fleet, prefix=config.redis.prefix, instance=config.instance, clock=self._clock
+        )
+        self._ticks = 0
+        self._merging: SingleFlight[Snapshot] = SingleFlight()
+        self._damaged_members: dict[str, str] = {}
+
+    async def run(self, stop: asyncio.Event, *, started: Callable[[], None] | None = None) -> None:
+        """Serve and count until `stop`; `started` is called once both servers listen.
+
+        Raises SidecarError with one line for a person: a port in use, a refused user, events that could not be
+        committed at the end.
+        """
+        # What is there now stays for ever; batches of events come and go without cycles.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECT)
+        asyncio.get_running_loop().set_exception_handler(loop_exceptions(self._telemetry))
+        beside = [asyncio.create_task(restarted(self._telemetry, *work)) for work in self._beside().items()]
+        try:
+            await self._http.start()
+            await self._ws.start()
+            self.http_url = f"{self._scheme('http')}://{join_host_port(*self._http.address)}"
+            self.ws_url = f"{self._scheme('ws')}://{join_host_port(*self._ws.address)}/"
+            self._log.info(
+                "listening",
+                http=self.http_url,
+                websocket=self.ws_url,
+                redis=self._target(),
+                configuration=self._origin,
+            )
+            if started is not None:
+                started()
+            await self._pipeline.run(stop)
+        finally:
+            self._publish()  # what the last commit wrote is for the last point of an output
+            for task in beside:
+                task.cancel()
+            ended = asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(ended, self._ws.stop(), self._http.stop())
+            await self._merging.stop()
+            await asyncio.gather(self._store.close(), self._readers.close())
+            self._log.info("stopped")
+
+    def _beside(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Name what runs beside the pipeline; counting goes on without it."""
+        works: dict[str, Callable[[], Awaitable[None]]] = {"gauges": self._gauges.run, "redis_facts": self._gauges.ask}
+        for one in self._servers:
+            if one.target.kind in ("sentinel", "cluster"):  # of the others there is nothing to watch
+                works[f"watch:{one.target.display}"] = partial(one.watch, self._pipeline.ingest.hurry)
+        if self._config.fleet:
+            works["fleet"] = partial(self._fleet.run, lambda: self._committed_at() is not None and self._ledger.active)
+        if self._influx is not None:
+            works["influx"] = self._influx.run
+        return works
+
+    def reload(self, config: Config) -> tuple[list[str], list[str]]:
+        """Apply what can change while running; return the settings applied, and those that need a restart.
+
+        Raises ConfigError for a certificate that cannot be used, and then nothing has changed.
+        """
+        tls_stays = self._guard.reload(config.http)
+        changed = diff(self._config, config)
+        read_again = {name for name in READ_AGAIN if f"{name}_file" not in changed and flatten(config)[f"{name}_file"]}
+        applied = [name for name in changed if name in RELOADABLE | read_again]
+        restart = [name for name in changed if name not in applied]
+        if config.http.web_config_file and WEB_CONFIG not in applied:
+            applied.append(WEB_CONFIG)  # the file under the same name may hold something else
+        if not tls_stays:
+            restart.append(WEB_CONFIG)
+        new = flatten(config)
+        self._config = unflatten(flatten(self._config) | {name: new[name] for name in applied})
+        self._rules = rules(self._config)
+        self._ledger.aggregate.adopt(self._rules)
+        return applied, restart
+
+    # Monitor
+
+    def health(self) -> Health:
+        outputs = [("influx", self._influx.component)] if self._influx is not None else []
+        return health(
+            self._pipeline, self._gauges, stale=self._stale(), left_out=self._damaged_members, outputs=outputs
+        )
+
+    def ready(self) -> tuple[bool, Role]:
+        if self._ledger.active:
+            return self._pipeline.ingest.connected and self._latest.snapshot is not None, "active"
+        return bool(self._pipeline.holder_met), "standby" if self._pipeline.holder_met else "active"
+
+    async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
+        return await self._readers.history(metric, start, end)
+
+    async def rejected(self, limit: int) -> list[Refused]:
+        return await self._readers.rejected(limit)
+
+    async def clear(self) -> dict[str, Any]:
+        generation, before = holder.word(), self._ledger.generation
+        try:
+            totals = await self._readers.clear(generation)
+        except UnavailableError:
+            totals = await self._readers.clear(generation)  # its answer was lost: the same clear is answered again
+        try:
+            async with asyncio.timeout(CLEAR_SECONDS):
+                while self._ledger.active and self._ledger.generation == before:  # it may be one that came later
+                    await self._latest.newer()
+        except TimeoutError:
+            self._log.warning("cleared, but not committed yet")
+        return cleared_report(totals)
+
+    async def say(self, action: Action, id: str | None) -> Sale:
+        said = Announcement(action=action, id=id, at=self._clock.now(), by="http", word=holder.word())
+        try:
+            there = await self._readers.say(said)
+        except UnavailableError:
+            there = await self._readers.say(said)  # its answer was lost: the same word applies once
+        if not there:
+            raise UnavailableError("nothing is committed here yet: say it again in a second")
+        try:
+            async with asyncio.timeout(CLEAR_SECONDS):
+                while self._ledger.aggregate.committed.total.heeded != said.word:
+                    await self._latest.newer()
+        except TimeoutError:
+            raise UnavailableError(
+                f"it was said, but nothing was committed for {CLEAR_SECONDS:g} s; it applies with the next commit"
+            ) from None
+        return self._ledger.aggregate.committed.total.sale
+
+    async def fleet(self) -> Snapshot:
+        newest = self._latest.snapshot
+        if not self._config.fleet:
+            if newest is None:
+                raise UnavailableError("nothing is counted here yet")
+            return replace(newest, scope="fleet", instances=[self._config.instance])
+        return await self._merging.share(self._ticks, self._merge_fleet)
+
+    async def _merge_fleet(self) -> Snapshot:
+        members = await self._fleet.members(self._ledger.aggregate.committed if self._ledger.active else None)
+        self._tell_damaged(members.damaged)
+        now = self._clock.now()
+        found = age(members, now, self._config.commit_interval)
+        frame = self._frame(now, committed_at=found.committed_at, stale=found.stale)
+        names = [name for name, _ in members.states]
+        frame = replace(frame, scope="fleet", instances=names, settled=found.settled)
+        return picture(merged(members.states, self._rules), self._rules, frame)
+
+    def _tell_damaged(self, damaged: dict[str, str]) -> None:
+        """Name the members that are left out of the fleet, once for each."""
+        for name in damaged.keys() - self._damaged_members.keys():
+            self._log.error(
+                "fleet member left out", instance=name, detail=f"its stored state is damaged: {damaged[name]}"
+            )
+        self._damaged_members = damaged
+
+    # The Snapshot
+
+    def _publish(self) -> None:
+        self._ticks += 1
+        if self._ledger.active:
+            frame = self._frame(self._clock.now(), committed_at=self._committed_at(), stale=self._stale())
+            snapshot = picture(self._ledger.aggregate.committed, self._rules, frame)
+            self._latest.publish(snapshot, self._hold.shown(snapshot, self._ledger.loads, self._ledger.generation))
+        else:
+            self._latest.withdraw()
+
+    def _frame(self, now: float, *, committed_at: float | None, stale: bool) -> Frame:
+        aggregate = self._ledger.aggregate
+        return Frame(
+            instance=self._config.instance,
+            now=now,
+            committed_at=committed_at,
+            stale=stale,
+            uptime_s=self._clock.steady() - self._started,
+            settled=self._config.commit_interval,
+            system=self._gauges.system,
+            born=aggregate.born,
+            exemplars=aggregate.exemplars,
+            not_understood=aggregate.understanding.last_minute(now),
+            doubts=aggregate.register.names.doubts(),
+            heard=aggregate.register.heard,
+        )
+
+    def _committed_at(self) -> float | None:
+        return self._ledger.aggregate.committed.total.committed_at
+
+    def _stale(self) -> bool:
+        return is_stale(self._pipeline.committed_at, self._clock.steady(), self._config.commit_interval)
+
+    def _scheme(self, plain: str) -> str:
+        return f"{plain}s" if self._guard.tls else plain
+
+    def _target(self) -> str:
+        return self._config.redis.target.display
+
+
+def _influx(config: Config, latest: Latest, telemetry: Telemetry) -> InfluxOutput | None:
+    if not config.influx.url:
+        return None
+    return InfluxOutput(config.influx, environment=config.environment, latest=latest, telemetry=telemetry)

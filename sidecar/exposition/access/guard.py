@@ -1,0 +1,119 @@
+"""Who may read and who may clear: tokens, users and certificate, the same for HTTP and the WebSocket.
+
+Whoever is refused is counted, and logged at a bounded rate, without what he sent as his secret.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from ssl import SSLContext, SSLObject
+from typing import Any, Literal
+
+import structlog
+from msgspec.structs import replace
+
+from sidecar.config import HttpConfig, TlsConfig, read_web_file
+from sidecar.exposition.access.passwords import Passwords, Verdict
+from sidecar.exposition.access.rules import scheme, token_matches
+from sidecar.exposition.access.tls import server_context
+from sidecar.process.logs import RateLimit
+from sidecar.process.telemetry import Telemetry
+
+Server = Literal["http", "websocket"]
+Reason = Literal["token", "host", "origin", "busy"]
+
+# What a wrong token costs whoever sent it; a right one costs nothing, so nobody is locked out by somebody's guesses.
+WRONG_SECONDS = 0.5
+BEARER = 'Bearer realm="flash-sale-sidecar"'
+BASIC = 'Basic realm="flash-sale-sidecar", charset="UTF-8"'
+ADMIN_WANTED = "send `Authorization: Bearer <token>` with the token of http.admin_token"
+SHOWN_CHARACTERS = 100  # of a header in the log
+
+
+class Guard:
+    """The rules in force. A right token always opens, whoever else is guessing."""
+
+    def __init__(self, http: HttpConfig, *, telemetry: Telemetry, clock: Callable[[], float]) -> None:
+        """Read `http.web_config_file`; `clock` is monotonic, in seconds. Raises ConfigError."""
+        web = read_web_file(http.web_config_file)
+        self.http = http
+        self.headers = web.headers
+        self.tls = self._newest = server_context(web.tls) if web.tls else None
+        if self.tls:
+            self.tls.sni_callback = self._present
+        self._rules = _rules(web.tls)
+        self._passwords = Passwords(web.users)
+        self._counter = telemetry.requests_refused
+        self._limit = RateLimit()
+        self._clock = clock
+        self._log = structlog.get_logger("sidecar")
+
+    def reload(self, http: HttpConfig) -> bool:
+        """Take other tokens, hosts, users, headers and certificates; False: TLS itself changed, which needs a restart.
+
+        Raises ConfigError, and then nothing has changed.
+        """
+        web = read_web_file(http.web_config_file)
+        context = server_context(web.tls) if web.tls else None
+        same = _rules(web.tls) == self._rules
+        if same:
+            self._newest = context
+        self.http, self.headers = http, web.headers
+        self._passwords.replace(web.users)
+        return same
+
+    def _present(self, connection: SSLObject, name: str | None, context: SSLContext) -> None:
+        """Show the newest certificate: in the context that listens it cannot be replaced with its key in one step."""
+        if self._newest is not None:
+            connection.context = self._newest
+
+    @property
+    def open(self) -> bool:
+        """Whether everybody may read."""
+        return not self.http.read_token and not self._passwords
+
+    @property
+    def challenge(self) -> str:
+        """What `WWW-Authenticate` asks for."""
+        return ", ".join([BEARER] * bool(self.http.read_token) + [BASIC] * bool(self._passwords))
+
+    @property
+    def wanted(self) -> str:
+        """What to send to read, in words."""
+        token = ["`Authorization: Bearer <token>` with the token of http.read_token"] * bool(self.http.read_token)
+        return "send " + ", or ".join(token + ["name and password (basic auth)"] * bool(self._passwords))
+
+    async def reads(self, authorization: str | None, address: str) -> Verdict:
+        """Return whether this header lets a client at `address` read."""
+        if self.open or self.knows(authorization):
+            return "right"
+        if authorization and self._passwords and scheme(authorization) == "basic":
+            return await self._passwords.check(authorization, address)
+        return "wrong"
+
+    def knows(self, authorization: str | None) -> bool:
+        """Return whether this header carries one of the tokens; both let read."""
+        read = token_matches(self.http.read_token, authorization)
+        admin = token_matches(self.http.admin_token, authorization)
+        return read or admin
+
+    def administers(self, authorization: str | None) -> bool:
+        """Return whether this header lets clear, and start or stop a sale."""
+        return token_matches(self.http.admin_token, authorization)
+
+    def refused(self, server: Server, reason: Reason, address: str, **details: Any) -> None:
+        """Count a refusal, and log one of a kind every 10 s."""
+        self._counter.labels(server, reason).inc()
+        suppressed = self._limit.allow(f"{server} {reason}", self._clock())
+        if suppressed is not None:
+            shown = {name: str(value)[:SHOWN_CHARACTERS] for name, value in details.items() if value is not None}
+            self._log.warning(
+                "request refused", server=server, reason=reason, address=address, **shown, suppressed=suppressed
+            )
+
+
+def _rules(tls: TlsConfig | None) -> tuple[TlsConfig, bytes] | None:
+    """Return what of TLS cannot change while it listens: all but certificate and key, and whose clients come in."""
+    if tls is None:
+        return None
+    authorities = Path(tls.client_ca_file).read_bytes() if tls.client_ca_file else b""
+    return replace(tls, cert_file="", key_file=""), authorities

@@ -1,0 +1,268 @@
+"""Snapshot -> JSON: the whole of it, the topics a WebSocket client chose, and the report, also as Markdown."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from sidecar.core.snapshot.snapshot import ProductOrders, Snapshot, Summary
+
+# topic -> field of the Snapshot
+SECTIONS = {
+    "orders": "orders",
+    "latency": "latency_ms",
+    "processing": "processing_ms",
+    "queues": "queues",
+    "inventory": "inventory",
+    "connections": "connections",
+    "completeness": "completeness",
+    "system": "system",
+}
+PRODUCTS = "products"
+DEFAULT_TOPICS = frozenset(SECTIONS)
+TOPICS = DEFAULT_TOPICS | {PRODUCTS}
+
+# As many products as a page or a printed table shows at once.
+BUSIEST = 20
+
+# Which products a section holds; `alone`: and nothing but them.
+_Products = Literal["busiest", "all", "alone"]
+T = TypeVar("T")
+
+HEADER = (
+    *("schema", "instance", "scope", "instances", "role", "ts", "since", "committed_at", "stale", "uptime_s"),
+    "sale",
+)
+
+
+def full(snapshot: Snapshot) -> bytes:
+    """Return the JSON of `GET /monitoring/metrics`."""
+    return msgspec.json.encode(snapshot.public())
+
+
+class Sections:
+    """The sections of one Snapshot as JSON: each is rendered once, however many choices of topics hold it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._rendered: dict[tuple[str, _Products], bytes] = {}
+
+    def of(self, topics: frozenset[str]) -> list[bytes]:
+        """Return the JSON `data` of a WebSocket update in pieces: the header, and the sections of the chosen topics."""
+        products: _Products = "all" if PRODUCTS in topics else "busiest"
+        chosen: dict[str, _Products] = {field: products for topic, field in SECTIONS.items() if topic in topics}
+        if PRODUCTS in topics:
+            alone: dict[str, _Products] = {"orders": "alone", "inventory": "all"}
+            chosen = alone | chosen
+        header = {name: getattr(self._snapshot, name) for name in HEADER}
+        known = {name: value for name, value in header.items() if value is not UNSET}
+        return [msgspec.json.encode(known)[:-1], *(self._section(*one) for one in chosen.items()), b"}"]
+
+    def _section(self, field: str, products: _Products) -> bytes:
+        """Return a section with the comma and the name before it."""
+        key = field, products if field in ("orders", "inventory") else "all"
+        if key not in self._rendered:
+            value = msgspec.json.encode(self._value(*key))
+            self._rendered[key] = b',"%s":%s' % (field.encode(), value)
+        return self._rendered[key]
+
+    def _value(self, field: str, products: _Products) -> Any:
+        orders, inventory = self._snapshot.orders, self._snapshot.inventory
+        match field, products:
+            case "orders", "alone":
+                return {"by_product": orders.by_product}
+            case "orders", "busiest":
+                return msgspec.structs.replace(orders, by_product=_only(orders.by_product, self._busiest))
+            case "inventory", "busiest":
+                return _only(inventory, self._busiest)
+        return getattr(self._snapshot, field)
+
+    @cached_property
+    def _busiest(self) -> list[str]:
+        by_product = self._snapshot.orders.by_product
+        finished = {name: product.success + product.failed for name, product in by_product.items()}
+        return _busiest(finished, finished.keys() | self._snapshot.inventory.keys())
+
+
+def report(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the snapshot's fields plus `until`, `duration_s` and `average_per_second` (`None`: unknown)."""
+    until = snapshot.ts if snapshot.committed_at is None else snapshot.committed_at
+    duration = None if snapshot.since is None else max(0.0, until - snapshot.since)
+    document: dict[str, Any] = msgspec.to_builtins(snapshot.public())
+    document["until"] = until
+    document["duration_s"] = duration
+    document["average_per_second"] = _average(snapshot, duration)
+    return document
+
+
+def _average(snapshot: Snapshot, duration: float | None) -> float | None:
+    """Return the orders per second of the period, which is longer where `per_second.total` goes by older orders."""
+    if not duration:
+        return None
+    orders, until_now = snapshot.orders, snapshot.ts - (snapshot.since or 0.0)
+    counted = orders.total / orders.per_second.total if orders.per_second.total else 0.0
+    return orders.total / (duration + max(counted - until_now, 0.0))
+
+
+def report_json(snapshot: Snapshot) -> bytes:
+    """Return the report as JSON."""
+    return msgspec.json.encode(report(snapshot))
+
+
+def report_markdown(snapshot: Snapshot) -> bytes:
+    """Return the report as Markdown, in UTF-8."""
+    return markdown(report(snapshot)).encode()
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Return the report as a Markdown document that can be pasted elsewhere."""
+    orders = report["orders"]
+    by_product = orders["by_product"]
+    sections = [
+        (f"# Flash sale report: {_text(report['instance'])}", _period(report)),
+        ("## Orders", _table(("status", "orders"), _by_status(orders)), _outcome(orders), _rates(report)),
+        ("## Failure reasons", _table(("reason", "orders"), _descending(orders["failed_by_reason"]))),
+        ("## Times in milliseconds", _percentiles(report)),
+        (f"## The {BUSIEST} busiest products", _products(by_product)),
+        (f"## Inventory of the {BUSIEST} busiest products", _inventory(report["inventory"], by_product)),
+        ("## Revenue", _table(("currency", "amount"), sorted(orders["revenue"].items()))),
+        ("## Completeness", _completeness(report["completeness"])),
+    ]
+    return "\n\n".join(part for section in sections for part in section) + "\n"
+
+
+def _busiest(finished: Mapping[str, int], names: Iterable[str]) -> list[str]:
+    """Return at most 20 of the names: those with the most finished orders first, then by name."""
+    return sorted(names, key=lambda name: (-finished.get(name, 0), name))[:BUSIEST]
+
+
+def _only(by_name: Mapping[str, T], names: Iterable[str]) -> dict[str, T]:
+    return {name: by_name[name] for name in names if name in by_name}
+
+
+def _descending(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _period(report: dict[str, Any]) -> str:
+    sentences = [f"From {_moment(report['since'])} to {_moment(report['until'])}"]
+    sentences[0] += f" ({_number(report['duration_s'])} seconds)."
+    sentences += _sale(report.get("sale", {}))
+    if report["scope"] == "fleet":
+        names = ", ".join(map(_text, report["instances"]))
+        sentences.append(f"Sidecars in the fleet: {names}.")
+    if report["stale"]:
+        sentences.append("**These numbers are old: the newest were not committed in time.**")
+    return "\n".join(sentences)
+
+
+def _sale(sale: dict[str, Any]) -> list[str]:
+    """Say when the sale was; an older daemon does not know."""
+    name = f" {_text(sale['id'])}" if sale.get("id") else ""
+    match sale.get("state"):
+        case "running":
+            return [f"The sale{name} runs since {_moment(sale['started_at'])}."]
+        case "ended":
+            return [f"The sale{name} lasted from {_moment(sale['started_at'])} to {_moment(sale['ended_at'])}."]
+    return []
+
+
+def _by_status(orders: dict[str, Any]) -> list[tuple[str, int]]:
+    """Call all orders that were ever pending `accepted`: next to `in flight`, `pending` would read as pending now."""
+    return [("accepted" if status == "pending" else status, number) for status, number in orders["by_status"].items()]
+
+
+def _outcome(orders: dict[str, Any]) -> str:
+    return (
+        f"Finished: {_number(orders['total'])}, in flight: {_number(orders['in_flight'])}. "
+        f"Failed because the business said no: {_number(orders['refusals'])}, "
+        f"because of a fault: {_number(orders['faults'])}. "
+        f"Error rate {_percent(orders['error_rate']['total'])}, fault rate {_percent(orders['fault_rate']['total'])}."
+    )
+
+
+def _rates(report: dict[str, Any]) -> str:
+    rates = report["orders"]["per_second"]
+    at = "" if rates["peak_at"] is None else f" at {_moment(rates['peak_at'])}"
+    return (
+        f"Orders per second: {_number(report['average_per_second'])} on average, at most {_number(rates['peak'])}{at}."
+    )
+
+
+def _percentiles(report: dict[str, Any]) -> str:
+    rows: list[tuple[Any, ...]] = []
+    for name, timings in (("latency", report["latency_ms"]), ("processing", report["processing_ms"])):
+        summaries = {"": timings["total"], **{f", {status}": one for status, one in timings["by_status"].items()}}
+        rows += [(name + suffix, *summary.values()) for suffix, summary in summaries.items()]
+    return _table(("", *Summary.__struct_fields__), rows)
+
+
+def _finished(by_product: dict[str, Any]) -> dict[str, int]:
+    return {name: product["success"] + product["failed"] for name, product in by_product.items()}
+
+
+def _products(by_product: dict[str, Any]) -> str:
+    chosen = _busiest(_finished(by_product), by_product)
+    return _table(
+        ("product", *ProductOrders.__struct_fields__), ((name, *by_product[name].values()) for name in chosen)
+    )
+
+
+def _inventory(inventory: dict[str, Any], by_product: dict[str, Any]) -> str:
+    chosen = _busiest(_finished(by_product), inventory)
+    rows = ((name, *inventory[name].values()) for name in chosen)
+    return _table(("product", "stock", "sold per second", "sold out in seconds"), rows)
+
+
+def _completeness(completeness: dict[str, Any]) -> str:
+    """Say in plain words what the numbers do not contain."""
+    missed, blind = completeness["missed"], completeness["blind_s"]
+    if completeness["ratio"] is None:
+        first = "Whether events were missed is unknown: none carried a sequence number."
+    elif missed:
+        first = f"{missed} of {completeness['received'] + missed} published events were missed."
+    else:
+        first = "No event is known to be missed."
+    twice = completeness["counted_twice"]
+    third = f" {twice} events came over two sources, and count twice." if twice else ""
+    second = f" The sidecar was without a connection for {_number(blind)} seconds." if blind else ""
+    names = ("received", "missed", "duplicates", "late", "invalid", "ignored", "adjusted", "repeats")
+    return f"{first}{second}{third}\n\n{_table(('events', 'count'), ((name, completeness[name]) for name in names))}"
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Draw a table; without rows, say so. Numbers are aligned to the right."""
+    lines = ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
+    if not lines:
+        return "None."
+    head = list(columns)
+    rule = "| --- |" + " ---: |" * (len(head) - 1)
+    return "\n".join(["| " + " | ".join(head) + " |", rule, *lines])
+
+
+def _cell(value: Any) -> str:
+    return _text(value) if isinstance(value, str) else _number(value)
+
+
+def _text(name: str) -> str:
+    """Return a name from outside as plain text: no markup, no line break, no control character."""
+    printable = "".join(character if character.isprintable() else " " for character in name)
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", printable)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return str(value) if isinstance(value, int) else f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.2%}"
+
+
+def _moment(ts: float | None) -> str:
+    return "unknown" if ts is None else datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

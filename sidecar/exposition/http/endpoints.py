@@ -1,0 +1,212 @@
+"""What each path answers, from the newest Snapshot and the Monitor."""
+
+import html
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import msgspec
+from aiohttp import web
+
+from sidecar.core.counts.pending import REJECTED_KEPT
+from sidecar.core.counts.sale import Announcement
+from sidecar.core.events.sale_event import CURRENT, ID_RULE, Action, is_id
+from sidecar.core.sale.transitions import objection
+from sidecar.core.snapshot.snapshot import Scope, Snapshot
+from sidecar.exposition import documents as document
+from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
+from sidecar.exposition.http.middleware import CLEAR, SALES
+from sidecar.exposition.http.openapi import describe
+from sidecar.exposition.http.problem import Problem, json_response
+from sidecar.exposition.prometheus.negotiation import accepts_gzip, exposition_format, wants_exposition, wants_markdown
+from sidecar.exposition.prometheus.render import Exposition
+from sidecar.exposition.published import Latest, Monitor
+from sidecar.exposition.renderings import Render, Renderings
+
+VARY = {"Vary": "Accept"}
+FORMATS = ("json", "markdown")
+REJECTED_LIMITS = frozenset(map(str, range(1, REJECTED_KEPT + 1)))
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+NOT_READY = "the state is not loaded yet; /monitoring/health says what is missing"
+STANDBY = "this instance is a standby: it reads nothing, the active one serves the numbers"
+
+
+class Endpoints:
+    """The handlers. They never wait for Redis, except those of `history`, `rejected`, `clear`, sales and the fleet."""
+
+    def __init__(self, *, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str) -> None:
+        self._latest = latest
+        self._monitor = monitor
+        self._exposition = exposition
+        self._ws_url = ws_url
+        self._description = describe()
+        self._instance = Renderings()
+        self._fleet = Renderings()
+
+    def routes(self) -> list[web.RouteDef]:
+        """List every path with its handler; HEAD comes with GET."""
+        return [
+            web.get("/", self.index),
+            web.get("/metrics", self.metrics),
+            web.get("/monitoring/metrics", self.snapshot),
+            web.get("/monitoring/benchmark", self.report),
+            web.get("/monitoring/report", self.report),
+            web.get("/monitoring/health", self.health),
+            web.get("/healthz", self.alive),
+            web.get("/-/healthy", self.alive),
+            web.get("/readyz", self.ready),
+            web.get("/-/ready", self.ready),
+            web.get("/monitoring/history", self.history),
+            web.get("/monitoring/rejected", self.rejected),
+            web.post(CLEAR, self.clear),
+            web.post(SALES + "{id}/start", self.start_sale),
+            web.post(SALES + "{id}/stop", self.stop_sale),
+            web.get("/openapi.json", self.openapi),
+        ]
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Answer with the exposition."""
+        format = exposition_format(_accept(request))
+        gzipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+        names = request.query.getall("name[]", [])
+        body = await self._exposition.render(self._exposed, format, names, gzipped=gzipped)
+        headers = {"Content-Type": format.value, "Vary": "Accept, Accept-Encoding"}
+        return web.Response(body=body, headers=headers | ({"Content-Encoding": "gzip"} if gzipped else {}))
+
+    async def snapshot(self, request: web.Request) -> web.Response:
+        """Answer with the Snapshot as JSON, or to a Prometheus with the exposition."""
+        if wants_exposition(_accept(request)):
+            return await self.metrics(request)
+        body = await self._rendered(request, document.full)
+        return web.Response(body=body, headers=VARY, content_type="application/json")
+
+    async def report(self, request: web.Request) -> web.Response:
+        """Answer with the report as JSON or Markdown."""
+        format = _choice(request, "format", FORMATS)
+        if format == "markdown" or (format is None and wants_markdown(_accept(request))):
+            body = await self._rendered(request, document.report_markdown)
+            return web.Response(body=body, headers=VARY, content_type="text/markdown", charset="utf-8")
+        body = await self._rendered(request, document.report_json)
+        return web.Response(body=body, headers=VARY, content_type="application/json")
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Answer with the state of every component; 503 if down, with `strict=1` also if degraded."""
+        strict = _choice(request, "strict", ("0", "1")) == "1"
+        health = self._monitor.health()
+        bad = health.status == "down" or (strict and health.status == "degraded")
+        return json_response(health, status=503 if bad else 200)
+
+    async def alive(self, request: web.Request) -> web.Response:
+        """Answer that the process answers."""
+        return json_response({"alive": True})
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """Answer whether the state is loaded and the sources are subscribed, or this is a standby."""
+        ready, role = self._monitor.ready()
+        return json_response({"ready": ready, "role": role}, status=200 if ready else 503)
+
+    async def history(self, request: web.Request) -> web.Response:
+        """Answer with one metric, or with all three by name."""
+        metric = _choice(request, "metric", METRICS)
+        now = int(self._serving().ts)
+        try:
+            query = parse_query(request.query, now)
+        except ValueError as exc:
+            raise Problem(400, "bad_request", str(exc)) from exc
+        if metric is not None:
+            return json_response(await self._drawn(metric, query, now))
+        return json_response({name: await self._drawn(name, query, now) for name in METRICS})
+
+    async def rejected(self, request: web.Request) -> web.Response:
+        """Answer with the newest rejected payloads."""
+        limit = request.query.get("limit", str(REJECTED_KEPT))
+        if limit not in REJECTED_LIMITS:
+            raise Problem(400, "bad_request", f"limit is a number from 1 to {REJECTED_KEPT}")
+        return json_response({"rejected": await self._monitor.rejected(int(limit))})
+
+    async def clear(self, request: web.Request) -> web.Response:
+        """Clear the metrics and answer with what they were."""
+        return json_response({"cleared": await self._monitor.clear()})
+
+    async def start_sale(self, request: web.Request) -> web.Response:
+        """Start a sale, and answer with it."""
+        return await self._say("start", request.match_info["id"])
+
+    async def stop_sale(self, request: web.Request) -> web.Response:
+        """Stop the sale, and answer with it."""
+        return await self._say("stop", request.match_info["id"])
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        """Answer with the description of this API."""
+        return json_response(self._description)
+
+    async def index(self, request: web.Request) -> web.Response:
+        """Answer with a list of what there is."""
+        rows = "".join(
+            f"<li><code>{method.upper()} {_link(method, path)}</code> {html.escape(operation['summary'])}</li>"
+            for path, item in self._description["paths"].items()
+            for method, operation in item.items()
+        )
+        page = PAGE.format(rows=rows, websocket=html.escape(self._ws_url))
+        return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": PAGE_POLICY})
+
+    async def _say(self, action: Action, name: str) -> web.Response:
+        if name != CURRENT and not is_id(name):
+            raise Problem(400, "bad_request", f"the id of a sale has {ID_RULE}, which stands for the one there is")
+        snapshot = self._serving()
+        said = Announcement(action=action, id=None if name == CURRENT else name, at=snapshot.ts, by="http")
+        if refusal := objection(snapshot.sale, said):
+            raise Problem(409, "conflict", refusal)
+        return json_response({"sale": await self._monitor.say(said.action, said.id)})
+
+    def _counted(self) -> Snapshot | None:
+        """Return the newest Snapshot if this instance is the one that counts."""
+        snapshot = self._latest.snapshot
+        active = snapshot is not None and snapshot.role == "active" and self._monitor.ready()[1] == "active"
+        return snapshot if active else None
+
+    def _exposed(self) -> Snapshot | None:
+        return self._latest.exposed if self._counted() is not None else None
+
+    def _serving(self) -> Snapshot:
+        snapshot = self._counted()
+        if snapshot is not None:
+            return snapshot
+        if self._monitor.ready()[1] == "standby":
+            raise Problem(503, "standby", STANDBY)
+        raise Problem(503, "not_ready", NOT_READY)
+
+    async def _rendered(self, request: web.Request, render: Render) -> bytes:
+        """Return the newest Snapshot of the scope that is asked for, in this form."""
+        scope = _choice(request, "scope", SCOPES)
+        snapshot = self._serving()
+        if scope == "fleet":
+            return self._fleet.get(await self._monitor.fleet(), render)
+        return self._instance.get(snapshot, render)
+
+    async def _drawn(self, metric: Metric, query: Query, now: int) -> msgspec.Raw:
+        """Return the JSON: as values an hour is ten times as large."""
+        drawn = await draw(metric, query, now, self._monitor.history)
+        return msgspec.Raw(msgspec.json.encode(drawn.document()))
+
+
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Flash Sale Metrics Sidecar</title>
+<h1>Flash Sale Metrics Sidecar</h1><ul>{rows}<li><code>{websocket}</code> live updates (WebSocket)</li></ul></html>
+"""
+PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+def _link(method: str, path: str) -> str:
+    return f'<a href="{path}">{path}</a>' if method == "get" else path
+
+
+def _accept(request: web.Request) -> str:
+    return ",".join(request.headers.getall("Accept", []))
+
+
+def _choice(request: web.Request, name: str, allowed: Sequence[str]) -> Any:
+    """Return the value of a query parameter, `None` if it is absent; anything not allowed is a 400."""
+    value = request.query.get(name)
+    if value is not None and value not in allowed:
+        raise Problem(400, "bad_request", f"{name} is one of: {', '.join(allowed)}")
+    return value

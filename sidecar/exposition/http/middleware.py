@@ -1,0 +1,153 @@
+"""What every HTTP request passes: errors as JSON, then the rules of access, then a bounded body."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from sidecar.errors import SidecarError
+from sidecar.exposition.access.guard import ADMIN_WANTED, BEARER, WRONG_SECONDS, Guard
+from sidecar.exposition.access.rules import cross_site, host_allowed
+from sidecar.exposition.http.connections import Connection
+from sidecar.exposition.http.problem import ALWAYS, Problem, translate
+
+logger = logging.getLogger(__name__)
+
+CLEAR = "/monitoring/metrics/clear"
+SALES = "/monitoring/sales/"
+
+# Probes of an orchestrator carry no token, and tell nothing.
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/-/healthy", "/-/ready"})
+
+# No endpoint reads a body, so who sends one slowly only holds a connection.
+BODY_SECONDS = 5.0
+
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Max-Age": "600",
+}
+
+
+@web.middleware
+async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error with the same JSON; what is unforeseen is logged and says nothing outside."""
+    try:
+        return await handler(request)
+    except Problem as exc:
+        return exc.response()
+    except web.HTTPException as exc:
+        return translate(exc).response()
+    except SidecarError as exc:
+        return Problem(503, "unavailable", str(exc)).response()
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.path)
+        return Problem(500, "internal", "the sidecar failed to answer this; its log says why").response()
+
+
+@web.middleware
+async def bounded_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Read the body, which nobody needs, within a time and (by aiohttp) a size."""
+    if request.can_read_body:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                await request.read()
+        except TimeoutError:
+            message = f"the body did not arrive within {BODY_SECONDS:g} s"
+            raise Problem(408, "timeout", message, close=True) from None
+        except ConnectionError as exc:
+            raise Problem(400, "bad_request", "the connection ended within the body") from exc
+    return await handler(request)
+
+
+def access_rules(guard: Guard, bound_host: str) -> Middleware:
+    """Return the middleware that checks `Host`, preflights, other sites and who asks, in this order."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = request.headers.get("Host")
+        # Health checks of proxies send HTTP/1.0 without a Host. No browser does, so no page can be behind it.
+        if host is not None and not host_allowed(host, bound_host, guard.http.allowed_hosts):
+            guard.refused("http", "host", _address(request), host=host)
+            message = f"Host {host!r} is not a name of this server; list it in http.allowed_hosts if it is"
+            raise Problem(421, "misdirected_request", message)
+        if _is_preflight(request):
+            return _preflight(request, guard)
+        if request.method not in ("GET", "HEAD") and cross_site(request.headers, guard.http.cors_origins):
+            guard.refused("http", "origin", _address(request), origin=request.headers.get("Origin"))
+            raise Problem(403, "cross_site", "the request comes from another site's page; see http.cors_origins")
+        await _check_authorization(request, guard)
+        if isinstance(request.protocol, Connection):
+            request.protocol.let_in()
+        return await handler(request)
+
+    return check
+
+
+def response_headers(guard: Guard) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return the signal handler that adds what every answer carries, errors too."""
+
+    async def add(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(ALWAYS)
+        response.headers.update(guard.headers)
+        if not guard.http.cors_origins:
+            return
+        response.headers.add("Vary", "Origin")
+        origin = request.headers.get("Origin")
+        if origin in guard.http.cors_origins:
+            response.headers["Access-Control-Allow-Origin"] = origin
+
+    return add
+
+
+def _is_preflight(request: web.Request) -> bool:
+    headers = request.headers
+    return request.method == "OPTIONS" and "Origin" in headers and "Access-Control-Request-Method" in headers
+
+
+def _preflight(request: web.Request, guard: Guard) -> web.Response:
+    origin = request.headers["Origin"]
+    if origin not in guard.http.cors_origins:
+        guard.refused("http", "origin", _address(request), origin=origin)
+        raise Problem(403, "origin_not_allowed", f"origin {origin!r} is not listed in http.cors_origins")
+    return web.Response(status=204, headers=PREFLIGHT)
+
+
+async def _check_authorization(request: web.Request, guard: Guard) -> None:
+    given = request.headers.getall("Authorization", [])
+    authorization = given[0] if len(given) == 1 else None
+    if request.method == "POST" and (request.path == CLEAR or request.path.startswith(SALES)):
+        if not guard.http.admin_token:
+            raise _disabled(request.path)
+        if not guard.administers(authorization):
+            raise await _refusal(request, guard, ADMIN_WANTED, BEARER)
+    elif request.path not in OPEN_PATHS:
+        verdict = await guard.reads(authorization, _address(request))
+        if verdict == "busy":
+            guard.refused("http", "busy", _address(request))
+            raise Problem(429, "too_many_attempts", "too many logins are being checked", {"Retry-After": "1"})
+        if verdict == "wrong":
+            raise await _refusal(request, guard, guard.wanted, guard.challenge)
+
+
+def _disabled(path: str) -> Problem:
+    code, what, command = ("clear_disabled", "clearing", "clear")
+    if path != CLEAR:
+        code, what, command = ("sale_disabled", "starting and stopping a sale", "sale")
+    message = f"{what} over HTTP is off: set http.admin_token, or run `sidecar {command}` on the sidecar's machine"
+    return Problem(403, code, message)
+
+
+async def _refusal(request: web.Request, guard: Guard, wanted: str, challenge: str) -> Problem:
+    """Let whoever sent something wrong wait for the answer, and connect anew."""
+    guesses = "Authorization" in request.headers
+    guard.refused("http", "token", _address(request), sent="something wrong" if guesses else "nothing")
+    if guesses:
+        await asyncio.sleep(WRONG_SECONDS)
+    return Problem(401, "unauthorized", wanted, {"WWW-Authenticate": challenge}, close=guesses)
+
+
+def _address(request: web.Request) -> str:
+    return request.remote or "unknown"

@@ -1,0 +1,199 @@
+"""The HTTP API described in OpenAPI 3.1; the schemas are generated from the types that are served."""
+
+from typing import Any
+
+import msgspec
+
+from sidecar.core.counts.pending import REJECTED_KEPT, Refused
+from sidecar.core.events.event import STATUSES
+from sidecar.core.events.sale_event import CURRENT, ID_PATTERN
+from sidecar.core.snapshot.snapshot import Snapshot
+from sidecar.exposition.history import METRICS
+from sidecar.exposition.prometheus.negotiation import Format
+from sidecar.exposition.published import Health
+
+JSON = "application/json"
+# Grows with an incompatible change, as the Snapshot's `schema` does.
+API_VERSION = "1"
+
+Document = dict[str, Any]
+
+
+def describe() -> Document:
+    """Return the whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Flash Sale Metrics Sidecar",
+            "version": API_VERSION,
+            "description": "Live metrics of a flash sale. Errors are JSON with a code and a message.",
+        },
+        # Nothing, unless http.read_token is set.
+        "security": [{}, {"token": []}, {"user": []}],
+        "paths": _paths(),
+        "components": {
+            "schemas": _schemas(),
+            "responses": {"Error": _content("An error.", JSON, _ref("Error"))},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "user": {"type": "http", "scheme": "basic"},
+            },
+        },
+    }
+
+
+def _paths() -> Document:
+    report = _get("The report of the whole run, as JSON or Markdown", _report(), [_format(), _scope()], (503,))
+    alive = _get("Whether the process answers", _content("It does.", JSON, _object(alive={"type": "boolean"})))
+    ready = _get("Whether the state is loaded and the sources are subscribed", _ready())
+    ready["responses"]["503"] = _ready("Not yet.")
+    return {
+        "/": {"get": _get("This list", _content("HTML.", "text/html", {"type": "string"}))},
+        "/metrics": {"get": _get("Prometheus text 0.0.4 or OpenMetrics 1.0.0, by Accept", _exposition(), [_names()])},
+        "/monitoring/metrics": {
+            "get": _get("The newest snapshot as JSON; the exposition to a Prometheus", _snapshot(), [_scope()], (503,))
+        },
+        "/monitoring/benchmark": {"get": report},
+        "/monitoring/report": {"get": report},
+        "/monitoring/health": {"get": _health()},
+        "/healthz": {"get": alive},
+        "/-/healthy": {"get": alive},
+        "/readyz": {"get": ready},
+        "/-/ready": {"get": ready},
+        "/monitoring/history": {"get": _get("The last hour by the second", _history(), _grid(), (503,))},
+        "/monitoring/rejected": {"get": _get("The newest rejected payloads", _rejected(), [_limit()], (503,))},
+        "/monitoring/metrics/clear": {"post": _clear()},
+        "/monitoring/sales/{id}/start": {"post": _say("Start a sale; orders show one, too")},
+        "/monitoring/sales/{id}/stop": {"post": _say("Stop the sale: late orders do not go on with it")},
+        "/openapi.json": {"get": _get("This API, described", _content("OpenAPI 3.1.", JSON, {"type": "object"}))},
+    }
+
+
+def _get(
+    summary: str, ok: Document, parameters: list[Document] | None = None, errors: tuple[int, ...] = ()
+) -> Document:
+    """Describe a GET; a query parameter with a wrong value is a 400."""
+    statuses = (*((400,) if parameters else ()), 401, *errors, 421, 429)
+    responses = {"200": ok} | {str(status): {"$ref": "#/components/responses/Error"} for status in statuses}
+    return {"summary": summary, "parameters": parameters or [], "responses": responses}
+
+
+def _snapshot() -> Document:
+    response = _content("The snapshot.", JSON, _ref("Snapshot"))
+    response["content"] |= _exposition()["content"]
+    return response
+
+
+def _report() -> Document:
+    response = _content("The report.", JSON, _ref("Report"))
+    response["content"]["text/markdown"] = {"schema": {"type": "string"}}
+    return response
+
+
+def _exposition() -> Document:
+    text = {"schema": {"type": "string"}}
+    return {"description": "The exposition.", "content": {format.value: text for format in Format}}
+
+
+def _health() -> Document:
+    strict = _query("strict", {"enum": ["0", "1"], "default": "0"}, "1: degraded is a 503 too.")
+    operation = _get("The state of every component", _content("Working.", JSON, _ref("Health")), [strict])
+    operation["responses"]["503"] = _content("Down.", JSON, _ref("Health"))
+    return operation
+
+
+def _ready(description: str = "Ready.") -> Document:
+    role = {"enum": ["active", "standby"]}
+    return _content(description, JSON, _object(ready={"type": "boolean"}, role=role))
+
+
+def _history() -> Document:
+    all_metrics = _object(**{metric: _ref("History") for metric in METRICS})
+    schema = {"anyOf": [_ref("History"), all_metrics]}
+    return _content("The metric asked for, or all of them by name.", JSON, schema)
+
+
+def _grid() -> list[Document]:
+    second = {"type": "number", "minimum": 0}
+    return [
+        _query("metric", {"enum": list(METRICS)}, "Without it: all."),
+        _query("from", second, "First second, Unix; an hour before `to` by default."),
+        _query("to", second, "Last second, Unix; the newest by default."),
+        _query("step", {"type": "number", "minimum": 1, "default": 1}, "Seconds from point to point."),
+    ]
+
+
+def _rejected() -> Document:
+    return _content("Newest first.", JSON, _object(rejected={"type": "array", "items": _ref("Refused")}))
+
+
+def _limit() -> Document:
+    return _query("limit", {"type": "integer", "minimum": 1, "maximum": REJECTED_KEPT}, "How many; all by default.")
+
+
+def _clear() -> Document:
+    counts = {status: {"type": "integer"} for status in STATUSES}
+    orders = _object(**counts, total={"type": "integer"}, by_status=_object(**counts))
+    cleared = _object(cleared=_object(orders=orders))
+    operation = _get("Clear everything but stream positions and sequence windows", _content("Cleared.", JSON, cleared))
+    for status in (403, 503):
+        operation["responses"][str(status)] = {"$ref": "#/components/responses/Error"}
+    return operation | {"security": [{"token": []}]}
+
+
+def _say(summary: str) -> Document:
+    """Describe how a sale is started or stopped; `current` is whichever there is."""
+    name = {"type": "string", "pattern": ID_PATTERN}
+    called = {"name": "id", "in": "path", "required": True, "schema": name, "description": f"Or `{CURRENT}`."}
+    operation = _get(summary, _content("The sale as it is now.", JSON, _object(sale=_ref("Sale"))), [called])
+    for status in (403, 409, 503):
+        operation["responses"][str(status)] = {"$ref": "#/components/responses/Error"}
+    return operation | {"security": [{"token": []}]}
+
+
+def _names() -> Document:
+    strings = {"type": "array", "items": {"type": "string"}}
+    return _query("name[]", strings, "Only these samples or families.") | {"style": "form", "explode": True}
+
+
+def _scope() -> Document:
+    return _query("scope", {"enum": ["instance", "fleet"], "default": "instance"}, "fleet: all sidecars, merged.")
+
+
+def _format() -> Document:
+    return _query("format", {"enum": ["json", "markdown"]}, "Before what Accept says.")
+
+
+def _query(name: str, schema: Document, description: str) -> Document:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+def _content(description: str, media_type: str, schema: Document) -> Document:
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def _object(**properties: Document) -> Document:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _ref(name: str) -> Document:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _schemas() -> Document:
+    _, schemas = msgspec.json.schema_components([Snapshot, Health, Refused], ref_template="#/components/schemas/{name}")
+    # `series` is for the exposition alone.
+    del schemas["Snapshot"]["properties"]["series"]
+    for name in ("Series", "ClassicHistogram", "Exemplar"):
+        del schemas[name]
+    known_or_null = {"type": ["number", "null"]}
+    added = _object(until={"type": "number"}, duration_s=known_or_null, average_per_second=known_or_null)
+    point = {"type": "array", "prefixItems": [{"type": "integer"}, known_or_null]}
+    points = {"type": "array", "items": point}
+    integer, text = {"type": "integer"}, {"type": "string"}
+    history: Document = {"metric": {"enum": list(METRICS)}, "step": integer, "from": integer, "points": points}
+    return schemas | {
+        "Report": {"allOf": [_ref("Snapshot"), added]},
+        "History": _object(**history),
+        "Error": _object(error=_object(code=text, message=text)),
+    }

@@ -1,0 +1,101 @@
+"""The HTTP server: starts, says where it listens, and stops within a bounded time."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from yarl import URL
+
+from sidecar.exposition.access.guard import Guard
+from sidecar.exposition.access.listen import cannot_listen, parse_listen, where
+from sidecar.exposition.access.tls import listening
+from sidecar.exposition.http.connections import MAX_CONNECTIONS, Connection, Connections
+from sidecar.exposition.http.endpoints import Endpoints
+from sidecar.exposition.http.middleware import access_rules, bounded_body, json_errors, response_headers
+from sidecar.exposition.prometheus.render import Exposition
+from sidecar.exposition.published import Latest, Monitor
+
+SETTING = "http.listen"
+
+# aiohttp has no deadline for headers: an idle connection and one that sends them slowly are the same to it.
+HEADER_SECONDS = 10.0
+
+# How long what a client still sends is read and dropped after the answer, so that it gets to read the answer.
+LINGER_SECONDS = 1.0
+MAX_BODY_BYTES = 4096
+# asyncio takes as many new connections in one turn. A fifth of the places: before a crowd could push out one that has
+# just come, its request has been read.
+BACKLOG = 100
+
+# aiohttp waits this long twice, for the answer and for the connection; a stop as a whole has 2 s.
+STOP_SECONDS = 0.5
+
+
+class HttpServer:
+    """Serve the Snapshot of `latest` and the answers of `monitor`; started and stopped once."""
+
+    def __init__(
+        self, listen: str, *, guard: Guard, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str = ""
+    ) -> None:
+        self._listen = listen
+        self._guard = guard
+        self._endpoints = Endpoints(latest=latest, monitor=monitor, exposition=exposition, ws_url=ws_url)
+        self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, after `start`: the host and the real port."""
+        assert self._listener is not None
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def start(self) -> None:
+        """Listen; raises SidecarError where that cannot be."""
+        host, port = parse_listen(self._listen, SETTING)
+        self._runner = web.AppRunner(self._application(host), shutdown_timeout=STOP_SECONDS)
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self._runner.server.request_factory = functools.partial(_request, self._runner.server.request_factory)
+        loop = asyncio.get_running_loop()
+        settings = {"loop": loop, "connections": Connections(MAX_CONNECTIONS), **_protocol_settings()}
+        protocol = functools.partial(Connection, self._runner.server, **settings)
+        try:
+            self._listener = await loop.create_server(
+                protocol, **where(host, port), backlog=BACKLOG, **listening(self._guard.tls)
+            )
+        except OSError as exc:
+            await self._runner.cleanup()
+            raise cannot_listen(self._listen, SETTING, exc) from exc
+
+    async def stop(self) -> None:
+        """Close the listener, let answers in progress finish for `STOP_SECONDS`, then cut."""
+        if self._listener is None or self._runner is None:
+            return
+        self._listener.close()
+        await self._runner.cleanup()
+
+    def _application(self, host: str) -> web.Application:
+        application = web.Application(
+            middlewares=(json_errors, access_rules(self._guard, host), bounded_body), client_max_size=MAX_BODY_BYTES
+        )
+        application.on_response_prepare.append(response_headers(self._guard))
+        application.add_routes(self._endpoints.routes())
+        return application
+
+
+def _request(make: Callable[..., web.BaseRequest], message: Any, *rest: Any) -> web.BaseRequest:
+    """Make the request of a message. aiohttp's parser lets a CONNECT without a target pass, and fails here."""
+    return make(message._replace(url=URL("/")) if message.url is None else message, *rest)
+
+
+def _protocol_settings() -> dict[str, Any]:
+    return {
+        "keepalive_timeout": HEADER_SECONDS,
+        "lingering_time": LINGER_SECONDS,
+        "access_log": None,
+        # A compressed body is a bomb as likely as not, and nobody reads it.
+        "auto_decompress": False,
+    }

@@ -1,0 +1,1 @@
+"""Snapshot -> InfluxDB. Imports `prometheus` for the families of metrics."""

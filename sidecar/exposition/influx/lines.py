@@ -1,0 +1,118 @@
+"""Snapshot -> InfluxDB line protocol: measurements, tags and fields, nothing computed and nothing sent. Pure.
+
+A line is `measurement,tag=value field=1i,other=0.5 nanoseconds`. A field is an integer (counts, bytes), a float or
+a boolean, always the same: InfluxDB refuses a field whose type changes. What is unknown has no field.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from msgspec.structs import asdict
+
+from sidecar.core.events.event import FINISHED, STATUSES
+from sidecar.core.snapshot.snapshot import Orders, ProductOrders, Series, Snapshot, Summary, Timings
+from sidecar.exposition.prometheus.families import WINDOWS
+
+US_PER_SECOND, NS_PER_US = 10**6, 10**3  # a float of seconds holds no more than microseconds
+ALL = "all"  # the tag `status` of what is not by status
+
+# A line ends at a line feed, and readers disagree on a backslash before a comma. Neither is in a name for long: both
+# are written as in a URL.
+UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+SPECIAL = re.compile(r"([,= ])")
+
+Value = int | float | bool | Decimal | None
+Point = tuple[str, Mapping[str, str], Mapping[str, Value]]  # measurement without its prefix, tags, fields
+
+
+def lines(snapshot: Snapshot, series: Series, environment: str) -> Iterator[str]:
+    """Yield a line, with its end, for every point that has a field; all at the Snapshot's time."""
+    common = {"environment": environment, "instance": snapshot.instance}
+    at = round(snapshot.ts * US_PER_SECOND) * NS_PER_US
+    for name, tags, fields in _points(snapshot, series):
+        if text := _fields(fields):
+            yield f"flash_sale_{name}{_tags({**common, **tags})} {text} {at}\n"
+
+
+def _points(snapshot: Snapshot, series: Series) -> Iterator[Point]:
+    yield "orders", {}, _orders(snapshot.orders, series)
+    for kind, counts in (("refusal", series.refusals), ("fault", series.faults)):
+        for reason, count in counts.items():
+            yield "failures", {"reason": reason, "kind": kind}, {"orders": count}
+    for currency, amount in snapshot.orders.revenue.items():
+        yield "revenue", {"currency": currency}, {"amount": Decimal(amount)}
+    yield from _products(snapshot)
+    yield from _times("latency", snapshot.latency_ms)
+    yield from _times("processing", snapshot.processing_ms)
+    for queue, lengths in snapshot.queues.items():
+        yield "queue", {"queue": queue}, asdict(lengths)
+    yield "connections", {}, asdict(snapshot.connections)
+    facts = asdict(snapshot.completeness).items()  # sentences by producer or source, which are no fields
+    yield "completeness", {}, {name: value for name, value in facts if isinstance(value, int | float)}
+    yield "sidecar", {}, {**asdict(snapshot.system), "uptime_s": snapshot.uptime_s, "stale": snapshot.stale}
+
+
+def _orders(orders: Orders, series: Series) -> dict[str, Value]:
+    """Counts as the exposition shows them, which do not go back over a rollback of Redis, and the recent rates."""
+    counts: dict[str, Value] = {status: orders.by_status.get(status, 0) for status in STATUSES}
+    return {
+        **counts,
+        "total": sum(orders.by_status.get(status, 0) for status in FINISHED),
+        "in_flight": orders.in_flight,
+        "refusals": sum(series.refusals.values()),
+        "faults": sum(series.faults.values()),
+        "per_second_10s": orders.per_second.last_10s,
+        "per_second_peak": orders.per_second.peak,
+        "error_rate_1m": orders.error_rate.last_1m,
+        "fault_rate_1m": orders.fault_rate.last_1m,
+    }
+
+
+def _products(snapshot: Snapshot) -> Iterator[Point]:
+    """Orders and stock of a product are one point, so that one query compares them."""
+    orders, inventory = snapshot.orders.by_product, snapshot.inventory
+    nothing = ProductOrders()
+    for name in orders | inventory:
+        stock = asdict(inventory[name]) if name in inventory else {}
+        yield "product", {"product_id": name}, {**asdict(orders.get(name, nothing)), **stock}
+
+
+def _times(name: str, timings: Timings) -> Iterator[Point]:
+    for window, field in WINDOWS.items():
+        yield name, {"status": ALL, "window": window}, _summary(getattr(timings, field))
+    for status, summary in timings.by_status.items():
+        yield name, {"status": status, "window": "total"}, _summary(summary)
+
+
+def _summary(summary: Summary) -> dict[str, Value]:
+    return {name if name == "count" else f"{name}_ms": value for name, value in asdict(summary).items()}
+
+
+def _tags(tags: Mapping[str, str]) -> str:
+    """Write tags in the order in which InfluxDB need not sort them; an empty one cannot be written."""
+    return "".join([f",{name}={escaped(value)}" for name, value in sorted(tags.items()) if value])
+
+
+def _fields(fields: Mapping[str, Value]) -> str:
+    known = [(name, _field(value)) for name, value in fields.items() if value is not None]
+    return ",".join([f"{name}={text}" for name, text in known if text])
+
+
+def _field(value: int | float | bool | Decimal) -> str:
+    """Write a value by its type; one that is no finite number has no spelling."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return f"{value}i"
+        case Decimal():
+            return f"{value:f}"
+        case _:
+            return repr(value) if math.isfinite(value) else ""
+
+
+def escaped(tag: str) -> str:
+    """Return the value of a tag as it stands in a line."""
+    return SPECIAL.sub(r"\\\1", UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", tag))

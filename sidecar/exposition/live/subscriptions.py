@@ -1,0 +1,165 @@
+"""What a WebSocket client may say, and what is answered: one plain function from a message to a decision.
+
+A decision holds the frame to send, and what the sender has to do beside it. Nothing here waits or sends.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from sidecar.core.snapshot.snapshot import Scope
+from sidecar.exposition.documents import DEFAULT_TOPICS, PRODUCTS, TOPICS
+
+# Ten a second is what an eye can follow; a minute keeps a dashboard alive.
+SHORTEST_MS, LONGEST_MS = 100, 60_000
+# A thousand products are 100 KB a message.
+SHORTEST_WITH_PRODUCTS_MS = 1000
+
+EVENTS = ("subscribe-metrics", "unsubscribe-metrics", "get-benchmark-report", "authenticate", "ping")
+
+T = TypeVar("T")
+Id = msgspec.Raw | None  # the JSON of whatever value but null the client chose
+
+
+class Subscription(Struct, frozen=True):
+    """What a client wants, and how often."""
+
+    interval_ms: int | float = 1000
+    topics: frozenset[str] = DEFAULT_TOPICS
+    scope: Scope = "instance"
+
+    @property
+    def products(self) -> bool:
+        """Return whether its updates hold all products."""
+        return PRODUCTS in self.topics
+
+
+class Answer(Struct, frozen=True):
+    """Send the frame; nothing else changes."""
+
+    frame: bytes
+
+
+class Subscribe(Struct, frozen=True):
+    """Send the frame, then updates."""
+
+    frame: bytes
+    subscription: Subscription
+
+
+class Unsubscribe(Struct, frozen=True):
+    """End the updates, then send the frame."""
+
+    frame: bytes
+
+
+class Report(Struct, frozen=True):
+    """Send the report in answer to the message with this id."""
+
+    id: Id
+
+
+class Authenticate(Struct, frozen=True):
+    """Compare the token; answer the message with this id."""
+
+    id: Id
+    token: str
+
+
+Decision = Answer | Subscribe | Unsubscribe | Report | Authenticate
+
+
+class _Token(Struct, frozen=True):
+    token: str
+
+
+class _Wish(Struct, frozen=True):
+    interval_ms: int | float = 1000
+    topics: list[str] | UnsetType = UNSET
+    scope: Scope = "instance"
+
+
+class _BadRequest(Exception):
+    """Carry the text of a `bad_request` to where it is answered."""
+
+
+def decide(message: str | bytes, *, authorized: bool) -> Decision:
+    """Return what to do about one message; before authorization only `authenticate` is obeyed."""
+    if isinstance(message, bytes):
+        return Answer(error("bad_request", "send JSON in text frames, not in binary ones"))
+    try:
+        request = msgspec.json.decode(message)
+    except (msgspec.DecodeError, RecursionError) as exc:
+        return Answer(error("not_json", f"the message is not JSON: {exc}"))
+    if not isinstance(request, dict):
+        return Answer(error("bad_request", 'send an object: {"event": name, "data": {...}}'))
+    # As bytes: what could just be read could not be written some calls deeper.
+    id = None if request.get("id") is None else msgspec.Raw(msgspec.json.encode(request["id"]))
+    event = request.get("event")
+    if not authorized and event != "authenticate":
+        return Answer(error("unauthorized", 'send {"event":"authenticate","data":{"token":...}} first', id))
+    try:
+        return _obey(event, request.get("data"), id)
+    except _BadRequest as exc:
+        return Answer(error("bad_request", str(exc), id))
+
+
+def _obey(event: Any, data: Any, id: Id) -> Decision:
+    match event:
+        case "subscribe-metrics":
+            subscription = _subscription(_convert(data, _Wish))
+            return Subscribe(frame("subscribed", _describe(subscription), id), subscription)
+        case "unsubscribe-metrics":
+            return Unsubscribe(frame("unsubscribed", {}, id))
+        case "get-benchmark-report":
+            return Report(id)
+        case "authenticate":
+            return Authenticate(id, _convert(data, _Token).token)
+        case "ping":
+            return Answer(frame("pong", {}, id))
+        case str():
+            return Answer(error("unknown_event", f"there is no event {event!r}; there is {', '.join(EVENTS)}", id))
+    raise _BadRequest(f"event must be a string: one of {', '.join(EVENTS)}")
+
+
+def _convert(data: Any, type: type[T]) -> T:
+    try:
+        return msgspec.convert({} if data is None else data, type)
+    except msgspec.ValidationError as exc:
+        raise _BadRequest(f"data: {exc}") from exc
+
+
+def _subscription(wish: _Wish) -> Subscription:
+    """Check a wish and fill in what it leaves open."""
+    interval, topics = wish.interval_ms, DEFAULT_TOPICS if wish.topics is UNSET else frozenset(wish.topics)
+    if not SHORTEST_MS <= interval <= LONGEST_MS:
+        raise _BadRequest(f"interval_ms must be from {SHORTEST_MS} to {LONGEST_MS}, not {interval}")
+    if not topics or topics - TOPICS:
+        raise _BadRequest(f"topics must be some of {', '.join(sorted(TOPICS))}, not {sorted(topics)}")
+    if PRODUCTS in topics and interval < SHORTEST_WITH_PRODUCTS_MS:
+        raise _BadRequest(f"interval_ms must be {SHORTEST_WITH_PRODUCTS_MS} or more with the topic {PRODUCTS}")
+    return Subscription(interval, topics, wish.scope)
+
+
+def _describe(subscription: Subscription) -> dict[str, Any]:
+    return {
+        "interval_ms": subscription.interval_ms,
+        "topics": sorted(subscription.topics),
+        "scope": subscription.scope,
+    }
+
+
+def frame(event: str, data: Any, id: Id = None) -> bytes:
+    """Return one message of the server as JSON; the id is that of the message it answers."""
+    return head(event, id) + msgspec.json.encode(data) + b"}"
+
+
+def head(event: str, id: Id = None) -> bytes:
+    """Return what stands before the data of a message; `}` follows them."""
+    return msgspec.json.encode({"event": event, **({} if id is None else {"id": id})})[:-1] + b',"data":'
+
+
+def error(code: str, message: str, id: Id = None) -> bytes:
+    """Return an `error` message."""
+    return frame("error", {"code": code, "message": message}, id)

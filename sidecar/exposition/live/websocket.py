@@ -1,0 +1,266 @@
+"""The WebSocket server: handshake, requests and answers, slow and silent clients, shutdown.
+
+What a message means is decided in `subscriptions`; the updates are sent by `broadcast`.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+
+from sidecar.config import WsConfig
+from sidecar.core.snapshot.snapshot import Scope
+from sidecar.exposition import documents as document
+from sidecar.exposition.access.guard import WRONG_SECONDS, Guard
+from sidecar.exposition.access.listen import cannot_listen, parse_listen, where
+from sidecar.exposition.access.tls import listening
+from sidecar.exposition.live.broadcast import BEFORE_YIELD, Broadcast, Client, FleetSnapshots, newest
+from sidecar.exposition.live.handshake import Handshake, Incoming, address, choose_bearer, tracked
+from sidecar.exposition.live.subscriptions import (
+    Answer,
+    Authenticate,
+    Decision,
+    Report,
+    Subscribe,
+    Unsubscribe,
+    decide,
+    error,
+    frame,
+    head,
+)
+from sidecar.exposition.published import Latest, Monitor
+from sidecar.exposition.renderings import Renderings
+from sidecar.process.logs import RateLimit
+from sidecar.process.supervision import restarted
+from sidecar.process.telemetry import Telemetry
+
+AUTHENTICATE_WITHIN_SECONDS = 5.0
+HANDSHAKE_SECONDS = 5.0
+# How long a client that is told to go may take to read it.
+CLOSING_SECONDS = 1.0
+STOP_SECONDS = 0.5  # and if the daemon stops
+MAX_MESSAGE_BYTES = 4096
+# Requests are small and rare; what is beyond waits in the kernel.
+MAX_QUEUED_MESSAGES = 4
+# With the kernel's own choice a client that reads nothing swallows 1,900 updates before anybody sees it; so 29.
+SEND_BUFFER_BYTES = 16 * 1024
+# A crowd that comes back at once after a restart waits in the kernel, and asyncio accepts so many of it in one turn.
+BACKLOG = 1024
+ACCEPTED_A_TURN = 100
+
+log = logging.getLogger(__name__)
+
+
+class WebSocketServer:
+    """Serve section 4 of the contract on `config.listen`."""
+
+    def __init__(
+        self,
+        config: WsConfig,
+        *,
+        guard: Guard,
+        latest: Latest,
+        monitor: Monitor,
+        telemetry: Telemetry,
+    ) -> None:
+        """Prepare; nothing is bound before `start`."""
+        self._config = config
+        self._host, self._port = parse_listen(config.listen, "ws.listen")
+        self._latest = latest
+        self._telemetry = telemetry
+        self._gauge = telemetry.websocket_clients
+        self._monitor = monitor
+        self._guard = guard
+        self._handshake = Handshake(config, guard, host=self._host, taken=lambda: (len(self._clients), self._strangers))
+        self._strangers = 0
+        self._renderings = Renderings()
+        self._faults = RateLimit()
+        self._broadcasts: dict[Scope, Broadcast] = {
+            "instance": Broadcast(partial(newest, latest), telemetry),
+            "fleet": Broadcast(FleetSnapshots(latest, monitor).newest, telemetry),
+        }
+        self._clients: set[Client] = set()
+        self._connections: set[ServerConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: Server | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and port bound, after `start`."""
+        assert self._server is not None
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def start(self) -> None:
+        """Listen. Raise `SidecarError` where the address cannot be bound."""
+        try:
+            self._server = await self._bind()
+        except OSError as exc:
+            raise cannot_listen(self._config.listen, "ws.listen", exc) from exc
+        for listener in self._server.sockets:
+            with socket.fromfd(listener.fileno(), listener.family, listener.type) as same:
+                same.listen(BACKLOG)
+        for scope, broadcast in self._broadcasts.items():
+            self._spawn(restarted(self._telemetry, f"broadcast:{scope}", broadcast.run))
+        self._spawn(restarted(self._telemetry, "expel", self._expel_the_stuck))
+
+    async def stop(self) -> None:
+        """Close every connection with 1001; cut those that are still there after `STOP_SECONDS`."""
+        if self._server is None:
+            return
+        for task in self._tasks:
+            task.cancel()
+        self._server.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._server.wait_closed()
+        for connection in self._connections:
+            connection.transport.abort()
+        await self._server.wait_closed()
+
+    async def _bind(self) -> Server:
+        return await serve(
+            self._serve,
+            **where(self._host, self._port),
+            process_request=self._handshake.refusal,
+            select_subprotocol=choose_bearer,
+            compression=None,
+            server_header=None,
+            open_timeout=HANDSHAKE_SECONDS,
+            close_timeout=CLOSING_SECONDS,
+            ping_interval=20,
+            ping_timeout=20,
+            max_size=MAX_MESSAGE_BYTES,
+            max_queue=MAX_QUEUED_MESSAGES,
+            # The library logs a traceback for every client that vanishes in the handshake.
+            logger=logging.Logger("websockets", logging.CRITICAL + 1),
+            create_connection=tracked(self._connections, SEND_BUFFER_BYTES, handshakes=self._config.max_clients),
+            backlog=ACCEPTED_A_TURN,
+            **listening(self._guard.tls),
+        )
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        """Obey one client until it goes."""
+        assert isinstance(connection, Incoming)
+        connection.let_in()
+        loop = asyncio.get_running_loop()
+        client = Client(connection, authorized=connection.authorized, now=loop.time())
+        connection.has_room = client.go_on
+        self._clients.add(client)
+        self._strangers += not client.authorized
+        self._gauge.inc()
+        deadline = loop.call_later(AUTHENTICATE_WITHIN_SECONDS, self._expel_unauthorized, client)
+        try:
+            async for message in connection:
+                await client.wait()  # who does not read what it was sent is not heard
+                if not client.open:
+                    break  # nor is who is gone, whatever it said before
+                await self._obey(client, decide(message, authorized=client.authorized))
+        except ConnectionClosed:
+            pass
+        except Exception:
+            if (suppressed := self._faults.allow("fault", loop.time())) is not None:
+                log.exception(
+                    "a WebSocket client was dropped because of a fault of the sidecar", extra={"suppressed": suppressed}
+                )
+            raise
+        finally:
+            deadline.cancel()
+            connection.has_room = client.pieces = None  # a Snapshot that was half sent is not kept for its sake
+            self._unsubscribe(client)
+            self._clients.discard(client)
+            self._strangers -= not client.authorized
+            self._gauge.dec()
+
+    async def _obey(self, client: Client, decision: Decision) -> None:
+        match decision:
+            case Answer(answer):
+                await client.answer(answer)
+            case Subscribe(answer, subscription):
+                self._unsubscribe(client)
+                await client.answer(answer)
+                self._broadcasts[subscription.scope].add(client, subscription)
+            case Unsubscribe(answer):
+                self._unsubscribe(client)
+                await client.answer(answer)
+            case Report(id):
+                await self._report(client, id)
+            case Authenticate(id, token):
+                await client.answer(await self._authenticate(client, id, token))
+
+    def _unsubscribe(self, client: Client) -> None:
+        if client.subscription is not None:
+            self._broadcasts[client.subscription.scope].remove(client)
+
+    async def _report(self, client: Client, id: Any) -> None:
+        snapshot = self._latest.snapshot
+        if snapshot is None:
+            await client.answer(self._no_report(id))
+        else:
+            await client.wait()
+            if client.open:
+                client.write(head("benchmark-report", id), [self._renderings.get(snapshot, document.report_json), b"}"])
+
+    def _no_report(self, id: Any) -> bytes:
+        if self._monitor.ready()[1] == "standby":
+            return error("standby", "this instance is a standby; the active one has the numbers", id)
+        return error("not_ready", "there are no metrics yet; try again in a moment", id)
+
+    async def _authenticate(self, client: Client, id: Any, token: str) -> bytes:
+        if not self._guard.open and not self._guard.knows(f"Bearer {token}"):
+            self._guard.refused("websocket", "token", address(client.connection), sent="something wrong")
+            await asyncio.sleep(WRONG_SECONDS)
+            return error("unauthorized", "the token is not the one configured as http.read_token", id)
+        self._strangers -= not client.authorized
+        client.authorized = True
+        return frame("authenticated", {}, id)
+
+    def _expel_unauthorized(self, client: Client) -> None:
+        if not client.authorized:
+            self._spawn(_expel(client, CloseCode.POLICY_VIOLATION, "authenticate within 5 seconds"))
+
+    async def _expel_the_stuck(self) -> None:
+        """Close with 1013 every client whose write buffer has not emptied for too long."""
+        loop = asyncio.get_running_loop()
+        timeout = self._config.slow_client_timeout
+        pause = min(1.0, timeout / 4)
+        while True:
+            await asyncio.sleep(pause)
+            for count, client in enumerate(tuple(self._clients), 1):
+                if count % BEFORE_YIELD == 0:
+                    await asyncio.sleep(0)
+                now = loop.time()
+                if now - client.drained_at < pause:
+                    continue  # an update has just looked
+                if not client.drained(now) and now - client.drained_at >= timeout:
+                    client.drained_at = now
+                    self._spawn(_expel(client, CloseCode.TRY_AGAIN_LATER, "too slow to read the updates"))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            log.error("the WebSocket server lost one of its tasks", exc_info=exc)
+
+
+async def _expel(client: Client, code: CloseCode, reason: str) -> None:
+    """Say why and close; cut the connection if that takes longer than a second."""
+    try:
+        async with asyncio.timeout(CLOSING_SECONDS):
+            if client.open:
+                await client.connection.close(code, reason)
+    except TimeoutError:
+        pass
+    finally:
+        client.connection.cut()

@@ -1,0 +1,1 @@
+"""Snapshot -> the two text expositions of Prometheus. Renders; imports nothing of its neighbours."""

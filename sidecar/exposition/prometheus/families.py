@@ -1,0 +1,206 @@
+"""Snapshot -> families of metrics: the names, types and labels of the contract, and nothing computed."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
+from itertools import accumulate
+from typing import TypeVar, get_args
+
+from msgspec.structs import replace
+
+from sidecar.core.counts.labels import KINDS
+from sidecar.core.counts.sale import Sale
+from sidecar.core.events.event import ADJUSTMENTS, FINISHED, Reason
+from sidecar.core.snapshot.snapshot import (
+    ClassicHistogram,
+    Completeness,
+    Inventory,
+    Orders,
+    ProductOrders,
+    Queue,
+    Series,
+    Snapshot,
+    Timings,
+)
+from sidecar.exposition.prometheus.text import Column, Family
+
+PERCENTILES = {"50": "p50", "90": "p90", "95": "p95", "99": "p99", "99.9": "p999"}
+WINDOWS = {"10s": "last_10s", "1m": "last_1m", "5m": "last_5m", "total": "total"}
+
+Key = TypeVar("Key", bound=tuple[str, ...])  # label values
+Value = int | float | None
+
+
+def snapshot_families(
+    snapshot: Snapshot, series: Series, environment: str, sources: tuple[str, ...]
+) -> Iterator[Family]:
+    """Yield every family of the Snapshot. Unknown values have no sample; held label sets are 0. All counts began at
+    `since`, also those of later label sets: they were 0 then.
+    """
+    for family in _families(snapshot, series, environment, sources):
+        yield family if family.type == "gauge" else replace(family, created=snapshot.since)
+
+
+def _families(snapshot: Snapshot, series: Series, environment: str, sources: tuple[str, ...]) -> Iterator[Family]:
+    yield gauge(
+        "info",
+        "The sidecar's name and its environment; always 1.",
+        ("sidecar", "environment"),
+        {
+            (snapshot.instance, environment): 1,
+        },
+    )
+    yield from _sale(snapshot.sale)
+    yield from _orders(snapshot.orders)
+    yield from _products(snapshot.orders.by_product, _held(series, "product"))
+    yield from _failures(series)
+    yield _revenue(snapshot.orders.revenue, _held(series, "currency"))
+    yield _histogram("order_latency_seconds", "From accepted to decided.", series.latency)
+    yield _histogram("order_processing_seconds", "Time the worker spent on the order.", series.processing)
+    yield _percentiles(snapshot.latency_ms)
+    yield from _queues(snapshot.queues)
+    yield from _inventory(snapshot.inventory)
+    yield gauge("active_connections", "Open connections over all producers.", (), {(): snapshot.connections.active})
+    yield gauge(
+        "completeness_ratio", "Share of the published events that was seen.", (), {(): snapshot.completeness.ratio}
+    )
+    producers = snapshot.completeness.producers
+    states = {} if producers is None else {("alive",): producers.alive, ("silent",): producers.silent}
+    yield gauge("producers", "Producers that send heartbeats, by whether they still do.", ("state",), states)
+    yield from _events(snapshot.completeness, series, sources)
+
+
+def gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, Value]) -> Family:
+    """Build a gauge from values by label values; `None` leaves the sample out."""
+    known = {key: value for key, value in values.items() if value is not None}
+    return Family(f"flash_sale_{name}", "gauge", text, [Column("", labels, list(known), list(known.values()))])
+
+
+def counter(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, int | float]) -> Family:
+    """Build a counter, named without `_total`, from values by label values."""
+    return Family(
+        f"flash_sale_{name}", "counter", text, [Column("_total", labels, list(values), list(values.values()))]
+    )
+
+
+def _sale(sale: Sale) -> Iterator[Family]:
+    yield gauge("start_timestamp_seconds", "When the sale began.", (), {(): sale.started_at})
+    ended_at = sale.ended_at if sale.state == "ended" else None
+    yield gauge("end_timestamp_seconds", "When the sale ended; absent while one runs.", (), {(): ended_at})
+
+
+def _orders(orders: Orders) -> Iterator[Family]:
+    counts = orders.by_status
+    finished = {(status,): counts.get(status, 0) for status in FINISHED}
+    yield counter("orders", "Orders finished.", ("status",), finished)
+    yield counter("orders_pending", "Orders seen as pending.", (), {(): counts.get("pending", 0)})
+    yield counter("orders_cancelled", "Orders seen as cancelled.", (), {(): counts.get("cancelled", 0)})
+    yield gauge("orders_in_flight", "Orders pending and not yet decided.", (), {(): orders.in_flight})
+
+
+def _products(by_product: Mapping[str, ProductOrders], held: Collection[str]) -> Iterator[Family]:
+    shown = dict(by_product) | dict.fromkeys(held, ProductOrders())
+    label = ("product_id",)
+    finished = {(name, status): getattr(product, status) for name, product in shown.items() for status in FINISHED}
+    pending = {(name,): product.pending for name, product in shown.items()}
+    cancelled = {(name,): product.cancelled for name, product in shown.items()}
+    units = {(name,): product.units for name, product in shown.items()}
+    yield counter("product_orders", "Orders finished, by product.", (*label, "status"), finished)
+    yield counter("product_orders_pending", "Orders seen as pending, by product.", label, pending)
+    yield counter("product_orders_cancelled", "Orders seen as cancelled, by product.", label, cancelled)
+    yield counter("units_sold", "Units of successful orders.", label, units)
+
+
+def _failures(series: Series) -> Iterator[Family]:
+    held = _held(series, "reason")
+    kinds = (("refusal", series.refusals), ("fault", series.faults))
+    values = {(name, kind): 0 if name in held else n for kind, counts in kinds for name, n in counts.items()}
+    yield counter("order_failures", "Failed orders by reason.", ("reason", "kind"), values)
+    # Without a label it is there from 0, and a reason that is new is in it at once.
+    faults = sum(series.faults.values())
+    yield counter("sidecar_order_faults", "Orders that failed through a fault, of any reason.", (), {(): faults})
+
+
+def _revenue(revenue: Mapping[str, str], held: Collection[str]) -> Family:
+    amounts = {currency: float(Decimal(amount)) for currency, amount in revenue.items()}
+    return counter("revenue", "Amount of successful orders.", ("currency",), _by_label(amounts, (), held))
+
+
+def _histogram(name: str, text: str, by_status: Mapping[str, ClassicHistogram]) -> Family:
+    columns = [column for status, histogram in by_status.items() for column in _columns(status, histogram)]
+    return Family(f"flash_sale_{name}", "histogram", text, columns)
+
+
+def _columns(status: str, histogram: ClassicHistogram) -> Iterator[Column]:
+    """Yield the cumulative buckets with their exemplars, the count and the sum."""
+    bounds = [*map(repr, map(float, histogram.bounds)), "+Inf"]
+    cumulative = list(accumulate(histogram.counts))
+    yield Column("_bucket", ("status", "le"), [(status, le) for le in bounds], cumulative, histogram.exemplars)
+    yield Column("_count", ("status",), [(status,)], [histogram.count])
+    yield Column("_sum", ("status",), [(status,)], [histogram.sum_seconds])
+
+
+def _percentiles(timings: Timings) -> Family:
+    values: dict[tuple[str, ...], Value] = {}
+    for window, field in WINDOWS.items():
+        summary = getattr(timings, field)
+        for percentile, field_name in PERCENTILES.items():
+            milliseconds = getattr(summary, field_name)
+            values[percentile, window] = None if milliseconds is None else milliseconds / 1000
+    text = "Percentiles of the latency, within 1.1 %."
+    return gauge("order_latency_percentile_seconds", text, ("percentile", "window"), values)
+
+
+def _queues(queues: Mapping[str, Queue]) -> Iterator[Family]:
+    yield gauge("queue_length", "Jobs waiting.", ("queue",), {(name,): queue.waiting for name, queue in queues.items()})
+    active = {(name,): queue.active for name, queue in queues.items()}
+    yield gauge("queue_active_jobs", "Jobs being worked on.", ("queue",), active)
+
+
+def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Family]:
+    label = ("product_id",)
+    stock: dict[tuple[str, ...], Value] = {}
+    depletion: dict[tuple[str, ...], Value] = {}
+    sell_out: dict[tuple[str, ...], Value] = {}
+    for name, item in inventory.items():
+        stock[name,] = item.stock
+        depletion[name,] = item.depletion_per_second
+        sell_out[name,] = item.sell_out_in_s
+    yield gauge("inventory_stock_units", "Units left.", label, stock)
+    yield gauge("inventory_depletion_units_per_second", "Units sold per second, recently.", label, depletion)
+    yield gauge("time_to_sell_out_seconds", "Time until the stock is gone at the current rate.", label, sell_out)
+
+
+def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]) -> Iterator[Family]:
+    reasons = get_args(Reason)
+    by_source = (
+        ("received", "Distinct events received, refused ones too.", series.received_by_source),
+        ("missed", "Events published and not seen in time.", series.missed_by_source),
+        ("recovered", "Missed events that still came.", series.recovered_by_source),
+    )
+    for name, text, counts in by_source:
+        yield counter(f"sidecar_events_{name}", text, ("source",), _by_label(counts, sources, ()))
+    invalid = _by_label(series.invalid_by_reason, reasons, _held(series, "invalid"))
+    yield counter("sidecar_events_invalid", "Events refused.", ("reason",), invalid)
+    yield counter("sidecar_events_duplicate", "Events seen before.", (), {(): completeness.duplicates})
+    text = "Events that came over two sources."
+    yield counter("sidecar_events_counted_twice", text, (), {(): completeness.counted_twice})
+    yield counter("sidecar_events_repeated", "Repeated states of the same order.", (), {(): completeness.repeats})
+    yield counter("sidecar_events_late", "Events counted more than 5 s after their time.", (), {(): completeness.late})
+    ignored = _by_label(series.ignored_by_type, (), _held(series, "ignored"))
+    yield counter("sidecar_events_ignored", "Events of a type that nothing counts.", ("type",), ignored)
+    text = "Values cut or left out of orders that were counted."
+    yield counter("sidecar_events_adjusted", text, ("reason",), _by_label(series.adjusted_by_reason, ADJUSTMENTS, ()))
+    overflow = _by_label(series.overflow_by_label, KINDS, ())
+    yield counter("sidecar_label_overflow", "Times a value went to __other__.", ("label",), overflow)
+
+
+def _by_label(
+    counts: Mapping[str, int | float], known: Iterable[str], held: Iterable[str]
+) -> dict[tuple[str, ...], int | float]:
+    """Key by label value: the known ones are there from 0, the held ones still are 0."""
+    shown = dict.fromkeys(known, 0) | dict(counts) | dict.fromkeys(held, 0)
+    return {(value,): count for value, count in shown.items()}
+
+
+def _held(series: Series, family: str) -> frozenset[str]:
+    return frozenset(value for name, value in series.held if name == family)

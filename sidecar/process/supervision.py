@@ -1,0 +1,109 @@
+"""No task dies silently: what runs for ever takes the daemon along when it dies, or is begun again, and both is told.
+
+await watched(telemetry, "commit", keep_ticking)        its defect goes to the caller, who ends the daemon
+await restarted(telemetry, "gauges", gauges.run)         its defect is logged, and it is begun again
+"""
+
+import asyncio
+import errno
+import resource
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
+
+import structlog
+
+from sidecar.process.logs import RateLimit
+from sidecar.process.telemetry import Telemetry
+
+RESTART_SECONDS = 1.0
+# What accept() says when it is the machine that has nothing left, as asyncio tells them apart.
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+REPORT = "a fault of the sidecar, please report it"
+
+
+async def until(stop: asyncio.Event, works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all of them until one ends, dies of a defect, or `stop` comes; then cancel the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (stopping, *tasks):
+            task.cancel()
+        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    for task in done - {stopping}:
+        task.result()
+
+
+async def watched(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable[None]]) -> None:
+    """Run a task of the daemon; that it runs, and that it failed, shows in the metrics."""
+    running, failures = telemetry.task_running.labels(name), telemetry.task_failures.labels(name)
+    running.set(1)
+    try:
+        await begin()
+    except Exception:
+        failures.inc()
+        raise
+    finally:
+        running.set(0)
+
+
+async def restarted(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable[None]]) -> None:
+    """Run a task of the daemon for ever: one that fails, or ends, is begun again a second later."""
+    limit = RateLimit()
+    while True:
+        failure: Exception | None = None
+        try:
+            await watched(telemetry, name, begin)
+        except Exception as exc:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise  # it failed during the stop and must not restart
+            failure = exc
+        detail = "it ended" if failure is None else f"{type(failure).__name__}: {failure}"
+        telemetry.trouble(f"task:{name}", f"{detail}; it is begun again. This is {REPORT}")
+        suppressed = limit.allow(name, asyncio.get_running_loop().time())
+        if suppressed is not None:
+            structlog.get_logger("sidecar").error(
+                "task failed", task=name, detail=f"{detail}; beginning again", suppressed=suppressed, exc_info=failure
+            )
+        await asyncio.sleep(RESTART_SECONDS)
+
+
+def loop_exceptions(telemetry: Telemetry) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Return the loop's exception handler: one line a kind in a while, since asyncio calls it by the thousand."""
+    limit = RateLimit()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        exc, what = context.get("exception"), str(context.get("message"))
+        if isinstance(exc, AttributeError) and _ended_twice(exc):
+            return
+        exhausted = isinstance(exc, OSError) and exc.errno in EXHAUSTED
+        if exhausted:
+            telemetry.accept_failures.inc()
+            telemetry.trouble("listeners", _exhausted(exc))
+        suppressed = limit.allow("accept" if exhausted else what, loop.time())
+        if suppressed is None:
+            return
+        log = structlog.get_logger("sidecar")
+        if exhausted:
+            log.error("no new clients", detail=_exhausted(exc), suppressed=suppressed)
+        else:
+            log.error("unforeseen", detail=f"{what}; this is {REPORT}", suppressed=suppressed, exc_info=exc)
+
+    return handle
+
+
+def _ended_twice(exc: AttributeError) -> bool:
+    """Return whether it is asyncio's, which ends a connection that has ended. All there is to it is a client that left.
+
+    It does so where a write fails that is made when there is room again: of a large WebSocket message by us, over TLS
+    by asyncio itself.
+    """
+    where = [frame.f_code.co_name for frame, _ in traceback.walk_tb(exc.__traceback__)]
+    return where[-1:] == ["_call_connection_lost"]
+
+
+def _exhausted(exc: BaseException | None) -> str:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return f"{exc}; new clients wait, counting goes on; at most {limit} files may be open (ulimit -n, LimitNOFILE)"

@@ -1,0 +1,325 @@
+"""One connection to Redis, which never connects again by itself: what was learnt through it stays true while it lives.
+
+redis-py makes the connection (URLs, TLS, authentication, RESP); its client, pool and PubSub are not used, because
+their retries send a command again after a lost answer, and their reading loops take a dead link for silence.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+import msgspec
+from redis import exceptions
+from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
+from redis._parsers.socket import SERVER_CLOSED_CONNECTION_ERROR
+from redis.asyncio.connection import Connection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from sidecar.errors import UnavailableError
+from sidecar.redis.errors import LOST, answered, unreached
+from sidecar.redis.info import read_info
+from sidecar.redis.secret import read_secret
+from sidecar.redis.tls import client_context
+from sidecar.redis.url import RedisTarget, join_host_port
+
+CONNECT_SECONDS = 1.0
+REPLY_SECONDS = 3.0
+# With these the kernel gives up a dead link after 5 s, without them after 15 minutes. Not every system has all of them:
+# macOS calls the first TCP_KEEPALIVE and lacks TCP_USER_TIMEOUT.
+_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPALIVE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
+KEEPALIVE = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
+READ_BYTES = 1 << 18  # whatever asyncio has buffered, in one piece
+SLICE_BYTES = 1 << 14
+CLIENT_NAME = "flash-sale-sidecar"
+
+
+class _Parser(_AsyncHiredisParser):
+    """redis-py's parser, which also hands out everything that has already arrived.
+
+    hiredis moves its whole unread buffer with every kilobyte it parses, so it is fed in slices.
+    """
+
+    __slots__ = ("_unfed",)
+
+    def __init__(self, socket_read_size: int) -> None:
+        super().__init__(socket_read_size)
+        self._unfed = memoryview(b"")
+
+    async def read_from_socket(self) -> bool:
+        """Feed what was already read, or read more; return True, as redis-py expects."""
+        if not self._feed():
+            read: Any = await self._stream.read(self._read_size)  # type: ignore[union-attr]
+            if not read:
+                raise exceptions.ConnectionError(SERVER_CLOSED_CONNECTION_ERROR)
+            self._unfed = memoryview(read)
+            self._feed()
+        return True
+
+    def drain(self, limit: int) -> list[Any]:
+        """Return up to `limit` replies that need no waiting."""
+        reader: Any = self._reader
+        replies: list[Any] = []
+        if reader is None:
+            return replies
+        gets = reader.gets
+        while len(replies) < limit:
+            if (reply := gets()) is not NOT_ENOUGH_DATA:
+                replies.append(reply)
+            elif not self._feed():
+                break
+        return replies
+
+    def _feed(self) -> bool:
+        """Feed the next slice of what was read; return False if there is none."""
+        if not self._unfed:
+            return False
+        reader: Any = self._reader
+        reader.feed(self._unfed[:SLICE_BYTES])
+        self._unfed = self._unfed[SLICE_BYTES:]
+        return True
+
+
+class Link:
+    """One socket. A call that fails closes it, except where Redis answered with an error."""
+
+    def __init__(self, connection: Any, target: RedisTarget, address: tuple[str, int]) -> None:
+        self.address = address
+        self._connection = connection
+        self._target = target
+        self._busy = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, target: RedisTarget, address: tuple[str, int] | None = None) -> Self:
+        """Connect to one server as `target` says: to `address`, by default its own.
+
+        Raises UnavailableError, or AccessError if the user or password is refused or their file is unusable.
+        """
+        where = address or (target.addresses[0] if target.addresses else (target.path, 0))
+        what = f"{target.peer} at {join_host_port(*where) if where[1] else where[0]}"
+        connection = _prepared(target, where)
+        try:
+            async with asyncio.timeout(REPLY_SECONDS):
+                await connection.connect()
+                link = cls(connection, target, where)
+                await link._introduce()
+        except BaseException as exc:
+            await _abandon(connection)
+            if isinstance(exc, (*LOST, exceptions.RedisError, UnavailableError)):
+                raise unreached(exc, what, target) from exc
+            raise
+        return link
+
+    async def _introduce(self) -> None:
+        """Name the connection for CLIENT LIST; a server that refuses names is used without. Sentinels get no name: some
+        demand a login first.
+        """
+        if self._target.peer == "Redis":
+            await self._connection.send_command("CLIENT", "SETNAME", CLIENT_NAME, check_health=False)
+            refusal = await self._reply()
+            if str(refusal).startswith("DENIED"):
+                raise refusal
+
+    async def call(self, *command: Any) -> Any:
+        """Send one command and return its reply.
+
+        Raises UnavailableError when no reply came, RefusedError or AccessError when Redis answered with an error.
+        """
+        reply = (await self.calls([command]))[0]
+        if isinstance(reply, Exception):
+            raise answered(reply, f"{command[0]}", self._target) from reply
+        return reply
+
+    async def calls(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+        """Send commands in one write and return their replies; an error reply stands in its place as a value."""
+        commands = list(commands)
+        async with self._busy:
+            self._refuse_if_closed()
+            try:
+                async with asyncio.timeout(REPLY_SECONDS):
+                    await self._connection.send_packed_command(
+                        self._connection.pack_commands(commands), check_health=False
+                    )
+                    return [await self._reply() for _ in commands]
+            except BaseException as exc:
+                # A reply may still be on its way: nobody may take it for the answer to the next command.
+                await self.close()
+                if isinstance(exc, (*LOST, exceptions.RedisError)):
+                    raise answered(exc, self._target.peer, self._target) from exc
+                raise
+
+    async def send(self, *command: Any) -> None:
+        """Send a command whose reply `arrived` will return."""
+        self._refuse_if_closed()
+        try:
+            async with asyncio.timeout(REPLY_SECONDS):
+                await self._connection.send_packed_command(
+                    self._connection.pack_commands([command]), check_health=False
+                )
+        except LOST as exc:
+            await self.close()
+            raise answered(exc, self._target.peer, self._target) from exc
+
+    def post(self, *command: Any) -> None:
+        """Send a command without waiting for anything: that the connection is lost is for `arrived` to find.
+
+        So nothing is lost that has arrived before.
+        """
+        if not self.closed:
+            self._connection._writer.writelines(self._connection.pack_commands([command]))
+
+    async def arrived(self, *, limit: int, seconds: float) -> list[Any]:
+        """Wait for a reply and return it with all that came along, at most `limit`; `[]` after `seconds` of silence.
+
+        A part of a large reply is no silence. Safe to cancel: what has arrived stays for the next call.
+        """
+        replies = self.drained(limit)
+        try:
+            while not replies:
+                async with asyncio.timeout(seconds) as deadline:
+                    await self._connection._parser.read_from_socket()
+                replies = self.drained(limit)
+        except TimeoutError as exc:
+            # The kernel's ETIMEDOUT is a TimeoutError as well: it means a dead link, not silence.
+            if deadline.expired():
+                return []
+            await self.close()
+            raise answered(exc, self._target.peer, self._target) from exc
+        except (*LOST, exceptions.RedisError) as exc:
+            await self.close()
+            raise answered(exc, self._target.peer, self._target) from exc
+        return replies
+
+    def drained(self, limit: int) -> list[Any]:
+        """Return up to `limit` replies that have arrived, without waiting."""
+        try:
+            replies: list[Any] = self._connection._parser.drain(limit)
+        except exceptions.RedisError as exc:  # no RESP
+            self.cut()
+            raise answered(exc, self._target.peer, self._target) from exc
+        return replies
+
+    async def close(self) -> None:
+        """Close the socket; never raises, never waits long."""
+        await _abandon(self._connection)
+
+    def cut(self) -> None:
+        """Cut the socket under whoever uses it: their calls raise UnavailableError."""
+        _cut(self._connection)
+
+    @property
+    def closed(self) -> bool:
+        """True once the socket is gone."""
+        return not self._connection.is_connected or self._connection._writer.transport.is_closing()
+
+    async def replid(self) -> str:
+        """Return the `master_replid` this connection reads under.
+
+        Raises UnavailableError if the server is not a master.
+        """
+        with making_sense("INFO"):
+            info = parse_info(await self.call("INFO", "replication"))
+        read_info(info).refuse_replica()
+        return info.get("master_replid", "")
+
+    def _refuse_if_closed(self) -> None:
+        """Keep redis-py from connecting again by itself."""
+        if self.closed:
+            raise UnavailableError("the connection to Redis is closed")
+
+    async def _reply(self) -> Any:
+        try:
+            return await self._connection.read_response(disconnect_on_error=False)
+        except exceptions.ResponseError as exc:
+            return exc
+
+
+@contextlib.contextmanager
+def making_sense(what: str) -> Iterator[None]:
+    """Raise UnavailableError where a reply is none that Redis gives: something else answers there."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError) as exc:
+        raise UnavailableError(f"{what}: an answer that Redis does not give ({type(exc).__name__}: {exc})") from exc
+
+
+def expected(reply: Any, form: Any, what: str) -> Any:
+    """Return a reply of the form that it must have: a type, by the rules of msgspec.
+
+    Raises UnavailableError for any other.
+    """
+    with making_sense(what):
+        return msgspec.convert(reply, form)
+
+
+def only_bytes(values: list[Any]) -> list[bytes]:
+    """Return the values as they are. Raises TypeError if one is something else."""
+    if any(kind is not bytes for kind in set(map(type, values))):
+        raise TypeError("a payload that is no string")
+    return values
+
+
+def parse_info(reply: bytes) -> dict[str, str]:
+    """Read the reply of INFO."""
+    lines = (line.partition(":") for line in reply.decode("utf-8", "replace").splitlines() if ":" in line)
+    return {name: value for name, _, value in lines}
+
+
+class _TlsConnection(Connection):
+    """redis-py's connection with TLS and the sidecar's own context, whose errors name an unusable file."""
+
+    def __init__(self, context: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self._context = context
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        return {**super()._connection_arguments(), "ssl": self._context}
+
+
+def _prepared(target: RedisTarget, where: tuple[str, int]) -> Any:
+    """Return a connection of redis-py that is not connected yet."""
+    options: dict[str, Any] = {
+        "db": target.db,
+        "username": target.username or None,
+        "password": _password(target) or None,
+        "protocol": 2,  # redis-py 8.1 hands out closed connections under RESP3 (redis-py#4252)
+        "retry": Retry(NoBackoff(), 0),
+        "parser_class": _Parser,
+        # The deadlines are those of Link: redis-py's use wait_for, which can swallow a cancellation (cpython#86296),
+        # also while it connects.
+        "socket_timeout": None,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_read_size": READ_BYTES,
+        # CLIENT SETINFO, by which redis-py names itself, needs a right of its own from Redis 7.2 on. And its version
+        # it reads from a file, which fails where no descriptors are left.
+        "driver_info": None,
+    }
+    if target.kind == "unix":
+        return UnixDomainSocketConnection(**options, path=target.path)
+    options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE, "host": where[0], "port": where[1]}
+    return _TlsConnection(client_context(target), **options) if target.tls else Connection(**options)
+
+
+def _password(target: RedisTarget) -> str:
+    """Return the current password. Raises UnavailableError if its file cannot be read."""
+    if not target.password_file:
+        return target.password
+    try:
+        return read_secret(target.password_file)
+    except ValueError as exc:
+        raise UnavailableError(f"{target.setting('password_file')}: {exc}") from exc
+
+
+def _cut(connection: Any) -> None:
+    """Cut the socket. A polite close would wait for the peer: to take what is buffered, with TLS to say goodbye."""
+    if connection._writer is not None:
+        connection._writer.transport.abort()
+
+
+async def _abandon(connection: Any) -> None:
+    _cut(connection)
+    with contextlib.suppress(TimeoutError, exceptions.RedisError, OSError):
+        await connection.disconnect(nowait=True)

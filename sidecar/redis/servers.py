@@ -1,0 +1,266 @@
+"""Which server to connect to: the one that is named, the master that the Sentinels name, or the node of a key.
+
+A Servers is shared by all that use one Redis. Every connect asks anew, and remembers the nodes of a Cluster, so that
+those it started from may all be gone. `watch` hears when the answer changes; then links that lead elsewhere are cut,
+since on a frozen or cut-off server their users would wait for a deadline, or for ever be told nothing.
+
+Who answers first may not know the newest. So Sentinels and nodes are believed by their epoch: of the Sentinels a
+majority is heard, and a map of slots older than the one at hand is not taken, unless that one led nowhere.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sidecar.errors import AccessError, SidecarError, UnavailableError
+from sidecar.redis.link import Link, making_sense, parse_info
+from sidecar.redis.slots import Address, SlotMap, read_slots, slot_of
+from sidecar.redis.url import RedisTarget, join_host_port
+
+ASK_SECONDS = 1.0  # a Sentinel or node that has not answered by then is not waited for
+NODES_ASKED = 4  # at once: enough to meet a living one, and a large Cluster is not flooded
+POLL_SECONDS = 1.0  # how old the map of slots may be; there is no message for a change
+PAUSE_SECONDS = 0.5  # before a lost watch begins anew
+PING_SECONDS = 1.5
+
+T = TypeVar("T")
+
+
+class Named(Struct, frozen=True, order=True):
+    """The master as one Sentinel names it, and since which epoch."""
+
+    epoch: int
+    address: Address
+
+
+class _Attempt(Struct, eq=False):
+    """A connection in the making: where it leads, and the deadline by which it can be ended."""
+
+    address: Address
+    slot: int
+    deadline: asyncio.Timeout
+
+
+class Servers:
+    """The servers of one Redis: alone, behind Sentinels, or a Cluster."""
+
+    def __init__(self, target: RedisTarget) -> None:
+        self.target = target
+        self._slots = SlotMap()
+        self._links: dict[int, WeakSet[Link]] = {}  # by slot; 0 where there are none
+        self._attempts: set[_Attempt] = set()
+        self._moved: Callable[[], None] = lambda: None
+
+    async def open(self, key: str = "") -> Link:
+        """Connect to the server that holds `key`: never to a replica, where Sentinel or Cluster say who is master.
+
+        Raises UnavailableError, or AccessError where user or password are refused.
+        """
+        if self.target.kind in ("tcp", "unix"):
+            return await Link.open(self.target)
+        slot = slot_of(key) if self.target.kind == "cluster" else 0
+        address = await self._locate(key, slot)
+        try:
+            async with asyncio.timeout(None) as deadline:
+                attempt = _Attempt(address, slot, deadline)
+                self._attempts.add(attempt)
+                try:
+                    link = await self._master_at(address)
+                finally:
+                    self._attempts.remove(attempt)
+        except TimeoutError as exc:
+            raise UnavailableError(f"{join_host_port(*address)} was replaced") from exc
+        except UnavailableError:
+            self._slots = replace(self._slots, epoch=-1)  # it led nowhere: whoever says something else is believed
+            raise
+        self._links.setdefault(slot, WeakSet()).add(link)
+        return link
+
+    async def watch(self, moved: Callable[[], None]) -> None:
+        """Cut links that lead to the wrong server as soon as it is known, then call `moved`; until cancelled."""
+        self._moved = moved
+        if self.target.kind == "sentinel":
+            await asyncio.gather(*(self._for_ever(self._listen, one) for one in self.target.addresses))
+        elif self.target.kind == "cluster":
+            await self._for_ever(self._poll)
+
+    # Where
+
+    async def _locate(self, key: str, slot: int) -> Address:
+        if self.target.kind == "sentinel":
+            majority = len(self.target.addresses) // 2 + 1
+            return max(await self._ask(self.target.addresses, self._master, majority)).address
+        self._learn((await self._ask(self._some_nodes(), self._slot_map, 1))[0])
+        owner = self._slots.owner(slot)
+        if owner is None:
+            raise UnavailableError(f"no node of the Cluster serves the slot of {key!r}")
+        return owner
+
+    async def _master_at(self, address: Address) -> Link:
+        link = await Link.open(self.target, address)
+        try:
+            await link.replid()  # a master that was replaced may be back as a replica, or not know it yet
+        except AccessError:
+            pass  # who only publishes may not ask; then the word of the others must do
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+    def _learn(self, slots: SlotMap) -> None:
+        """Take over a map of slots, and cut what led to the former owners."""
+        if slots.epoch < self._slots.epoch:
+            return
+        before, self._slots = self._slots, slots
+        moved = [slot for slot in self._links if before.owner(slot) != slots.owner(slot)]
+        for slot in moved:
+            self._cut_others(slot, slots.owner(slot))
+        if moved:
+            self._moved()
+
+    def _some_nodes(self) -> list[Address]:
+        """Return nodes to ask: learnt ones, and one that is configured, whatever became of the others."""
+        learnt = sorted(self._slots.nodes)
+        some = random.sample(learnt, min(NODES_ASKED, len(learnt)))
+        configured = random.sample(self.target.addresses, min(1 if some else NODES_ASKED, len(self.target.addresses)))
+        return list(dict.fromkeys(some + configured))
+
+    async def _master(self, sentinel: Link) -> Named:
+        asked = join_host_port(*sentinel.address)
+        try:
+            reply = await sentinel.call("SENTINEL", "MASTER", self.target.service)
+        except SidecarError as exc:
+            if "No such master" not in str(exc):
+                raise
+            raise UnavailableError(f"the Sentinel at {asked} knows no service {self.target.service!r}") from exc
+        with making_sense(f"the Sentinel at {asked}"):
+            facts = dict(zip(reply[::2], reply[1::2], strict=True))
+            return Named(int(facts.get(b"config-epoch", 0)), (facts[b"ip"].decode(), int(facts[b"port"])))
+
+    async def _slot_map(self, node: Link) -> SlotMap:
+        with making_sense(f"the node at {join_host_port(*node.address)}"):
+            info = parse_info(await node.call("CLUSTER", "INFO"))
+            return read_slots(await node.call("CLUSTER", "SLOTS"), int(info["cluster_current_epoch"]), node.address)
+
+    async def _ask(
+        self, addresses: Iterable[Address], question: Callable[[Link], Awaitable[T]], enough: int
+    ) -> list[T]:
+        """Ask all of them at once; return the answers of the first `enough`, of all if fewer answer."""
+        tasks = [asyncio.create_task(self._ask_one(address, question)) for address in addresses]
+        answers: list[T] = []
+        failure: SidecarError | None = None
+        try:
+            for task in asyncio.as_completed(tasks):
+                try:
+                    answers.append(await task)
+                except (UnavailableError, AccessError) as exc:
+                    failure = exc
+                if len(answers) >= enough:
+                    break
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if answers:
+            return answers
+        if isinstance(failure, AccessError):
+            raise failure
+        raise UnavailableError(f"no server of {self.target.display} knows where to go. The last one said: {failure}")
+
+    async def _ask_one(self, address: Address, question: Callable[[Link], Awaitable[T]]) -> T:
+        guide = await self._guide(address)
+        try:
+            async with _soon(address):
+                return await question(guide)
+        finally:
+            await guide.close()
+
+    async def _guide(self, address: Address) -> Link:
+        """Connect to a Sentinel or a node."""
+        async with _soon(address):
+            if self.target.kind == "sentinel":
+                return await self._sentinel_at(address)
+            return await Link.open(replace(self.target, db=0), address)  # databases share one map
+
+    async def _sentinel_at(self, address: Address) -> Link:
+        """Connect with the Sentinels' own credentials. If none are set, connect without a user, as most Sentinels have
+        none, or as the user of Redis if a Sentinel demands one."""
+        link = await Link.open(self.target.for_sentinels(), address)
+        if self.target.sentinel_password or not self.target.password:
+            return link
+        try:
+            await link.call("PING")
+        except AccessError:
+            await link.close()
+            return await Link.open(self.target.for_sentinels(as_user=True), address)
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+    # When it changes
+
+    async def _for_ever(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        while True:
+            with suppress(SidecarError):
+                await work(*arguments)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _listen(self, sentinel: Address) -> None:
+        """Listen to one Sentinel until it is lost. All are listened to: one may share the fate of the master."""
+        link = await self._guide(sentinel)
+        try:
+            await link.call("SUBSCRIBE", "+switch-master")
+            asked = False
+            while (replies := await link.arrived(limit=100, seconds=PING_SECONDS)) or not asked:
+                with making_sense(f"the Sentinel at {join_host_port(*sentinel)}"):
+                    self._switch(replies)
+                if asked := not replies:
+                    await link.send("PING")
+        finally:
+            await link.close()
+
+    def _switch(self, replies: list[Any]) -> None:
+        for reply in replies:
+            if isinstance(reply, list) and reply[0] == b"message":
+                service, *_, host, port = reply[2].decode().split(" ")
+                if service == self.target.service:
+                    self._cut_others(0, (host, int(port)))
+                    self._moved()
+
+    async def _poll(self) -> None:
+        """Ask one node for its map of slots again and again, until it is lost."""
+        node = await self._guide(random.choice(self._some_nodes()))
+        try:
+            while True:
+                async with _soon(node.address):
+                    slots = await self._slot_map(node)
+                self._learn(slots)
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            await node.close()
+
+    def _cut_others(self, slot: int, address: Address | None) -> None:
+        """Cut links and end attempts that lead elsewhere."""
+        for link in list(self._links.get(slot, ())):
+            if link.address != address:
+                link.cut()
+        for attempt in self._attempts:
+            if attempt.slot == slot and attempt.address != address and not attempt.deadline.expired():
+                attempt.deadline.reschedule(asyncio.get_running_loop().time())
+
+
+@asynccontextmanager
+async def _soon(address: Address) -> AsyncIterator[None]:
+    """Raise UnavailableError for what takes too long."""
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            yield
+    except TimeoutError as exc:
+        raise UnavailableError(f"{join_host_port(*address)} does not answer") from exc

@@ -1,0 +1,28 @@
+"""The description of the API against the API."""
+
+import json
+
+import msgspec
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from sidecar.exposition.http.endpoints import Endpoints
+from sidecar.exposition.http.openapi import describe
+from sidecar.exposition.published import Latest
+from tests.exposition.monitors import MemoryMonitor, exposition
+
+
+def test_the_description_is_valid_openapi() -> None:
+    OpenAPIV31SpecValidator(json.loads(msgspec.json.encode(describe()))).validate()
+
+
+async def test_every_route_is_described_and_nothing_else() -> None:
+    endpoints = Endpoints(latest=Latest(), monitor=MemoryMonitor(), exposition=exposition(), ws_url="")
+    served = {(route.path, route.method) for route in endpoints.routes()}
+    described = {(path, method.upper()) for path, item in describe()["paths"].items() for method in item}
+    assert described == served
+
+
+def test_the_part_of_a_snapshot_that_is_not_in_the_json_is_not_described() -> None:
+    schemas = describe()["components"]["schemas"]
+    assert "series" not in schemas["Snapshot"]["properties"]
+    assert not {"Series", "ClassicHistogram", "Exemplar"} & schemas.keys()

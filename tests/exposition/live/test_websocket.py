@@ -1,0 +1,603 @@
+"""The WebSocket server with real clients on real sockets."""
+
+import asyncio
+import json
+import socket
+import struct
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin, Subprotocol
+
+from sidecar.config import HttpConfig, Seconds, Secret, WsConfig
+from sidecar.core.snapshot.snapshot import Queue, Snapshot
+from sidecar.errors import ConfigError, SidecarError, UnavailableError
+from sidecar.exposition import documents as document
+from sidecar.exposition.access.guard import Guard
+from sidecar.exposition.live import websocket
+from sidecar.exposition.live.broadcast import PIECE_BYTES
+from sidecar.exposition.live.websocket import WebSocketServer
+from sidecar.exposition.published import Latest
+from sidecar.process import supervision
+from sidecar.process.telemetry import Telemetry
+from tests.exposition.monitors import MemoryMonitor
+from tests.exposition.snapshots import snapshot
+from tests.waiting import eventually
+
+LIMIT = 5.0
+# Larger than the buffers of both kernels together, so that a client that does not read is seen at once.
+LARGE = {f"queue-{n}": Queue(waiting=n) for n in range(5000)}
+
+
+class FleetMonitor(MemoryMonitor):
+    """A daemon without Redis; `merged` is the fleet's Snapshot, an error is raised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.merged: Snapshot | Exception = snapshot(scope="fleet", instances=["a", "b"])
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.reads = 0
+
+    async def fleet(self) -> Snapshot:
+        self.reads += 1
+        await self.may_answer.wait()
+        if isinstance(self.merged, Exception):
+            raise self.merged
+        return self.merged
+
+
+class Served:
+    """A running server and what it is fed with."""
+
+    def __init__(self, read_token: str, allowed_hosts: tuple[str, ...], config: dict[str, Any]) -> None:
+        self.registry = CollectorRegistry()
+        self.latest = Latest()
+        self.monitor = FleetMonitor()
+        telemetry = Telemetry(self.registry, version="0", sources=())
+        http = HttpConfig(read_token=Secret(read_token), admin_token=Secret("admin"), allowed_hosts=allowed_hosts)
+        self.server = WebSocketServer(
+            WsConfig(**{"listen": "127.0.0.1:0", **config}),
+            guard=Guard(http, telemetry=telemetry, clock=time.monotonic),
+            latest=self.latest,
+            monitor=self.monitor,
+            telemetry=telemetry,
+        )
+
+    def connect(self, *, narrow: bool = False, **options: Any) -> connect:
+        host, port = self.server.address
+        if narrow:
+            options["sock"] = narrow_socket(self)
+        return connect(f"ws://{host}:{port}/", proxy=None, compression=None, **options)
+
+    def updates(self, outcome: str) -> float:
+        return self.registry.get_sample_value("flash_sale_sidecar_websocket_updates_total", {"outcome": outcome}) or 0
+
+    def clients(self) -> float | None:
+        return self.registry.get_sample_value("flash_sale_sidecar_websocket_clients")
+
+
+@asynccontextmanager
+async def serving(
+    first: Snapshot | None = None, *, read_token: str = "", allowed_hosts: tuple[str, ...] = (), **config: Any
+) -> AsyncIterator[Served]:
+    served = Served(read_token, allowed_hosts, config)
+    if first is not None:
+        served.latest.publish(first)
+    await served.server.start()
+    try:
+        yield served
+    finally:
+        await served.server.stop()
+
+
+async def receive(client: ClientConnection) -> Any:
+    async with asyncio.timeout(LIMIT):
+        return json.loads(await client.recv(decode=True))
+
+
+async def ask(client: ClientConnection, event: str, data: Any = None, **more: Any) -> Any:
+    await client.send(json.dumps({"event": event, "data": data, **more}))
+    return await receive(client)
+
+
+async def closed(client: ClientConnection) -> int | None:
+    """Read until the end; return the close code."""
+    async with asyncio.timeout(LIMIT):
+        try:
+            while True:
+                await client.recv()
+        except ConnectionClosed as exc:
+            return exc.rcvd.code if exc.rcvd else None
+
+
+async def refused(served: Served, **options: Any) -> tuple[int, str]:
+    with pytest.raises(InvalidStatus) as raised:
+        await served.connect(**options)
+    return raised.value.response.status_code, (raised.value.response.body or b"").decode()
+
+
+def narrow_socket(served: Served, buffer_bytes: int = 4096) -> socket.socket:
+    """Connect with a small buffer: what is not read stays with the server.
+
+    With the smallest there is, a kernel may take many seconds to tell the server that there is room again.
+    """
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    narrow.connect(served.server.address)
+    return narrow
+
+
+def deaf_client(served: Served, *messages: dict[str, Any], buffer_bytes: int = 1) -> socket.socket:
+    """Connect, send the messages, and read nothing."""
+    deaf = narrow_socket(served, buffer_bytes)
+    deaf.sendall(
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    for message in messages:
+        text = json.dumps(message).encode()
+        deaf.sendall(struct.pack("!BBH", 0x81, 0x80 | 126, len(text)) + bytes(4) + text)
+    deaf.setblocking(False)
+    return deaf
+
+
+async def test_updates_begin_at_once_and_come_every_interval() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        start = time.monotonic()
+        answer = await ask(client, "subscribe-metrics", {"interval_ms": 300, "topics": ["orders"]}, id=7)
+        assert answer == {
+            "event": "subscribed", "id": 7, "data": {"interval_ms": 300, "topics": ["orders"], "scope": "instance"}
+        }  # fmt: skip
+        updates = [await receive(client)]
+        assert time.monotonic() - start < 0.28
+        updates += [await receive(client) for _ in range(3)]
+        assert 0.89 < time.monotonic() - start < 1.5
+        assert [update["event"] for update in updates] == ["metrics-update"] * 4
+        assert [(update["seq"], update["skipped"]) for update in updates] == [(1, 0), (2, 0), (3, 0), (4, 0)]
+        assert updates[0]["data"]["orders"]["total"] == 9
+        assert "latency_ms" not in updates[0]["data"]
+        await eventually(lambda: served.updates("sent") >= 4)
+
+
+async def test_an_update_shows_the_newest_snapshot_and_without_a_tick_the_same_again() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        await ask(client, "subscribe-metrics", {"interval_ms": 100, "topics": ["system"]})
+        assert (await receive(client))["data"] == (await receive(client))["data"]
+        served.latest.publish(snapshot(uptime_s=98.0))
+        served.latest.publish(snapshot(uptime_s=99.0))
+        shown = []
+        while 99.0 not in shown:  # one may have been on its way
+            shown.append((await receive(client))["data"]["uptime_s"])
+        assert 98.0 not in shown
+
+
+async def test_a_second_subscription_replaces_the_first() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        await ask(client, "subscribe-metrics", {"interval_ms": 100, "topics": ["system"]})
+        await receive(client)
+        await client.send('{"event":"subscribe-metrics","data":{"interval_ms":60000,"topics":["queues"]}}')
+        while (await receive(client))["event"] != "subscribed":
+            pass
+        update = await receive(client)
+        assert update["seq"] == 1
+        assert "queues" in update["data"]
+        assert "system" not in update["data"]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.recv(), 0.25)
+
+
+@pytest.mark.parametrize(("topic", "most"), [("products", 2), ("system", 8)])
+async def test_to_subscribe_again_and_again_brings_no_more_updates(topic: str, most: int) -> None:
+    """In 0.75 s and a bit: after the first, one in 100 ms, or with all products in 1 s."""
+    async with serving(snapshot()) as served, served.connect() as client:
+        updates = 0
+        end = time.monotonic() + 0.75
+        subscription = {"event": "subscribe-metrics", "data": {"interval_ms": 1000, "topics": [topic]}}
+        await client.send(json.dumps(subscription))
+        while time.monotonic() < end:
+            if (await receive(client))["event"] == "metrics-update":
+                updates += 1
+                await client.send(json.dumps(subscription))
+        assert 2 <= updates <= most
+
+
+async def test_all_products_come_at_once_after_updates_without_them() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        for topics in (["system"], ["products"], ["system"]):
+            start = time.monotonic()
+            await ask(client, "subscribe-metrics", {"topics": topics})
+            await receive(client)
+            assert time.monotonic() - start < 0.8  # an interval is 1 s
+
+
+async def test_a_refused_subscription_leaves_the_first_in_force() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        await ask(client, "subscribe-metrics", {"interval_ms": 100})
+        await client.send('{"event":"subscribe-metrics","data":{"interval_ms":10}}')
+        events = [(await receive(client))["event"] for _ in range(4)]
+        assert sorted(events) == ["error", "metrics-update", "metrics-update", "metrics-update"]
+
+
+async def test_nothing_comes_after_unsubscribed() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        await ask(client, "subscribe-metrics", {"interval_ms": 100})
+        await client.send('{"event":"unsubscribe-metrics","id":"u"}')
+        while (answer := await receive(client))["event"] != "unsubscribed":
+            pass
+        assert answer == {"event": "unsubscribed", "id": "u", "data": {}}
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.recv(), 0.25)
+
+
+async def test_before_the_first_snapshot_updates_wait_and_a_report_is_not_ready() -> None:
+    async with serving() as served, served.connect() as client:
+        assert (await ask(client, "get-benchmark-report", id=1))["data"]["code"] == "not_ready"
+        assert (await ask(client, "subscribe-metrics", {"interval_ms": 60_000}))["event"] == "subscribed"
+        assert (await ask(client, "ping"))["event"] == "pong"
+        served.latest.publish(snapshot())
+        assert (await receive(client))["seq"] == 1
+
+
+async def test_requests_are_answered_and_nonsense_does_not_end_the_connection() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        for text, code in (("{", "not_json"), ("[1]", "bad_request"), ('{"event":"x"}', "unknown_event")):
+            await client.send(text)
+            answer = await receive(client)
+            assert (answer["event"], answer["data"]["code"]) == ("error", code)
+        await client.send(b"\x00")
+        assert (await receive(client))["data"]["code"] == "bad_request"
+        assert await ask(client, "ping", id="p") == {"event": "pong", "id": "p", "data": {}}
+        report = await ask(client, "get-benchmark-report", id=2)
+        assert (report["event"], report["id"], report["data"]["orders"]["total"]) == ("benchmark-report", 2, 9)
+        assert report["data"]["duration_s"] == pytest.approx(1000.1)
+        assert await ask(client, "authenticate", {"token": "any"}) == {"event": "authenticated", "data": {}}
+
+
+async def test_a_message_over_4_kib_closes_with_1009() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        assert (await ask(client, "ping", "x" * 4000))["event"] == "pong"
+        await client.send("x" * 4097)
+        assert await closed(client) == 1009
+
+
+async def test_a_client_that_read_too_slowly_gets_the_newest_and_is_told_what_it_missed() -> None:
+    async with serving(snapshot(queues=LARGE)) as served, served.connect(max_queue=1, narrow=True) as client:
+        await client.send('{"event":"subscribe-metrics","data":{"interval_ms":100,"topics":["queues"]}}')
+        await eventually(lambda: served.updates("skipped") >= 3)
+        served.latest.publish(snapshot(uptime_s=99.0))
+        assert (await receive(client))["event"] == "subscribed"
+        written = [await receive(client)]
+        while written[-1]["data"]["uptime_s"] != 99.0:
+            written.append(await receive(client))
+        assert [update["seq"] for update in written] == list(range(1, len(written) + 1))
+        assert len(written) <= 4, "what was written before the client was seen to be slow is little"
+        told = [update["skipped"] for update in written]
+        assert told[0] == 0 and sum(told) >= 3
+        while sum(told) != served.updates("skipped"):  # on a busy machine it falls behind again, and is told again
+            assert sum(told) < served.updates("skipped")
+            told.append((await receive(client))["skipped"])
+
+
+async def test_a_client_that_never_reads_is_skipped_then_cut_and_delays_nobody() -> None:
+    async with serving(snapshot(queues=LARGE), slow_client_timeout=Seconds(0.6)) as served, served.connect() as client:
+        subscription = {"event": "subscribe-metrics", "data": {"interval_ms": 100, "topics": ["queues"]}}
+        with deaf_client(served, subscription):
+            await ask(client, "subscribe-metrics", {"interval_ms": 100, "topics": ["system"]})
+            start = time.monotonic()
+            for _ in range(6):
+                await receive(client)
+            assert time.monotonic() - start < 1.05  # 0.5 s, and 0.6 more if it waited for the other
+            await eventually(lambda: served.updates("skipped") >= 2 and served.clients() == 1)
+        assert (await receive(client))["event"] == "metrics-update"
+
+
+async def test_a_stuck_client_that_reads_again_finds_1013() -> None:
+    slow = serving(snapshot(queues=LARGE), slow_client_timeout=Seconds(0.2))
+    async with slow as served, served.connect(max_queue=1, narrow=True) as client:
+        await client.send('{"event":"subscribe-metrics","data":{"interval_ms":100,"topics":["queues"]}}')
+        await eventually(lambda: served.updates("failed") >= 1, what="the close")
+        assert await closed(client) == 1013
+
+
+async def test_answers_to_a_client_that_never_reads_are_bounded_and_end_with_the_connection() -> None:
+    async with serving(snapshot(), slow_client_timeout=Seconds(0.2)) as served:
+        with deaf_client(served, *[{"event": "get-benchmark-report"}] * 200):
+            await eventually(lambda: served.clients() == 1)
+            await eventually(lambda: served.clients() == 0)
+
+
+async def test_reports_of_one_snapshot_are_rendered_once_and_answer_each_its_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rendered: list[Snapshot] = []
+    render = document.report
+
+    def report(snapshot: Snapshot) -> dict[str, Any]:
+        rendered.append(snapshot)
+        return render(snapshot)
+
+    monkeypatch.setattr(document, "report", report)
+    async with serving(snapshot()) as served, served.connect() as one, served.connect() as two:
+        answers = [await ask(one, "get-benchmark-report"), await ask(two, "get-benchmark-report", id={"a": 1})]
+        assert answers[1] == {"event": "benchmark-report", "id": {"a": 1}, "data": answers[0]["data"]}
+        assert answers[0].keys() == {"event", "data"}
+        assert len(rendered) == 1
+
+
+async def test_a_large_report_comes_piece_by_piece_and_whole() -> None:
+    large = snapshot(queues=LARGE)
+    async with serving(large) as served, served.connect(sock=narrow_socket(served, PIECE_BYTES)) as client:
+        client.transport.pause_reading()
+        await client.send('{"event":"subscribe-metrics","data":{"interval_ms":100,"topics":["system"]}}')
+        await client.send('{"event":"get-benchmark-report"}')
+        await eventually(lambda: served.updates("skipped") >= 2, what="the report to stand in the way")
+        client.transport.resume_reading()
+        pieces = [b""]
+        while b"benchmark-report" not in pieces[0]:
+            pieces = [piece async for piece in client.recv_streaming(decode=False)]
+        assert json.loads(b"".join(pieces))["data"] == json.loads(document.report_json(large))
+        assert max(map(len, pieces)) < PIECE_BYTES + 100
+        assert (await receive(client))["event"] == "metrics-update"
+
+
+async def test_who_has_not_read_an_update_is_not_heard_until_it_has() -> None:
+    async with (
+        serving(snapshot(queues=LARGE)) as served,
+        served.connect(narrow=True) as client,
+        served.connect() as other,
+    ):
+        client.transport.pause_reading()
+        await client.send('{"event":"subscribe-metrics","data":{"interval_ms":60000,"topics":["queues"]}}')
+        await eventually(lambda: served.updates("sent") == 1)
+        await client.send('{"event":"get-benchmark-report"}')
+        await ask(other, "get-benchmark-report")  # asked later: by now the one before it would have been answered
+        served.latest.publish(snapshot(uptime_s=99.0))
+        client.transport.resume_reading()
+        assert [(await receive(client))["event"] for _ in range(2)] == ["subscribed", "metrics-update"]
+        assert (await receive(client))["data"]["uptime_s"] == 99.0
+
+
+@pytest.mark.parametrize("leave", ["reset", "half"])
+async def test_a_client_that_leaves_while_a_large_report_is_on_its_way_is_no_fault(
+    leave: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = snapshot(queues=LARGE)
+    async with serving(large) as served:
+        subscription = {"event": "subscribe-metrics", "data": {"interval_ms": 100, "topics": ["system"]}}
+        report = {"event": "get-benchmark-report"}
+        with deaf_client(served, subscription, report, {"event": "ping"}, buffer_bytes=PIECE_BYTES) as deaf:
+            await eventually(lambda: served.updates("skipped") >= 1, what="the report to stand in the way")
+            if leave == "reset":
+                deaf.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                deaf.shutdown(socket.SHUT_WR)
+                deaf.settimeout(LIMIT)
+                while await asyncio.to_thread(deaf.recv, PIECE_BYTES):
+                    pass
+        await eventually(lambda: served.clients() == 0)
+    assert not caplog.records
+
+
+async def test_a_client_that_ends_its_half_and_reads_nothing_does_not_stay() -> None:
+    async with serving(snapshot(queues=LARGE), slow_client_timeout=Seconds(0.2)) as served:
+        with deaf_client(served, {"event": "get-benchmark-report"}) as deaf:
+            await eventually(lambda: served.clients() == 1)
+            deaf.shutdown(socket.SHUT_WR)
+            await eventually(lambda: served.clients() == 0)
+
+
+async def test_a_client_that_vanishes_is_forgotten_without_a_trace_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(snapshot(queues=LARGE)) as served:
+        deaf = deaf_client(served, {"event": "subscribe-metrics", "data": {"interval_ms": 100}})
+        await eventually(lambda: served.updates("sent") == 1)
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        deaf.close()
+        half = socket.create_connection(served.server.address)
+        half.sendall(b"GET / HTTP/1.1\r\nHost:")
+        half.close()
+        garbage = socket.create_connection(served.server.address)
+        garbage.sendall(b"\x16\x03\x01\x00\r\n\r\n")
+        garbage.close()
+        await eventually(lambda: served.clients() == 0)
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR", "CRITICAL")] == []
+
+
+async def test_shutdown_closes_with_1001_and_is_quick_even_if_somebody_does_not_read() -> None:
+    async with serving(snapshot(queues=LARGE)) as served, served.connect() as client:
+        await ask(client, "subscribe-metrics", {"interval_ms": 60_000})
+        with deaf_client(served, {"event": "subscribe-metrics"}), socket.create_connection(served.server.address):
+            await eventually(lambda: served.updates("sent") == 2)
+            start = time.monotonic()
+            await asyncio.gather(served.server.stop(), eventually(lambda: served.clients() == 0))
+            assert time.monotonic() - start < 1.5
+            assert await closed(client) == 1001
+
+
+async def test_stop_before_start_does_nothing() -> None:
+    await Served("", (), {}).server.stop()
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "welcome"),
+    [
+        ((), None, True),
+        ((), "http://127.0.0.1:9850", True),
+        ((), "https://127.0.0.1", True),
+        ((), "http://evil.example", False),
+        ((), "http://127.0.0.1.evil.example", False),
+        ((), "null", False),
+        ((), "http://[", False),
+        (("dash.example",), "https://dash.example:8443", True),
+        (("dash.example",), "https://DASH.example", True),
+        (("dash.example",), "https://a.dash.example", False),
+        (("dash.example",), "http://127.0.0.1:9850", False),
+        (("dash.example",), None, True),
+    ],
+)
+async def test_only_pages_of_the_same_host_or_listed_ones_may_connect(
+    origins: tuple[str, ...], origin: str | None, welcome: bool
+) -> None:
+    async with serving(snapshot(), origins=origins) as served:
+        options: dict[str, Any] = {"origin": None if origin is None else Origin(origin)}
+        if welcome:
+            async with served.connect(**options) as client:
+                assert (await ask(client, "ping"))["event"] == "pong"
+        else:
+            status, body = await refused(served, **options)
+            assert status == 403
+            assert repr(origin) in body
+            assert "ws.origins" in body
+
+
+@pytest.mark.parametrize(("host", "welcome"), [("localhost:1", True), ("mine.example", True), ("evil.example", False)])
+async def test_a_foreign_host_is_refused_with_421(host: str, welcome: bool) -> None:
+    async with serving(snapshot(), allowed_hosts=("mine.example",)) as served:
+        reader, writer = await asyncio.open_connection(*served.server.address)
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n" % host.encode()
+        )
+        async with asyncio.timeout(LIMIT):
+            assert int((await reader.readline()).split()[1]) == (101 if welcome else 421)
+        writer.close()
+
+
+async def test_clients_beyond_the_cap_get_503_and_a_place_is_free_again() -> None:
+    async with serving(snapshot(), max_clients=2) as served, served.connect(), served.connect() as second:
+        assert served.clients() == 2
+        status, body = await refused(served)
+        assert (status, "ws.max_clients" in body) == (503, True)
+        await second.close()
+        await eventually(lambda: served.clients() == 1)
+        async with served.connect() as third:
+            assert (await ask(third, "ping"))["event"] == "pong"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"additional_headers": {"Authorization": "Bearer sésame/1"}},
+        {"additional_headers": {"Authorization": "Bearer admin"}},
+        {"subprotocols": [Subprotocol("bearer." + urlsafe_b64encode("sésame/1".encode()).decode().rstrip("="))]},
+    ],
+)
+async def test_the_handshake_can_carry_the_token(options: dict[str, Any]) -> None:
+    async with serving(snapshot(), read_token="sésame/1") as served, served.connect(**options) as client:
+        assert (await ask(client, "ping"))["event"] == "pong"
+        assert client.subprotocol in options.get("subprotocols", [None])
+
+
+async def test_a_wrong_token_in_the_handshake_is_none_at_all() -> None:
+    wrong = [Subprotocol("other"), Subprotocol("bearer.d3Jvbmc")]
+    async with serving(snapshot(), read_token="secret") as served:
+        for offered in (wrong, [Subprotocol("bearer.a")]):
+            async with served.connect(subprotocols=offered) as client:
+                assert (await ask(client, "ping"))["data"]["code"] == "unauthorized"
+                assert (client.subprotocol or "").startswith("bearer.")
+
+
+async def test_authenticate_lets_a_client_in_and_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(websocket, "WRONG_SECONDS", 0.01)
+    async with serving(snapshot(), read_token="secret") as served, served.connect() as client:
+        assert (await ask(client, "subscribe-metrics", id=1))["data"]["code"] == "unauthorized"
+        assert (await ask(client, "authenticate", {"token": "wrong"}))["data"]["code"] == "unauthorized"
+        assert await ask(client, "authenticate", {"token": "secret"}, id=2) == {
+            "event": "authenticated", "id": 2, "data": {}
+        }  # fmt: skip
+        await ask(client, "subscribe-metrics", {"interval_ms": 400})
+        assert [(await receive(client))["seq"] for _ in range(4)] == [1, 2, 3, 4]
+
+
+async def test_who_does_not_authenticate_in_time_is_closed_with_1008(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 0.2)
+    async with serving(snapshot(), read_token="secret") as served, served.connect() as client:
+        assert await closed(client) == 1008
+
+
+async def test_without_a_token_nobody_has_to_authenticate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 0.05)
+    async with serving(snapshot()) as served, served.connect() as client:
+        await ask(client, "subscribe-metrics", {"interval_ms": 100})
+        assert [(await receive(client))["seq"] for _ in range(3)] == [1, 2, 3]
+
+
+async def test_the_fleet_is_read_once_per_tick_for_all_who_ask() -> None:
+    async with serving(snapshot()) as served, served.connect() as one, served.connect() as two:
+        for client in (one, two):
+            await ask(client, "subscribe-metrics", {"interval_ms": 100, "scope": "fleet"})
+        for _ in range(2):
+            assert (await receive(one))["data"]["instances"] == (await receive(two))["data"]["instances"] == ["a", "b"]
+        assert served.monitor.reads == 1
+        served.latest.publish(snapshot())
+        await eventually(lambda: served.monitor.reads == 2)
+
+
+async def test_a_fleet_that_does_not_answer_delays_no_instance_subscriber() -> None:
+    async with serving(snapshot()) as served, served.connect() as fleet, served.connect() as instance:
+        served.monitor.may_answer.clear()
+        await ask(fleet, "subscribe-metrics", {"interval_ms": 100, "scope": "fleet"})
+        await ask(instance, "subscribe-metrics", {"interval_ms": 100})
+        assert [(await receive(instance))["seq"] for _ in range(3)] == [1, 2, 3]
+        served.monitor.may_answer.set()
+        assert (await receive(fleet))["seq"] == 1
+
+
+async def test_a_fleet_that_cannot_be_read_is_an_error_until_it_can() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        merged, served.monitor.merged = served.monitor.merged, UnavailableError("Redis is gone")
+        await ask(client, "subscribe-metrics", {"interval_ms": 100, "scope": "fleet"})
+        answer = await receive(client)
+        assert (answer["event"], answer["data"]["code"]) == ("error", "unavailable")
+        served.monitor.merged = merged
+        served.latest.publish(snapshot())
+        while (answer := await receive(client))["event"] == "error":
+            pass
+        assert (answer["event"], answer["seq"]) == ("metrics-update", 1)
+
+
+async def test_a_fault_of_our_own_is_logged_and_ends_one_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(snapshot()) as served, served.connect() as client, served.connect() as other:
+        monkeypatch.setattr(document, "report", lambda snapshot: 1 / 0)
+        await client.send('{"event":"get-benchmark-report"}')
+        assert await closed(client) == 1011
+        assert (await ask(other, "ping"))["event"] == "pong"
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_broadcast_that_fails_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "RESTART_SECONDS", 0.05)
+    async with serving(snapshot()) as served, served.connect() as client:
+        merged, served.monitor.merged = served.monitor.merged, ZeroDivisionError()
+        await ask(client, "subscribe-metrics", {"scope": "fleet"})
+        failures = "flash_sale_sidecar_task_failures_total"
+        task = {"task": "broadcast:fleet"}
+        await eventually(lambda: (served.registry.get_sample_value(failures, task) or 0) > 0)
+        served.monitor.merged = merged
+        assert (await receive(client))["event"] == "metrics-update"
+
+
+async def test_a_port_in_use_names_the_setting() -> None:
+    async with serving() as served:
+        host, port = served.server.address
+        with pytest.raises(SidecarError, match=r"ws\.listen.*in use"):
+            async with serving(listen=f"{host}:{port}"):
+                pass
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "127.0.0.1:http", "127.0.0.1:70000", ""])
+async def test_an_address_that_is_none_names_the_setting(listen: str) -> None:
+    with pytest.raises(ConfigError, match=r"ws\.listen"):
+        Served("", (), {"listen": listen})
