@@ -7,8 +7,8 @@ from random import Random
 import msgspec
 
 from sidecar.core.commit.aggregator import Aggregator
-from sidecar.core.commit.commit import Answer, Commit, Outcome
-from sidecar.core.commit.ledger import Ledger, Verdict
+from sidecar.core.commit.commit import Commit, CommitAnswer, CommitOutcome
+from sidecar.core.commit.ledger import CommitVerdict, Ledger
 from sidecar.core.counts.rules import Rules
 from sidecar.core.events.batch import Batch, Empty, StreamRead
 from sidecar.store import Store
@@ -87,13 +87,21 @@ def read(
 
 
 def answer(
-    outcome: Outcome, number: int = 0, token: str = "", *, generation: str = "", replid: str = "r1", stream: str = ""
-) -> Answer:
+    outcome: CommitOutcome,
+    number: int = 0,
+    token: str = "",
+    *,
+    generation: str = "",
+    replid: str = "r1",
+    stream: str = "",
+) -> CommitAnswer:
     """Return what the script says it found."""
-    return Answer(outcome=outcome, number=number, token=token, generation=generation, replid=replid, stream=stream)
+    return CommitAnswer(
+        outcome=outcome, number=number, token=token, generation=generation, replid=replid, stream=stream
+    )
 
 
-def landed(commit: Commit) -> Answer:
+def landed(commit: Commit) -> CommitAnswer:
     """Return the answer to a commit that was written."""
     return answer("OK", commit.number + 1, commit.token, generation=commit.generation)
 
@@ -105,14 +113,14 @@ def settle(ledger: Ledger, now: float = T0) -> Commit:
     return commit
 
 
-async def commit(ledger: Ledger, store: Store, now: float = T0) -> Verdict:
+async def commit(ledger: Ledger, store: Store, now: float = T0) -> CommitVerdict:
     """Send what is pending, or in flight, to a store, and let the ledger take the answer."""
     flight = ledger.freeze(now)
     answer = await send(ledger, store, flight, now)
     return ledger.resolve(flight, answer, now)
 
 
-async def send(ledger: Ledger, store: Store, flight: Commit, now: float = T0) -> Answer:
+async def send(ledger: Ledger, store: Store, flight: Commit, now: float = T0) -> CommitAnswer:
     """Send a flight and return the answer, which the ledger does not get to know."""
     return await store.commit(flight, ledger.fields(flight), ledger.aggregate.committed, now)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.commit.commit import Answer
+from sidecar.core.commit.commit import CommitAnswer
 from sidecar.core.events.batch import Batch
 from tests.conftest import StartRedis
 from tests.redis_server import RedisServer
@@ -110,7 +110,7 @@ class Optimist(Process):
 
     async def unanswered(self, now: float) -> str:
         if self.ledger._in_flight is not None:
-            answer = Answer(outcome="OK", number=self.ledger._number + 1, token="", generation="", replid="")
+            answer = CommitAnswer(outcome="OK", number=self.ledger._number + 1, token="", generation="", replid="")
             self.ledger._landed(self.ledger._in_flight, answer, now)
         return "believed"
 

@@ -20,7 +20,7 @@ from sidecar.cli import main
 from sidecar.config import Config, flatten, read_web_file
 from sidecar.config.yaml_file import read_file
 from sidecar.core.events.decode import decode, unknown_fields
-from sidecar.core.events.event import FIELDS, Reason
+from sidecar.core.events.event import FIELDS, RejectionReason
 from sidecar.core.events.values import STATUS_WORDS
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.exposition.http.openapi import describe
@@ -125,7 +125,7 @@ def test_the_snapshot_on_the_http_page_is_one() -> None:
 
 def test_the_events_page_names_every_type_field_word_and_reason() -> None:
     text = page("docs/reference/events.md")
-    names = {*FIELDS, *chain(*FIELDS.values()), *get_args(Reason)}
+    names = {*FIELDS, *chain(*FIELDS.values()), *get_args(RejectionReason)}
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
     assert [word for word in STATUS_WORDS if not re.search(rf"\b{word}\b", text)] == []
 

@@ -92,3 +92,18 @@ def test_the_core_is_pure(path: Path) -> None:
 def test_importing_the_package_imports_nothing_of_it() -> None:
     """It is the map, and it holds the version, which set-up reads before anything is installed."""
     assert imported(ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))) == set()
+
+
+def test_no_type_name_stands_for_two_things() -> None:
+    defined: dict[str, set[str]] = {}
+    for path in modules("."):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                name = node.name
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+            else:
+                continue
+            if name.lstrip("_")[:1].isupper() and not name.isupper():
+                defined.setdefault(name.lstrip("_"), set()).add(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in defined.items() if len(files) > 1} == {}

@@ -124,13 +124,13 @@ async def _sell(config: "Config", rate: float, duration: float) -> None:
     from sidecar.cli.client.access import connected
     from sidecar.cli.client.publishing import Destination, Publisher
     from sidecar.cli.simulate import play
-    from sidecar.simulation import Sale
+    from sidecar.simulation import SimulatedSale
 
     stream = config.sources.streams[0]
     async with connected(config.events, key=stream) as link:
         publisher = Publisher(link, Destination("stream", stream, STREAM_LENGTH))
         for seed in count_from(1):
-            sale = Sale(seed=seed, rate=rate, duration=duration, idle=BETWEEN_SALES_SECONDS, start=time.time())
+            sale = SimulatedSale(seed=seed, rate=rate, duration=duration, idle=BETWEEN_SALES_SECONDS, start=time.time())
             await play(sale, publisher.send)
 
 

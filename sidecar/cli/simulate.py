@@ -23,7 +23,7 @@ from sidecar.cli.view.terminal import count, counted, plain, seconds
 
 if TYPE_CHECKING:
     from sidecar.config import Config
-    from sidecar.simulation import Sale
+    from sidecar.simulation import SimulatedSale
 
 Send = Callable[[Sequence[str | bytes]], Awaitable[int]]
 
@@ -68,14 +68,16 @@ def simulate(
 
     Afterwards the backend goes on idle, as real ones do: it sends heartbeats and readings, and no orders.
     """
-    from sidecar.simulation import Sale
+    from sidecar.simulation import SimulatedSale
 
     config = where.config()
     there = destination(config.sources, transport, to, maxlen)
     chosen_seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     stay = min(duration, LONGEST_IDLE) if idle is None else idle
-    sale = Sale(seed=chosen_seed, rate=rate, duration=duration, idle=stay, products=products, start=time.time())
-    progress = _Progress(sale)
+    sale = SimulatedSale(
+        seed=chosen_seed, rate=rate, duration=duration, idle=stay, products=products, start=time.time()
+    )
+    progress = _ProgressBar(sale)
     try:
         asyncio.run(_publish(config, sale, there, progress))
     except KeyboardInterrupt:
@@ -85,7 +87,7 @@ def simulate(
     progress.tell(f"{there.transport}:{there.name}")
 
 
-async def _publish(config: "Config", sale: "Sale", to: Destination, progress: "_Progress") -> None:
+async def _publish(config: "Config", sale: "SimulatedSale", to: Destination, progress: "_ProgressBar") -> None:
     from sidecar.cli.client.outbox import outbox
 
     async with outbox(config.events, to, say=_warn) as publisher:
@@ -93,7 +95,7 @@ async def _publish(config: "Config", sale: "Sale", to: Destination, progress: "_
 
 
 async def play(
-    sale: "Sale", send: Send, sent: Callable[[list[dict[str, Any]], int, float], None] | None = None
+    sale: "SimulatedSale", send: Send, sent: Callable[[list[dict[str, Any]], int, float], None] | None = None
 ) -> None:
     """Publish a sale in real time, from its `start`; `sent` gets the events, how many heard them, and the delay."""
     import msgspec
@@ -108,7 +110,7 @@ async def play(
             sent(events, heard, time.monotonic() - due)
 
 
-def batches(sale: "Sale") -> Iterator[tuple[float, list[dict[str, Any]]]]:
+def batches(sale: "SimulatedSale") -> Iterator[tuple[float, list[dict[str, Any]]]]:
     """Group what happens within one tick, so that a fast sale costs few round trips; give the time of the last."""
     batch: list[dict[str, Any]] = []
     first = last = 0.0
@@ -123,10 +125,10 @@ def batches(sale: "Sale") -> Iterator[tuple[float, list[dict[str, Any]]]]:
     yield last, batch
 
 
-class _Progress:
+class _ProgressBar:
     """What was published so far, on a terminal with a bar."""
 
-    def __init__(self, sale: "Sale") -> None:
+    def __init__(self, sale: "SimulatedSale") -> None:
         self.interrupted = False
         self.is_idle = False
         self._sale = sale

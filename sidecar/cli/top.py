@@ -11,7 +11,7 @@ from sidecar.cli.client.alertmanager import Alertmanager, Alerts
 from sidecar.cli.client.readers import Reader, reader
 from sidecar.cli.options import Where, reader_options, refuse_empty
 from sidecar.cli.view.notes import STATUSES, STYLES, WRONG, Note, notes, wrapped
-from sidecar.cli.view.reasons import Reasons
+from sidecar.cli.view.reasons import FailureReasons
 from sidecar.cli.view.terminal import count, counted, plain
 from sidecar.errors import SidecarError, UnavailableError
 
@@ -92,7 +92,7 @@ class View(Struct):
     keyed: bool = False
     problem: str = ""
     first: int = 0
-    reasons: Reasons = field(default_factory=Reasons)
+    reasons: FailureReasons = field(default_factory=FailureReasons)
 
     @classmethod
     def of(cls, source: Reader, alerting: Alertmanager | None, *, keyed: bool = False) -> "View":

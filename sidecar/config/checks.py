@@ -27,10 +27,10 @@ MAX_NEW_SERIES_HOLD_SECONDS = 3600.0
 # More often there is hardly anything new; more rarely a sale is over before it is seen.
 INFLUX_INTERVAL_SECONDS = (1.0, 3600.0)
 
-Problem = tuple[str, str]
+SettingProblem = tuple[str, str]
 
 
-def problems(config: Config) -> Iterator[Problem]:
+def problems(config: Config) -> Iterator[SettingProblem]:
     """Yield (dotted name, what is wrong and how to fix it)."""
     yield from _redis(config)
     yield from _sources(config)
@@ -49,7 +49,7 @@ def problems(config: Config) -> Iterator[Problem]:
             yield name, f"must be one of {', '.join(allowed)}"
 
 
-def _redis(config: Config) -> Iterator[Problem]:
+def _redis(config: Config) -> Iterator[SettingProblem]:
     prefix = config.redis.prefix
     if not prefix or any(character.isspace() for character in prefix):
         yield "redis.prefix", "must not be empty and must not contain whitespace"
@@ -61,7 +61,7 @@ def _redis(config: Config) -> Iterator[Problem]:
             yield "fleet", "must carry the hash tag of redis.prefix on a Redis Cluster, which all of the fleet share"
 
 
-def _target(redis: RedisConfig) -> Generator[Problem, None, RedisTarget | None]:
+def _target(redis: RedisConfig) -> Generator[SettingProblem, None, RedisTarget | None]:
     """Check a URL and the settings that go with it; return the parsed URL."""
     url = f"{redis.settings}url"
     try:
@@ -85,7 +85,7 @@ def _target(redis: RedisConfig) -> Generator[Problem, None, RedisTarget | None]:
     return target
 
 
-def _cluster(prefix: str, streams: tuple[str, ...]) -> Iterator[Problem]:
+def _cluster(prefix: str, streams: tuple[str, ...]) -> Iterator[SettingProblem]:
     """On a Cluster a stream and what counts it must live and fail over together, so in one slot."""
     tag = hash_tag(prefix) or next(filter(None, map(hash_tag, streams)), "flash_sale")
     names = f'name them with one tag, as in redis.prefix "{{{tag}}}:metrics:" and sources.streams "{{{tag}}}:events"'
@@ -96,7 +96,7 @@ def _cluster(prefix: str, streams: tuple[str, ...]) -> Iterator[Problem]:
             yield "sources.streams", f'must carry the hash tag of redis.prefix on a Redis Cluster; "{stream}": {names}'
 
 
-def _sources(config: Config) -> Iterator[Problem]:
+def _sources(config: Config) -> Iterator[SettingProblem]:
     sources = config.sources
     if sources.redis_url:
         yield from _target(config.events)
@@ -114,7 +114,7 @@ def _sources(config: Config) -> Iterator[Problem]:
             yield f"sources.{key}", f"must not contain a line break, as {broken!r} does"
 
 
-def _channels(names: tuple[str, ...]) -> Iterator[Problem]:
+def _channels(names: tuple[str, ...]) -> Iterator[SettingProblem]:
     """A message that two subscriptions hear would count twice."""
     for name in names:
         if name and channels.shared(name, name) is None:
@@ -125,7 +125,7 @@ def _channels(names: tuple[str, ...]) -> Iterator[Problem]:
             yield "sources.pubsub", f"{both}, whose messages would count twice: keep one of them"
 
 
-def _servers(config: Config) -> Iterator[Problem]:
+def _servers(config: Config) -> Iterator[SettingProblem]:
     addresses = {}
     for name, text in (("http.listen", config.http.listen), ("ws.listen", config.ws.listen)):
         try:
@@ -149,7 +149,7 @@ def _servers(config: Config) -> Iterator[Problem]:
         yield "ws.slow_client_timeout", "must be at least 100ms"
 
 
-def _metrics(config: Config) -> Iterator[Problem]:
+def _metrics(config: Config) -> Iterator[SettingProblem]:
     buckets = config.metrics.buckets
     if not buckets or buckets[0] <= 0 or any(low >= high for low, high in itertools.pairwise(buckets)):
         yield "metrics.buckets", "must be positive numbers of seconds in ascending order"
@@ -161,7 +161,7 @@ def _metrics(config: Config) -> Iterator[Problem]:
         yield "metrics.new_series_hold", "must be at most 1h"
 
 
-def _influx(influx: InfluxConfig) -> Iterator[Problem]:
+def _influx(influx: InfluxConfig) -> Iterator[SettingProblem]:
     parts = _url_parts(influx.url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         yield "influx.url", "must be http://HOST:PORT or https://HOST:PORT, and no more than a path behind it"
@@ -194,7 +194,7 @@ def _url_parts(url: str) -> urllib.parse.SplitResult | None:
         return None
 
 
-def _timing(config: Config) -> Iterator[Problem]:
+def _timing(config: Config) -> Iterator[SettingProblem]:
     low, high = COMMIT_INTERVAL_SECONDS
     if not low <= config.commit_interval <= high:
         yield "commit_interval", "must be from 10ms to 60s"
@@ -203,7 +203,7 @@ def _timing(config: Config) -> Iterator[Problem]:
         yield "lease", f"must be at least {least:g}s: three times commit_interval, and no less than 200ms"
 
 
-def _names(config: Config) -> Iterator[Problem]:
+def _names(config: Config) -> Iterator[SettingProblem]:
     if not re.fullmatch("[A-Z]{3}", config.currency):
         yield "currency", "must be three capital letters (ISO 4217), such as EUR"
     for name in ("products", "refusals", "sources.pubsub", "sources.streams"):

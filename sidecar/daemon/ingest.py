@@ -17,7 +17,7 @@ from sidecar.core.commit.ledger import Applied, Ledger
 from sidecar.core.events.batch import Batch
 from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
 from sidecar.process.clock import Clock
-from sidecar.process.logs import Reasons
+from sidecar.process.logs import OutageReasons
 from sidecar.process.telemetry import Telemetry
 from sidecar.redis.errors import reason
 from sidecar.sources import Source
@@ -65,7 +65,7 @@ class Ingest:
         self._clock = clock
         self._stepped = stepped
         self._hurry = asyncio.Event()
-        self._reasons: dict[str, Reasons] = {}  # of the sources that are down
+        self._reasons: dict[str, OutageReasons] = {}  # of the sources that are down
         self._blind_from = 0.0  # up to when blind time is counted
         self._log = structlog.get_logger("sidecar")
 
@@ -222,7 +222,7 @@ class Ingest:
         self.count_blind()
         state = self.states[name]
         if state.status != "down":
-            self._reasons[name] = Reasons()
+            self._reasons[name] = OutageReasons()
         if self._reasons[name].changed(reason(exc), self._clock.steady()):
             event = "source still lost" if state.status == "down" else "source lost"
             self._log.warning(event, source=name, detail=f"{exc}; trying again")

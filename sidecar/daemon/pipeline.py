@@ -15,14 +15,14 @@ from msgspec import Struct
 
 from sidecar.config import Config
 from sidecar.core.commit.aggregator import Flight
-from sidecar.core.commit.ledger import Ledger, Verdict
+from sidecar.core.commit.ledger import CommitVerdict, Ledger
 from sidecar.core.counts.rules import AHEAD_SECONDS
 from sidecar.core.naming import first_few
 from sidecar.daemon.ingest import BACKOFF_SECONDS, Ingest
 from sidecar.daemon.lease import Candidacy
 from sidecar.errors import AccessError, CheckpointError, RefusedError, SidecarError, UnavailableError
 from sidecar.process.clock import Clock
-from sidecar.process.logs import RateLimit, Reasons
+from sidecar.process.logs import OutageReasons, RateLimit
 from sidecar.process.supervision import until, watched
 from sidecar.process.telemetry import Telemetry
 from sidecar.redis.errors import reason, why_refused
@@ -34,7 +34,7 @@ LATE_TICKS, LATE_SECONDS = 3, 2.0  # after a pause of so long, what waits must b
 NAMED = 10  # producers in one line of the log
 STOP_SECONDS = 0.75  # for the last commit: the sources before it take half a second, clients and outputs after it too
 # How each verdict is counted in commits_total.
-_OUTCOMES: dict[Verdict, str] = {
+_OUTCOMES: dict[CommitVerdict, str] = {
     "ok": "ok",
     "standby": "conflict",
     "reload": "rolled_back",
@@ -115,7 +115,7 @@ class Pipeline:
         self._met_redis = False
         self._anew = False
         self._refusals = RateLimit()
-        self._outage, self._failures = Reasons(), Reasons()
+        self._outage, self._failures = OutageReasons(), OutageReasons()
         self._telemetry = telemetry
         self._publish = publish
         self.clock = clock
@@ -292,14 +292,14 @@ class Pipeline:
             self._lost(exc)
             self._commit_failed(exc)
 
-    async def _commit_once(self) -> Verdict:
+    async def _commit_once(self) -> CommitVerdict:
         try:
             return await self._send_commit()
         except CheckpointError as exc:
             await self._set_aside(exc)
             return "empty" if self.ledger.active else "standby"
 
-    async def _send_commit(self) -> Verdict:
+    async def _send_commit(self) -> CommitVerdict:
         self.look_at_clock()
         now = self.clock.now()
         commit = self.ledger.freeze(now)
@@ -363,7 +363,7 @@ class Pipeline:
         self._telemetry.commits.labels("failed").inc()
         self._telemetry.refused(why_refused(exc))
         if not self.commit_error:
-            self._failures = Reasons()
+            self._failures = OutageReasons()
         if self._failures.changed(reason(exc), self.clock.steady()):
             event = "commit still fails" if self.commit_error else "commit failed"
             self._log.error(event, detail=f"{exc}; what is pending is kept and sent again")
@@ -381,7 +381,7 @@ class Pipeline:
     def _lost(self, exc: SidecarError) -> float:
         """Note that Redis does not answer; return the pause before the next try, in seconds."""
         if not self.redis_error:
-            self._outage = Reasons()
+            self._outage = OutageReasons()
         if self._outage.changed(reason(exc), self.clock.steady()):
             event = "Redis is still away" if self.redis_error else "Redis is away"
             self._log.warning(event, detail=f"{exc}; waiting for it")
@@ -399,7 +399,7 @@ def _missed(flight: Flight) -> bool:
 
 _ANEW = "counting restarts with what streams still hold; earlier pub/sub events are lost"
 _FROM_MEMORY = "it is written again from memory, nothing is lost"
-_EXPLAINED: dict[Verdict, str] = {
+_EXPLAINED: dict[CommitVerdict, str] = {
     "ok": "",
     "standby": "another sidecar owns the state now; standing by",
     "reload": "Redis came back with an older state; reading the streams from there",

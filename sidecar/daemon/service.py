@@ -14,7 +14,7 @@ from sidecar import __version__
 from sidecar.config import Config, diff, flatten, unflatten
 from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.commit.ledger import Ledger
-from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.core.events.sale_event import Action
 from sidecar.core.snapshot.compute import Frame, is_stale, merged, picture
@@ -206,7 +206,7 @@ class Service:
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
         return await self._readers.history(metric, start, end)
 
-    async def rejected(self, limit: int) -> list[Refused]:
+    async def rejected(self, limit: int) -> list[RejectedEvent]:
         return await self._readers.rejected(limit)
 
     async def clear(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"([0-9]{1,11})(?:\.[0-9]*)?\Z")
 # As one command an hour would take 1 MB, and keep Redis from others for 2 ms.
 SECONDS_AT_ONCE = 600
 
-Value = int | float | None
+HistoryValue = int | float | None
 # Reads a metric from the first to the last of some seconds; those that have a value.
 Read = Callable[[str, int, int], Awaitable[Mapping[int, int]]]
 
@@ -46,7 +46,7 @@ class History(Struct, frozen=True):
     metric: Metric
     step: int
     start: int
-    points: list[tuple[int, Value]]
+    points: list[tuple[int, HistoryValue]]
 
     def document(self) -> dict[str, object]:
         """Return the JSON value."""
@@ -90,7 +90,7 @@ async def draw(metric: Metric, query: Query, now: int, read: Read) -> History:
     return History(metric, query.step, query.start, points)
 
 
-def _point(metric: Metric, total: int, known: int, seconds: int) -> Value:
+def _point(metric: Metric, total: int, known: int, seconds: int) -> HistoryValue:
     if not known:
         return None
     if seconds == 1:

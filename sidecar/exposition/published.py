@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Sale
 from sidecar.core.events.sale_event import Action
 from sidecar.core.snapshot.snapshot import Role, Snapshot
@@ -83,7 +83,7 @@ class Monitor(Protocol):
         """Return the values of `throughput`, `queue_length` or `active_connections` by Unix second."""
         ...
 
-    async def rejected(self, limit: int) -> list[Refused]:
+    async def rejected(self, limit: int) -> list[RejectedEvent]:
         """Return the newest rejected payloads, newest first."""
         ...
 

@@ -185,7 +185,7 @@ class RateLimit:
         return suppressed
 
 
-class Reasons:
+class OutageReasons:
     """Decides which reasons of an outage are new: someone who fixes one cause must learn of the next.
 
     Pure: time is an argument. Different numbers, such as ports and seconds, make no new reason. Reasons that alternate,

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from sidecar.errors import ConfigError
 
-Kind = Literal["tcp", "unix", "sentinel", "cluster"]
+TargetKind = Literal["tcp", "unix", "sentinel", "cluster"]
 
 # Scheme -> (kind, TLS). TLS with Sentinel or Cluster is spelled the way rediss:// spells it.
-SCHEMES: dict[str, tuple[Kind, bool]] = {
+SCHEMES: dict[str, tuple[TargetKind, bool]] = {
     "redis": ("tcp", False),
     "rediss": ("tcp", True),
     "unix": ("unix", False),
@@ -34,7 +34,7 @@ SENTINEL_PORT = 26379
 class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Where a Redis is. `addresses` are the server, the Sentinels or nodes of the Cluster; empty for a socket."""
 
-    kind: Kind
+    kind: TargetKind
     addresses: tuple[tuple[str, int], ...] = ()
     path: str = ""
     service: str = ""
@@ -156,7 +156,7 @@ def join_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _addresses(kind: Kind, hosts: str) -> tuple[tuple[str, int], ...]:
+def _addresses(kind: TargetKind, hosts: str) -> tuple[tuple[str, int], ...]:
     """Read the comma separated hosts."""
     default_port = SENTINEL_PORT if kind == "sentinel" else REDIS_PORT
     found = []
@@ -177,7 +177,7 @@ def _addresses(kind: Kind, hosts: str) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-def _path(kind: Kind, path: str, query_db: int) -> tuple[str, int]:
+def _path(kind: TargetKind, path: str, query_db: int) -> tuple[str, int]:
     """Return service and database from what follows the hosts."""
     if kind == "sentinel":
         service, _, path = path.partition("/")

@@ -1,5 +1,5 @@
 """A made-up flash sale for demonstrations and rehearsals. Pure: a seed and a start time in, events out."""
 
-from sidecar.simulation.sale import Sale
+from sidecar.simulation.sale import SimulatedSale
 
-__all__ = ["Sale"]
+__all__ = ["SimulatedSale"]

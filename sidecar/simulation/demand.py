@@ -27,7 +27,7 @@ NAMES = (
 )
 
 
-class Product(Struct, frozen=True):
+class SimulatedProduct(Struct, frozen=True):
     """One product on sale. `popularity` is its share of the demand."""
 
     id: str
@@ -36,7 +36,7 @@ class Product(Struct, frozen=True):
     stock: int
 
 
-def catalogue(rng: random.Random, *, count: int, orders: float) -> tuple[Product, ...]:
+def catalogue(rng: random.Random, *, count: int, orders: float) -> tuple[SimulatedProduct, ...]:
     """Make `count` products, the hottest first, with stock for a sale of about `orders` orders."""
     weights = [1 / rank for rank in range(1, count + 1)]
     supply = orders * MEAN_UNITS * STOCK_PER_DEMAND
@@ -45,14 +45,16 @@ def catalogue(rng: random.Random, *, count: int, orders: float) -> tuple[Product
         popularity = weight / sum(weights)
         share = STOCK_FOLLOWS_DEMAND * popularity + (1 - STOCK_FOLLOWS_DEMAND) / count
         name = NAMES[index] if index < len(NAMES) else f"sku-{index + 1}"
-        made.append(Product(name, popularity, rng.randrange(990, 24_990, 500), max(3, round(supply * share))))
+        made.append(SimulatedProduct(name, popularity, rng.randrange(990, 24_990, 500), max(3, round(supply * share))))
     return tuple(made)
 
 
 class Demand:
     """Orders as they come in: `rate` a second on average over `duration` seconds, most of them at the start."""
 
-    def __init__(self, rng: random.Random, *, rate: float, duration: float, products: tuple[Product, ...]) -> None:
+    def __init__(
+        self, rng: random.Random, *, rate: float, duration: float, products: tuple[SimulatedProduct, ...]
+    ) -> None:
         self._rng = rng
         self._rate = rate
         self._duration = duration
@@ -76,7 +78,7 @@ class Demand:
                 yield offset
             offset += self._rng.expovariate(highest)
 
-    def choose(self) -> tuple[Product, int]:
+    def choose(self) -> tuple[SimulatedProduct, int]:
         """Draw a product, hot ones more often, and how many units of it."""
         product = self._rng.choices(self._products, cum_weights=self._cumulative)[0]
         units, weights = zip(*UNITS_PER_ORDER, strict=True)

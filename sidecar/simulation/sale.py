@@ -15,10 +15,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from sidecar.simulation.demand import Demand, Product, catalogue
+from sidecar.simulation.demand import Demand, SimulatedProduct, catalogue
 
-Event = dict[str, Any]
-Action = Callable[[float], Iterator[Event]]
+Published = dict[str, Any]
+Stage = Callable[[float], Iterator[Published]]
 
 APIS = ("sim-api-1", "sim-api-2")
 WORKERS = ("sim-worker-1", "sim-worker-2")
@@ -58,7 +58,7 @@ OPEN_PER_RATE = 6.0  # shoppers with a page open for each order a second
 VISITORS = 0.05  # those of the mean rate who look around when nothing is sold
 
 
-class Sale(Struct, frozen=True, kw_only=True):
+class SimulatedSale(Struct, frozen=True, kw_only=True):
     """A sale: iterate over (offset in seconds, event) in time order, as often as you like.
 
     `rate` is the mean number of orders a second over `duration` seconds; the sale then runs until every order is
@@ -73,13 +73,13 @@ class Sale(Struct, frozen=True, kw_only=True):
     products: int = 8
     start: float = 0.0
 
-    def __iter__(self) -> Iterator[tuple[float, Event]]:
+    def __iter__(self) -> Iterator[tuple[float, Published]]:
         return _Run(self).events()
 
 
-class _Order(Struct, frozen=True):
+class _SimulatedOrder(Struct, frozen=True):
     number: int
-    product: Product
+    product: SimulatedProduct
     quantity: int
     accepted: float
     trace_id: str
@@ -88,7 +88,7 @@ class _Order(Struct, frozen=True):
 class _Run:
     """The mutable middle of one pass over a sale."""
 
-    def __init__(self, sale: Sale) -> None:
+    def __init__(self, sale: SimulatedSale) -> None:
         self._sale = sale
         self._rng = random.Random(sale.seed)
         self._products = catalogue(self._rng, count=sale.products, orders=sale.rate * sale.duration)
@@ -97,14 +97,14 @@ class _Run:
         self._changed = set(self._stock)
         self._workers = max(2, min(MAX_WORKERS, round(sale.rate * WORKERS_PER_RATE)))
         self._service_seconds = min(SLOWEST_SERVICE, self._workers / (CAPACITY * sale.rate))
-        self._waiting: deque[_Order] = deque()
+        self._waiting: deque[_SimulatedOrder] = deque()
         self._busy = self._completed = self._failed = 0
         self._sequence: dict[str, int] = {}
         self._numbers = count(1)
-        self._agenda: list[tuple[float, int, Action]] = []
+        self._agenda: list[tuple[float, int, Stage]] = []
         self._ties = count()
 
-    def events(self) -> Iterator[tuple[float, Event]]:
+    def events(self) -> Iterator[tuple[float, Published]]:
         """Run the agenda until nothing is left on it."""
         arrivals = self._demand.arrivals()
         self._at(0.0, self._report_state)
@@ -116,7 +116,7 @@ class _Run:
             for event in action(offset):
                 yield offset, event
 
-    def _at(self, offset: float, action: Action) -> None:
+    def _at(self, offset: float, action: Stage) -> None:
         heapq.heappush(self._agenda, (offset, next(self._ties), action))
 
     def _await_next(self, arrivals: Iterator[float]) -> None:
@@ -124,10 +124,10 @@ class _Run:
         if offset is not None:
             self._at(offset, partial(self._accept, arrivals))
 
-    def _accept(self, arrivals: Iterator[float], now: float) -> Iterator[Event]:
+    def _accept(self, arrivals: Iterator[float], now: float) -> Iterator[Published]:
         """An order comes in."""
         product, quantity = self._demand.choose()
-        order = _Order(next(self._numbers), product, quantity, now, f"{self._rng.getrandbits(128):032x}")
+        order = _SimulatedOrder(next(self._numbers), product, quantity, now, f"{self._rng.getrandbits(128):032x}")
         self._waiting.append(order)
         yield self._event(self._rng.choice(APIS), now, **self._fields(order, "pending"))
         self._begin(now)
@@ -135,7 +135,7 @@ class _Run:
             self._at(now + LONGEST_WAIT, partial(self._hasten, order))
         self._await_next(arrivals)
 
-    def _hasten(self, order: _Order, now: float) -> Iterator[Event]:
+    def _hasten(self, order: _SimulatedOrder, now: float) -> Iterator[Published]:
         """One more worker takes an order that has waited for long enough. Those before it were taken before."""
         if self._waiting and self._waiting[0] is order:
             self._take(now)
@@ -158,7 +158,7 @@ class _Run:
         seconds = min(seconds, LONGEST_SERVICE)
         self._at(now + seconds, partial(self._decide, order, seconds))
 
-    def _decide(self, order: _Order, processing: float, now: float) -> Iterator[Event]:
+    def _decide(self, order: _SimulatedOrder, processing: float, now: float) -> Iterator[Published]:
         """The worker is done with an order; it takes the next one."""
         fields = self._fields(order, "success") | {
             "latency_ms": round((now - order.accepted) * 1000, 3),
@@ -179,7 +179,7 @@ class _Run:
         self._busy -= 1
         self._begin(now)
 
-    def _why_not(self, order: _Order, now: float) -> str:
+    def _why_not(self, order: _SimulatedOrder, now: float) -> str:
         """Return the reason why an order is not sold, `cancelled`, or nothing."""
         if self._rng.random() < CANCELLED:
             return "cancelled"
@@ -193,7 +193,7 @@ class _Run:
             drawn -= share
         return ""
 
-    def _sell(self, order: _Order) -> None:
+    def _sell(self, order: _SimulatedOrder) -> None:
         self._completed += 1
         self._stock[order.product.id] -= order.quantity
         self._changed.add(order.product.id)
@@ -202,20 +202,20 @@ class _Run:
         began = INCIDENT_AT * self._sale.duration
         return began <= now < began + min(INCIDENT_SHARE * self._sale.duration, LONGEST_INCIDENT)
 
-    def _restock(self, now: float) -> Iterator[Event]:
+    def _restock(self, now: float) -> Iterator[Published]:
         """More of the hottest product arrives."""
         hottest = self._products[0]
         self._stock[hottest.id] += max(1, round(hottest.stock * RESTOCK_SHARE))
         yield self._event(CLERK, now, type="inventory", product_id=hottest.id, stock=self._stock[hottest.id])
 
-    def _report_queue(self, now: float) -> Iterator[Event]:
+    def _report_queue(self, now: float) -> Iterator[Published]:
         numbers = {"waiting": len(self._waiting), "active": self._busy, "delayed": 0}
         numbers |= {"failed": self._failed, "completed": self._completed}
         yield self._event(CLERK, now, type="queue", queue="orders", **numbers)
         if not self._over(now):
             self._at(now + QUEUE_EVERY, self._report_queue)
 
-    def _report_state(self, now: float) -> Iterator[Event]:
+    def _report_state(self, now: float) -> Iterator[Published]:
         """Stock that changed, now and then all of it, open connections, and a heartbeat of every producer."""
         if now % WHOLE_STOCK_EVERY < STATE_EVERY:
             self._changed.update(self._stock)
@@ -234,16 +234,16 @@ class _Run:
     def _over(self, now: float) -> bool:
         return now >= self._sale.duration + self._sale.idle and not self._waiting and not self._busy
 
-    def _fields(self, order: _Order, status: str) -> Event:
+    def _fields(self, order: _SimulatedOrder, status: str) -> Published:
         identity = {"order_id": f"{order.number:06d}", "product_id": order.product.id, "quantity": order.quantity}
         return {"status": status, **identity}
 
-    def _event(self, producer: str, now: float, **fields: Any) -> Event:
+    def _event(self, producer: str, now: float, **fields: Any) -> Published:
         """Number an event of `producer`; a heartbeat repeats the number instead."""
         self._sequence[producer] = self._sequence.get(producer, 0) + 1
         return fields | self._header(producer, now)
 
-    def _header(self, producer: str, now: float) -> Event:
+    def _header(self, producer: str, now: float) -> Published:
         epoch = round(self._sale.start * 1000)
         return {
             "ts": round(self._sale.start + now, 6),

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from sidecar.core.commit.commit import Answer, Commit
+from sidecar.core.commit.commit import Commit, CommitAnswer
 from sidecar.core.counts.sale import Announcement
 from sidecar.core.counts.state import State
 
@@ -36,7 +36,7 @@ class Store(Protocol):
         """Become the owner, unless a lease of somebody else runs; `dead` is a holder known to be gone."""
         ...
 
-    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
         """Write `fields` and the public keys if everything the commit was made under still holds."""
         ...
 

@@ -24,7 +24,7 @@ DAMAGED = "checkpoint:damaged"
 HISTORY = ("throughput", "queue_length", "active_connections")
 
 
-class Value(Struct, frozen=True, array_like=True):
+class KeyValue(Struct, frozen=True, array_like=True):
     """A string key: name after the prefix, value, seconds to live."""
 
     key: str
@@ -48,7 +48,7 @@ def removed(flight: Flight) -> list[str]:
     ]
 
 
-def values(flight: Flight, committed: State, *, everything: bool, now: float) -> list[Value]:
+def values(flight: Flight, committed: State, *, everything: bool, now: float) -> list[KeyValue]:
     """Return the string keys a commit writes, all absolute.
 
     Besides what changed these are the four order counts and, every 20 minutes, the sale and the stock of all products,
@@ -56,12 +56,12 @@ def values(flight: Flight, committed: State, *, everything: bool, now: float) ->
     """
     merged = flight.merged
     orders = merged.total.tallies["orders"]
-    found = [Value(f"order_status:{status}", orders[status], EXPIRY_SECONDS) for status in STATUSES]
+    found = [KeyValue(f"order_status:{status}", orders[status], EXPIRY_SECONDS) for status in STATUSES]
     minutes = {**committed.minutes, **merged.minutes} if everything else merged.minutes
     renew = everything or _renewal(committed.total.committed_at) != _renewal(now)
     sale = merged.total.sale
     if sale.state != "none" and (renew or sale != committed.total.sale):
-        found.append(Value("sale:current", msgspec.json.encode(sale).decode(), EXPIRY_SECONDS))
+        found.append(KeyValue("sale:current", msgspec.json.encode(sale).decode(), EXPIRY_SECONDS))
     products = {**committed.products, **merged.products} if renew else merged.products
     for start, minute in minutes.items():
         before = None if everything else committed.minutes.get(start)
@@ -70,7 +70,7 @@ def values(flight: Flight, committed: State, *, everything: bool, now: float) ->
         for name, table, old in zip(HISTORY, tables, known, strict=True):
             found += _seconds(name, table, old, now)
     found += [
-        Value(f"inventory:{product}", part.stock, EXPIRY_SECONDS)
+        KeyValue(f"inventory:{product}", part.stock, EXPIRY_SECONDS)
         for product, part in products.items()
         if part.stock is not None and (renew or _is_new(part, committed.products.get(product)))
     ]
@@ -86,11 +86,11 @@ def _renewal(at: float | None) -> int | None:
     return None if at is None else int(at // RENEWAL_SECONDS)
 
 
-def _seconds(name: str, table: Mapping[int, int], old: Mapping[int, int], now: float) -> list[Value]:
+def _seconds(name: str, table: Mapping[int, int], old: Mapping[int, int], now: float) -> list[KeyValue]:
     """Return the seconds that changed, or are this one, each to live an hour beyond its second."""
     current = int(now)
     return [
-        Value(f"{name}:{second}", value, second + HISTORY_SECONDS - current)
+        KeyValue(f"{name}:{second}", value, second + HISTORY_SECONDS - current)
         for second, value in table.items()
         if second + HISTORY_SECONDS > current and (second == current or old.get(second) != value)
     ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from sidecar.core.checkpoint.codec import COUNTS, field
-from sidecar.core.commit.commit import POSITION, START, Answer, Commit, Outcome, holder_of, order
+from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, CommitOutcome, holder_of, order
 from sidecar.core.counts.sale import Announcement
 from sidecar.core.counts.state import State
 from sidecar.errors import CheckpointError
@@ -52,13 +52,13 @@ class MemoryStore:
         self._renew(holder)
         return Taken(dict(self.fields))
 
-    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
         if self._is_damaged():
             raise CheckpointError("its number is damaged")
         outcome, stream = self._check(commit)
         if outcome == "OK":
             self._write(commit, fields, committed, now)
-        return Answer(
+        return CommitAnswer(
             outcome=outcome,
             number=int(self.fields.get("n", b"0")),
             token=self._text("own"),
@@ -97,7 +97,7 @@ class MemoryStore:
             self.fields["said"] = msgspec.json.encode(said)
         return bool(self.fields)
 
-    def _check(self, commit: Commit) -> tuple[Outcome, str]:
+    def _check(self, commit: Commit) -> tuple[CommitOutcome, str]:
         """Return the outcome, and the stream it speaks of."""
         if "n" not in self.fields:
             if commit.number:

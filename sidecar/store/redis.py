@@ -16,9 +16,9 @@ from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScri
 
 from sidecar.core.checkpoint.codec import field
 from sidecar.core.checkpoint.state import load_state
-from sidecar.core.commit.commit import POSITION, START, Answer, Commit, Outcome, holder_of
+from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, CommitOutcome, holder_of
 from sidecar.core.commit.ledger import LONGEST_NUMBER
-from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.core.counts.state import State
 from sidecar.core.events.event import STATUSES
@@ -34,7 +34,7 @@ SCRIPTS = ("commit", "take", "clear", "release", "set_aside", "probe", "say")
 ELSEWHERE = (ReadOnlyError, MasterDownError, AskError, ClusterDownError)  # MOVED is an AskError to redis-py
 
 
-_Reply = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes]  # of commit.lua
+_ScriptReply = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes]  # of commit.lua
 
 
 class RedisStore:
@@ -74,14 +74,14 @@ class RedisStore:
             return Taken(_fields(found))
         return Taken(None, expected(found, bytes, "take").decode("utf-8", "replace"))
 
-    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
         if self._apart:  # nothing here tells how the streams are: their positions are stored like counts
             fields = {**fields, **{POSITION + s: p.dump(s) for s, p in commit.positions.items()}}
             commit = replace(commit, positions={}, replid="")
         streams = list(commit.positions)
         arguments = self._arguments(commit, fields, committed, now)
         with _no_other_key():
-            reply = await self._run("commit", [*self._own_keys(), *streams], arguments, form=_Reply)
+            reply = await self._run("commit", [*self._own_keys(), *streams], arguments, form=_ScriptReply)
         answer = _answer(reply)
         if answer.outcome == "ANEW" and answer.stream not in streams:
             raise UnavailableError(f"commit: an answer that Redis does not give (about the stream {answer.stream!r})")
@@ -131,12 +131,12 @@ class RedisStore:
         """Return whether a sidecar counts now."""
         return bool(await self._call("EXISTS", self._key("lease"), form=int))
 
-    async def rejected(self, limit: int) -> list[Refused]:
+    async def rejected(self, limit: int) -> list[RejectedEvent]:
         """Return the newest rejected payloads, newest first; what somebody else put among them is left out."""
         found = []
         for entry in await self._call("LRANGE", self._key("rejected"), 0, limit - 1, form=list[bytes]):
             with suppress(ValueError):
-                found.append(msgspec.json.decode(entry, type=Refused))
+                found.append(msgspec.json.decode(entry, type=RejectedEvent))
         return found
 
     async def now(self, ours: float) -> float:
@@ -304,14 +304,14 @@ def _fields(flat: list[bytes]) -> dict[str, bytes]:
         raise CheckpointError(f"the name of a checkpoint field is damaged: {exc}") from exc
 
 
-def _answer(reply: tuple[bytes, ...]) -> Answer:
+def _answer(reply: tuple[bytes, ...]) -> CommitAnswer:
     """Read the reply of commit.lua. Raises CheckpointError where it passes on what nobody of us wrote."""
     try:
         outcome, number, token, generation, replid, stream, said = (text.decode() for text in reply)
         if len(number) > LONGEST_NUMBER:
             raise ValueError("a number that long was never counted")
-        return Answer(
-            outcome=msgspec.convert(outcome, Outcome),
+        return CommitAnswer(
+            outcome=msgspec.convert(outcome, CommitOutcome),
             number=int(number),
             token=token,
             generation=generation,

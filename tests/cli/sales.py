@@ -9,14 +9,14 @@ import msgspec
 from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.counts.rules import Rules
 from sidecar.core.events.batch import Batch
-from sidecar.simulation import Sale
+from sidecar.simulation import SimulatedSale
 from tests.redis_server import RedisServer
 
 PREFIX = "flash_sale_metrics:"
 SOURCE = "stream:flash_sale:events"
 
 
-def counted(sale: Sale, *, until: float) -> Aggregator:
+def counted(sale: SimulatedSale, *, until: float) -> Aggregator:
     """Count the first `until` seconds of a sale, committed twice a second."""
     aggregator = Aggregator(Rules(), random.Random(0))
     aggregator.begin(sale.start)
@@ -37,7 +37,7 @@ def keep(server: RedisServer, aggregator: Aggregator, prefix: str = PREFIX) -> N
         assert connection.recv(100).startswith(b":")
 
 
-def _ticks(sale: Sale, until: float) -> Iterator[tuple[float, list[bytes]]]:
+def _ticks(sale: SimulatedSale, until: float) -> Iterator[tuple[float, list[bytes]]]:
     payloads: list[bytes] = []
     tick = 0.5
     for offset, event in sale:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sidecar.simulation import Sale
+from sidecar.simulation import SimulatedSale
 from tests.cli.commands import invoke
 from tests.cli.sales import PREFIX, counted, keep
 from tests.redis_server import RedisServer
@@ -14,7 +14,7 @@ from tests.redis_server import RedisServer
 @pytest.fixture
 def sold(redis_server: RedisServer) -> RedisServer:
     """A Redis with a short sale, counted, and a key of somebody else."""
-    keep(redis_server, counted(Sale(seed=3, rate=20, duration=3, start=time.time() - 5), until=5))
+    keep(redis_server, counted(SimulatedSale(seed=3, rate=20, duration=3, start=time.time() - 5), until=5))
     redis_server.ask(f"SET {PREFIX}order_status:success 5", "SET flash_sale:other 1")
     return redis_server
 

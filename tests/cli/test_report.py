@@ -11,7 +11,7 @@ from sidecar.cli.client.readers import HttpReader
 from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.counts.rules import Rules
 from sidecar.core.events.batch import Batch
-from sidecar.simulation import Sale
+from sidecar.simulation import SimulatedSale
 from tests.cli.commands import invoke
 from tests.cli.sales import PREFIX, SOURCE, counted, keep
 from tests.redis_server import RedisServer
@@ -22,7 +22,7 @@ SECONDS = 12
 @pytest.fixture
 def sold(redis_server: RedisServer) -> RedisServer:
     """A Redis with the first seconds of a sale that still runs."""
-    sale = Sale(seed=3, rate=40, duration=20, start=time.time() - SECONDS)
+    sale = SimulatedSale(seed=3, rate=40, duration=20, start=time.time() - SECONDS)
     keep(redis_server, counted(sale, until=SECONDS))
     return redis_server
 
@@ -88,7 +88,7 @@ def test_a_prefix_without_a_sidecar_is_an_error_that_names_it(sold: RedisServer)
 
 
 def test_a_name_from_outside_cannot_steer_the_terminal(redis_server: RedisServer) -> None:
-    class Evil(Sale, frozen=True, kw_only=True):
+    class Evil(SimulatedSale, frozen=True, kw_only=True):
         def __iter__(self):  # type: ignore[no-untyped-def]
             yield 0.0, {"status": "success", "product_id": "\x1b[2J[red]x", "ts": self.start}
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sidecar.simulation import Sale
+from sidecar.simulation import SimulatedSale
 from tests.cli.commands import invoke
 from tests.cli.sales import counted, keep
 from tests.cli.test_run import TOKEN, daemon, total
@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 @pytest.fixture
 def sold(redis_server: RedisServer) -> RedisServer:
     """A Redis with a short sale, counted."""
-    keep(redis_server, counted(Sale(seed=3, rate=20, duration=3, start=time.time() - 5), until=5))
+    keep(redis_server, counted(SimulatedSale(seed=3, rate=20, duration=3, start=time.time() - 5), until=5))
     return redis_server
 
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from sidecar.cli.simulate import BATCH, batches
-from sidecar.simulation import Sale
+from sidecar.simulation import SimulatedSale
 from tests.cli.commands import execute, invoke, on_terminal, running
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until
@@ -29,7 +29,7 @@ def test_the_sale_of_a_seed_is_published_whole(redis_server: RedisServer) -> Non
     result = execute("simulate", "--duration", "1", "--idle", "0", *arguments, "--redis-url", redis_server.url)
     assert (result.returncode, result.stderr) == (0, "")
     assert "seed 5" in result.stdout
-    expected = [event for _, event in Sale(seed=5, duration=1, rate=20, products=3)]
+    expected = [event for _, event in SimulatedSale(seed=5, duration=1, rate=20, products=3)]
     assert published(redis_server) == [{k: v for k, v in e.items() if k not in ("ts", "epoch")} for e in expected]
     accepted = sum(event.get("status") == "pending" for event in expected)
     assert f"{accepted} accepted" in result.stdout
@@ -85,12 +85,12 @@ def test_an_outage_of_redis_is_outlived_and_told_and_nothing_is_lost(redis_serve
             redis_server.thaw()
         assert simulation.process.wait(30) == 0
         assert "publishing goes on when it is back" in simulation.err[0]
-    expected = {(event["producer"], event["seq"]) for _, event in Sale(seed=5, duration=5, rate=40)}
+    expected = {(event["producer"], event["seq"]) for _, event in SimulatedSale(seed=5, duration=5, rate=40)}
     assert {(event["producer"], event["seq"]) for event in published(redis_server)} == expected
 
 
 def test_batches_hold_every_event_once_in_order_and_are_bounded() -> None:
-    sale = Sale(seed=1, rate=3000, duration=2)
+    sale = SimulatedSale(seed=1, rate=3000, duration=2)
     found = list(batches(sale))
     assert [event for _, events in found for event in events] == [event for _, event in sale]
     assert max(len(events) for _, events in found) <= BATCH

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from sidecar.config import Config
 from sidecar.config.structs import Seconds
 from sidecar.core.checkpoint.state import load_state
-from sidecar.core.commit.commit import Answer, Commit
+from sidecar.core.commit.commit import Commit, CommitAnswer
 from sidecar.core.counts.state import State
 from sidecar.core.events.batch import Batch
 from sidecar.daemon.health import Gauges, health
@@ -69,7 +69,7 @@ class Store(MemoryStore):
         await self._maybe_fail()
         return await super().take(holder, token, dead=dead, create=create)
 
-    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
         await self._maybe_fail()
         answer = await super().commit(commit, fields, committed, now)
         if self.lose_answers:

@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from sidecar.config import HttpConfig
-from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Sale
 from sidecar.core.events.sale_event import Action
 from sidecar.core.snapshot.snapshot import Role, Snapshot
@@ -54,9 +54,9 @@ class MemoryMonitor:
         self.asked.append((metric, start, end))
         return {ts: value for ts, value in self.values.get(metric, {}).items() if start <= ts <= end}
 
-    async def rejected(self, limit: int) -> list[Refused]:
+    async def rejected(self, limit: int) -> list[RejectedEvent]:
         self._fail()
-        return [Refused(1_790_000_000.0, SOURCES[0], "not_json", "no JSON", "{")][:limit]
+        return [RejectedEvent(1_790_000_000.0, SOURCES[0], "not_json", "no JSON", "{")][:limit]
 
     async def clear(self) -> dict[str, Any]:
         self._fail()

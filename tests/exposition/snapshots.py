@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sidecar.core.counts.exemplars import Exemplar
-from sidecar.core.events.event import Reason
+from sidecar.core.events.event import RejectionReason
 from sidecar.core.snapshot.snapshot import (
     ClassicHistogram,
     Completeness,
@@ -26,7 +26,7 @@ from sidecar.core.snapshot.snapshot import (
 
 TS = 1_790_000_000.123
 BOUNDS = (0.005, 0.1, 1.0)
-REASONS: tuple[str, ...] = Reason.__args__  # type: ignore[attr-defined]
+REASONS: tuple[str, ...] = RejectionReason.__args__  # type: ignore[attr-defined]
 
 
 def snapshot(**changes: Any) -> Snapshot:

@@ -16,7 +16,7 @@ from sidecar.core.counts.rules import Rules
 from sidecar.core.counts.state import State
 from sidecar.core.events.batch import Batch
 from sidecar.core.events.decode import decode
-from sidecar.core.events.event import Decoded, Reason
+from sidecar.core.events.event import Decoded, RejectionReason
 from sidecar.core.snapshot.compute import picture
 from tests.conftest import Guarantee
 from tests.core.counted import content, frame
@@ -72,7 +72,7 @@ def test_the_corpus_is_read_as_the_oracle_reads_it(text: bytes) -> None:
 
 def test_the_corpus_holds_events_that_are_accepted_and_every_reason_but_size() -> None:
     verdicts = [verdict for text in SEEDS for verdict in judge(text, ARRIVAL)]
-    assert set().union(*verdicts) == set(get_args(Reason)) - {"too_large"}
+    assert set().union(*verdicts) == set(get_args(RejectionReason)) - {"too_large"}
     assert sum(not verdict for verdict in verdicts) > 10
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from monitoring.native.layout import ROOT, Program
-from sidecar.simulation import Sale
+from sidecar.simulation import SimulatedSale
 from tests.gameday.shop import Shop
 from tests.gameday.stack import LaneStack
 
@@ -111,7 +111,7 @@ def simulate(*, transport: str = "stream", **sale: int) -> Action:
         options = [f"--{name}={value}" for name, value in sale.items()]
         command = (sys.executable, "-m", "sidecar", "simulate", f"--transport={transport}", *options)
         stage.stack.run(Program("simulate", command, ROOT, stage.stack.environment()))
-        for _, event in Sale(**sale):
+        for _, event in SimulatedSale(**sale):
             stage.shop.truth.add(event)
 
     return act

@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from sidecar.config import Secret
-from sidecar.process.logs import Lines, RateLimit, Reasons, configure
+from sidecar.process.logs import Lines, OutageReasons, RateLimit, configure
 
 
 class Terminal(io.StringIO):
@@ -179,7 +179,7 @@ def test_the_keys_remembered_are_bounded() -> None:
 
 
 def test_another_reason_is_reported_and_an_alternating_one_only_once_in_a_while() -> None:
-    reasons = Reasons()
+    reasons = OutageReasons()
     heard = [(0, "gone"), (1, "gone"), (2, "wrong password"), (3, "gone"), (4, "at :1"), (5, "at :2"), (70, "gone")]
     assert [text for now, text in heard if reasons.changed(text, now)] == ["gone", "wrong password", "at :1", "gone"]
 

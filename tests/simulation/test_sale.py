@@ -9,15 +9,15 @@ import pytest
 
 from sidecar.core.events.decode import decode, unknown_fields
 from sidecar.core.events.event import FIELDS
-from sidecar.simulation import Sale
+from sidecar.simulation import SimulatedSale
 
 Timed = list[tuple[float, dict[str, Any]]]
 SALES = [
-    Sale(seed=1),
-    Sale(seed=2, rate=5, duration=20, products=1),
-    Sale(seed=3, rate=400, duration=10, products=50),
-    Sale(seed=4, rate=0.5, duration=3, products=3),
-    Sale(seed=5, rate=30, duration=5, products=20, idle=40),
+    SimulatedSale(seed=1),
+    SimulatedSale(seed=2, rate=5, duration=20, products=1),
+    SimulatedSale(seed=3, rate=400, duration=10, products=50),
+    SimulatedSale(seed=4, rate=0.5, duration=3, products=3),
+    SimulatedSale(seed=5, rate=30, duration=5, products=20, idle=40),
 ]
 HEALTHY_MS = 2500  # above this one order in a hundred is worth a page: OrderLatencyHigh
 
@@ -118,23 +118,25 @@ def test_every_producer_ends_with_a_heartbeat_and_the_queue_empty(timed: Timed) 
 
 
 def test_the_same_seed_gives_the_same_sale_apart_from_time_and_epoch() -> None:
-    def shape(sale: Sale) -> list[dict[str, Any]]:
+    def shape(sale: SimulatedSale) -> list[dict[str, Any]]:
         return [{k: v for k, v in event.items() if k not in ("ts", "epoch")} for _, event in sale]
 
-    first = Sale(seed=7, duration=10, start=1_790_000_000)
+    first = SimulatedSale(seed=7, duration=10, start=1_790_000_000)
     assert shape(first) == shape(first)
-    assert shape(first) == shape(Sale(seed=7, duration=10, start=1_800_000_000.5))
-    assert shape(first) != shape(Sale(seed=8, duration=10))
+    assert shape(first) == shape(SimulatedSale(seed=7, duration=10, start=1_800_000_000.5))
+    assert shape(first) != shape(SimulatedSale(seed=8, duration=10))
 
 
 def test_time_and_epoch_come_from_the_start() -> None:
-    for offset, event in Sale(seed=7, duration=2, start=1_790_000_000.25):
+    for offset, event in SimulatedSale(seed=7, duration=2, start=1_790_000_000.25):
         assert event["ts"] == pytest.approx(1_790_000_000.25 + offset, abs=1e-5)
         assert event["epoch"] == 1_790_000_000_250
 
 
 def test_orders_come_at_the_rate_that_was_asked_for_with_a_rush_at_the_start() -> None:
-    accepted = [offset for offset, event in Sale(seed=1, rate=100, duration=60) if event.get("status") == "pending"]
+    accepted = [
+        offset for offset, event in SimulatedSale(seed=1, rate=100, duration=60) if event.get("status") == "pending"
+    ]
     assert len(accepted) == pytest.approx(6000, rel=0.1)
     assert sum(offset < 6 for offset in accepted) > 1.5 * sum(offset >= 30 for offset in accepted) / 5
 
@@ -152,7 +154,7 @@ def test_at_any_reading_the_queue_holds_the_orders_that_were_accepted_and_not_de
 def test_no_order_of_a_healthy_sale_waits_so_long_that_somebody_is_paged(
     seed: int, rate: float, duration: float, products: int
 ) -> None:
-    sale = Sale(seed=seed, rate=rate, duration=duration, products=products)
+    sale = SimulatedSale(seed=seed, rate=rate, duration=duration, products=products)
     assert max(event["latency_ms"] for _, event in sale if "latency_ms" in event) < HEALTHY_MS
 
 

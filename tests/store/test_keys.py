@@ -10,7 +10,7 @@ from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.counts.pending import SAMPLES_PER_COMMIT
 from sidecar.core.counts.rules import Rules
 from sidecar.store import keys
-from sidecar.store.keys import EXPIRY_SECONDS, RENEWAL_SECONDS, Value
+from sidecar.store.keys import EXPIRY_SECONDS, RENEWAL_SECONDS, KeyValue
 from tests.ledgers import T0, heard, order, read
 
 NOW = int(T0)
@@ -109,7 +109,7 @@ def test_a_commit_of_everything_writes_what_did_not_change() -> None:
 
 
 def test_a_value_is_a_name_a_number_and_a_time_to_live() -> None:
-    assert msgspec.to_builtins(Value("a", 1, 2)) == ["a", 1, 2]
+    assert msgspec.to_builtins(KeyValue("a", 1, 2)) == ["a", 1, 2]
 
 
 # Lists

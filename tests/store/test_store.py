@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from sidecar.core.checkpoint.state import load_state
-from sidecar.core.commit.commit import Answer, Commit, Position
+from sidecar.core.commit.commit import Commit, CommitAnswer, Position
 from sidecar.core.commit.ledger import Ledger
 from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.errors import CheckpointError
@@ -262,7 +262,9 @@ async def test_a_commit_writes_counts_positions_and_its_token(ground: Ground) ->
     ledger.apply(heard(order(product_id="c")), T0)
     flight = ledger.freeze(T0)
     found = await send(ledger, ground.store, flight)
-    assert found == Answer(outcome="OK", number=3, token=flight.token, generation="", replid=found.replid, stream="")
+    assert found == CommitAnswer(
+        outcome="OK", number=3, token=flight.token, generation="", replid=found.replid, stream=""
+    )
     assert found.replid == ground.replid
     fields = await ground.store.load()
     assert (fields["n"], fields["own"], fields["gen"]) == (b"3", flight.token.encode(), b"")
@@ -393,23 +395,26 @@ async def made_anew(ground: Ground) -> tuple[Ledger, Commit]:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (conflicted, Answer(outcome="CONFLICT", number=3, token="there:2:b b1 b2", generation="", replid="")),
-        (number_alone, Answer(outcome="CONFLICT", number=2, token="here:1:a a3 a4", generation="", replid="")),
-        (token_alone, Answer(outcome="CONFLICT", number=2, token="here:1:a a3 a4", generation="", replid="")),
+        (conflicted, CommitAnswer(outcome="CONFLICT", number=3, token="there:2:b b1 b2", generation="", replid="")),
+        (number_alone, CommitAnswer(outcome="CONFLICT", number=2, token="here:1:a a3 a4", generation="", replid="")),
+        (token_alone, CommitAnswer(outcome="CONFLICT", number=2, token="here:1:a a3 a4", generation="", replid="")),
         (
             found_where_none_was_expected,
-            Answer(outcome="CONFLICT", number=2, token="here:1:a a3 a4", generation="", replid=""),
+            CommitAnswer(outcome="CONFLICT", number=2, token="here:1:a a3 a4", generation="", replid=""),
         ),
-        (emptied, Answer(outcome="EMPTY", number=0, token="", generation="", replid="")),
-        (emptied_and_cleared, Answer(outcome="EMPTY", number=0, token="", generation="g", replid="")),
-        (cleared, Answer(outcome="CLEARED", number=2, token="here:1:a a3 a4", generation="g", replid="")),
-        (replaced, Answer(outcome="REREAD", number=2, token="here:1:a a3 a4", generation="", replid="")),
-        (made_anew, Answer(outcome="ANEW", number=2, token="here:1:a a3 a4", generation="", replid="", stream="s")),
+        (emptied, CommitAnswer(outcome="EMPTY", number=0, token="", generation="", replid="")),
+        (emptied_and_cleared, CommitAnswer(outcome="EMPTY", number=0, token="", generation="g", replid="")),
+        (cleared, CommitAnswer(outcome="CLEARED", number=2, token="here:1:a a3 a4", generation="g", replid="")),
+        (replaced, CommitAnswer(outcome="REREAD", number=2, token="here:1:a a3 a4", generation="", replid="")),
+        (
+            made_anew,
+            CommitAnswer(outcome="ANEW", number=2, token="here:1:a a3 a4", generation="", replid="", stream="s"),
+        ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 async def test_a_refused_commit_tells_what_was_found_and_writes_nothing(
-    ground: Ground, change: object, expected: Answer
+    ground: Ground, change: object, expected: CommitAnswer
 ) -> None:
     ledger, flight = await change(ground)  # type: ignore[operator]
     before = await ground.store.load(), ground.public()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sidecar.core.checkpoint.state import load_state
-from sidecar.core.commit.commit import Answer, Commit, order
+from sidecar.core.commit.commit import Commit, CommitAnswer, order
 from sidecar.core.counts.state import State
 from sidecar.core.events.batch import Batch, StreamRead
 from sidecar.errors import UnavailableError
@@ -73,7 +73,7 @@ class Redis(MemoryStore):
 
     async def close(self) -> None: ...
 
-    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
         fate, self.fate = self.fate, "ok"
         if fate == "away":
             raise UnavailableError("away")

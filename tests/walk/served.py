@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import redis
 
-from sidecar.core.commit.commit import Answer, Commit
+from sidecar.core.commit.commit import Commit, CommitAnswer
 from sidecar.core.counts.state import State
 from sidecar.core.events.batch import Batch
 from sidecar.errors import UnavailableError
@@ -118,7 +118,7 @@ class ServedStore(RedisStore):
             self._renew()
         return taken
 
-    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> Answer:
+    async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
         fate, self._served.fate = self._served.fate, "ok"
         if fate == "away":
             raise UnavailableError("away")

@@ -13,10 +13,10 @@ from sidecar.redis.link import Link, parse_info
 LISTEN_SECONDS = 1.0
 
 # (database, name) of a stream.
-Place = tuple[int, str]
+FoundStream = tuple[int, str]
 
 
-async def elsewhere(link: Link, config: Config, name: str) -> list[Place]:
+async def elsewhere(link: Link, config: Config, name: str) -> list[FoundStream]:
     """Return the streams that a backend may write to instead of `name`. No KEYS, no SCAN: names are tried."""
     here = target(config.events).db
     tried = [*near_spellings(name), *common_names(name)]

@@ -2,12 +2,12 @@
 
 from msgspec import Struct
 
-from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Sale
 from sidecar.core.snapshot.snapshot import Snapshot
 
 
-class Report(Snapshot, frozen=True, kw_only=True):
+class ReportAnswer(Snapshot, frozen=True, kw_only=True):
     """`GET /monitoring/benchmark`."""
 
     until: float
@@ -15,18 +15,18 @@ class Report(Snapshot, frozen=True, kw_only=True):
     average_per_second: float | None
 
 
-class Part(Struct, frozen=True):
+class PartAnswer(Struct, frozen=True):
     """How one part of a daemon is."""
 
     status: str
     detail: str | None = None
 
 
-class Health(Struct, frozen=True):
+class HealthAnswer(Struct, frozen=True):
     """`GET /monitoring/health`."""
 
     status: str
-    components: dict[str, Part]
+    components: dict[str, PartAnswer]
 
 
 class Points(Struct, frozen=True):
@@ -35,13 +35,13 @@ class Points(Struct, frozen=True):
     points: list[tuple[int, float | None]]
 
 
-class Rejected(Struct, frozen=True):
+class RejectedAnswer(Struct, frozen=True):
     """`GET /monitoring/rejected`."""
 
-    rejected: list[Refused]
+    rejected: list[RejectedEvent]
 
 
-class ByStatus(Struct, frozen=True):
+class StatusCounts(Struct, frozen=True):
     """Orders as they were."""
 
     success: int
@@ -53,7 +53,7 @@ class ByStatus(Struct, frozen=True):
 class ClearedOrders(Struct, frozen=True):
     """The orders that were cleared."""
 
-    by_status: ByStatus
+    by_status: StatusCounts
 
 
 class Cleared(Struct, frozen=True):

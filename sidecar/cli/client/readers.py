@@ -78,15 +78,15 @@ class HttpReader:
 
     def health(self) -> Document:
         """Return the JSON of `GET /monitoring/health`."""
-        from sidecar.cli.client.answers import Health
+        from sidecar.cli.client.answers import HealthAnswer
 
-        return self._ask("GET", "/monitoring/health", Health, also=http.HTTPStatus.SERVICE_UNAVAILABLE)
+        return self._ask("GET", "/monitoring/health", HealthAnswer, also=http.HTTPStatus.SERVICE_UNAVAILABLE)
 
     def report(self) -> Document:
         """Return the JSON of `GET /monitoring/benchmark`."""
-        from sidecar.cli.client.answers import Report
+        from sidecar.cli.client.answers import ReportAnswer
 
-        return self._ask("GET", "/monitoring/benchmark", Report)
+        return self._ask("GET", "/monitoring/benchmark", ReportAnswer)
 
     def history(self, grid: Mapping[str, str]) -> Document:
         """Return the JSON of `GET /monitoring/history`."""
@@ -96,9 +96,9 @@ class HttpReader:
 
     def rejected(self, limit: int) -> list[Document]:
         """Return the newest rejected payloads: time, source, reason, detail, payload."""
-        from sidecar.cli.client.answers import Rejected
+        from sidecar.cli.client.answers import RejectedAnswer
 
-        found: list[Document] = self._ask("GET", f"/monitoring/rejected?limit={limit}", Rejected)["rejected"]
+        found: list[Document] = self._ask("GET", f"/monitoring/rejected?limit={limit}", RejectedAnswer)["rejected"]
         return found
 
     def clear(self) -> Document:

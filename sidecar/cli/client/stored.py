@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecar.cli.client.access import connected, mended
 from sidecar.config import Config
-from sidecar.core.counts.pending import Refused
+from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.core.events.sale_event import Action
 from sidecar.core.sale.transitions import objection
@@ -90,7 +90,7 @@ async def _heeded(config: Config, store: RedisStore, said: Announcement) -> Sale
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def rejected(config: Config, limit: int) -> list[Refused]:
+async def rejected(config: Config, limit: int) -> list[RejectedEvent]:
     """Return the newest rejected payloads. Raises `SidecarError` if no sidecar ever counted."""
     async with _store(config) as store:
         found = await store.rejected(limit)

@@ -3,14 +3,13 @@
 import textwrap
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from msgspec import Struct
 
 from sidecar.cli.client.alertmanager import Alert, Alerts
+from sidecar.cli.client.readers import Document
 from sidecar.cli.view.terminal import plain, seconds, share
 
-Document = dict[str, Any]
 WRONG, WARNING, NEWS = "bold red", "yellow", "dim"
 STYLES = {"critical": WRONG, "warning": WARNING, "down": WRONG, "degraded": WARNING}
 STATUSES = ("down", "degraded")  # others, such as standby, are no trouble

@@ -4,14 +4,14 @@ from collections import deque
 from typing import Any
 
 RECENT_SECONDS = 10.0  # as the shortest window of the rates beside it
-Counts = dict[str, int]
+ReasonCounts = dict[str, int]
 
 
-class Reasons:
+class FailureReasons:
     """Remember how often each reason was given."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, Counts]] = deque()
+        self._seen: deque[tuple[float, ReasonCounts]] = deque()
 
     def see(self, document: dict[str, Any]) -> None:
         """Take a snapshot."""
@@ -22,14 +22,14 @@ class Reasons:
         while len(self._seen) > 2 and self._seen[1][0] <= ts - RECENT_SECONDS:
             self._seen.popleft()
 
-    def recent(self) -> tuple[float, Counts]:
+    def recent(self) -> tuple[float, ReasonCounts]:
         """Return over how many seconds orders were watched, and how many failed in them, by reason."""
         (began, before), (ended, now) = self._seen[0], self._seen[-1]
         found = {reason: number - before.get(reason, 0) for reason, number in now.items()}
         return ended - began, {reason: number for reason, number in found.items() if number}
 
 
-def worst_first(counts: Counts) -> list[str]:
+def worst_first(counts: ReasonCounts) -> list[str]:
     """Return the reasons: faults before what the business refuses by default, the most frequent first."""
     from sidecar.config import Config
 
@@ -37,5 +37,5 @@ def worst_first(counts: Counts) -> list[str]:
     return sorted(counts, key=lambda reason: (reason in refusals, -counts[reason], reason))
 
 
-def _fell(before: Counts, now: Counts) -> bool:
+def _fell(before: ReasonCounts, now: ReasonCounts) -> bool:
     return any(now.get(reason, 0) < number for reason, number in before.items())

@@ -1,17 +1,16 @@
 """Snapshot -> rich tables, for `report` and `top`."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sidecar.cli.view.reasons import Counts, Reasons, worst_first
+from sidecar.cli.client.readers import Document
+from sidecar.cli.view.reasons import FailureReasons, ReasonCounts, worst_first
 from sidecar.cli.view.terminal import count, milliseconds, plain, seconds, share
 
-Document = dict[str, Any]
 BAR_CELLS = 10
 PIPE_WIDTH = 160
 WINDOWS = ("10s", "1m", "5m", "total")
@@ -163,10 +162,10 @@ def _for(ts: float | None, now: float) -> str:
     return "" if ts is None else f" for {seconds(max(0.0, now - ts))}"
 
 
-def reasons(document: Document, watched: Reasons) -> Text:
+def reasons(document: Document, watched: FailureReasons) -> Text:
     """Say in a line why orders fail, the worst reason first: of the last seconds, or of all if none failed in them."""
     over, recent = watched.recent()
-    counts: Counts = recent or document["orders"]["failed_by_reason"]
+    counts: ReasonCounts = recent or document["orders"]["failed_by_reason"]
     text, number = Text("failures ", "bold"), sum(counts.values())
     if not counts:
         return text.append("none", "not bold")

@@ -19,47 +19,47 @@ from sidecar.core.counts.sale import By, Progress
 from sidecar.core.counts.tallies import TALLIES, Totals
 from sidecar.core.events.event import MAX_ID_BYTES
 
-_Count = Annotated[int, Meta(ge=0)]
-_Second = Annotated[int, Meta(ge=0, le=2**53)]  # or a distance from one, or what was counted in one
+_Whole = Annotated[int, Meta(ge=0)]
+_StoredSecond = Annotated[int, Meta(ge=0, le=2**53)]  # or a distance from one, or what was counted in one
 _Time = Annotated[float, Meta(ge=0, le=1e11)]
-_Counts = list[_Count]
+_Wholes = list[_Whole]
 _Times = list[_Time]
 _Stock = list[int | None]
-_Slice = tuple[_Count, _Count, _Count, _Counts, _Counts]
+_StoredSlice = tuple[_Whole, _Whole, _Whole, _Wholes, _Wholes]
 # Columns: four counts and units; stock and its time; first and newest sale, and both sums of sales.
 _Block = tuple[
-    _Counts, _Counts, _Counts, _Counts, _Counts, _Stock, _Times, list[_Time | None], _Times, _Counts, _Counts
+    _Wholes, _Wholes, _Wholes, _Wholes, _Wholes, _Stock, _Times, list[_Time | None], _Times, _Wholes, _Wholes
 ]  # fmt: skip
 _Gauge = Annotated[list[int | None], Meta(min_length=1, max_length=5)]  # a queue has five numbers
-_Id = Annotated[str, Meta(max_length=MAX_ID_BYTES)]
+_StoredId = Annotated[str, Meta(max_length=MAX_ID_BYTES)]
 
 
-class _Reading(Struct, array_like=True):
+class _StoredReading(Struct, array_like=True):
     seen: _Time
     values: _Gauge
     times: Annotated[list[_Time], Meta(min_length=1, max_length=5)] | None = None  # before 0.2.0: `seen` for each
 
 
 _START = re.compile("[0-9]{1,11}")
-_Tally = Annotated[str, Meta(pattern=f"^({'|'.join(TALLIES)})$")]
+_TallyName = Annotated[str, Meta(pattern=f"^({'|'.join(TALLIES)})$")]
 _Numerals = Annotated[str, Meta(pattern="^[0-9]{1,60}$")]  # millionths of a revenue pass 64 bits
 
 
-class _Totals(Struct, array_like=True):
+class _StoredTotals(Struct, array_like=True):
     """Fields of later versions have a default: version 0.1.0 stored five numbers."""
 
-    tallies: dict[_Tally, dict[str, _Numerals]]
+    tallies: dict[_TallyName, dict[str, _Numerals]]
     since: _Time | None
     committed_at: _Time | None
-    peak: _Count
-    peak_at: _Count | None
+    peak: _Whole
+    peak_at: _Whole | None
     commit_interval: _Time | None = None
-    sale: tuple[_Id | None, Progress, _Time | None, _Time | None, By | None, By | None] | None = None
-    heeded: _Id = ""
+    sale: tuple[_StoredId | None, Progress, _Time | None, _Time | None, By | None, By | None] | None = None
+    heeded: _StoredId = ""
 
 
 # When it was met and seen, its gaps, its epoch; how often it restarted; whether it is silent, left, took a place.
-_Sign = tuple[_Time, _Time, Annotated[_Times, Meta(max_length=5)], str | None, _Count, bool, bool, bool]
+_StoredSign = tuple[_Time, _Time, Annotated[_Times, Meta(max_length=5)], str | None, _Whole, bool, bool, bool]
 
 
 class Section(Struct, frozen=True):
@@ -76,21 +76,21 @@ class Section(Struct, frozen=True):
 
 
 SECTIONS: dict[str, Section] = {
-    "totals": Section(Totals, _Totals),
-    "timings": Section(Timing, tuple[_Counts, list[_Counts]], deflated=True),
-    "slices1": Section(Slice, _Slice, deflated=True, by_time=True),
-    "slices5": Section(Slice, _Slice, deflated=True, by_time=True),
-    "slices10": Section(Slice, _Slice, deflated=True, by_time=True),
-    "minutes": Section(Minute, tuple[list[_Second], list[_Second], list[_Second]], by_time=True),
+    "totals": Section(Totals, _StoredTotals),
+    "timings": Section(Timing, tuple[_Wholes, list[_Wholes]], deflated=True),
+    "slices1": Section(Slice, _StoredSlice, deflated=True, by_time=True),
+    "slices5": Section(Slice, _StoredSlice, deflated=True, by_time=True),
+    "slices10": Section(Slice, _StoredSlice, deflated=True, by_time=True),
+    "minutes": Section(Minute, tuple[list[_StoredSecond], list[_StoredSecond], list[_StoredSecond]], by_time=True),
     "products": Section(Product, _Block, deflated=True),
-    "queues": Section(Reading, _Reading),
-    "connections": Section(Reading, _Reading),
+    "queues": Section(Reading, _StoredReading),
+    "connections": Section(Reading, _StoredReading),
     # What is recovered after a clear leaves less than nothing missed.
-    "producers": Section(Attendance, tuple[_Count, int, _Count]),
-    "signs": Section(Sign, _Sign),
-    "lately": Section(Lately, tuple[_Count, int], by_time=True),
+    "producers": Section(Attendance, tuple[_Whole, int, _Whole]),
+    "signs": Section(Sign, _StoredSign),
+    "lately": Section(Lately, tuple[_Whole, int], by_time=True),
     "said": Section(Said, bytes, by_time=True),
-    "ended": Section(Ended, dict[_Id, Annotated[int, Meta(ge=-1)]], deflated=True, by_time=True),
+    "ended": Section(Ended, dict[_StoredId, Annotated[int, Meta(ge=-1)]], deflated=True, by_time=True),
 }
 _DECODE: dict[str, Callable[[bytes], Any]] = {
     name: msgspec.msgpack.Decoder(section.form).decode for name, section in SECTIONS.items()

@@ -19,10 +19,10 @@ from sidecar.core.counts.labels import Labels, first_met
 from sidecar.core.counts.liveness import Changes
 from sidecar.core.counts.order_memory import SECTIONS, Memory
 from sidecar.core.counts.parts import Reading
-from sidecar.core.counts.pending import Pending, Refused
+from sidecar.core.counts.pending import Pending, RejectedEvent
 from sidecar.core.counts.rules import AHEAD_SECONDS, CONNECTION_SECONDS, GRACE_SECONDS, Rules
 from sidecar.core.counts.state import State
-from sidecar.core.counts.tally import Count, fold
+from sidecar.core.counts.tally import Tally, fold
 from sidecar.core.counts.understanding import Understanding
 from sidecar.core.events.batch import Batch
 from sidecar.core.events.by_channel import Origins, decode_by_channel
@@ -31,7 +31,7 @@ from sidecar.core.events.event import EARLIEST, Decoded, Event, Rejection
 from sidecar.core.sale.following import Following, keep, keep_stored
 from sidecar.core.sequence.roll_call import Register, RollCall, windows_of
 
-Kind = Literal["stream", "pubsub"]
+SourceKind = Literal["stream", "pubsub"]
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
 MISSED_UNDER = "wgen"  # field of the checkpoint: the generation in which the missed numbers of the windows were counted
 HEARD_SECONDS = 10.0  # a producer with connections that sent events since is stored again after this time
@@ -66,8 +66,8 @@ class Aggregator:
         self.understanding = Understanding()
         self.amounts: Counter[bool] = Counter()  # a sample of amounts: True for those that may be cents
         self._looked_at = 0.0
-        self._pending: dict[Kind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
-        self._flying: dict[Kind, Pending] = {}  # the pending counts in a flight that may still land
+        self._pending: dict[SourceKind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
+        self._flying: dict[SourceKind, Pending] = {}  # the pending counts in a flight that may still land
         self._labels = Labels(rules)
         self.following = Following()
         self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not yet stored so
@@ -171,7 +171,7 @@ class Aggregator:
 
     def thaw(self, flight: Flight) -> None:
         """Make the flight pending again, before what came after it."""
-        kinds: tuple[Kind, ...] = ("stream", "pubsub")
+        kinds: tuple[SourceKind, ...] = ("stream", "pubsub")
         for kind, earlier in zip(kinds, (flight.stream, flight.pubsub), strict=True):
             earlier.merge(self._pending[kind])
             self._pending[kind] = earlier
@@ -273,7 +273,7 @@ class Aggregator:
             count_repeats=self._rules.count_repeats,
             now=now,
         )
-        count = Count(pending, course, labels=self._labels, rules=self._rules, exemplars=self.exemplars, now=now)
+        count = Tally(pending, course, labels=self._labels, rules=self._rules, exemplars=self.exemplars, now=now)
         received = start = 0
         for at, place in enumerate([*decoded.places, len(decoded.events)]):
             channels = None if origins is None else origins.events[start:place]
@@ -316,7 +316,7 @@ class Aggregator:
         self.understanding.refused(source, now, refused)
         pending.state.total.tallies["invalid"][refused.reason] += 1
         text = refused.payload.decode("utf-8", "backslashreplace")
-        pending.refused.append(Refused(refused.arrival, source, refused.reason, refused.detail, text))
+        pending.refused.append(RejectedEvent(refused.arrival, source, refused.reason, refused.detail, text))
 
     def _listen(self, merged: State, now: float) -> dict[str, Reading]:
         """Update stored times of producers that are out of date; return all committed connections with these times."""
@@ -381,7 +381,7 @@ class Aggregator:
         return self.committed.total.in_flight + sum(part.level for part in parts if part is not pending)
 
 
-def kind_of(source: str) -> Kind:
+def kind_of(source: str) -> SourceKind:
     """Return the kind of a source named `stream:<name>` or `pubsub:<name>`."""
     return "stream" if source.startswith("stream:") else "pubsub"
 

@@ -13,7 +13,7 @@ from sidecar.errors import CheckpointError
 START = "0-0"
 POSITION = "p:"
 
-Outcome = Literal["OK", "CONFLICT", "EMPTY", "CLEARED", "REREAD", "ANEW"]
+CommitOutcome = Literal["OK", "CONFLICT", "EMPTY", "CLEARED", "REREAD", "ANEW"]
 
 
 class Position(Struct, frozen=True, array_like=True):
@@ -82,10 +82,10 @@ class Commit(Struct, frozen=True, kw_only=True):
     flight: Flight
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class CommitAnswer(Struct, frozen=True, kw_only=True):
     """What the script found: the outcome, and the number, token, generation and replid it met."""
 
-    outcome: Outcome
+    outcome: CommitOutcome
     number: int
     token: str
     generation: str

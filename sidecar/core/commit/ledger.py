@@ -30,7 +30,7 @@ from msgspec import structs
 
 from sidecar.core.checkpoint.state import dump_state
 from sidecar.core.commit.aggregator import MISSED_UNDER, Aggregator
-from sidecar.core.commit.commit import POSITION, START, Answer, Commit, Position, era_of, holder_of, order
+from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, Position, era_of, holder_of, order
 from sidecar.core.events.batch import Batch, StreamRead
 from sidecar.errors import CheckpointError
 
@@ -39,7 +39,7 @@ LONGEST_NUMBER = 15  # digits: the scripts count with the 53 bits of a Lua numbe
 
 # A batch is counted; or refused; or the stream turns out to be another one, or to have lost its end.
 Applied = Literal["ok", "refused", "anew", "cut"]
-Verdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "cleared", "reread", "anew"]
+CommitVerdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "cleared", "reread", "anew"]
 
 
 class Ledger:
@@ -247,7 +247,7 @@ class Ledger:
             fields = {**self.aggregate.fields(), **self._elsewhere, **fields}
         return fields
 
-    def resolve(self, commit: Commit, answer: Answer, now: float) -> Verdict:
+    def resolve(self, commit: Commit, answer: CommitAnswer, now: float) -> CommitVerdict:
         """Take the answer to `commit`. After `reload` the caller fetches the checkpoint and calls `reload`."""
         match answer.outcome:
             case "OK":
@@ -273,7 +273,7 @@ class Ledger:
                 self._note_away(answer.stream)
                 return "anew"
 
-    def _landed(self, commit: Commit, answer: Answer, now: float) -> Verdict:
+    def _landed(self, commit: Commit, answer: CommitAnswer, now: float) -> CommitVerdict:
         self.aggregate.land(commit.flight, now)
         self.aggregate.following.hear(answer.said)
         self._number, self._token = answer.number, commit.token
@@ -283,7 +283,7 @@ class Ledger:
             self._replid = ""
         return "ok"
 
-    def _conflict(self, commit: Commit, answer: Answer, now: float) -> Verdict:
+    def _conflict(self, commit: Commit, answer: CommitAnswer, now: float) -> CommitVerdict:
         if answer.token == commit.token:  # an earlier sending of this very commit arrived
             verdict = self._landed(commit, answer, now)
             if answer.generation in self._generations:

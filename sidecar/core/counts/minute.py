@@ -9,7 +9,7 @@ _UNKNOWN = -1
 _ALL_UNKNOWN = array("q", [_UNKNOWN]) * SECONDS
 
 
-class Seconds(Mapping[int, int]):
+class MinuteCounts(Mapping[int, int]):
     """What there was in each Unix second of one minute; seconds of which nothing is known are not in it.
 
     An array: as dicts the hour that is kept would take 1.1 MB, and grow for an hour.

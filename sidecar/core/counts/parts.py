@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from sidecar.core.counts.depletion import Depletion
 from sidecar.core.counts.histogram import BriefHistogram, Classic, Histogram
-from sidecar.core.counts.minute import Seconds
+from sidecar.core.counts.minute import MinuteCounts
 
 # Of what one producer sent: msgpack holds 64 bits, and each event can claim that 10^12 before it were missed.
 MOST = 2**63 - 1
@@ -104,9 +104,9 @@ class Minute:
     __slots__ = ("connections", "finished", "waiting")
 
     def __init__(self) -> None:
-        self.finished = Seconds()
-        self.waiting = Seconds()
-        self.connections = Seconds()
+        self.finished = MinuteCounts()
+        self.waiting = MinuteCounts()
+        self.connections = MinuteCounts()
 
     def merge(self, other: "Minute") -> None:
         for second, count in other.finished.items():
@@ -136,7 +136,7 @@ class Minute:
     @classmethod
     def load(cls, data: Any) -> "Minute":
         part = cls()
-        part.finished, part.waiting, part.connections = map(Seconds.load, data)
+        part.finished, part.waiting, part.connections = map(MinuteCounts.load, data)
         return part
 
 

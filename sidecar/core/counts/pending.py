@@ -78,7 +78,7 @@ class Sample:
         return [values[at] for at in sorted(self._random.sample(range(len(values)), count))]
 
 
-class Refused(Struct, frozen=True):
+class RejectedEvent(Struct, frozen=True):
     """One refused payload, as `sidecar rejected` shows it; `time` in Unix seconds."""
 
     time: float
@@ -140,7 +140,7 @@ class Pending:
         self.level = 0  # change in orders in flight (course.py), with those not folded yet
         self.latency = Sample(random)
         self.processing = Sample(random)
-        self.refused: deque[Refused] = deque(maxlen=REJECTED_KEPT)
+        self.refused: deque[RejectedEvent] = deque(maxlen=REJECTED_KEPT)
         self.queue_seconds: BySecond = {}
         self.connection_seconds: BySecond = {}
         self.heard = False  # whether anything came

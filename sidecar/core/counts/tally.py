@@ -23,7 +23,7 @@ LATE_SECONDS = 5.0
 MICROS = Decimal(10**6)
 
 
-class Count:
+class Tally:
     """Count events into `pending`.
 
     What many events share is worked out once for all of them, and `fold` works out once for many batches what those

@@ -50,14 +50,14 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
         return f"{count} of {self.received} events of the last minute are not understood, most {most}{example}; {mend}"
 
 
-class _Second(Struct):
+class _SourceSecond(Struct):
     received: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
 
 
-class _Source(Struct):
-    seconds: dict[int, _Second] = field(default_factory=dict)
+class _SourceMinute(Struct):
+    seconds: dict[int, _SourceSecond] = field(default_factory=dict)
     examples: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # by reason or type: detail and payload
 
 
@@ -65,7 +65,7 @@ class Understanding:
     """The last minute of every source."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, _SourceMinute] = {}
 
     def saw(self, source: str, now: float, received: int) -> None:
         """Note how many events arrived."""
@@ -101,15 +101,15 @@ class Understanding:
         found = ((name, _sum(source, now)) for name, source in self._sources.items())
         return {name: one for name, one in found if one is not None}
 
-    def _second(self, name: str, now: float) -> _Second | None:
+    def _second(self, name: str, now: float) -> _SourceSecond | None:
         source = self._sources.get(name)
         if source is None:
             if len(self._sources) >= MAX_SOURCES:
                 return None
-            source = self._sources[name] = _Source()
+            source = self._sources[name] = _SourceMinute()
         second = int(now)
         if second not in source.seconds:
-            source.seconds[second] = _Second()
+            source.seconds[second] = _SourceSecond()
             _forget(source, now)
         return source.seconds[second]
 
@@ -134,14 +134,14 @@ def masked(payload: bytes) -> str:
     return _TOKEN.sub(mask, text)[:_SHOWN_CHARACTERS]
 
 
-def _forget(source: _Source, now: float) -> None:
+def _forget(source: _SourceMinute, now: float) -> None:
     """Drop everything outside the last minute, also future seconds that a clock set back leaves."""
     source.seconds = {at: one for at, one in source.seconds.items() if now - MINUTE_SECONDS < at <= now}
     names = {name for one in source.seconds.values() for name in (*one.refused, *one.ignored)}
     source.examples = {name: one for name, one in source.examples.items() if name in names}
 
 
-def _sum(source: _Source, now: float) -> NotUnderstood | None:
+def _sum(source: _SourceMinute, now: float) -> NotUnderstood | None:
     _forget(source, now)
     received = sum(one.received for one in source.seconds.values())
     refused, ignored = Counter[str](), Counter[str]()

@@ -35,8 +35,8 @@ from sidecar.core.events.event import (
     REQUIRED,
     Decoded,
     Event,
-    Reason,
     Rejection,
+    RejectionReason,
     Shared,
     latest,
 )
@@ -45,12 +45,12 @@ from sidecar.core.events.lookalikes import looks_like, plain
 from sidecar.core.events.numbers import numbers_in
 from sidecar.core.events.spelling import CAMEL_CASE, Fields, fields_of, respelled, unknown_names
 from sidecar.core.events.tolerant import numbers_of, read
-from sidecar.core.events.values import Refused, decimal, seconds, unix_time
+from sidecar.core.events.values import Rejected, decimal, seconds, unix_time
 
 _Never = Literal["\0"] | UnsetType  # no payload of the strict stage can hold this character
 _UNWRITABLE = "\N{NO-BREAK SPACE}"  # a field name that no accepted payload holds: it is not ASCII
 # In these fields an event may also say that it is an order.
-_Order = Annotated[str, Meta(pattern=r"(^|[^a-zA-Z])orders?([^a-zA-Z]|$)")] | UnsetType
+_OrderWord = Annotated[str, Meta(pattern=r"(^|[^a-zA-Z])orders?([^a-zA-Z]|$)")] | UnsetType
 
 
 class _Strict(Event, gc=False, kw_only=True, rename={"word": _UNWRITABLE}):
@@ -64,11 +64,11 @@ class _Strict(Event, gc=False, kw_only=True, rename={"word": _UNWRITABLE}):
     traceId: _Never = UNSET
     specversion: _Never = UNSET
     word: str = ""  # repeated, since `rename` skips inherited fields
-    event: _Order = UNSET
-    event_type: _Order = UNSET
-    eventType: _Order = UNSET
-    kind: _Order = UNSET
-    service: _Order = UNSET
+    event: _OrderWord = UNSET
+    event_type: _OrderWord = UNSET
+    eventType: _OrderWord = UNSET
+    kind: _OrderWord = UNSET
+    service: _OrderWord = UNSET
 
 
 _CamelCase: Any = msgspec.defstruct(
@@ -280,7 +280,7 @@ def _read_fields(fields: Fields, payload: bytes, arrival: float, decoded: Decode
     try:
         fields = fields_of(fields)
         event, adjusted = read(fields, arrival)
-    except Refused as refused:
+    except Rejected as refused:
         rejection = Rejection(refused.reason, refused.detail, payload[:MAX_REJECTED_BYTES], arrival, numbers_of(fields))
         decoded.refuse(rejection)
         return
@@ -297,7 +297,7 @@ def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:
     return _unread("not_json", detail, payload, arrival)
 
 
-def _unread(reason: Reason, detail: str, payload: bytes, arrival: float, *, whole: bool = False) -> Rejection:
+def _unread(reason: RejectionReason, detail: str, payload: bytes, arrival: float, *, whole: bool = False) -> Rejection:
     """Refuse a payload; search its bytes for numbers. In a `whole` payload none is hidden."""
     numbers = numbers_in(payload)
     return Rejection(
@@ -322,6 +322,6 @@ def unknown_fields(payload: bytes) -> set[str]:
         payload = payload.removeprefix(BOM_UTF8)
         event = _decode_plainly(elements(payload)[0] if _is_array(payload) else payload)
         names = unknown_names(event) if isinstance(event, dict) else set()
-    except (*_UNREADABLE, Refused, IndexError):
+    except (*_UNREADABLE, Rejected, IndexError):
         return set()
     return {name[:_MAX_NAME_CHARACTERS] for name in sorted(names)[:_MAX_UNKNOWN_NAMES]}

@@ -140,7 +140,9 @@ UNUSED: dict[Status, frozenset[str]] = {
     "cancelled": _OF_THE_DECIDED,
 }
 
-Reason = Literal["not_json", "not_object", "missing_field", "wrong_type", "out_of_range", "unknown_status", "too_large"]
+RejectionReason = Literal[
+    "not_json", "not_object", "missing_field", "wrong_type", "out_of_range", "unknown_status", "too_large"
+]
 
 
 class Number(NamedTuple):
@@ -154,7 +156,7 @@ class Number(NamedTuple):
 class Rejection(Struct, frozen=True):
     """One rejected payload: reason, payload and numbers; `None` if it may have numbers that cannot be read."""
 
-    reason: Reason
+    reason: RejectionReason
     detail: str
     payload: bytes
     arrival: float

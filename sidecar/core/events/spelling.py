@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from sidecar.core.events.event import FIELDS, Event
-from sidecar.core.events.values import STATUS_WORDS, Refused, cut_text, decimal
+from sidecar.core.events.values import STATUS_WORDS, Rejected, cut_text, decimal
 
 Fields = Mapping[str, Any]
 
@@ -114,7 +114,7 @@ def _unwrapped(envelope: Fields) -> Fields:
     if not isinstance(data, dict):
         if data is not None and ours:
             name = "data" if envelope.get("data") is not None else "data_base64"
-            raise Refused("not_object", name, "an object with the fields of the event", data)
+            raise Rejected("not_object", name, "an object with the fields of the event", data)
         data = {}
     data = respelled(data)
     inner = given(data, ("type", "ts", "status"))

@@ -27,7 +27,7 @@ from sidecar.core.events.event import (
     latest,
 )
 from sidecar.core.events.spelling import Fields, given, respelled, says_a_sale
-from sidecar.core.events.values import VALUES, Refused, Unfit, cut_id, cut_text, reason_of, word_of
+from sidecar.core.events.values import VALUES, Rejected, Unfit, cut_id, cut_text, reason_of, word_of
 
 _ITEM_FIELDS = Item.__struct_fields__
 _NAMES = {kind: frozenset(names) - {"type"} for kind, names in FIELDS.items()}
@@ -45,10 +45,10 @@ def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
     found = given(fields, _NAMES.get(kind, _SEQUENCE_AND_TIME) if known else _SEQUENCE_AND_TIME)
     for name in REQUIRED.get(kind, ()):
         if name not in found:
-            raise Refused("missing_field", name, VALUES[name][1], None)
+            raise Rejected("missing_field", name, VALUES[name][1], None)
     optional = OPTIONAL.get(kind, frozenset())
     values = {name: _read_value(name, value) for name, value in found.items() if name not in optional}
-    reading = _Reading({name: value for name, value in found.items() if name in optional})
+    reading = _FieldReader({name: value for name, value in found.items() if name in optional})
     if kind == "order":
         reading.order(UNUSED[values["status"]])
         reading.values.setdefault("reason", reason_of(found["status"]))
@@ -58,13 +58,13 @@ def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
     make: Any = SaleEvent if kind == "sale" and known else Event
     event = make(type=kind if known else str(fields["type"]), **values, **reading.values)
     if event.ts is not None and not EARLIEST <= event.ts <= latest(arrival):
-        raise Refused("out_of_range", "ts", VALUES["ts"][1], found["ts"])
+        raise Rejected("out_of_range", "ts", VALUES["ts"][1], found["ts"])
     if event.seq == 0 and kind != "heartbeat":
-        raise Refused("out_of_range", "seq", f"an integer from 1 to {MAX_COUNT}", 0)
+        raise Rejected("out_of_range", "seq", f"an integer from 1 to {MAX_COUNT}", 0)
     return event, tuple(reading.adjusted)
 
 
-class _Reading:
+class _FieldReader:
     """The optional fields of one event: the readable values, and what was adjusted."""
 
     def __init__(self, found: Mapping[str, Any]) -> None:
@@ -93,7 +93,7 @@ class _Reading:
         if not self.values:
             name = next(iter(self._found), QUEUE_FIELDS[0])
             _read_value(name, self._found[name]) if self._found else None
-            raise Refused("missing_field", name, VALUES[name][1], None)
+            raise Rejected("missing_field", name, VALUES[name][1], None)
 
     def _read(self, name: str, value: Any, into: dict[str, Any], unused: Collection[str]) -> None:
         try:
@@ -166,4 +166,4 @@ def _read_value(name: str, value: Any) -> Any:
     try:
         return read_it(value)
     except Unfit as unfit:
-        raise Refused(unfit.reason, name, expected, value) from None
+        raise Rejected(unfit.reason, name, expected, value) from None

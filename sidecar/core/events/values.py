@@ -22,7 +22,7 @@ from sidecar.core.events.event import (
     MAX_QUANTITY,
     MAX_STOCK,
     STATUSES,
-    Reason,
+    RejectionReason,
     Status,
 )
 from sidecar.core.events.sale_event import ACTIONS, ID_RULE, Action, is_id
@@ -49,16 +49,16 @@ _LARGEST = 10**MAX_ID_BYTES  # no number of an event has more digits than an id
 class Unfit(Exception):
     """The value does not fit its field; `reason` says in which way."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: RejectionReason) -> None:
         super().__init__(reason)
-        self.reason: Reason = reason
+        self.reason: RejectionReason = reason
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The event cannot be read; ends up as a Rejection and never leaves the core."""
 
-    def __init__(self, reason: Reason, name: str, expected: str, found: Any) -> None:
-        self.reason: Reason = reason
+    def __init__(self, reason: RejectionReason, name: str, expected: str, found: Any) -> None:
+        self.reason: RejectionReason = reason
         self.detail = f"{name}: expected {expected}, got {shown(found)}"
         super().__init__(self.detail)
 

@@ -29,7 +29,7 @@ CONTENT = tuple(name for name in Event.__struct_fields__ if name != "ts")
 NAMED = 3  # producers; more are counted
 QUIET_SECONDS = 60.0  # after this, a pair is forgotten, and what is counted twice is no news
 
-Place = tuple[str, str]  # a source, and the key of a window there
+SourceWindow = tuple[str, str]  # a source, and the key of a window there
 
 
 class Mark(Struct, frozen=True, gc=False):
@@ -37,7 +37,7 @@ class Mark(Struct, frozen=True, gc=False):
     came.
     """
 
-    place: Place
+    place: SourceWindow
     event: Event
     ts: float | None
     at: float
@@ -50,7 +50,7 @@ class Pair(Struct):
 
     producer: str
     epoch: str | None
-    places: tuple[Place, Place]
+    places: tuple[SourceWindow, SourceWindow]
     done: int
     at: float
     same: int = 0
@@ -69,14 +69,14 @@ class Twice:
 
     def __init__(self) -> None:
         self._marks: OrderedDict[tuple[str, str | int | None, int], Mark] = OrderedDict()  # the first came first
-        self._pairs: dict[tuple[str, str | None, Place, Place], Pair] = {}
+        self._pairs: dict[tuple[str, str | None, SourceWindow, SourceWindow], Pair] = {}
 
     @staticmethod
     def wants(last: int | None, count: int) -> bool:
         """Return whether any of so many numbers up to `last` is compared: most short runs have none."""
         return last is not None and (last % SPACING < count or last - count < FIRST)
 
-    def see(self, place: Place, events: list[Event], at: float) -> None:
+    def see(self, place: SourceWindow, events: list[Event], at: float) -> None:
         """Take a run of numbered events of one producer and epoch, ascending, that came at `at` (Unix seconds)."""
         first, last = events[0].seq, events[-1].seq
         if not first or last is None:
@@ -90,7 +90,7 @@ class Twice:
             if seq < first + len(events) and events[seq - first].seq == seq:
                 self._compare(place, events[seq - first], at)
 
-    def count(self, window: Callable[[Place, str | None], Window | None], now: float) -> int:
+    def count(self, window: Callable[[SourceWindow, str | None], Window | None], now: float) -> int:
         """Return how many more events were counted twice; `window` returns the window of an epoch at a place."""
         return sum(self._count(pair, window, now) for pair in self._pairs.values())
 
@@ -110,7 +110,7 @@ class Twice:
         self._marks.clear()
         self._pairs.clear()
 
-    def _compare(self, place: Place, event: Event, at: float) -> None:
+    def _compare(self, place: SourceWindow, event: Event, at: float) -> None:
         """Compare an event with the one that has its number elsewhere, or keep it for that."""
         producer, seq = event.producer, event.seq
         assert producer is not None and seq is not None
@@ -133,7 +133,7 @@ class Twice:
         else:
             pair.different += 1
 
-    def _count(self, pair: Pair, window: Callable[[Place, str | None], Window | None], now: float) -> int:
+    def _count(self, pair: Pair, window: Callable[[SourceWindow, str | None], Window | None], now: float) -> int:
         """Count the numbers that both windows have by now; return how many more there are to report."""
         one, other = (window(place, pair.epoch) for place in pair.places)
         if one is not None and other is not None and (high := min(one.high, other.high)) > pair.done:
@@ -155,7 +155,7 @@ def told(pairs: Sequence[Pair], events: int) -> str:
     return f"{names} {send} the same numbers over {' and '.join(places)}; {counted} counted twice; turn one off"
 
 
-def _name(place: Place) -> str:
+def _name(place: SourceWindow) -> str:
     """Return the name of a place: of a pattern that of the channel."""
     source, key = place
     channel, named, _ = key.partition("\n")

@@ -32,7 +32,7 @@ from sidecar.core.counts.rules import GRACE_SECONDS, MAX_PRODUCERS, OTHER
 from sidecar.core.sequence.windows import BEFORE_CONTACT, FORGOTTEN, MAX_EPOCHS, SHARE, Hole, Producer, Window
 from sidecar.errors import CheckpointError
 
-Verdict = Literal["new", "recovered", "duplicate"]
+NumberVerdict = Literal["new", "recovered", "duplicate"]
 
 MAX_HOLES = MAX_PRODUCERS * MAX_EPOCHS * SHARE  # of one source: 2 MB stored, which a commit may write, and 10 MB here
 UNREAD_SECONDS = 60.0
@@ -62,7 +62,7 @@ class Sequences:
         """The names of all producers kept."""
         return self._producers.keys()
 
-    def see(self, producer: str, epoch: str | None, seq: int, ts: float | None, now: float) -> Verdict:
+    def see(self, producer: str, epoch: str | None, seq: int, ts: float | None, now: float) -> NumberVerdict:
         """Judge the number of one event. `ts` is its explicit time, if any; both times are Unix seconds."""
         known = self._producers.get(producer) or self._returned(producer)
         if known is None:
@@ -211,7 +211,9 @@ class Sequences:
                 sequences._waiting.add(producer)
         return sequences
 
-    def _judge(self, producer: str, known: Producer, epoch: str | None, seq: int, newer: bool, now: float) -> Verdict:
+    def _judge(
+        self, producer: str, known: Producer, epoch: str | None, seq: int, newer: bool, now: float
+    ) -> NumberVerdict:
         """Judge a number that is not simply the next."""
         window = known.window(epoch) or self._open(producer, known, epoch, seq - 1)
         if seq <= window.high:

@@ -19,7 +19,7 @@ from sidecar.core.counts.rules import MAX_PRODUCERS, OTHER
 from sidecar.core.events.channels import is_pattern
 from sidecar.core.events.event import Event, Rejection
 from sidecar.core.sequence.clock_offsets import Clocks
-from sidecar.core.sequence.double_sources import Place, Twice
+from sidecar.core.sequence.double_sources import SourceWindow, Twice
 from sidecar.core.sequence.losses import LOSS, Loss
 from sidecar.core.sequence.numbers import Sequences
 from sidecar.core.sequence.shared_names import SharedNames
@@ -116,7 +116,7 @@ class Register:
         """The sources that have sent numbers, now or before a restart, or were asked for."""
         return sorted(self._sources)
 
-    def _window(self, place: Place, epoch: str | None) -> Window | None:
+    def _window(self, place: SourceWindow, epoch: str | None) -> Window | None:
         source, key = place
         return self._sequences[source].window(key, epoch) if source in self._sequences else None
 

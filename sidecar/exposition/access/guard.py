@@ -12,14 +12,14 @@ import structlog
 from msgspec.structs import replace
 
 from sidecar.config import HttpConfig, TlsConfig, read_web_file
-from sidecar.exposition.access.passwords import Passwords, Verdict
+from sidecar.exposition.access.passwords import Passwords, PasswordVerdict
 from sidecar.exposition.access.rules import scheme, token_matches
 from sidecar.exposition.access.tls import server_context
 from sidecar.process.logs import RateLimit
 from sidecar.process.telemetry import Telemetry
 
 Server = Literal["http", "websocket"]
-Reason = Literal["token", "host", "origin", "busy"]
+DenialReason = Literal["token", "host", "origin", "busy"]
 
 # What a wrong token costs whoever sent it; a right one costs nothing, so nobody is locked out by somebody's guesses.
 WRONG_SECONDS = 0.5
@@ -82,7 +82,7 @@ class Guard:
         token = ["`Authorization: Bearer <token>` with the token of http.read_token"] * bool(self.http.read_token)
         return "send " + ", or ".join(token + ["name and password (basic auth)"] * bool(self._passwords))
 
-    async def reads(self, authorization: str | None, address: str) -> Verdict:
+    async def reads(self, authorization: str | None, address: str) -> PasswordVerdict:
         """Return whether this header lets a client at `address` read."""
         if self.open or self.knows(authorization):
             return "right"
@@ -100,7 +100,7 @@ class Guard:
         """Return whether this header lets clear, and start or stop a sale."""
         return token_matches(self.http.admin_token, authorization)
 
-    def refused(self, server: Server, reason: Reason, address: str, **details: Any) -> None:
+    def refused(self, server: Server, reason: DenialReason, address: str, **details: Any) -> None:
         """Count a refusal, and log one of a kind every 10 s."""
         self._counter.labels(server, reason).inc()
         suppressed = self._limit.allow(f"{server} {reason}", self._clock())

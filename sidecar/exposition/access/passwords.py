@@ -18,7 +18,7 @@ from typing import Literal
 
 import bcrypt
 
-Verdict = Literal["right", "wrong", "busy"]
+PasswordVerdict = Literal["right", "wrong", "busy"]
 
 # bcrypt reads no further, and its library refuses more.
 MAX_PASSWORD_BYTES = 72
@@ -52,7 +52,7 @@ class Passwords:
     def __bool__(self) -> bool:
         return bool(self._users)
 
-    async def check(self, authorization: str, address: str) -> Verdict:
+    async def check(self, authorization: str, address: str) -> PasswordVerdict:
         """Check a header `Basic ...` of a client at `address`; `busy`: too many wait, ask again in a second."""
         name, password = _parse(authorization)
         mark = self._mark(name, password)
@@ -71,12 +71,12 @@ class Passwords:
             if not self._waiting[address]:
                 del self._waiting[address]
 
-    def _known(self, name: str, mark: bytes) -> Verdict | None:
+    def _known(self, name: str, mark: bytes) -> PasswordVerdict | None:
         if hmac.compare_digest(self._right.get(name, b""), mark):
             return "right"
         return "wrong" if mark in self._wrong else None
 
-    async def _ask_bcrypt(self, name: str, password: bytes, mark: bytes) -> Verdict:
+    async def _ask_bcrypt(self, name: str, password: bytes, mark: bytes) -> PasswordVerdict:
         users = self._users
         # An unknown name takes as long as a known one, so that names cannot be guessed either.
         expected = users.get(name) or next(iter(users.values()), UNKNOWN)

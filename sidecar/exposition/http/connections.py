@@ -22,7 +22,7 @@ ANSWER_SECONDS = 30.0
 DEAF_MS = 10_000
 
 
-class Connections:
+class OpenConnections:
     """Those that are open, in the order in which they were last heard: connected, let in, or answered."""
 
     def __init__(self, most: int) -> None:
@@ -53,7 +53,7 @@ class Connections:
 class Connection(web.RequestHandler):
     """aiohttp's protocol, with limits; its own errors (a request that is no HTTP) are JSON like all others."""
 
-    def __init__(self, *arguments: Any, connections: Connections, **options: Any) -> None:
+    def __init__(self, *arguments: Any, connections: OpenConnections, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.answering = False
         self._connections = connections

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from sidecar.core.counts.pending import REJECTED_KEPT, Refused
+from sidecar.core.counts.pending import REJECTED_KEPT, RejectedEvent
 from sidecar.core.events.event import STATUSES
 from sidecar.core.events.sale_event import CURRENT, ID_PATTERN
 from sidecar.core.snapshot.snapshot import Snapshot
@@ -16,10 +16,10 @@ JSON = "application/json"
 # Grows with an incompatible change, as the Snapshot's `schema` does.
 API_VERSION = "1"
 
-Document = dict[str, Any]
+OpenApi = dict[str, Any]
 
 
-def describe() -> Document:
+def describe() -> OpenApi:
     """Return the whole document."""
     return {
         "openapi": "3.1.0",
@@ -42,7 +42,7 @@ def describe() -> Document:
     }
 
 
-def _paths() -> Document:
+def _paths() -> OpenApi:
     report = _get("The report of the whole run, as JSON or Markdown", _report(), [_format(), _scope()], (503,))
     alive = _get("Whether the process answers", _content("It does.", JSON, _object(alive={"type": "boolean"})))
     ready = _get("Whether the state is loaded and the sources are subscribed", _ready())
@@ -69,51 +69,49 @@ def _paths() -> Document:
     }
 
 
-def _get(
-    summary: str, ok: Document, parameters: list[Document] | None = None, errors: tuple[int, ...] = ()
-) -> Document:
+def _get(summary: str, ok: OpenApi, parameters: list[OpenApi] | None = None, errors: tuple[int, ...] = ()) -> OpenApi:
     """Describe a GET; a query parameter with a wrong value is a 400."""
     statuses = (*((400,) if parameters else ()), 401, *errors, 421, 429)
     responses = {"200": ok} | {str(status): {"$ref": "#/components/responses/Error"} for status in statuses}
     return {"summary": summary, "parameters": parameters or [], "responses": responses}
 
 
-def _snapshot() -> Document:
+def _snapshot() -> OpenApi:
     response = _content("The snapshot.", JSON, _ref("Snapshot"))
     response["content"] |= _exposition()["content"]
     return response
 
 
-def _report() -> Document:
+def _report() -> OpenApi:
     response = _content("The report.", JSON, _ref("Report"))
     response["content"]["text/markdown"] = {"schema": {"type": "string"}}
     return response
 
 
-def _exposition() -> Document:
+def _exposition() -> OpenApi:
     text = {"schema": {"type": "string"}}
     return {"description": "The exposition.", "content": {format.value: text for format in Format}}
 
 
-def _health() -> Document:
+def _health() -> OpenApi:
     strict = _query("strict", {"enum": ["0", "1"], "default": "0"}, "1: degraded is a 503 too.")
     operation = _get("The state of every component", _content("Working.", JSON, _ref("Health")), [strict])
     operation["responses"]["503"] = _content("Down.", JSON, _ref("Health"))
     return operation
 
 
-def _ready(description: str = "Ready.") -> Document:
+def _ready(description: str = "Ready.") -> OpenApi:
     role = {"enum": ["active", "standby"]}
     return _content(description, JSON, _object(ready={"type": "boolean"}, role=role))
 
 
-def _history() -> Document:
+def _history() -> OpenApi:
     all_metrics = _object(**{metric: _ref("History") for metric in METRICS})
     schema = {"anyOf": [_ref("History"), all_metrics]}
     return _content("The metric asked for, or all of them by name.", JSON, schema)
 
 
-def _grid() -> list[Document]:
+def _grid() -> list[OpenApi]:
     second = {"type": "number", "minimum": 0}
     return [
         _query("metric", {"enum": list(METRICS)}, "Without it: all."),
@@ -123,15 +121,15 @@ def _grid() -> list[Document]:
     ]
 
 
-def _rejected() -> Document:
-    return _content("Newest first.", JSON, _object(rejected={"type": "array", "items": _ref("Refused")}))
+def _rejected() -> OpenApi:
+    return _content("Newest first.", JSON, _object(rejected={"type": "array", "items": _ref("RejectedEvent")}))
 
 
-def _limit() -> Document:
+def _limit() -> OpenApi:
     return _query("limit", {"type": "integer", "minimum": 1, "maximum": REJECTED_KEPT}, "How many; all by default.")
 
 
-def _clear() -> Document:
+def _clear() -> OpenApi:
     counts = {status: {"type": "integer"} for status in STATUSES}
     orders = _object(**counts, total={"type": "integer"}, by_status=_object(**counts))
     cleared = _object(cleared=_object(orders=orders))
@@ -141,7 +139,7 @@ def _clear() -> Document:
     return operation | {"security": [{"token": []}]}
 
 
-def _say(summary: str) -> Document:
+def _say(summary: str) -> OpenApi:
     """Describe how a sale is started or stopped; `current` is whichever there is."""
     name = {"type": "string", "pattern": ID_PATTERN}
     called = {"name": "id", "in": "path", "required": True, "schema": name, "description": f"Or `{CURRENT}`."}
@@ -151,37 +149,39 @@ def _say(summary: str) -> Document:
     return operation | {"security": [{"token": []}]}
 
 
-def _names() -> Document:
+def _names() -> OpenApi:
     strings = {"type": "array", "items": {"type": "string"}}
     return _query("name[]", strings, "Only these samples or families.") | {"style": "form", "explode": True}
 
 
-def _scope() -> Document:
+def _scope() -> OpenApi:
     return _query("scope", {"enum": ["instance", "fleet"], "default": "instance"}, "fleet: all sidecars, merged.")
 
 
-def _format() -> Document:
+def _format() -> OpenApi:
     return _query("format", {"enum": ["json", "markdown"]}, "Before what Accept says.")
 
 
-def _query(name: str, schema: Document, description: str) -> Document:
+def _query(name: str, schema: OpenApi, description: str) -> OpenApi:
     return {"name": name, "in": "query", "schema": schema, "description": description}
 
 
-def _content(description: str, media_type: str, schema: Document) -> Document:
+def _content(description: str, media_type: str, schema: OpenApi) -> OpenApi:
     return {"description": description, "content": {media_type: {"schema": schema}}}
 
 
-def _object(**properties: Document) -> Document:
+def _object(**properties: OpenApi) -> OpenApi:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _ref(name: str) -> Document:
+def _ref(name: str) -> OpenApi:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _schemas() -> Document:
-    _, schemas = msgspec.json.schema_components([Snapshot, Health, Refused], ref_template="#/components/schemas/{name}")
+def _schemas() -> OpenApi:
+    _, schemas = msgspec.json.schema_components(
+        [Snapshot, Health, RejectedEvent], ref_template="#/components/schemas/{name}"
+    )
     # `series` is for the exposition alone.
     del schemas["Snapshot"]["properties"]["series"]
     for name in ("Series", "ClassicHistogram", "Exemplar"):
@@ -191,7 +191,7 @@ def _schemas() -> Document:
     point = {"type": "array", "prefixItems": [{"type": "integer"}, known_or_null]}
     points = {"type": "array", "items": point}
     integer, text = {"type": "integer"}, {"type": "string"}
-    history: Document = {"metric": {"enum": list(METRICS)}, "step": integer, "from": integer, "points": points}
+    history: OpenApi = {"metric": {"enum": list(METRICS)}, "step": integer, "from": integer, "points": points}
     return schemas | {
         "Report": {"allOf": [_ref("Snapshot"), added]},
         "History": _object(**history),

@@ -11,7 +11,7 @@ from yarl import URL
 from sidecar.exposition.access.guard import Guard
 from sidecar.exposition.access.listen import cannot_listen, parse_listen, where
 from sidecar.exposition.access.tls import listening
-from sidecar.exposition.http.connections import MAX_CONNECTIONS, Connection, Connections
+from sidecar.exposition.http.connections import MAX_CONNECTIONS, Connection, OpenConnections
 from sidecar.exposition.http.endpoints import Endpoints
 from sidecar.exposition.http.middleware import access_rules, bounded_body, json_errors, response_headers
 from sidecar.exposition.prometheus.render import Exposition
@@ -60,7 +60,7 @@ class HttpServer:
         assert self._runner.server is not None
         self._runner.server.request_factory = functools.partial(_request, self._runner.server.request_factory)
         loop = asyncio.get_running_loop()
-        settings = {"loop": loop, "connections": Connections(MAX_CONNECTIONS), **_protocol_settings()}
+        settings = {"loop": loop, "connections": OpenConnections(MAX_CONNECTIONS), **_protocol_settings()}
         protocol = functools.partial(Connection, self._runner.server, **settings)
         try:
             self._listener = await loop.create_server(

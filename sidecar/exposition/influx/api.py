@@ -10,7 +10,7 @@ from msgspec import Struct
 from sidecar.config import InfluxConfig
 
 # How each batch ends; `again` does not end it.
-Outcome = Literal["written", "refused", "again"]
+WriteOutcome = Literal["written", "refused", "again"]
 
 # Besides 5xx. Everything else would be answered alike the next time, too.
 LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
@@ -22,10 +22,10 @@ MENDS: dict[int, str] = {
 SHOWN_CHARACTERS = 200
 
 
-class Answer(Struct, frozen=True):
+class WriteAnswer(Struct, frozen=True):
     """What came of a request; `problem` is empty when all is well."""
 
-    outcome: Outcome
+    outcome: WriteOutcome
     problem: str = ""
 
 
@@ -54,17 +54,17 @@ def secrets(config: InfluxConfig) -> tuple[str, ...]:
     return config.token, config.password, headers(config).get("Authorization", "").rpartition(" ")[2]
 
 
-def judge(status: int, body: bytes, *, hidden: tuple[str, ...] = ()) -> Answer:
+def judge(status: int, body: bytes, *, hidden: tuple[str, ...] = ()) -> WriteAnswer:
     """Say what an answer means; of its words only the first, and none of those that are `hidden`."""
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return Answer("written")
+        return WriteAnswer("written")
     said = message(body)
     for secret in filter(None, hidden):
         said = said.replace(secret, "***")
     parts = [f"HTTP {status}", said[:SHOWN_CHARACTERS], MENDS.get(status, "")]
     problem = ": ".join(filter(None, parts))
     again = status in LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return Answer("again" if again else "refused", problem)
+    return WriteAnswer("again" if again else "refused", problem)
 
 
 def message(body: bytes) -> str:

@@ -23,8 +23,8 @@ ALL = "all"  # the tag `status` of what is not by status
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 SPECIAL = re.compile(r"([,= ])")
 
-Value = int | float | bool | Decimal | None
-Point = tuple[str, Mapping[str, str], Mapping[str, Value]]  # measurement without its prefix, tags, fields
+LineValue = int | float | bool | Decimal | None
+Point = tuple[str, Mapping[str, str], Mapping[str, LineValue]]  # measurement without its prefix, tags, fields
 
 
 def lines(snapshot: Snapshot, series: Series, environment: str) -> Iterator[str]:
@@ -54,9 +54,9 @@ def _points(snapshot: Snapshot, series: Series) -> Iterator[Point]:
     yield "sidecar", {}, {**asdict(snapshot.system), "uptime_s": snapshot.uptime_s, "stale": snapshot.stale}
 
 
-def _orders(orders: Orders, series: Series) -> dict[str, Value]:
+def _orders(orders: Orders, series: Series) -> dict[str, LineValue]:
     """Counts as the exposition shows them, which do not go back over a rollback of Redis, and the recent rates."""
-    counts: dict[str, Value] = {status: orders.by_status.get(status, 0) for status in STATUSES}
+    counts: dict[str, LineValue] = {status: orders.by_status.get(status, 0) for status in STATUSES}
     return {
         **counts,
         "total": sum(orders.by_status.get(status, 0) for status in FINISHED),
@@ -86,7 +86,7 @@ def _times(name: str, timings: Timings) -> Iterator[Point]:
         yield name, {"status": status, "window": "total"}, _summary(summary)
 
 
-def _summary(summary: Summary) -> dict[str, Value]:
+def _summary(summary: Summary) -> dict[str, LineValue]:
     return {name if name == "count" else f"{name}_ms": value for name, value in asdict(summary).items()}
 
 
@@ -95,7 +95,7 @@ def _tags(tags: Mapping[str, str]) -> str:
     return "".join([f",{name}={escaped(value)}" for name, value in sorted(tags.items()) if value])
 
 
-def _fields(fields: Mapping[str, Value]) -> str:
+def _fields(fields: Mapping[str, LineValue]) -> str:
     known = [(name, _field(value)) for name, value in fields.items() if value is not None]
     return ",".join([f"{name}={text}" for name, text in known if text])
 

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from sidecar.config import InfluxConfig, Secret
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.errors import ConfigError
-from sidecar.exposition.influx.api import Answer, endpoint, headers, judge, secrets
+from sidecar.exposition.influx.api import WriteAnswer, endpoint, headers, judge, secrets
 from sidecar.exposition.influx.lines import lines
 from sidecar.exposition.published import Component, Latest
 from sidecar.process.logs import RateLimit
@@ -50,7 +50,7 @@ NOTHING_WRITTEN = "incoming write was empty"
 SHOWN_BYTES = 4096
 
 
-class Batch(Struct, frozen=True):
+class LineBatch(Struct, frozen=True):
     """Lines ready to be sent, compressed, and how many they are."""
 
     body: bytes
@@ -63,10 +63,10 @@ class Backlog:
     def __init__(self, most: int) -> None:
         self._most = most
         self._bytes = 0
-        self._batches: deque[Batch] = deque()
+        self._batches: deque[LineBatch] = deque()
 
     @property
-    def oldest(self) -> Batch | None:
+    def oldest(self) -> LineBatch | None:
         """The one to send next."""
         return self._batches[0] if self._batches else None
 
@@ -75,7 +75,7 @@ class Backlog:
         """How many points wait."""
         return sum(batch.points for batch in self._batches)
 
-    def add(self, batch: Batch) -> int:
+    def add(self, batch: LineBatch) -> int:
         """Keep a batch; return how many points had to go for it."""
         self._batches.append(batch)
         self._bytes += len(batch.body)
@@ -84,14 +84,14 @@ class Backlog:
             dropped += self._pop().points
         return dropped
 
-    def remove(self, batch: Batch) -> bool:
+    def remove(self, batch: LineBatch) -> bool:
         """Forget a batch that is done with; False if it was dropped meanwhile."""
         if self.oldest is not batch:
             return False
         self._pop()
         return True
 
-    def _pop(self) -> Batch:
+    def _pop(self) -> LineBatch:
         batch = self._batches.popleft()
         self._bytes -= len(batch.body)
         return batch
@@ -199,7 +199,7 @@ class InfluxOutput:
         self._filled.clear()
         return True
 
-    def _note(self, answer: Answer, batch: Batch) -> None:
+    def _note(self, answer: WriteAnswer, batch: LineBatch) -> None:
         """Remember how it went, and say so when it changes."""
         self._problem = answer.problem and f"{self._config.url}: {answer.problem}"
         before, self._away = self._away, answer.outcome == "again"
@@ -217,11 +217,11 @@ class InfluxOutput:
             self._log.warning(event, **details, suppressed=suppressed)
 
 
-async def attempt(config: InfluxConfig) -> Answer:
+async def attempt(config: InfluxConfig) -> WriteAnswer:
     """Write a comment: no point, but taken or refused as one would be. Raises ConfigError for a `ca_file` of no use."""
     async with _session(_tls(config.ca_file)) as session:
         answer = await _send(session, config, zlib.compress(b"# sidecar check\n", wbits=GZIP_WINDOW))
-    return Answer("written") if NOTHING_WRITTEN in answer.problem else answer
+    return WriteAnswer("written") if NOTHING_WRITTEN in answer.problem else answer
 
 
 def _session(tls: ssl.SSLContext | bool) -> aiohttp.ClientSession:
@@ -241,7 +241,7 @@ def _fresh(config: InfluxConfig) -> InfluxConfig:
     return config
 
 
-async def _send(session: aiohttp.ClientSession, config: InfluxConfig, body: bytes) -> Answer:
+async def _send(session: aiohttp.ClientSession, config: InfluxConfig, body: bytes) -> WriteAnswer:
     """Send compressed lines."""
     config = _fresh(config)
     url, parameters = endpoint(config)
@@ -252,12 +252,12 @@ async def _send(session: aiohttp.ClientSession, config: InfluxConfig, body: byte
             said = b"" if answer.ok else await answer.content.read(SHOWN_BYTES)
             return judge(answer.status, said, hidden=secrets(config))
     except TimeoutError:
-        return Answer("again", f"no answer within {ANSWER_SECONDS:g} s")
+        return WriteAnswer("again", f"no answer within {ANSWER_SECONDS:g} s")
     except (aiohttp.ClientError, OSError) as exc:
-        return Answer("again", str(exc) or type(exc).__name__)
+        return WriteAnswer("again", str(exc) or type(exc).__name__)
 
 
-async def batches(snapshot: Snapshot, environment: str) -> AsyncIterator[Batch]:
+async def batches(snapshot: Snapshot, environment: str) -> AsyncIterator[LineBatch]:
     """Yield the Snapshot's lines in batches; the loop turns in between, and gzip needs no interpreter."""
     text: list[str] = []
     if snapshot.series is not UNSET:
@@ -272,9 +272,9 @@ async def batches(snapshot: Snapshot, environment: str) -> AsyncIterator[Batch]:
         yield await _packed(text)
 
 
-async def _packed(text: list[str]) -> Batch:
+async def _packed(text: list[str]) -> LineBatch:
     whole = "".join(text).encode(errors="replace")  # an instance named by the environment may be no UTF-8
-    return Batch(await asyncio.to_thread(zlib.compress, whole, level=GZIP_LEVEL, wbits=GZIP_WINDOW), len(text))
+    return LineBatch(await asyncio.to_thread(zlib.compress, whole, level=GZIP_LEVEL, wbits=GZIP_WINDOW), len(text))
 
 
 def _tls(ca_file: str) -> ssl.SSLContext | bool:

@@ -19,7 +19,7 @@ SHORTEST_WITH_PRODUCTS_MS = 1000
 EVENTS = ("subscribe-metrics", "unsubscribe-metrics", "get-benchmark-report", "authenticate", "ping")
 
 T = TypeVar("T")
-Id = msgspec.Raw | None  # the JSON of whatever value but null the client chose
+RequestId = msgspec.Raw | None  # the JSON of whatever value but null the client chose
 
 
 class Subscription(Struct, frozen=True):
@@ -35,7 +35,7 @@ class Subscription(Struct, frozen=True):
         return PRODUCTS in self.topics
 
 
-class Answer(Struct, frozen=True):
+class Reply(Struct, frozen=True):
     """Send the frame; nothing else changes."""
 
     frame: bytes
@@ -54,27 +54,27 @@ class Unsubscribe(Struct, frozen=True):
     frame: bytes
 
 
-class Report(Struct, frozen=True):
+class ReportRequest(Struct, frozen=True):
     """Send the report in answer to the message with this id."""
 
-    id: Id
+    id: RequestId
 
 
 class Authenticate(Struct, frozen=True):
     """Compare the token; answer the message with this id."""
 
-    id: Id
+    id: RequestId
     token: str
 
 
-Decision = Answer | Subscribe | Unsubscribe | Report | Authenticate
+Decision = Reply | Subscribe | Unsubscribe | ReportRequest | Authenticate
 
 
 class _Token(Struct, frozen=True):
     token: str
 
 
-class _Wish(Struct, frozen=True):
+class _SubscribeRequest(Struct, frozen=True):
     interval_ms: int | float = 1000
     topics: list[str] | UnsetType = UNSET
     scope: Scope = "instance"
@@ -87,39 +87,39 @@ class _BadRequest(Exception):
 def decide(message: str | bytes, *, authorized: bool) -> Decision:
     """Return what to do about one message; before authorization only `authenticate` is obeyed."""
     if isinstance(message, bytes):
-        return Answer(error("bad_request", "send JSON in text frames, not in binary ones"))
+        return Reply(error("bad_request", "send JSON in text frames, not in binary ones"))
     try:
         request = msgspec.json.decode(message)
     except (msgspec.DecodeError, RecursionError) as exc:
-        return Answer(error("not_json", f"the message is not JSON: {exc}"))
+        return Reply(error("not_json", f"the message is not JSON: {exc}"))
     if not isinstance(request, dict):
-        return Answer(error("bad_request", 'send an object: {"event": name, "data": {...}}'))
+        return Reply(error("bad_request", 'send an object: {"event": name, "data": {...}}'))
     # As bytes: what could just be read could not be written some calls deeper.
     id = None if request.get("id") is None else msgspec.Raw(msgspec.json.encode(request["id"]))
     event = request.get("event")
     if not authorized and event != "authenticate":
-        return Answer(error("unauthorized", 'send {"event":"authenticate","data":{"token":...}} first', id))
+        return Reply(error("unauthorized", 'send {"event":"authenticate","data":{"token":...}} first', id))
     try:
         return _obey(event, request.get("data"), id)
     except _BadRequest as exc:
-        return Answer(error("bad_request", str(exc), id))
+        return Reply(error("bad_request", str(exc), id))
 
 
-def _obey(event: Any, data: Any, id: Id) -> Decision:
+def _obey(event: Any, data: Any, id: RequestId) -> Decision:
     match event:
         case "subscribe-metrics":
-            subscription = _subscription(_convert(data, _Wish))
+            subscription = _subscription(_convert(data, _SubscribeRequest))
             return Subscribe(frame("subscribed", _describe(subscription), id), subscription)
         case "unsubscribe-metrics":
             return Unsubscribe(frame("unsubscribed", {}, id))
         case "get-benchmark-report":
-            return Report(id)
+            return ReportRequest(id)
         case "authenticate":
             return Authenticate(id, _convert(data, _Token).token)
         case "ping":
-            return Answer(frame("pong", {}, id))
+            return Reply(frame("pong", {}, id))
         case str():
-            return Answer(error("unknown_event", f"there is no event {event!r}; there is {', '.join(EVENTS)}", id))
+            return Reply(error("unknown_event", f"there is no event {event!r}; there is {', '.join(EVENTS)}", id))
     raise _BadRequest(f"event must be a string: one of {', '.join(EVENTS)}")
 
 
@@ -130,7 +130,7 @@ def _convert(data: Any, type: type[T]) -> T:
         raise _BadRequest(f"data: {exc}") from exc
 
 
-def _subscription(wish: _Wish) -> Subscription:
+def _subscription(wish: _SubscribeRequest) -> Subscription:
     """Check a wish and fill in what it leaves open."""
     interval, topics = wish.interval_ms, DEFAULT_TOPICS if wish.topics is UNSET else frozenset(wish.topics)
     if not SHORTEST_MS <= interval <= LONGEST_MS:
@@ -150,16 +150,16 @@ def _describe(subscription: Subscription) -> dict[str, Any]:
     }
 
 
-def frame(event: str, data: Any, id: Id = None) -> bytes:
+def frame(event: str, data: Any, id: RequestId = None) -> bytes:
     """Return one message of the server as JSON; the id is that of the message it answers."""
     return head(event, id) + msgspec.json.encode(data) + b"}"
 
 
-def head(event: str, id: Id = None) -> bytes:
+def head(event: str, id: RequestId = None) -> bytes:
     """Return what stands before the data of a message; `}` follows them."""
     return msgspec.json.encode({"event": event, **({} if id is None else {"id": id})})[:-1] + b',"data":'
 
 
-def error(code: str, message: str, id: Id = None) -> bytes:
+def error(code: str, message: str, id: RequestId = None) -> bytes:
     """Return an `error` message."""
     return frame("error", {"code": code, "message": message}, id)

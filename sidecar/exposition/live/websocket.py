@@ -24,10 +24,10 @@ from sidecar.exposition.access.tls import listening
 from sidecar.exposition.live.broadcast import BEFORE_YIELD, Broadcast, Client, FleetSnapshots, newest
 from sidecar.exposition.live.handshake import Handshake, Incoming, address, choose_bearer, tracked
 from sidecar.exposition.live.subscriptions import (
-    Answer,
     Authenticate,
     Decision,
-    Report,
+    Reply,
+    ReportRequest,
     Subscribe,
     Unsubscribe,
     decide,
@@ -181,7 +181,7 @@ class WebSocketServer:
 
     async def _obey(self, client: Client, decision: Decision) -> None:
         match decision:
-            case Answer(answer):
+            case Reply(answer):
                 await client.answer(answer)
             case Subscribe(answer, subscription):
                 self._unsubscribe(client)
@@ -190,7 +190,7 @@ class WebSocketServer:
             case Unsubscribe(answer):
                 self._unsubscribe(client)
                 await client.answer(answer)
-            case Report(id):
+            case ReportRequest(id):
                 await self._report(client, id)
             case Authenticate(id, token):
                 await client.answer(await self._authenticate(client, id, token))

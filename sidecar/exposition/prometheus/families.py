@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from sidecar.core.counts.labels import KINDS
 from sidecar.core.counts.sale import Sale
-from sidecar.core.events.event import ADJUSTMENTS, FINISHED, Reason
+from sidecar.core.events.event import ADJUSTMENTS, FINISHED, RejectionReason
 from sidecar.core.snapshot.snapshot import (
     ClassicHistogram,
     Completeness,
@@ -26,8 +26,8 @@ from sidecar.exposition.prometheus.text import Column, Family
 PERCENTILES = {"50": "p50", "90": "p90", "95": "p95", "99": "p99", "99.9": "p999"}
 WINDOWS = {"10s": "last_10s", "1m": "last_1m", "5m": "last_5m", "total": "total"}
 
-Key = TypeVar("Key", bound=tuple[str, ...])  # label values
-Value = int | float | None
+LabelValues = TypeVar("LabelValues", bound=tuple[str, ...])  # label values
+SampleValue = int | float | None
 
 
 def snapshot_families(
@@ -69,13 +69,13 @@ def _families(snapshot: Snapshot, series: Series, environment: str, sources: tup
     yield from _events(snapshot.completeness, series, sources)
 
 
-def gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, Value]) -> Family:
+def gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[LabelValues, SampleValue]) -> Family:
     """Build a gauge from values by label values; `None` leaves the sample out."""
     known = {key: value for key, value in values.items() if value is not None}
     return Family(f"flash_sale_{name}", "gauge", text, [Column("", labels, list(known), list(known.values()))])
 
 
-def counter(name: str, text: str, labels: tuple[str, ...], values: Mapping[Key, int | float]) -> Family:
+def counter(name: str, text: str, labels: tuple[str, ...], values: Mapping[LabelValues, int | float]) -> Family:
     """Build a counter, named without `_total`, from values by label values."""
     return Family(
         f"flash_sale_{name}", "counter", text, [Column("_total", labels, list(values), list(values.values()))]
@@ -140,7 +140,7 @@ def _columns(status: str, histogram: ClassicHistogram) -> Iterator[Column]:
 
 
 def _percentiles(timings: Timings) -> Family:
-    values: dict[tuple[str, ...], Value] = {}
+    values: dict[tuple[str, ...], SampleValue] = {}
     for window, field in WINDOWS.items():
         summary = getattr(timings, field)
         for percentile, field_name in PERCENTILES.items():
@@ -158,9 +158,9 @@ def _queues(queues: Mapping[str, Queue]) -> Iterator[Family]:
 
 def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Family]:
     label = ("product_id",)
-    stock: dict[tuple[str, ...], Value] = {}
-    depletion: dict[tuple[str, ...], Value] = {}
-    sell_out: dict[tuple[str, ...], Value] = {}
+    stock: dict[tuple[str, ...], SampleValue] = {}
+    depletion: dict[tuple[str, ...], SampleValue] = {}
+    sell_out: dict[tuple[str, ...], SampleValue] = {}
     for name, item in inventory.items():
         stock[name,] = item.stock
         depletion[name,] = item.depletion_per_second
@@ -171,7 +171,7 @@ def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Family]:
 
 
 def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]) -> Iterator[Family]:
-    reasons = get_args(Reason)
+    reasons = get_args(RejectionReason)
     by_source = (
         ("received", "Distinct events received, refused ones too.", series.received_by_source),
         ("missed", "Events published and not seen in time.", series.missed_by_source),

@@ -14,7 +14,7 @@ from prometheus_client.utils import floatToGoString
 from sidecar.core.counts.exemplars import Exemplar
 from sidecar.exposition.prometheus.negotiation import Format
 
-Key = tuple[str, ...]  # label values
+LabelTuple = tuple[str, ...]  # label values
 # Lines made in one go: half a millisecond.
 BLOCK = 1000
 # The last suffix of a label set of a counter, and of a histogram.
@@ -28,7 +28,7 @@ class Column(Struct, frozen=True):
 
     suffix: str
     labels: tuple[str, ...]
-    keys: Sequence[Key]
+    keys: Sequence[LabelTuple]
     values: Sequence[int | float]
     exemplars: Mapping[int, Exemplar] = {}
 
@@ -51,7 +51,7 @@ class Writer:
 
     def __init__(self) -> None:
         # by sample name and place of the column in its family: the keys, and what stands before each value
-        self._spelled: dict[tuple[str, int], tuple[Sequence[Key], list[str]]] = {}
+        self._spelled: dict[tuple[str, int], tuple[Sequence[LabelTuple], list[str]]] = {}
         # likewise: the text before each value, the start of counting, and its line
         self._begun: dict[tuple[str, int], tuple[list[str], float, list[str]]] = {}
 
@@ -103,7 +103,7 @@ def _head(family: Family, format: Format) -> list[str]:
     return [f"# HELP {name} {family.help}\n", f"# TYPE {name} {family.type}\n"]
 
 
-def _spell(name: str, labels: tuple[str, ...], key: Key) -> str:
+def _spell(name: str, labels: tuple[str, ...], key: LabelTuple) -> str:
     """Return what stands before the value."""
     pairs = [f'{label}="{escaped(value)}"' for label, value in sorted(zip(labels, key, strict=True))]
     return f"{name}{{{','.join(pairs)}}} " if pairs else f"{name} "

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.cli.view.reasons import Reasons, worst_first
+from sidecar.cli.view.reasons import FailureReasons, worst_first
 
 
 def document(ts: float, **reasons: int) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def document(ts: float, **reasons: int) -> dict[str, Any]:
     ],
 )
 def test_only_what_was_watched_counts(seen: list[dict[str, Any]], recent: tuple[float, dict[str, int]]) -> None:
-    reasons = Reasons()
+    reasons = FailureReasons()
     for one in seen:
         reasons.see(one)
     assert reasons.recent() == recent

@@ -6,7 +6,7 @@ from msgspec import UNSET
 from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.commit.commit import Position, era_of, holder_of
-from sidecar.core.commit.ledger import Ledger, Verdict
+from sidecar.core.commit.ledger import CommitVerdict, Ledger
 from sidecar.core.counts.parts import Reading
 from sidecar.core.counts.rules import MAX_PRODUCERS
 from sidecar.core.snapshot.compute import picture
@@ -198,7 +198,7 @@ def busy() -> Ledger:
     return ledger
 
 
-def outcome(ledger: Ledger, name: str) -> Verdict:
+def outcome(ledger: Ledger, name: str) -> CommitVerdict:
     """Give an answer to the flight, by name."""
     flight = ledger.freeze(T0)
     era = era_of(flight.expected)
@@ -235,7 +235,7 @@ def outcome(ledger: Ledger, name: str) -> Verdict:
     ],
 )
 def test_what_an_outcome_leaves(
-    name: str, verdict: Verdict, committed: int, uncommitted: int, position: str, full: bool, generation: str
+    name: str, verdict: CommitVerdict, committed: int, uncommitted: int, position: str, full: bool, generation: str
 ) -> None:
     ledger = busy()
     assert outcome(ledger, name) == verdict

@@ -2,14 +2,14 @@
 
 import pytest
 
-from sidecar.core.counts.minute import Seconds
+from sidecar.core.counts.minute import MinuteCounts
 
 MINUTE = 1_790_000_040
 
 
-def filled(**values: int) -> Seconds:
+def filled(**values: int) -> MinuteCounts:
     """Return a table with values by second: s3=5."""
-    table = Seconds()
+    table = MinuteCounts()
     for name, value in values.items():
         table[MINUTE + int(name[1:])] = value
     return table
@@ -39,14 +39,14 @@ def test_a_copy_is_independent() -> None:
 
 
 @pytest.mark.parametrize("table", [filled(), filled(s0=0), filled(s59=10**12), filled(s3=1, s30=2, s59=0)])
-def test_what_is_stored_loads_to_the_same(table: Seconds) -> None:
-    assert dict(Seconds.load(table.dump())) == dict(table)
+def test_what_is_stored_loads_to_the_same(table: MinuteCounts) -> None:
+    assert dict(MinuteCounts.load(table.dump())) == dict(table)
 
 
 @pytest.mark.parametrize("data", [[MINUTE, 0], [MINUTE, 60, 1], [MINUTE + 59, 0, 1, 1, 2], [MINUTE, 0, 2**63]])
 def test_what_is_no_minute_is_refused(data: list[int]) -> None:
     with pytest.raises((ValueError, OverflowError)):
-        Seconds.load(data)
+        MinuteCounts.load(data)
 
 
 @pytest.mark.parametrize(

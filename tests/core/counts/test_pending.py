@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.counts.parts import Minute, Reading, Slice
-from sidecar.core.counts.pending import REJECTED_KEPT, SAMPLES_PER_COMMIT, Pending, Refused, Sample
+from sidecar.core.counts.pending import REJECTED_KEPT, SAMPLES_PER_COMMIT, Pending, RejectedEvent, Sample
 from sidecar.core.counts.readings import keep
 
 T0 = 1_790_000_000
@@ -60,7 +60,7 @@ def pending(second: int, refused: int = 0) -> Pending:
     found.state.total.tallies["orders"]["success"] += 1
     found.latency.add([second])
     found.processing.add([second])
-    found.refused.extend(Refused(second, "pubsub:x", "not_json", "", str(n)) for n in range(refused))
+    found.refused.extend(RejectedEvent(second, "pubsub:x", "not_json", "", str(n)) for n in range(refused))
     keep(found.queue_seconds.setdefault(second, {}), "a", Reading(second, [second]))
     keep(found.connection_seconds.setdefault(second, {}), "a", Reading(second, [second]))
     return found

@@ -24,7 +24,7 @@ from sidecar.core.events.event import (
 )
 from sidecar.core.events.spelling import fields_of
 from sidecar.core.events.tolerant import read
-from sidecar.core.events.values import Refused
+from sidecar.core.events.values import Rejected
 
 NOW = 1_790_000_000.0
 GOOD = b'{"status":"success"}'
@@ -163,7 +163,7 @@ def tolerant_outcome(payload: bytes) -> Any:
     try:
         fields = msgspec.json.Decoder(float_hook=Decimal).decode(payload)
         return meaning(read(fields_of(fields), NOW)[0])
-    except Refused as refused:
+    except Rejected as refused:
         return refused.reason
     except ValueError:
         return "not_json"

@@ -15,7 +15,7 @@ from sidecar.config import InfluxConfig, Seconds, Secret
 from sidecar.core.snapshot.snapshot import ProductOrders
 from sidecar.errors import ConfigError
 from sidecar.exposition.influx import output as influx
-from sidecar.exposition.influx.output import Backlog, Batch, InfluxOutput
+from sidecar.exposition.influx.output import Backlog, InfluxOutput, LineBatch
 from sidecar.exposition.published import Latest
 from sidecar.process.telemetry import Telemetry
 from tests.cancelling import Interrupt, sweep
@@ -329,9 +329,9 @@ async def test_a_replaced_token_file_is_used_for_the_next_write(tmp_path: Path) 
     assert fake.writes[0].headers["Authorization"] == "Token first"
 
 
-def sized(points: int, size: int) -> Batch:
+def sized(points: int, size: int) -> LineBatch:
     """A batch of so many points and bytes."""
-    return Batch(b"x" * size, points)
+    return LineBatch(b"x" * size, points)
 
 
 def test_of_what_waits_the_oldest_go_for_the_newest() -> None:

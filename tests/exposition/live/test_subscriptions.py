@@ -8,9 +8,9 @@ from msgspec import Raw
 
 from sidecar.exposition.documents import DEFAULT_TOPICS
 from sidecar.exposition.live.subscriptions import (
-    Answer,
     Authenticate,
-    Report,
+    Reply,
+    ReportRequest,
     Subscribe,
     Subscription,
     Unsubscribe,
@@ -32,7 +32,7 @@ def answered(decision: Any) -> Any:
 
 
 def code(decision: Any) -> str:
-    assert isinstance(decision, Answer)
+    assert isinstance(decision, Reply)
     answer = answered(decision)
     assert answer["event"] == "error"
     assert answer["data"]["message"]
@@ -88,7 +88,7 @@ def test_an_id_is_echoed(id: Any) -> None:
     assert answered(say("ping", id=id)) == {"event": "pong", "id": id, "data": {}}
     assert answered(say("unsubscribe-metrics", id=id)) == {"event": "unsubscribed", "id": id, "data": {}}
     assert answered(say("nonsense", id=id))["id"] == id
-    assert say("get-benchmark-report", id=id) == Report(Raw(json.dumps(id).encode()))
+    assert say("get-benchmark-report", id=id) == ReportRequest(Raw(json.dumps(id).encode()))
 
 
 @pytest.mark.parametrize("id", [True, 0, "", [1], {"a": 1}])
@@ -98,7 +98,7 @@ def test_any_id_is_echoed(id: Any) -> None:
 
 def test_the_requests_are_told_apart() -> None:
     assert isinstance(say("unsubscribe-metrics"), Unsubscribe)
-    assert isinstance(say("get-benchmark-report"), Report)
+    assert isinstance(say("get-benchmark-report"), ReportRequest)
     assert say("authenticate", {"token": "secret"}) == Authenticate(None, "secret")
     assert answered(say("ping")) == {"event": "pong", "data": {}}
 
@@ -148,7 +148,7 @@ def test_an_id_that_can_just_be_read_can_be_written_some_calls_deeper() -> None:
     read = 0
     for depth in range(400, 2000):
         message = '{"event":"get-benchmark-report","id":' + "[" * depth + "]" * depth + "}"
-        if isinstance(decision := decide(message, authorized=True), Report):
+        if isinstance(decision := decide(message, authorized=True), ReportRequest):
             assert len(head_of(decision.id, 20)) > 2 * depth
             read += 1
     assert read  # by Python 3.11 not all; later there is no room in a message for one too deep
