@@ -20,7 +20,7 @@ from sidecar.core.events.sale_event import Action
 from sidecar.core.snapshot.compute import Frame, is_stale, merged, picture
 from sidecar.core.snapshot.monotonic import Hold
 from sidecar.core.snapshot.snapshot import Role, Snapshot
-from sidecar.daemon import lease as holder
+from sidecar.daemon import lease
 from sidecar.daemon.build import rules, servers, sources, store
 from sidecar.daemon.fleet import Fleet, SingleFlight, age
 from sidecar.daemon.health import Gauges, health
@@ -81,10 +81,10 @@ class Service:
         registry = CollectorRegistry()
         telemetry = Telemetry(registry, version=__version__, sources=tuple(names))
         self._ledger = Ledger(
-            holder=holder.name(),
+            holder=lease.name(),
             streams=config.sources.streams,
             apart=config.apart,
-            word=holder.word,
+            word=lease.word,
             fresh=lambda: Aggregator(self._rules, random.Random()),
         )
         here = servers(config.redis)
@@ -210,7 +210,7 @@ class Service:
         return await self._readers.rejected(limit)
 
     async def clear(self) -> dict[str, Any]:
-        generation, before = holder.word(), self._ledger.generation
+        generation, before = lease.word(), self._ledger.generation
         try:
             totals = await self._readers.clear(generation)
         except UnavailableError:
@@ -224,7 +224,7 @@ class Service:
         return cleared_report(totals)
 
     async def say(self, action: Action, id: str | None) -> Sale:
-        said = Announcement(action=action, id=id, at=self._clock.now(), by="http", word=holder.word())
+        said = Announcement(action=action, id=id, at=self._clock.now(), by="http", word=lease.word())
         try:
             there = await self._readers.say(said)
         except UnavailableError:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from sidecar.core.counts.sale import Sale
 from sidecar.core.snapshot.snapshot import Inventory, ProductOrders, Snapshot
-from sidecar.exposition import documents as document
+from sidecar.exposition import documents
 from tests.exposition.snapshots import TS, completeness, empty, orders, snapshot
 
 HEADER = {"schema", "instance", "scope", "role", "ts", "since", "committed_at", "stale", "uptime_s", "sale"}
@@ -32,11 +32,11 @@ def many_products() -> Snapshot:
 
 
 def update(snapshot: Snapshot, *topics: str) -> Any:
-    return json.loads(b"".join(document.Sections(snapshot).of(frozenset(topics))))
+    return json.loads(b"".join(documents.Sections(snapshot).of(frozenset(topics))))
 
 
 def test_the_full_document_is_that_of_the_contract_in_its_order() -> None:
-    shown = json.loads(document.full(snapshot()))
+    shown = json.loads(documents.full(snapshot()))
     assert list(shown) == [
         "schema", "instance", "scope", "role", "ts", "since", "committed_at", "stale", "uptime_s",
         "sale", "orders", "latency_ms", "processing_ms", "queues", "inventory", "connections", "completeness", "system",
@@ -49,14 +49,14 @@ def test_the_full_document_is_that_of_the_contract_in_its_order() -> None:
 
 
 def test_the_full_document_has_all_products_and_what_is_unknown_is_null() -> None:
-    assert len(json.loads(document.full(many_products()))["orders"]["by_product"]) == 30
-    shown = json.loads(document.full(empty()))
+    assert len(json.loads(documents.full(many_products()))["orders"]["by_product"]) == 30
+    shown = json.loads(documents.full(empty()))
     assert (shown["orders"]["in_flight"], shown["connections"]["active"]) == (None, None)
 
 
 def test_a_fleet_lists_its_instances() -> None:
     fleet = snapshot(scope="fleet", instances=["a", "b"])
-    assert json.loads(document.full(fleet))["instances"] == ["a", "b"]
+    assert json.loads(documents.full(fleet))["instances"] == ["a", "b"]
     assert update(fleet, "system")["instances"] == ["a", "b"]
 
 
@@ -64,13 +64,13 @@ def test_a_fleet_lists_its_instances() -> None:
 def test_a_topic_is_one_section_beside_the_header(topic: str, field: str) -> None:
     shown = update(snapshot(), topic)
     assert shown.keys() == HEADER | {field}
-    assert shown[field] == json.loads(document.full(snapshot()))[field]
+    assert shown[field] == json.loads(documents.full(snapshot()))[field]
 
 
 def test_the_default_topics_are_all_but_products() -> None:
-    assert set(FIELDS) == document.DEFAULT_TOPICS
-    assert document.DEFAULT_TOPICS | {"products"} == document.TOPICS
-    assert update(snapshot(), *document.DEFAULT_TOPICS) == json.loads(document.full(snapshot()))
+    assert set(FIELDS) == documents.DEFAULT_TOPICS
+    assert documents.DEFAULT_TOPICS | {"products"} == documents.TOPICS
+    assert update(snapshot(), *documents.DEFAULT_TOPICS) == json.loads(documents.full(snapshot()))
 
 
 def test_an_update_shows_the_twenty_busiest_products_by_finished_orders() -> None:
@@ -96,11 +96,15 @@ def test_the_topic_products_shows_all_of_them() -> None:
 
 
 def test_the_report_adds_period_and_average() -> None:
-    report = document.report(snapshot())
+    report = documents.report(snapshot())
     assert report["until"] == 1_790_000_000.1
     assert report["duration_s"] == pytest.approx(1000.1)
     assert report["average_per_second"] == pytest.approx(9 / 1000.1)
-    assert report.keys() == json.loads(document.full(snapshot())).keys() | {"until", "duration_s", "average_per_second"}
+    assert report.keys() == json.loads(documents.full(snapshot())).keys() | {
+        "until",
+        "duration_s",
+        "average_per_second",
+    }
 
 
 # One order a second over the whole time.
@@ -110,7 +114,7 @@ AT_ONE = replace(snapshot().orders, per_second=replace(snapshot().orders.per_sec
 def test_the_average_of_a_backlog_is_over_the_time_in_which_its_orders_finished() -> None:
     """They finished in 600 s, all but the last two before counting began."""
     found = snapshot(ts=1000.0, since=998.0, committed_at=999.5, orders=replace(AT_ONE, total=600))
-    assert document.report(found)["average_per_second"] == pytest.approx(600 / 599.5)
+    assert documents.report(found)["average_per_second"] == pytest.approx(600 / 599.5)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_the_average_of_a_backlog_is_over_the_time_in_which_its_orders_finished(
 def test_a_report_without_a_period_has_no_average(
     changes: dict[str, Any], until: float, duration: object, average: object
 ) -> None:
-    report = document.report(snapshot(**changes))
+    report = documents.report(snapshot(**changes))
     assert (report["until"], report["duration_s"], report["average_per_second"]) == (until, duration, average)
 
 
@@ -145,7 +149,7 @@ def test_a_report_without_a_period_has_no_average(
     ],
 )
 def test_the_markdown_says_it_in_a_line(line: str) -> None:
-    assert line in document.markdown(document.report(snapshot())).splitlines()
+    assert line in documents.markdown(documents.report(snapshot())).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -157,25 +161,25 @@ def test_the_markdown_says_it_in_a_line(line: str) -> None:
     ],
 )
 def test_the_markdown_says_plainly_what_was_missed(changes: dict[str, Any], sentence: str) -> None:
-    text = document.markdown(document.report(snapshot(completeness=completeness(**changes))))
+    text = documents.markdown(documents.report(snapshot(completeness=completeness(**changes))))
     assert sentence in text.splitlines()
 
 
 def test_the_markdown_of_nothing_says_unknown_and_none() -> None:
-    text = document.markdown(document.report(empty(since=None)))
+    text = documents.markdown(documents.report(empty(since=None)))
     assert "From unknown to" in text
     assert "in flight: unknown" in text
     assert "## Revenue\n\nNone.\n" in text
 
 
 def test_the_markdown_names_a_fleet_and_says_that_numbers_are_old() -> None:
-    text = document.markdown(document.report(snapshot(scope="fleet", instances=["a", "b"], stale=True)))
+    text = documents.markdown(documents.report(snapshot(scope="fleet", instances=["a", "b"], stale=True)))
     assert "Sidecars in the fleet: a, b." in text
     assert "These numbers are old" in text
 
 
 def test_the_markdown_shows_the_twenty_busiest_products() -> None:
-    text = document.markdown(document.report(many_products()))
+    text = documents.markdown(documents.report(many_products()))
     assert [line[2:5] for line in text.splitlines() if line.startswith("| p") and line.count("|") == 7][1:] == [
         f"p{n:02}" for n in range(29, 9, -1)
     ]
@@ -183,12 +187,12 @@ def test_the_markdown_shows_the_twenty_busiest_products() -> None:
 
 def test_a_name_from_outside_cannot_break_the_table() -> None:
     by_product = {"a|b\n# `x`\x1b[31m": ProductOrders(success=1)}
-    text = document.markdown(document.report(snapshot(orders=orders(by_product=by_product))))
+    text = documents.markdown(documents.report(snapshot(orders=orders(by_product=by_product))))
     assert r"| a\|b # \`x\` \[31m | 1 | 0 | 0 | 0 | 0 |" in text.splitlines()
 
 
 def test_a_section_is_rendered_once_for_all_choices_of_topics() -> None:
-    sections = document.Sections(many_products())
+    sections = documents.Sections(many_products())
     chosen = sections.of(frozenset({"products", "queues"})), sections.of(frozenset({"products", "system"}))
     first, second = ({id(part) for part in parts if len(part) > 20} for parts in chosen)
     assert len(first & second) == 2, "all products, and all their stock"
@@ -206,5 +210,5 @@ def test_a_section_is_rendered_once_for_all_choices_of_topics() -> None:
     ],
 )
 def test_the_report_says_when_the_sale_was(sale: Sale, text: str) -> None:
-    shown = document.report_markdown(snapshot(sale=sale)).decode()
+    shown = documents.report_markdown(snapshot(sale=sale)).decode()
     assert ("The sale" in shown, text in shown) == (bool(text), True)

@@ -1,7 +1,7 @@
 """What is rendered once, and what is forgotten."""
 
 from sidecar.core.snapshot.snapshot import Snapshot
-from sidecar.exposition import documents as document
+from sidecar.exposition import documents
 from sidecar.exposition.renderings import Renderings
 from tests.exposition.snapshots import snapshot
 
@@ -15,6 +15,6 @@ def test_each_form_of_a_snapshot_is_rendered_once_until_there_is_another() -> No
 
     renderings, old, new = Renderings(), snapshot(uptime_s=1.0), snapshot(uptime_s=2.0)
     assert [renderings.get(one, uptime) for one in (old, old, new, new)] == [b"1", b"1", b"2", b"2"]
-    assert renderings.get(new, document.full) == document.full(new)
+    assert renderings.get(new, documents.full) == documents.full(new)
     assert renderings.get(new, uptime) == b"2"
     assert rendered == [1.0, 2.0]

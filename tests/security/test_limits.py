@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config import HttpConfig, Secret
-from sidecar.exposition.http import connections
-from sidecar.exposition.http import server as http
+from sidecar.exposition.http import connections, server
 from tests.security.front import UPGRADE, Address, close_code, front, rest, statuses, throw
 from tests.security.pki import make_pki
 from tests.waiting import eventually
@@ -83,7 +82,7 @@ async def test_nobody_holds_a_connection_with_half_a_request(tmp_path: Path) -> 
 
 
 async def test_a_full_house_gives_the_place_of_a_stranger_to_who_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MAX_CONNECTIONS", 20)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 20)
     async with front(READ) as there:
         idle = [await there.connect(there.http) for _ in range(20)]
         for _ in range(5):
@@ -95,7 +94,7 @@ async def test_a_full_house_gives_the_place_of_a_stranger_to_who_comes(monkeypat
 
 
 async def test_an_answer_in_progress_is_not_cut_for_a_newcomer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 3)
     async with front(READ) as there:
         asked_for, may_answer = asyncio.Event(), asyncio.Event()
 
@@ -132,8 +131,8 @@ def ask(address: Address) -> bytes:
 
 
 async def test_a_flood_of_guesses_over_all_places_does_not_keep_the_owner_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MAX_CONNECTIONS", 150)
-    monkeypatch.setattr(http, "BACKLOG", 30)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 150)
+    monkeypatch.setattr(server, "BACKLOG", 30)
     guess = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer guess\r\n\r\n"
     over = asyncio.Event()
 

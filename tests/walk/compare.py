@@ -7,7 +7,7 @@ from math import isclose
 from typing import Any, NamedTuple
 
 from sidecar.core.snapshot.snapshot import Snapshot
-from sidecar.exposition import documents as document
+from sidecar.exposition import documents
 from tests.walk import windows
 from tests.walk.counts import FIELDS, FINISHED, PUBSUB, STATUSES, STREAM, Counts
 from tests.walk.places import CONFIGURED
@@ -37,7 +37,7 @@ class View(NamedTuple):
 
 def of_snapshot(snapshot: Snapshot, view: View) -> Iterator[str]:
     """Compare the JSON, the report and an update of the WebSocket."""
-    shown = json.loads(document.full(snapshot))
+    shown = json.loads(documents.full(snapshot))
     counts = view.counts
     wanted = expected(counts)
     for kind in view.unsure:
@@ -52,11 +52,11 @@ def of_snapshot(snapshot: Snapshot, view: View) -> Iterator[str]:
     yield from _completeness(view, shown["completeness"])
     yield from _producers(view, shown)
     yield from _connections(counts, shown["connections"]["active"])
-    report = json.loads(document.report_json(snapshot))
+    report = json.loads(documents.report_json(snapshot))
     yield from _differences("report", shown, report)
-    update = json.loads(b"".join(document.Sections(snapshot).of(document.TOPICS)))
-    yield from _differences("update", {name: shown[name] for name in document.SECTIONS.values()}, update)
-    markdown = document.report_markdown(snapshot).decode()
+    update = json.loads(b"".join(documents.Sections(snapshot).of(documents.TOPICS)))
+    yield from _differences("update", {name: shown[name] for name in documents.SECTIONS.values()}, update)
+    markdown = documents.report_markdown(snapshot).decode()
     for status in STATUSES:
         row = f"| {'accepted' if status == 'pending' else status} | {counts.statuses[status]} |"
         if row not in markdown:
@@ -65,7 +65,7 @@ def of_snapshot(snapshot: Snapshot, view: View) -> Iterator[str]:
 
 def of_report(stored: Snapshot, snapshot: Snapshot) -> Iterator[str]:
     """Compare the report from what is stored with what is shown, but for what only the process knows."""
-    found, shown = (json.loads(document.report_json(one)) for one in (stored, snapshot))
+    found, shown = (json.loads(documents.report_json(one)) for one in (stored, snapshot))
     for part in (found, shown):
         for name in ("uptime_s", "system"):
             del part[name]

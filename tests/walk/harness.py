@@ -10,12 +10,12 @@ from sidecar.config import Config
 from sidecar.config.structs import MetricsConfig, OrdersConfig, RedisConfig, Seconds, SourcesConfig
 from sidecar.core.counts.rules import Rules
 from sidecar.core.snapshot.snapshot import Snapshot
-from sidecar.daemon import build as assembly
+from sidecar.daemon import build
 from sidecar.daemon import service as service_module
 from sidecar.daemon.build import rules
 from sidecar.daemon.fleet import REGISTER_SECONDS
 from sidecar.daemon.service import Service
-from sidecar.exposition.prometheus import render as prometheus
+from sidecar.exposition.prometheus import render
 from sidecar.exposition.prometheus.negotiation import Format
 from sidecar.process.clock import Clock
 from tests.walk.ground import LEASE, NAME, Hands
@@ -47,7 +47,7 @@ class Sidecar:
                 rules=few,
             ),
             # What these collect takes longer than a commit.
-            patch.multiple(prometheus, ProcessCollector=_nothing, PlatformCollector=_nothing, GCCollector=_nothing),
+            patch.multiple(render, ProcessCollector=_nothing, PlatformCollector=_nothing, GCCollector=_nothing),
         ):
             self.service = Service(config, log=structlog.get_logger("walk"))
         self.pipeline = self.service._pipeline
@@ -77,8 +77,8 @@ class Sidecar:
 
     async def report(self) -> Snapshot:
         """Return what `sidecar report` shows without a daemon."""
-        with patch.object(assembly, "store", lambda *_: self._redis.store()):
-            return await assembly.read(self._config, self._hands.wall)
+        with patch.object(build, "store", lambda *_: self._redis.store()):
+            return await build.read(self._config, self._hands.wall)
 
     async def reconnect(self) -> None:
         """Connect again to a Redis that was away."""

@@ -16,16 +16,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sidecar.core.commit import aggregator as aggregate
+from sidecar.core.commit import aggregator
 from sidecar.core.commit.aggregator import Aggregator
-from sidecar.core.counts import tally as counting
+from sidecar.core.counts import tally
 from sidecar.core.counts.labels import Labels
 from sidecar.core.counts.state import RINGS, State
 from sidecar.core.sequence import numbers as sequence
 from sidecar.core.sequence.numbers import Sequences
 from sidecar.core.sequence.roll_call import RollCall
-from sidecar.core.snapshot import compute as picture
-from sidecar.core.snapshot import monotonic as hold
+from sidecar.core.snapshot import compute, monotonic
 from sidecar.daemon import service
 from sidecar.daemon.fleet import Age
 from tests.conftest import Guarantee
@@ -273,14 +272,14 @@ async def test_a_walk_that_once_showed_a_fault(steps: Walk) -> None:
 
 SIMPLE: dict[str, tuple[object, str, object]] = {
     "a hole is missed too late": (sequence, "GRACE_SECONDS", 50.0),
-    "new names are shown at once": (aggregate, "first_met", lambda *_: set()),
-    "a window is too long": (picture, "RINGS", {**RINGS, "1m": replace(RINGS["1m"], slices=13)}),
-    "late is another number": (counting, "LATE_SECONDS", 20.0),
+    "new names are shown at once": (aggregator, "first_met", lambda *_: set()),
+    "a window is too long": (compute, "RINGS", {**RINGS, "1m": replace(RINGS["1m"], slices=13)}),
+    "late is another number": (tally, "LATE_SECONDS", 20.0),
 }
 RARE: dict[str, tuple[object, str, object]] = {
     "what was missed before a clear comes a while after it": (Sequences, "forget_missed", lambda *_: None),
     "a producer with connections sends only heartbeats": (RollCall, "_hear", lambda *_: None),
-    "Redis fails over to a replica that lacks commits and entries": (hold, "raised", lambda snapshot, _: snapshot),
+    "Redis fails over to a replica that lacks commits and entries": (monotonic, "raised", lambda snapshot, _: snapshot),
     "one of a fleet commits later than the other": (service, "age", lambda *_: Age(T0, stale=False, settled=0.5)),
     "other buckets, and those of before": (State, "fit", lambda *known, fit=State.fit: fit(*known) and set()),
     "other refusals while a commit is unanswered": (Aggregator, "adopt", lambda *_: None),

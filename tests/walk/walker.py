@@ -4,7 +4,7 @@ import json
 from typing import Any, Protocol
 
 from sidecar.config import Config
-from sidecar.exposition import documents as document
+from sidecar.exposition import documents
 from tests.walk import compare, keys, series
 from tests.walk.counts import PUBSUB, STREAM, Heard
 from tests.walk.ground import LEASE, Hands, Registry
@@ -259,7 +259,7 @@ class Walker:
             *compare.of_snapshot(snapshot, view),
             *([] if settled is None else compare.of_report(await self.sidecar.report(), snapshot)),
             *series.of_series(self.oracle, shown, self.hands.steady, self.floor),
-            *series.of_gauges(json.loads(document.full(snapshot)), shown),
+            *series.of_gauges(json.loads(documents.full(snapshot)), shown),
             *keys.of_keys(self.oracle, await self.redis.keys(), self.hands),
             *series.gone_back(self.shown, shown),
         ]

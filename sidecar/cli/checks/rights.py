@@ -2,7 +2,7 @@
 
 from sidecar.cli.checks.findings import Finding
 from sidecar.config import Config
-from sidecar.daemon import build as assembly
+from sidecar.daemon import build
 from sidecar.errors import AccessError, RefusedError, UnavailableError
 
 ACL = "give this user the right in the ACL; config/redis-acl.conf has all that is needed"
@@ -10,7 +10,7 @@ ACL = "give this user the right in the ACL; config/redis-acl.conf has all that i
 
 async def to_keep(config: Config) -> list[Finding]:
     """Try what keeps the numbers: scripts under the prefix with all their commands, and the commands of readers."""
-    store, what = assembly.store(config), f"prefix {config.redis.prefix}"
+    store, what = build.store(config), f"prefix {config.redis.prefix}"
     try:
         refused = await store.probe(config.fleet)
     except AccessError as exc:
@@ -28,7 +28,7 @@ async def to_keep(config: Config) -> list[Finding]:
 
 async def to_read(config: Config, name: str) -> None:
     """Subscribe to a channel, or read a stream, as the daemon does; `name` is the source. Raises SidecarError."""
-    (source,) = (one for one in assembly.sources(config, assembly.servers(config.events)) if one.name == name)
+    (source,) = (one for one in build.sources(config, build.servers(config.events)) if one.name == name)
     try:
         await source.connect()
         if name.startswith("stream:"):

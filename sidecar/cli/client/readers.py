@@ -179,9 +179,9 @@ class RedisReader:
     def report(self) -> Document:
         """Return the committed state as the JSON of `GET /monitoring/benchmark`."""
         from sidecar.cli.client import stored
-        from sidecar.exposition import documents as document
+        from sidecar.exposition import documents
 
-        return document.report(asyncio.run(stored.read(self._config)))
+        return documents.report(asyncio.run(stored.read(self._config)))
 
     def history(self, grid: Mapping[str, str]) -> Document:
         """Return what is kept in Redis as the JSON of `GET /monitoring/history`."""

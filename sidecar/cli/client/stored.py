@@ -14,7 +14,7 @@ from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.core.events.sale_event import Action
 from sidecar.core.sale.transitions import objection
 from sidecar.core.snapshot.snapshot import Snapshot
-from sidecar.daemon import build as assembly
+from sidecar.daemon import build
 from sidecar.errors import RefusedError, SidecarError, UnavailableError
 from sidecar.exposition.history import METRICS, draw, parse_query
 from sidecar.store.redis import RedisStore, cleared_report
@@ -27,7 +27,7 @@ POLL_SECONDS = 0.05
 async def read(config: Config) -> Snapshot:
     """Return the committed state as a Snapshot. Raises `SidecarError` if there is none."""
     with mended():
-        return await assembly.read(config, time.time())
+        return await build.read(config, time.time())
 
 
 async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ async def _is_there(config: Config, store: RedisStore) -> None:
 
 @asynccontextmanager
 async def _store(config: Config) -> AsyncIterator[RedisStore]:
-    store = assembly.store(config)
+    store = build.store(config)
     try:
         with mended():
             yield store

@@ -1,6 +1,6 @@
 """The parts a State is made of. Each is small, mergeable, and one field of the stored checkpoint.
 
-The totals are in totals.py; products share fields (blocks.py).
+The totals are in tallies.py; products share entries of the checkpoint (checkpoint/products.py).
 
 A part offers `merge` (add another part of the same kind to this one), `copy`, `dump` (to what msgpack can hold) and
 `load`. Merging is replaying: counts add up, gauges keep the reading with the newest event time.

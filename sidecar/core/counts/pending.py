@@ -137,7 +137,7 @@ class Pending:
         self.shown: defaultdict[tuple[str, Status], Shown] = defaultdict(Shown)
         self.followed = False  # whether any order was pending
         self.dated = Lately()  # what of it is in `state.lately`
-        self.level = 0  # change in orders in flight (course.py), with those not folded yet
+        self.level = 0  # change in orders in flight (in_flight.py), with those not folded yet
         self.latency = Sample(random)
         self.processing = Sample(random)
         self.refused: deque[RejectedEvent] = deque(maxlen=REJECTED_KEPT)

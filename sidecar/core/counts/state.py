@@ -1,8 +1,6 @@
 """The State: every count, keyed so that it can be merged, stored and loaded part by part.
 
-One State holds what is committed, others what is pending; a flight carries the parts that change, in absolute
-values. `fields` and `load` translate to the fields of the stored checkpoint: `c:<section>:<key>`, and for products
-the blocks of blocks.py.
+One State holds what is committed, others what is pending; a flight carries the parts that change, in absolute values.
 """
 
 from collections.abc import Collection, Iterator
@@ -10,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from sidecar.core.counts import order_memory as memory
+from sidecar.core.counts import order_memory
 from sidecar.core.counts.histogram import Classic, Histogram
 from sidecar.core.counts.last_minute import KEPT_SECONDS, Lately
 from sidecar.core.counts.liveness import Sign
@@ -159,8 +157,8 @@ class State:
         names = (*(ring.section for ring in RINGS.values()), "minutes", "lately")
         gone = [(name, start) for name in names for start in getattr(self, name) if start >= end]
         self.remove(gone)
-        for name in memory.SECTIONS:
-            gone += [(name, second) for second in memory.step(getattr(self, name), by, now)]
+        for name in order_memory.SECTIONS:
+            gone += [(name, second) for second in order_memory.step(getattr(self, name), by, now)]
         for minute in self.minutes.values():
             minute.cut(end)
         self.total.step(by, now)

@@ -63,7 +63,7 @@ class Totals:
 
     @property
     def in_flight(self) -> int:
-        """How many orders are pending and undecided (course.py)."""
+        """How many orders are pending and undecided (in_flight.py)."""
         orders = self.tallies["orders"]
         ended = orders["success"] + orders["failed"] + orders["cancelled"] - self.tallies["beside"].total()
         return orders["pending"] - self.tallies["overtaken"].total() - ended

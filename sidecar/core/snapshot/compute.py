@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, Struct, UnsetType
 
-from sidecar.core.counts import order_memory as memory
+from sidecar.core.counts import order_memory
 from sidecar.core.counts.exemplars import Exemplar
 from sidecar.core.counts.histogram import NS_PER_MS, Histogram
 from sidecar.core.counts.last_minute import last_minute
@@ -340,7 +340,7 @@ def merged(states: Sequence[tuple[str, State]], rules: Rules) -> State:
     names = Counter(name for _, state in states for name in state.queues)
     for number, (instance, state) in enumerate(states):
         twin = State()
-        twin.merge(state, leave_out=memory.SECTIONS)
+        twin.merge(state, leave_out=order_memory.SECTIONS)
         twin.fit(rules.buckets_ns)
         twin.connections = {f"{number}\n{name}": part for name, part in twin.connections.items()}
         twin.signs = {f"{number}\n{name}": part for name, part in twin.signs.items()}

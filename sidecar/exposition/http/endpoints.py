@@ -12,7 +12,7 @@ from sidecar.core.counts.sale import Announcement
 from sidecar.core.events.sale_event import CURRENT, ID_RULE, Action, is_id
 from sidecar.core.sale.transitions import objection
 from sidecar.core.snapshot.snapshot import Scope, Snapshot
-from sidecar.exposition import documents as document
+from sidecar.exposition import documents
 from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
 from sidecar.exposition.http.middleware import CLEAR, SALES
 from sidecar.exposition.http.openapi import describe
@@ -77,16 +77,16 @@ class Endpoints:
         """Answer with the Snapshot as JSON, or to a Prometheus with the exposition."""
         if wants_exposition(_accept(request)):
             return await self.metrics(request)
-        body = await self._rendered(request, document.full)
+        body = await self._rendered(request, documents.full)
         return web.Response(body=body, headers=VARY, content_type="application/json")
 
     async def report(self, request: web.Request) -> web.Response:
         """Answer with the report as JSON or Markdown."""
         format = _choice(request, "format", FORMATS)
         if format == "markdown" or (format is None and wants_markdown(_accept(request))):
-            body = await self._rendered(request, document.report_markdown)
+            body = await self._rendered(request, documents.report_markdown)
             return web.Response(body=body, headers=VARY, content_type="text/markdown", charset="utf-8")
-        body = await self._rendered(request, document.report_json)
+        body = await self._rendered(request, documents.report_json)
         return web.Response(body=body, headers=VARY, content_type="application/json")
 
     async def health(self, request: web.Request) -> web.Response:

@@ -14,7 +14,7 @@ from websockets.protocol import State
 
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.errors import SidecarError
-from sidecar.exposition import documents as document
+from sidecar.exposition import documents
 from sidecar.exposition.live.handshake import Incoming
 from sidecar.exposition.live.schedule import Schedule
 from sidecar.exposition.live.subscriptions import SHORTEST_MS, SHORTEST_WITH_PRODUCTS_MS, Subscription, error
@@ -125,7 +125,7 @@ class Broadcast:
         self._schedule: Schedule[Client, Subscription] = Schedule()
         self._woken = asyncio.Event()
         self._rendered: Snapshot | None = None
-        self._sections: document.Sections | None = None
+        self._sections: documents.Sections | None = None
         self._rests: dict[frozenset[str], Rest] = {}
 
     def add(self, client: Client, subscription: Subscription) -> None:
@@ -170,7 +170,7 @@ class Broadcast:
         now = asyncio.get_running_loop().time()
         if snapshot is not self._rendered:
             self._rendered, self._rests = snapshot, {}
-            self._sections = None if snapshot is None else document.Sections(snapshot)
+            self._sections = None if snapshot is None else documents.Sections(snapshot)
         written = 0
         for group, clients in self._schedule.take(now):
             if group.wish.topics not in self._rests:
@@ -209,7 +209,7 @@ class Broadcast:
         self._skipped.inc(skipped)
         self._failed.inc(failed)
 
-    def _rest(self, sections: document.Sections, topics: frozenset[str]) -> Rest:
+    def _rest(self, sections: documents.Sections, topics: frozenset[str]) -> Rest:
         """Return what all updates of these topics have in common: the document and the end of the message."""
         rest = self._rests.get(topics)
         if rest is None:

@@ -17,7 +17,7 @@ from websockets.frames import CloseCode
 
 from sidecar.config import WsConfig
 from sidecar.core.snapshot.snapshot import Scope
-from sidecar.exposition import documents as document
+from sidecar.exposition import documents
 from sidecar.exposition.access.guard import WRONG_SECONDS, Guard
 from sidecar.exposition.access.listen import cannot_listen, parse_listen, where
 from sidecar.exposition.access.tls import listening
@@ -206,7 +206,9 @@ class WebSocketServer:
         else:
             await client.wait()
             if client.open:
-                client.write(head("benchmark-report", id), [self._renderings.get(snapshot, document.report_json), b"}"])
+                client.write(
+                    head("benchmark-report", id), [self._renderings.get(snapshot, documents.report_json), b"}"]
+                )
 
     def _no_report(self, id: Any) -> bytes:
         if self._monitor.ready()[1] == "standby":

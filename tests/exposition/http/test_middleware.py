@@ -8,8 +8,7 @@ import pytest
 
 from sidecar.config import HttpConfig, Secret
 from sidecar.core.counts.sale import Sale
-from sidecar.exposition.http import middleware
-from sidecar.exposition.http import server as http
+from sidecar.exposition.http import middleware, server
 from sidecar.exposition.http.middleware import CLEAR, OPEN_PATHS
 from tests.exposition.http.test_server import refusal
 from tests.exposition.monitors import Served, serving
@@ -214,7 +213,7 @@ async def test_a_compressed_body_is_not_unpacked(served: Served) -> None:
 
 async def test_a_stalled_body_is_408_and_the_connection_closes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "BODY_SECONDS", 0.1)
-    monkeypatch.setattr(http, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(server, "LINGER_SECONDS", 0.1)
     async with serving() as served:
         request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc"
         status, body = await raw(served, request)
@@ -223,7 +222,7 @@ async def test_a_stalled_body_is_408_and_the_connection_closes(monkeypatch: pyte
 
 @pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nHost: loc"])
 async def test_headers_that_do_not_come_close_the_connection(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
-    monkeypatch.setattr(http, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(server, "HEADER_SECONDS", 0.2)
     async with serving() as served:
         reader, writer = await asyncio.open_connection(*served.server.address)
         writer.write(sent)

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from sidecar.config import HttpConfig
 from sidecar.errors import SidecarError, UnavailableError
-from sidecar.exposition import documents as document
+from sidecar.exposition import documents
 from sidecar.exposition.http.server import HttpServer
 from sidecar.exposition.published import HealthStatus, Latest
 from tests.exposition import snapshots
@@ -70,7 +70,7 @@ async def test_metrics_can_be_filtered_by_name() -> None:
 async def test_the_snapshot_is_the_json_of_the_newest_one() -> None:
     async with serving() as served:
         async with served.client.get("/monitoring/metrics") as response:
-            assert await response.read() == document.full(snapshots.snapshot())
+            assert await response.read() == documents.full(snapshots.snapshot())
             assert response.headers["Vary"] == "Accept"
         served.latest.publish(snapshots.snapshot(uptime_s=99.0))
         assert (await get_json(served.client, "/monitoring/metrics"))["uptime_s"] == 99.0
@@ -99,11 +99,11 @@ async def test_the_fleet_is_merged_when_asked_for() -> None:
 async def test_the_report_is_json_or_markdown(path: str) -> None:
     async with serving() as served:
         report = await get_json(served.client, path)
-        assert report == json.loads(json.dumps(document.report(snapshots.snapshot())))
+        assert report == json.loads(json.dumps(documents.report(snapshots.snapshot())))
         for suffix, accept in (("", "text/markdown"), ("?format=markdown", "application/json")):
             async with served.client.get(path + suffix, headers={"Accept": accept}) as response:
                 assert response.content_type == "text/markdown"
-                assert await response.text() == document.markdown(report)
+                assert await response.text() == documents.markdown(report)
                 assert response.headers["Vary"] == "Accept"
         assert await get_json(served.client, path + "?format=json", Accept="text/markdown") == report
 

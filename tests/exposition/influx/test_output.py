@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from sidecar.config import InfluxConfig, Seconds, Secret
 from sidecar.core.snapshot.snapshot import ProductOrders
 from sidecar.errors import ConfigError
-from sidecar.exposition.influx import output as influx
+from sidecar.exposition.influx import output
 from sidecar.exposition.influx.output import Backlog, InfluxOutput, LineBatch
 from sidecar.exposition.published import Latest
 from sidecar.process.telemetry import Telemetry
@@ -83,7 +83,7 @@ def times(fake: FakeInflux) -> list[int]:
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(influx, "BACKOFF_SECONDS", (0.02, 0.1))
+    monkeypatch.setattr(output, "BACKOFF_SECONDS", (0.02, 0.1))
 
 
 async def test_influxdb_2_gets_the_newest_numbers_once_per_interval() -> None:
@@ -162,7 +162,7 @@ async def test_what_is_refused_is_dropped_with_the_words_of_the_server() -> None
 async def test_while_it_is_away_points_wait_up_to_a_bound_and_the_oldest_are_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(influx, "BACKLOG_BYTES", 20_000)  # some 30 points: a second
+    monkeypatch.setattr(output, "BACKLOG_BYTES", 20_000)  # some 30 points: a second
     port = free_port()
     with capture_logs() as logs:
         async with writing(f"http://127.0.0.1:{port}") as sidecar:
@@ -180,7 +180,7 @@ async def test_while_it_is_away_points_wait_up_to_a_bound_and_the_oldest_are_dro
 
 
 async def test_one_that_takes_a_batch_and_says_nothing_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(influx, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(output, "ANSWER_SECONDS", 0.3)
     async with fake_influx() as fake:
         fake.silent = True
         async with writing(fake.url()) as sidecar:
@@ -216,7 +216,7 @@ async def test_an_end_waits_only_shortly_for_one_that_does_not_answer(
     known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not at all for one that did not answer before."""
-    monkeypatch.setattr(influx, "LAST_SECONDS", 2.0 if known else 0.2)
+    monkeypatch.setattr(output, "LAST_SECONDS", 2.0 if known else 0.2)
     loop = asyncio.get_running_loop()
     async with fake_influx() as fake:
         with capture_logs() as logs:
@@ -252,7 +252,7 @@ async def test_cancelled_at_any_await_it_leaves_no_task_and_no_connection() -> N
 
 
 async def test_many_products_are_many_batches_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(influx, "BATCH_POINTS", 100)
+    monkeypatch.setattr(output, "BATCH_POINTS", 100)
     many = {f"sku-{n}": ProductOrders(success=n) for n in range(250)}
     async with fake_influx() as fake, writing(fake.url(), ticking=False) as sidecar:
         sidecar.latest.publish(snapshot(orders=orders(by_product=many), inventory={}))

@@ -19,7 +19,7 @@ from websockets.typing import Origin, Subprotocol
 from sidecar.config import HttpConfig, Seconds, Secret, WsConfig
 from sidecar.core.snapshot.snapshot import Queue, Snapshot
 from sidecar.errors import ConfigError, SidecarError, UnavailableError
-from sidecar.exposition import documents as document
+from sidecar.exposition import documents
 from sidecar.exposition.access.guard import Guard
 from sidecar.exposition.live import websocket
 from sidecar.exposition.live.broadcast import PIECE_BYTES
@@ -318,13 +318,13 @@ async def test_reports_of_one_snapshot_are_rendered_once_and_answer_each_its_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rendered: list[Snapshot] = []
-    render = document.report
+    render = documents.report
 
     def report(snapshot: Snapshot) -> dict[str, Any]:
         rendered.append(snapshot)
         return render(snapshot)
 
-    monkeypatch.setattr(document, "report", report)
+    monkeypatch.setattr(documents, "report", report)
     async with serving(snapshot()) as served, served.connect() as one, served.connect() as two:
         answers = [await ask(one, "get-benchmark-report"), await ask(two, "get-benchmark-report", id={"a": 1})]
         assert answers[1] == {"event": "benchmark-report", "id": {"a": 1}, "data": answers[0]["data"]}
@@ -343,7 +343,7 @@ async def test_a_large_report_comes_piece_by_piece_and_whole() -> None:
         pieces = [b""]
         while b"benchmark-report" not in pieces[0]:
             pieces = [piece async for piece in client.recv_streaming(decode=False)]
-        assert json.loads(b"".join(pieces))["data"] == json.loads(document.report_json(large))
+        assert json.loads(b"".join(pieces))["data"] == json.loads(documents.report_json(large))
         assert max(map(len, pieces)) < PIECE_BYTES + 100
         assert (await receive(client))["event"] == "metrics-update"
 
@@ -570,7 +570,7 @@ async def test_a_fault_of_our_own_is_logged_and_ends_one_connection(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(snapshot()) as served, served.connect() as client, served.connect() as other:
-        monkeypatch.setattr(document, "report", lambda snapshot: 1 / 0)
+        monkeypatch.setattr(documents, "report", lambda snapshot: 1 / 0)
         await client.send('{"event":"get-benchmark-report"}')
         assert await closed(client) == 1011
         assert (await ask(other, "ping"))["event"] == "pong"
