@@ -12,9 +12,9 @@ from typing import Literal
 import structlog
 from msgspec import Struct
 
-from sidecar.core.commit.aggregator import kind_of
 from sidecar.core.commit.ledger import Applied, Ledger
 from sidecar.core.events.batch import Batch
+from sidecar.core.events.source import key_of, kind_of
 from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
 from sidecar.process.clock import Clock
 from sidecar.process.logs import OutageReasons
@@ -91,7 +91,7 @@ class Ingest:
         """
         away = self._ledger.away
         self._blind_from = self._clock.steady() - max(self._clock.now() - (away or self._clock.now()), 0)
-        heard = [name for name in self.states if kind_of(name) == "pubsub"]
+        heard = [source.name for source in self.sources if not source.kind.rereads]
         for name in self.states:
             blind = away is not None and name in heard and self._ledger.listened(name)
             self.states[name] = SourceState(blind=blind)
@@ -173,7 +173,7 @@ class Ingest:
 
     async def _read(self, source: Source) -> None:
         name = source.name
-        after = self._ledger.position(name.removeprefix("stream:")) if kind_of(name) == "stream" else ""
+        after = self._ledger.position(key_of(name)) if source.kind.rereads else ""
         batch = await source.read(after)
         self._tell_lag(name, source.lag_seconds)
         if batch is None:
@@ -226,7 +226,7 @@ class Ingest:
         if self._reasons[name].changed(reason(exc), self._clock.steady()):
             event = "source still lost" if state.status == "down" else "source lost"
             self._log.warning(event, source=name, detail=f"{exc}; trying again")
-        self.states[name] = SourceState("down", str(exc), blind=kind_of(name) == "pubsub")
+        self.states[name] = SourceState("down", str(exc), blind=not kind_of(name).rereads)
         self._telemetry.source_connected.labels(name).set(0)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sidecar.core.events.batch import Batch
+from sidecar.core.events.source import SourceKind
 
 
 class Source(Protocol):
@@ -14,6 +15,7 @@ class Source(Protocol):
     """
 
     name: str
+    kind: SourceKind
 
     @property
     def lag_seconds(self) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sidecar.core.commit.commit import START
 from sidecar.core.events.batch import Batch, StreamRead
+from sidecar.core.events.source import PUBSUB, STREAM, key_of
 
 BATCH = 500
 QUIET_SECONDS = 0.1  # after so long without an entry the position may have changed
@@ -15,6 +16,7 @@ QUIET_SECONDS = 0.1  # after so long without an entry the position may have chan
 class MemorySource:
     """Payloads that can be read once, as those of pub/sub; name it `pubsub:<name>`."""
 
+    kind = PUBSUB
     lag_seconds = 0.0
 
     def __init__(self, name: str, *, clock: Callable[[], float] = time.time) -> None:
@@ -58,6 +60,7 @@ class MemorySource:
 class MemoryStream:
     """Payloads that stay and can be read again from any position, as those of a stream; name it `stream:<name>`."""
 
+    kind = STREAM
     lag_seconds = 0.0
 
     def __init__(
@@ -74,7 +77,7 @@ class MemoryStream:
     def add(self, *payloads: bytes) -> None:
         """Append entries; the id of the n-th is `n-0`."""
         self._entries += [(payload, self._clock()) for payload in payloads]
-        self._last_ids[self.name.removeprefix("stream:")] = f"{len(self._entries)}-0"
+        self._last_ids[key_of(self.name)] = f"{len(self._entries)}-0"
         self._added.set()
 
     async def connect(self) -> None:

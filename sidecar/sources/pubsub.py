@@ -7,6 +7,7 @@ from typing import Any
 
 from sidecar.core.events.batch import Batch, first_turn
 from sidecar.core.events.channels import is_pattern
+from sidecar.core.events.source import PUBSUB
 from sidecar.errors import UnavailableError
 from sidecar.redis.link import Link, making_sense, only_bytes
 from sidecar.redis.servers import Servers
@@ -25,6 +26,8 @@ AT_HAND_SECONDS = 0.1
 
 class PubSubSource:
     """Messages of one channel, or of all channels that match a pattern."""
+
+    kind = PUBSUB
 
     def __init__(self, channel: str, servers: Servers) -> None:
         self.name = f"pubsub:{channel}"

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from sidecar.core.events.batch import Batch, Empty, StreamRead, first_turn
+from sidecar.core.events.source import STREAM
 from sidecar.errors import RefusedError, UnavailableError
 from sidecar.redis.errors import advised
 from sidecar.redis.link import Link, expected, making_sense, only_bytes
@@ -39,6 +40,8 @@ class _Unread(Struct, frozen=True):
 
 class StreamSource:
     """The entries of one stream."""
+
+    kind = STREAM
 
     def __init__(self, stream: str, servers: Servers) -> None:
         self.name = f"stream:{stream}"

@@ -2,6 +2,7 @@
 
 from sidecar.cli.checks.findings import Finding
 from sidecar.config import Config
+from sidecar.core.events.source import kind_of
 from sidecar.daemon import build
 from sidecar.errors import AccessError, RefusedError, UnavailableError
 
@@ -31,7 +32,7 @@ async def to_read(config: Config, name: str) -> None:
     (source,) = (one for one in build.sources(config, build.servers(config.events)) if one.name == name)
     try:
         await source.connect()
-        if name.startswith("stream:"):
+        if kind_of(name).rereads:
             await source.read("0-0")
     finally:
         await source.close()

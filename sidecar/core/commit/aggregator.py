@@ -6,7 +6,7 @@ Pending is kept apart for streams, which can be read again, and pub/sub, which c
 from collections import Counter
 from collections.abc import Mapping
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
@@ -28,10 +28,10 @@ from sidecar.core.events.batch import Batch
 from sidecar.core.events.by_channel import Origins, decode_by_channel
 from sidecar.core.events.decode import decode, unknown_fields, without_event
 from sidecar.core.events.event import EARLIEST, Decoded, Event, Rejection
+from sidecar.core.events.source import KINDS, PUBSUB, STREAM, SourceKind, kind_of
 from sidecar.core.sale.following import Following, keep, keep_stored
 from sidecar.core.sequence.roll_call import Register, RollCall, windows_of
 
-SourceKind = Literal["stream", "pubsub"]
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
 MISSED_UNDER = "wgen"  # field of the checkpoint: the generation in which the missed numbers of the windows were counted
 HEARD_SECONDS = 10.0  # a producer with connections that sent events since is stored again after this time
@@ -66,7 +66,7 @@ class Aggregator:
         self.understanding = Understanding()
         self.amounts: Counter[bool] = Counter()  # a sample of amounts: True for those that may be cents
         self._looked_at = 0.0
-        self._pending: dict[SourceKind, Pending] = {"stream": Pending(random), "pubsub": Pending(random)}
+        self._pending: dict[SourceKind, Pending] = {kind: Pending(random) for kind in KINDS.values()}
         self._flying: dict[SourceKind, Pending] = {}  # the pending counts in a flight that may still land
         self._labels = Labels(rules)
         self.following = Following()
@@ -117,7 +117,7 @@ class Aggregator:
 
     def blind(self, seconds: float) -> None:
         """Count time in which events that cannot be read again may have been missed."""
-        self._pending["pubsub"].state.total.tallies["blind_ms"][""] += round(seconds * 1000)
+        self._pending[PUBSUB].state.total.tallies["blind_ms"][""] += round(seconds * 1000)
 
     def watch(self, now: float, *, hears: bool) -> Changes:
         """Judge which producers live; `hears`: everybody could be heard since the last call."""
@@ -126,13 +126,13 @@ class Aggregator:
 
     def begin(self, now: float) -> None:
         """Begin counting on empty ground."""
-        self._pending["pubsub"].state.total.since = now
+        self._pending[PUBSUB].state.total.since = now
 
     def freeze(self, now: float) -> Flight:
         """Take everything pending; what comes next is pending anew."""
         for source in self.register.sources:
             self.register.advance(source, self._pending[kind_of(source)], self._labels, now)
-        stream, pubsub = self._pending["stream"], self._pending["pubsub"]
+        stream, pubsub = self._pending[STREAM], self._pending[PUBSUB]
         pubsub.state.total.tallies["twice"][""] += self.register.count_twice(now)
         self.register.forget(now)
         for pending in (stream, pubsub):
@@ -171,8 +171,7 @@ class Aggregator:
 
     def thaw(self, flight: Flight) -> None:
         """Make the flight pending again, before what came after it."""
-        kinds: tuple[SourceKind, ...] = ("stream", "pubsub")
-        for kind, earlier in zip(kinds, (flight.stream, flight.pubsub), strict=True):
+        for kind, earlier in ((STREAM, flight.stream), (PUBSUB, flight.pubsub)):
             earlier.merge(self._pending[kind])
             self._pending[kind] = earlier
         self._flying = {}
@@ -205,9 +204,9 @@ class Aggregator:
 
     def drop_streams(self) -> None:
         """Forget what is pending from streams; it will be read again."""
-        self._pending["stream"] = Pending(self._random)
+        self._pending[STREAM] = Pending(self._random)
         for source in self.register.sources:
-            if kind_of(source) == "stream":
+            if kind_of(source).rereads:
                 self.register.drop(source)
         self._relearn()
 
@@ -217,7 +216,7 @@ class Aggregator:
         Raises CheckpointError if any of it is damaged; then nothing has changed.
         """
         before, found, windows = self.committed, load_state(fields), windows_of(fields)
-        ours = [source for source in self.register.sources if kind_of(source) == "pubsub"]
+        ours = [source for source in self.register.sources if not kind_of(source).rereads]
         self.committed = found
         self._refitted = self.committed.fit(self._rules.buckets_ns)
         if same_generation:
@@ -242,7 +241,7 @@ class Aggregator:
         self._refitted.clear()
         self.committed.total.since, self.committed.total.committed_at = now, before.total.committed_at
         keep(self.committed, before)
-        pubsub = self._pending["pubsub"]
+        pubsub = self._pending[PUBSUB]
         pubsub.state.total.since = None
         below = min(sum(pending.level for pending in self._pending.values()), 0)
         pubsub.state.total.tallies["beside"]["unseen"] -= below  # they were pending before the clear
@@ -343,11 +342,11 @@ class Aggregator:
 
     def _miss_what_rolled_back(self, before: State) -> None:
         """Count what pub/sub had told, as received or as missed, and is not in what was found."""
-        missed = self._pending["pubsub"].state.total.tallies["missed"]
+        missed = self._pending[PUBSUB].state.total.tallies["missed"]
         known, found = before.total.tallies, self.committed.total.tallies
         for source in known["received"].keys() | known["missed"].keys():
             lost = _published(known, source) - _published(found, source)
-            if kind_of(source) == "pubsub" and lost > 0:
+            if not kind_of(source).rereads and lost > 0:
                 missed[source] += lost
 
     def _forget_missed(self) -> None:
@@ -379,11 +378,6 @@ class Aggregator:
         """Return how many orders are in flight according to everything except `pending`."""
         parts = (*self._flying.values(), *self._pending.values())
         return self.committed.total.in_flight + sum(part.level for part in parts if part is not pending)
-
-
-def kind_of(source: str) -> SourceKind:
-    """Return the kind of a source named `stream:<name>` or `pubsub:<name>`."""
-    return "stream" if source.startswith("stream:") else "pubsub"
 
 
 def _arrivals(arrivals: list[float], now: float) -> list[float]:

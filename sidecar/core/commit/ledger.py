@@ -32,6 +32,7 @@ from sidecar.core.checkpoint.state import dump_state
 from sidecar.core.commit.aggregator import MISSED_UNDER, Aggregator
 from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, Position, era_of, holder_of, order
 from sidecar.core.events.batch import Batch, StreamRead
+from sidecar.core.events.source import key_of
 from sidecar.errors import CheckpointError
 
 LISTENED = "listened"  # field of the checkpoint: the pub/sub sources that were subscribed to, one a line
@@ -141,7 +142,7 @@ class Ledger:
         return self._apply_stream(batch, batch.stream, now)
 
     def _apply_stream(self, batch: Batch, read: StreamRead, now: float) -> Applied:
-        stream = batch.source.removeprefix("stream:")
+        stream = key_of(batch.source)
         position = self._read[stream]
         if read.after != position.id:
             return "refused"

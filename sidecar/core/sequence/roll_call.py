@@ -18,6 +18,7 @@ from sidecar.core.counts.pending import Pending
 from sidecar.core.counts.rules import MAX_PRODUCERS, OTHER
 from sidecar.core.events.channels import is_pattern
 from sidecar.core.events.event import Event, Rejection
+from sidecar.core.events.source import kind_of
 from sidecar.core.sequence.clock_offsets import Clocks
 from sidecar.core.sequence.double_sources import SourceWindow, Twice
 from sidecar.core.sequence.losses import LOSS, Loss
@@ -92,7 +93,7 @@ class Register:
             self.watch.restarted(_producer(source, key), epoch, now)
         for key, missed in sequences.advance(now).items():
             counted = missed
-            if _is_stream(source):
+            if kind_of(source).rereads:
                 missed = self.loss(source).forgive(missed)
                 counted = self.loss(source).miss(missed)
             call.attendance(_producer(source, key)).missed += missed
@@ -314,7 +315,7 @@ class RollCall:
     def _recover(self, attendance: Attendance, numbers: int) -> None:
         self._state.total.tallies["recovered"][self._source] += numbers
         attendance.missed -= numbers
-        if _is_stream(self._source):
+        if kind_of(self._source).rereads:
             self._register.loss(self._source).recover(numbers)
 
     def _measure_clock(self, events: list[Event], arrival: float) -> None:
@@ -387,10 +388,6 @@ def windows_of(fields: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def _is_window(name: str) -> bool:
     return name.startswith(WINDOW)
-
-
-def _is_stream(source: str) -> bool:
-    return source.startswith("stream:")
 
 
 def _named(source: str, dumps: Mapping[str, bytes | None]) -> dict[str, bytes | None]:

@@ -16,6 +16,7 @@ from sidecar.core.counts.rules import CONNECTION_SECONDS, GRACE_SECONDS, Rules
 from sidecar.core.counts.state import RINGS, State
 from sidecar.core.counts.understanding import NotUnderstood
 from sidecar.core.events.event import FINISHED, STATUSES
+from sidecar.core.events.source import kind_of
 from sidecar.core.snapshot.snapshot import (
     ClassicHistogram,
     Completeness,
@@ -222,7 +223,7 @@ def _completeness(state: State, frame: Frame, last_second: int) -> Completeness:
     received = tallies["received"].total()
     missed = state.total.missed
     sources = tallies["received"].keys() | tallies["missed"].keys()
-    knows = bool(state.producers) or any(source.startswith("stream:") for source in sources)
+    knows = bool(state.producers) or any(kind_of(source).rereads for source in sources)
     lately = last_minute(state.lately, last_second - int(GRACE_SECONDS))
     return Completeness(
         ratio=_ratio(received, missed) if knows else None,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.checkpoint.state import dump_state, load_state
-from sidecar.core.commit.aggregator import UNKNOWN_FIELDS_KEPT, Aggregator, kind_of
+from sidecar.core.commit.aggregator import UNKNOWN_FIELDS_KEPT, Aggregator
 from sidecar.core.counts.rules import HISTORY_SECONDS, OTHER, Rules
 from sidecar.core.events.batch import Batch, Empty
 from tests.core.counted import (
@@ -700,13 +700,6 @@ def test_refused_payloads_are_passed_on_readably() -> None:
     (refused,) = commit(aggregate).pubsub.refused
     assert refused.payload == '{"status":"\\xff"}'
     assert refused.reason == "not_json"
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("stream:a", "stream"), ("pubsub:a", "pubsub"), ("pubsub:stream:*", "pubsub")]
-)
-def test_the_kind_of_a_source_is_in_its_name(name: str, kind: str) -> None:
-    assert kind_of(name) == kind
 
 
 # The clock of this machine is set
