@@ -31,7 +31,10 @@ from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 PAGES += sorted((ROOT / "examples").rglob("*.md"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -243,3 +246,10 @@ class TestWithADaemon:
         for path in sorted(one for one in shown if one != "/monitoring/metrics/clear" and "/sales/" not in one):
             with urllib.request.urlopen(f"http://127.0.0.1:{daemon.http}{path}", timeout=5) as answer:
                 assert answer.status == 200
+
+
+def test_every_file_to_change_is_there() -> None:
+    table = page("docs/design.md").partition("## Where does a change go")[2].partition("\n## ")[0]
+    named = [name for name in re.findall(r"`([^`]+)`", table) if "/" in name and name != "sidecar/"]
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / "sidecar" / name).exists() and not (ROOT / name).exists()] == []
