@@ -4,8 +4,19 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards.board import Panels, arranged, board, products, sidecars
-from monitoring.dashboards.panels import PER_MINUTE, bars, coloured, light, lines, named, number, stacked, steps
-from monitoring.dashboards.queries import COMMIT_AGE, FIRING, STOCK, Query
+from monitoring.dashboards.panels import (
+    NEUTRAL,
+    PER_MINUTE,
+    bars,
+    coloured,
+    light,
+    lines,
+    named,
+    number,
+    stacked,
+    steps,
+)
+from monitoring.dashboards.queries import COMMIT_AGE, STOCK, Query, firing
 
 FINISHED = "sum(rate(flash_sale_orders_total{SCOPE}[1m]))"
 
@@ -20,12 +31,13 @@ AGE = f"{COMMIT_AGE} or vector(3600)"
 # And the pages that make a light red: without orders the values above have nothing to go by, as when every backend is
 # dead, and no light may be green while its page is out.
 STOPPED = "ThroughputCollapsed|HalfOfProducersSilent"
-UNSEEN = "SidecarDown|NoSidecarCounting|NumbersStale|SourceDisconnected|Redis.*|CompletenessBelowOne|EventsCountedTwice"
+BLIND = "SidecarDown|NoSidecarCounting|NumbersStale|SourceDisconnected|RedisDown|RedisRefusesWrites"
+UNTRUE = f"{BLIND}|RedisMemoryHigh|CompletenessBelowOne|EventsCountedTwice"
 LIGHTS = {
     "orders": (FAULTS, 0.01, 0.05, f"OrderFaultRateHigh|Oversold|{STOPPED}"),
     "customers": (WAIT, 2, 10, f"OrderLatencyHigh|{STOPPED}"),
     "queue": (QUEUE, 10, 60, "ThroughputCollapsed"),
-    "numbers": (AGE, 3, 30, UNSEEN),
+    "numbers": (AGE, 3, 30, UNTRUE),
     "alarms": ("vector(0)", 0, 0, ".*"),
 }
 
@@ -46,8 +58,12 @@ def dashboard() -> build.Dashboard:
 def _level(name: str) -> str:
     """Return a query that is 0, 1 or 2: a light is green, orange or red."""
     value, orange, red, alerts = LIGHTS[name]
-    pages = f'count({FIRING.rstrip("}")},severity="critical",alertname=~"{alerts}"}}) * 2 or vector(0)'
-    return f"clamp_max((({value}) > bool {orange}) + (({value}) > bool {red}) + ({pages}), 2)"
+    pages = f"count({firing('critical', alerts)}) * 2 or vector(0)"
+    level = f"clamp_max((({value}) > bool {orange}) + (({value}) > bool {red}) + ({pages}), 2)"
+    if name in ("numbers", "alarms"):
+        return level
+    # Nobody knows how the sale goes while its numbers are gone.
+    return f"{level} unless on () (({AGE}) > 30 or count({firing('critical', BLIND)}))"
 
 
 def _words(green: str, orange: str, red: str) -> dict[int, tuple[str, str]]:
@@ -68,19 +84,19 @@ def _lights() -> Panels:
             "Do orders fail because something is broken? Red from one in 20. Being sold out does not count.",
             _words("work", "some fail", "fail"),
             Query(_level("orders"), "orders", instant=True),
-        ),
+        ).no_value("unknown"),
         light(
             "Customers wait",
             "How long nearly all customers (19 of 20) wait for an answer: short is below 2 seconds, too long above 10.",
             _words("briefly", "a while", "too long"),
             Query(_level("customers"), "customers", instant=True),
-        ),
+        ).no_value("unknown"),
         light(
             "Queue",
             "Will the orders that wait be done in 10 seconds (moving), in a minute (filling), or later (stuck)?",
             _words("moving", "filling", "stuck"),
             Query(_level("queue"), "queue", instant=True),
-        ),
+        ).no_value("unknown"),
         light(
             "These numbers",
             "Live: from the last seconds. Old or gone: do not decide anything by this page, ask the people who run it.",
@@ -142,14 +158,14 @@ def _stock() -> Panels:
             units.DurationSeconds,
             Query(f"sort(bottomk(10, {countdown}))", "{{product_id}}", instant=True),
         )
-        .thresholds(steps("red", (60, "orange"), (300, "green")))
+        .thresholds(steps("orange", (60, NEUTRAL)))
         .no_value("nothing is about to sell out"),
         bars(
             "Stock left by product",
             "Pieces left of the 20 products with the least. Empty bars are sold out.",
             units.Short,
             Query(f"sort(bottomk(20, clamp_min({STOCK}, 0)))", "{{product_id}}", instant=True),
-        ).thresholds(steps("red", (1, "orange"), (20, "green"))),
+        ).thresholds(steps("orange", (20, NEUTRAL))),
         number(
             "Sold out",
             "Products that are gone.",

@@ -19,8 +19,9 @@ from monitoring.dashboards.panels import (
     pie,
     stacked,
     steps,
+    verdict,
 )
-from monitoring.dashboards.queries import STOCK, Query
+from monitoring.dashboards.queries import STOCK, Query, firing
 
 # Nothing finished: no share of it is known, and none is shown.
 FINISHED = "(sum(rate(flash_sale_orders_total{SCOPE}[$__rate_interval])) > 0)"
@@ -57,24 +58,24 @@ def _now() -> Panels:
             PER_SECOND,
             Query("sum(rate(flash_sale_orders_total{SCOPE}[$__rate_interval]))", "orders"),
         ).decimals(1),
-        number(
+        verdict(
             "Error rate",
             "Share of finished orders that failed because something is broken. Being sold out or declined is no error: "
             "see *Failures* below. Orange and red begin where OrderFaultRateHigh does.",
             units.PercentUnit,
+            steps("green", (0.02, "orange"), (0.1, "red")),
             Query(f"{FAULTS} / {FINISHED}", "faults"),
         )
         .decimals(1)
-        .thresholds(steps("green", (0.02, "orange"), (0.1, "red")))
         .no_value("no orders"),
-        number(
+        verdict(
             "Completeness",
             "Share of the published events that was counted. Below 100 % events are missing and totals too low.",
             units.PercentUnit,
+            steps("red", (1, "green")),
             Query("min(flash_sale_completeness_ratio{SCOPE})", "seen"),
         )
         .decimals(3)
-        .thresholds(steps("red", (1, "green")))
         .no_value("unknown"),
         alerts(),
     ]
@@ -116,7 +117,9 @@ def _orders() -> Panels:
             "How long the jobs that wait now will take, at the pace of the last minute. It is the wait of a new order.",
             units.Seconds,
             Query(
-                "sum(flash_sale_queue_length{SCOPE}) / (sum(rate(flash_sale_orders_total{SCOPE}[1m])) > 0)", "to drain"
+                "sum(flash_sale_queue_length{SCOPE}) / (sum(rate(flash_sale_orders_total{SCOPE}[1m])) > 0)"
+                f" unless on () {firing('critical', 'ThroughputCollapsed')}",
+                "to drain",
             ),
         )
         .thresholds(steps("green", (10, "orange"), (60, "red")))
@@ -149,15 +152,14 @@ def _latency() -> Panels:
             *_durations("flash_sale_order_processing_seconds"),
         ),
         *(
-            number(
+            verdict(
                 f"Latency now, {name}",
                 f"{meaning}, over the last minute. Exact to 1 %, of the slowest of the sidecars chosen. Orange and red "
                 "begin where OrderLatencyHigh does.",
                 units.Seconds,
+                steps("green", (1, "orange"), (2.5, "red")),
                 Query(f'max(flash_sale_order_latency_percentile_seconds{{SCOPE,percentile="{q}",window="1m"}})', name),
-            )
-            .thresholds(steps("green", (1, "orange"), (2.5, "red")))
-            .no_value("no orders")
+            ).no_value("no orders")
             for name, q, meaning in (
                 ("median", "50", "Half of the orders were decided faster"),
                 ("p95", "95", "One order in 20 took longer"),
@@ -250,14 +252,13 @@ def _stock() -> Panels:
             units.Short,
             Query(f"count({STOCK} <= 0) or vector(0)", "products"),
         ).height(8),
-        number(
+        verdict(
             "Oversold",
             "Products with a stock below 0. Anything but 0 is a broken reservation, and customers to apologise to.",
             units.Short,
+            steps("green", (1, "red")),
             Query(f"count({STOCK} < 0) or vector(0)", "products"),
-        )
-        .height(8)
-        .thresholds(steps("green", (1, "red"))),
+        ).height(8),
         lines(
             "Units sold per second",
             "The 20 products that sold best. A curve at 0 with stock left: it cannot be bought, or nobody wants it.",

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards.board import Panels, arranged, board, choice
-from monitoring.dashboards.panels import PER_SECOND, UP, alerts, light, lines, number, steps
+from monitoring.dashboards.panels import PER_SECOND, UP, alerts, light, lines, steps, verdict
 from monitoring.dashboards.queries import Query
 
 # What is slow to change is scraped every 30 s; a rate over less than two scrapes would be empty.
@@ -31,19 +31,24 @@ def _redis() -> Panels:
         alerts().span(24),
         light(
             "Redis answers",
-            "Does it answer its exporter?",
+            "Does it answer its exporter? One that is frozen lets the exporter answer too late.",
             UP,
-            Query("min by (instance) (redis_up{REDIS})", "{{instance}}", instant=True),
+            Query(
+                "min by (instance) (redis_up{REDIS} or up{REDIS} == 0"
+                " and on (job, instance) last_over_time(redis_up{REDIS}[1h]))",
+                "{{instance}}",
+                instant=True,
+            ),
         ).span(12),
-        number(
+        verdict(
             "Memory of its limit",
             "Used memory of maxmemory. Full, Redis refuses writes (or evicts): commits fail. Empty: no limit is set.",
             units.PercentUnit,
+            steps("green", (0.75, "orange"), (0.9, "red")),
             Query("redis_memory_used_bytes{REDIS} / (redis_memory_max_bytes{REDIS} > 0)", "{{instance}}"),
         )
         .decimals(0)
         .span(12)
-        .thresholds(steps("green", (0.75, "orange"), (0.9, "red")))
         .no_value("no limit"),
         lines(
             "Memory",
@@ -130,45 +135,41 @@ def _replication() -> Panels:
 def _machines() -> Panels:
     idle = 'rate(node_cpu_seconds_total{NODE,mode="idle"}[$__rate_interval])'
     return [
-        number(
+        verdict(
             "CPU busy",
             "Share of all cores that is busy. Above 90 % latency grows for everything on the machine.",
             units.PercentUnit,
+            steps("green", (0.75, "orange"), (0.9, "red")),
             Query(f"1 - avg by (instance) ({idle})", "{{instance}}", every=SLOW),
-        )
-        .decimals(0)
-        .thresholds(steps("green", (0.75, "orange"), (0.9, "red"))),
-        number(
+        ).decimals(0),
+        verdict(
             "Memory in use",
             "Share in use, caches not counted. Near 100 % the kernel kills the largest process, which may be Redis.",
             units.PercentUnit,
+            steps("green", (0.8, "orange"), (0.95, "red")),
             Query("1 - node_memory_MemAvailable_bytes{NODE} / node_memory_MemTotal_bytes{NODE}", "{{instance}}"),
-        )
-        .decimals(0)
-        .thresholds(steps("green", (0.8, "orange"), (0.95, "red"))),
-        number(
+        ).decimals(0),
+        verdict(
             "Fullest disk",
             "Share in use of the fullest file system. Full, Redis can no longer save, and Prometheus stops.",
             units.PercentUnit,
+            steps("green", (0.8, "orange"), (0.9, "red")),
             Query(
                 f"max by (instance) (1 - node_filesystem_avail_bytes{{NODE,{DISKS}}}"
                 f" / node_filesystem_size_bytes{{NODE,{DISKS}}})",
                 "{{instance}}",
             ),
-        )
-        .decimals(0)
-        .thresholds(steps("green", (0.8, "orange"), (0.9, "red"))),
-        number(
+        ).decimals(0),
+        verdict(
             "Load per core",
             "Processes that run or want to. Above 1 they wait for each other.",
             units.Short,
+            steps("green", (1, "orange"), (2, "red")),
             Query(
                 'node_load1{NODE} / on (instance) count by (instance) (node_cpu_seconds_total{NODE,mode="idle"})',
                 "{{instance}}",
             ),
-        )
-        .decimals(2)
-        .thresholds(steps("green", (1, "orange"), (2, "red"))),
+        ).decimals(2),
         lines(
             "CPU by machine",
             "Share of all cores that is busy. A plateau at the top: the machine is the limit.",

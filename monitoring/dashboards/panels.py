@@ -4,6 +4,7 @@ Widths are 6, 12 or 24 of Grafana's 24 columns: a phone stacks them, and each st
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from string import ascii_uppercase
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from grafana_foundation_sdk.models import common as look
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.piechart import PieChartLegendValues, PieChartType
 
-from monitoring.dashboards.queries import DATASOURCE, FIRING, Query
+from monitoring.dashboards.queries import DATASOURCE, Query, firing
 
 Panel = TypeVar("Panel", bargauge.Panel, gauge.Panel, piechart.Panel, stat.Panel, timeseries.Panel)
 
@@ -26,6 +27,15 @@ RUNBOOKS = "/public/runbooks"
 LAST = ["lastNotNull"]
 
 UP = {1: ("up", "green"), 0: ("down", "red")}
+
+# Green, orange and red are verdicts, of now. What is not judged, or not known, is blue.
+NEUTRAL = "blue"
+NOTHING = model.SpecialValueMap(
+    options=model.DashboardSpecialValueMapOptions(
+        match=model.SpecialValueMatch.NULL_AND_NAN, result=model.ValueMappingResult(color=NEUTRAL)
+    )
+)
+SEVERITIES = {"critical": "red", "warning": "orange", "info": NEUTRAL}
 
 # The same thing has the same colour on every dashboard.
 COLOURS = {
@@ -46,7 +56,13 @@ def number(title: str, description: str, unit: str, *queries: Query) -> stat.Pan
     """Big numbers, with the recent past behind them."""
     panel = _described(stat.Panel(), title, description, unit, *queries).span(6).height(4)
     panel = panel.reduce_options(_newest()).graph_mode(look.BigValueGraphMode.AREA)
-    return panel.color_mode(look.BigValueColorMode.VALUE).thresholds(steps("green"))
+    return panel.color_mode(look.BigValueColorMode.VALUE).thresholds(steps(NEUTRAL))
+
+
+def verdict(title: str, description: str, unit: str, thresholds: build.ThresholdsConfig, *queries: Query) -> stat.Panel:
+    """Big numbers with a colour: of now, as a query over a range shows the last value there was, however old."""
+    panel = number(title, description, unit, *(replace(query, instant=True) for query in queries))
+    return panel.graph_mode(look.BigValueGraphMode.NONE).thresholds(thresholds).mappings([NOTHING])
 
 
 def light(title: str, description: str, words: Mapping[int, tuple[str, str]], *queries: Query) -> stat.Panel:
@@ -56,7 +72,7 @@ def light(title: str, description: str, words: Mapping[int, tuple[str, str]], *q
         str(value): model.ValueMappingResult(text=word, color=colour, index=index)
         for index, (value, (word, colour)) in enumerate(words.items())
     }
-    return panel.color_mode(look.BigValueColorMode.BACKGROUND).mappings([model.ValueMap(options=options)])
+    return panel.color_mode(look.BigValueColorMode.BACKGROUND).mappings([model.ValueMap(options=options), NOTHING])
 
 
 def named(panel: stat.Panel) -> stat.Panel:
@@ -66,11 +82,16 @@ def named(panel: stat.Panel) -> stat.Panel:
 
 def alerts() -> stat.Panel:
     """The alerts that fire, each with a link to its runbook."""
-    description = "Alerts that fire now, by name, and how many of each. A click leads to the runbook: what to do."
-    firing = Query(f"count by (alertname) ({FIRING})", "{{alertname}}", instant=True)
-    panel = named(number("Alerts firing", description, "short", firing))
+    description = (
+        "Alerts that fire now, by name, and how many of each: red is critical, orange a warning, blue good to know. "
+        "A click leads to the runbook: what to do."
+    )
+    queries = [Query(f"count by (alertname) ({firing(one)})", "{{alertname}}", instant=True) for one in SEVERITIES]
+    panel = named(number("Alerts firing", description, "short", *queries))
+    for ref_id, colour in zip(ascii_uppercase, SEVERITIES.values(), strict=False):
+        panel.override_by_query(ref_id, [_fixed(colour)])
     runbook = build.DashboardLink("Runbook").url(f"{RUNBOOKS}/${{__field.labels.alertname}}.md").target_blank(True)
-    panel = panel.thresholds(steps("green", (1, "red"))).no_value("none")
+    panel = panel.thresholds(steps("green")).no_value("none")
     return panel.graph_mode(look.BigValueGraphMode.NONE).data_links([runbook])
 
 
@@ -90,9 +111,10 @@ def stacked(panel: timeseries.Panel) -> timeseries.Panel:
 
 
 def dial(title: str, description: str, unit: str, *queries: Query) -> gauge.Panel:
-    """A dial with coloured zones."""
-    panel = _described(gauge.Panel(), title, description, unit, *queries).span(6).height(8)
-    return panel.reduce_options(_newest()).min(0)
+    """A dial with coloured zones, which are a verdict of now."""
+    now = (replace(query, instant=True) for query in queries)
+    panel = _described(gauge.Panel(), title, description, unit, *now).span(6).height(8)
+    return panel.reduce_options(_newest()).min(0).mappings([NOTHING])
 
 
 def pie(title: str, description: str, unit: str, *queries: Query) -> piechart.Panel:
@@ -108,7 +130,7 @@ def bars(title: str, description: str, unit: str, *queries: Query) -> bargauge.P
     """One horizontal bar a series."""
     panel = _described(bargauge.Panel(), title, description, unit, *queries).span(12).height(8)
     panel = panel.orientation(look.VizOrientation.HORIZONTAL).display_mode(look.BarGaugeDisplayMode.BASIC)
-    return panel.reduce_options(_newest()).min(0).thresholds(steps("blue"))
+    return panel.reduce_options(_newest()).min(0).thresholds(steps(NEUTRAL)).mappings([NOTHING])
 
 
 def grid(title: str, description: str, columns: Mapping[str, tuple[Query, str]], key: tuple[str, str]) -> table.Panel:
@@ -128,8 +150,7 @@ def grid(title: str, description: str, columns: Mapping[str, tuple[Query, str]],
 def coloured(panel: Panel, *names: str) -> Panel:
     """Give series their colours, by the names in the legend."""
     for name in names:
-        value = {"mode": "fixed", "fixedColor": COLOURS[name]}
-        panel.override_by_name(name, [model.DynamicConfigValue(id_val="color", value=value)])
+        panel.override_by_name(name, [_fixed(COLOURS[name])])
     return panel
 
 
@@ -145,6 +166,10 @@ def _described(panel: Panel, title: str, description: str, unit: str, *queries: 
     for ref_id, query in zip(ascii_uppercase, queries, strict=False):
         panel.with_target(query.build(ref_id))
     return panel
+
+
+def _fixed(colour: str) -> model.DynamicConfigValue:
+    return model.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})
 
 
 def _newest() -> common.ReduceDataOptions:

@@ -38,6 +38,11 @@ COMMIT_AGE = """
 FIRING = 'ALERTS{alertstate="firing",alertname!="Watchdog",environment=~"$environment|"}'
 
 
+def firing(severity: str, alerts: str = ".*") -> str:
+    """Return the alerts of a severity that fire, of these names."""
+    return f'{FIRING.rstrip("}")},severity="{severity}",alertname=~"{alerts}"}}'
+
+
 @dataclass(frozen=True)
 class Query:
     """One query of a panel; `every` is the scrape interval where it is not the data source's 5 s."""

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards.board import Panels, arranged, board, sidecars
-from monitoring.dashboards.panels import PER_SECOND, UP, alerts, bars, light, lines, number, stacked, steps
+from monitoring.dashboards.panels import PER_SECOND, UP, alerts, bars, light, lines, stacked, steps, verdict
 from monitoring.dashboards.queries import COMMIT_AGE, Query
 
 # The process metrics have the same names in every exporter: only those of targets that are sidecars.
@@ -46,9 +46,15 @@ def _state() -> Panels:
         ),
         light(
             "Redis",
-            "Does Redis answer the sidecar? While it does not, events are kept in memory and nothing new is shown.",
-            UP,
-            Query("min by (instance) (flash_sale_sidecar_redis_up{SCOPE})", "{{instance}}", instant=True),
+            "Does Redis answer the sidecar, and take what it writes? While it does not, events are kept in memory and "
+            "nothing new is shown.",
+            UP | {-1: ("refuses", "red")},
+            Query(
+                "min by (instance) (flash_sale_sidecar_redis_up{SCOPE}"
+                " or -(flash_sale_sidecar_redis_refuses_writes{SCOPE} == 1))",
+                "{{instance}}",
+                instant=True,
+            ),
         ),
         light(
             "Sources",
@@ -61,14 +67,14 @@ def _state() -> Panels:
                 instant=True,
             ),
         ).no_value("no active sidecar"),
-        number(
+        verdict(
             "Age of the numbers",
             "Time from the last commit to the last scrape. Normal is below the commit interval (0.5 s).",
             units.Seconds,
+            steps("green", (3, "orange"), (5, "red")),
             Query(COMMIT_AGE, "age"),
         )
         .decimals(1)
-        .thresholds(steps("green", (3, "orange"), (5, "red")))
         .no_value("no commit yet"),
         alerts().span(24),
     ]
@@ -99,29 +105,25 @@ def _events() -> Panels:
                 "{{source}}",
             ),
         ),
-        number(
+        verdict(
             "Completeness",
             "Share of the published events that was counted. Below 100 % see *missed* below.",
             units.PercentUnit,
+            steps("red", (1, "green")),
             Query("min by (instance) (flash_sale_completeness_ratio{SCOPE})", "{{instance}}"),
         )
         .decimals(3)
         .height(8)
-        .thresholds(steps("red", (1, "green")))
         .no_value("unknown"),
-        number(
+        verdict(
             "Streams replaced",
             "Times a stream was found deleted or replaced, in the time shown: by an operator, or by a failover.",
             units.Short,
-            Query(
-                "sum by (source) (increase(flash_sale_sidecar_source_resets_total{SCOPE}[$__range]))",
-                "{{source}}",
-                instant=True,
-            ),
+            steps("green", (1, "orange")),
+            Query("sum by (source) (increase(flash_sale_sidecar_source_resets_total{SCOPE}[$__range]))", "{{source}}"),
         )
         .decimals(0)
-        .height(8)
-        .thresholds(steps("green", (1, "orange"))),
+        .height(8),
     ]
 
 

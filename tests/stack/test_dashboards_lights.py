@@ -14,7 +14,8 @@ from tests.stack.dashboards import read
 from tests.stack.test_dashboards_live import substituted
 
 BUSINESS, SIDECAR = "Business/business-dashboard.json", "Operations/sidecar-dashboard.json"
-GREEN, ORANGE, RED = 0.0, 1.0, 2.0
+INFRASTRUCTURE = "Operations/infrastructure-dashboard.json"
+GREEN, ORANGE, RED, UNKNOWN = 0.0, 1.0, 2.0, None
 
 # Five minutes, a value every five seconds: 20 orders a second, a commit just now. No series has an `environment`, as
 # where no target is given one: the choice is All then.
@@ -27,7 +28,7 @@ HEALTHY = {
     'flash_sale_sidecar_order_faults_total{instance="a"}': "0x60",
     'ALERTS{alertname="OrderFaultRateHigh",severity="warning",alertstate="firing"}': "1x60",
 }
-SALES = {
+SALES: dict[str, tuple[dict[str, str], dict[str, float | None]]] = {
     "a healthy sale": ({}, {}),
     "one order in 50 breaks": (
         {'flash_sale_sidecar_order_faults_total{instance="a"}': "0+2x60"},
@@ -82,7 +83,11 @@ SALES = {
     ),
     "there are standbys alone": (
         {'flash_sale_info{instance="a",sidecar="host"}': "1x30 stale"},
-        {"These numbers": RED},
+        {"Orders": UNKNOWN, "Customers wait": UNKNOWN, "Queue": UNKNOWN, "These numbers": RED},
+    ),
+    "Redis is away, and somebody is paged": (
+        {'ALERTS{alertname="RedisDown",severity="critical",alertstate="firing"}': "1x60"},
+        {"Orders": UNKNOWN, "Customers wait": UNKNOWN, "Queue": UNKNOWN, "These numbers": RED, "Alarms": RED},
     ),
     "no commit for ten seconds": (
         {'flash_sale_sidecar_last_commit_timestamp_seconds{instance="a"}': "290x60"},
@@ -104,18 +109,41 @@ ROLES = {
 @pytest.mark.parametrize("sale", SALES)
 def test_a_light_shows_its_state_and_the_first_one_the_worst_state(promtool: str, sale: str, tmp_path: Path) -> None:
     changed, differing = SALES[sale]
-    lights = dict.fromkeys(("Orders", "Customers wait", "Queue", "These numbers", "Alarms"), GREEN) | differing
-    lights["Is the system keeping up?"] = max(lights.values())
+    names = ("Orders", "Customers wait", "Queue", "These numbers", "Alarms")
+    lights: dict[str, float | None] = dict.fromkeys(names, GREEN)
+    lights |= differing
+    lights["Is the system keeping up?"] = max(value for value in lights.values() if value is not UNKNOWN)
     check(
         promtool,
         tmp_path,
         HEALTHY | changed,
-        {expression(BUSINESS, name): {"{}": value} for name, value in lights.items()},
+        {expression(BUSINESS, name): {} if value is UNKNOWN else {"{}": value} for name, value in lights.items()},
     )
 
 
 def test_without_a_sidecar_the_numbers_are_gone(promtool: str, tmp_path: Path) -> None:
     check(promtool, tmp_path, {"up": "0x60"}, {expression(BUSINESS, "Is the system keeping up?"): {"{}": RED}})
+
+
+def test_redis_answers_the_sidecar_refuses_or_is_down(promtool: str, tmp_path: Path) -> None:
+    up, refuses = "flash_sale_sidecar_redis_up", "flash_sale_sidecar_redis_refuses_writes"
+    series = {f'{up}{{instance="a"}}': "1x60", f'{up}{{instance="b"}}': "1x60", f'{up}{{instance="c"}}': "0x60"}
+    series |= {f'{refuses}{{instance="a",reason="disk"}}': "0x60", f'{refuses}{{instance="b",reason="disk"}}': "1x60"}
+    lights = {'{instance="a"}': 1.0, '{instance="b"}': -1.0, '{instance="c"}': 0.0}
+    check(promtool, tmp_path, series, {expression(SIDECAR, "Redis"): lights})
+
+
+def test_a_frozen_redis_does_not_answer(promtool: str, tmp_path: Path) -> None:
+    """Its exporter answers too late, and so not at all."""
+    series = {
+        'redis_up{instance="a",job="redis"}': "1x60",
+        'up{instance="a",job="redis"}': "1x60",
+        'redis_up{instance="b",job="redis"}': "1x30 stale",
+        'up{instance="b",job="redis"}': "1x30 0x29",
+        'up{instance="c",job="node"}': "0x60",
+    }
+    lights = {'{instance="a"}': 1.0, '{instance="b"}': 0.0}
+    check(promtool, tmp_path, series, {expression(INFRASTRUCTURE, "Redis answers"): lights})
 
 
 def test_a_sidecar_is_active_a_standby_or_down(promtool: str, tmp_path: Path) -> None:

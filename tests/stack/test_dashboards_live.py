@@ -51,7 +51,9 @@ groups:
   - name: test
     rules:
       - {alert: Watchdog, expr: vector(1)}
-      - {alert: SomethingIsWrong, expr: vector(1)}
+      - {alert: SomethingIsWrong, expr: vector(1), labels: {severity: critical}}
+      - {alert: SomethingIsStrange, expr: vector(1), labels: {severity: warning}}
+      - {alert: SomethingIsNew, expr: vector(1), labels: {severity: info}}
 """
 SETTINGS = "{commit_interval: 100ms, metrics: {new_series_hold: 1s, max_products: 20}}"
 VARIABLES = {
@@ -211,4 +213,6 @@ def test_every_query_gives_numbers(stack: Stack) -> None:
     assert len(names) > 50
     assert names - set(stack.values_of("", "__name__")) == set()
     firing = stack.query(Target("", FIRING, True, ""))
-    assert [one["metric"]["alertname"] for one in firing] == ["SomethingIsWrong"]
+    assert {one["metric"]["alertname"] for one in firing} == {
+        f"SomethingIs{how}" for how in ("Wrong", "Strange", "New")
+    }
