@@ -2,7 +2,7 @@
 
 SidecarError
 ├── ConfigError            the configuration is wrong: exit 2, the message names the key and the fix
-├── UnavailableError       Redis (or a server of ours) cannot be reached now: wait and try again
+├── UnavailableError       Redis (or one of the daemon's own servers) cannot be reached now: wait and try again
 │   └── RefusedError       Redis answered, and refused: no memory, read-only, no replicas, loading
 ├── AccessError            wrong password or missing right: waiting does not help, a person does
 └── CheckpointError        the stored state cannot be read

@@ -86,7 +86,7 @@ async def test_every_event_counts_once_on_a_long_walk(start_redis: StartRedis, l
         "cleared",
         "empty",
         "reread",
-        "anew",
+        "reset",
         "reload",
         "rolled_back",
         "zombie standby",

@@ -76,5 +76,5 @@ def _print(finding: "Finding") -> None:
     label = f"{finding.level:<8}"
     text = folded(f"{label} {plain(finding.text)}", sys.stdout, " " * 9)
     click.echo(click.style(label, fg=COLOURS[finding.level], bold=finding.level != "ok") + text.removeprefix(label))
-    if finding.mend:
-        click.echo(folded(f"{'':<8} -> {plain(finding.mend)}", sys.stdout, " " * 12))
+    if finding.fix:
+        click.echo(folded(f"{'':<8} -> {plain(finding.fix)}", sys.stdout, " " * 12))

@@ -66,7 +66,7 @@ async def read(config: Config, now: float) -> Snapshot:
     except CheckpointError as exc:
         raise CheckpointError(
             f"the state under {config.redis.prefix!r} is damaged: {exc}; "
-            "a `sidecar run` that starts there keeps it aside and counts anew"
+            "a `sidecar run` that starts there sets it aside and counts from scratch"
         ) from exc
     finally:
         await reader.close()

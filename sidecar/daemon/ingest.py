@@ -98,7 +98,7 @@ class Ingest:
         self._ledger.listen(heard)
 
     async def run(self, source: Source) -> None:
-        """Connect, read, apply; after a failure the same again, for ever.
+        """Connect, read, apply; after a failure start over, until cancelled.
 
         A Redis that lets connect and refuses to be read is no better than one that is away: where it did, the source is
         back when it was read.
@@ -163,7 +163,7 @@ class Ingest:
         """Log that a stream was deleted; another may have taken its place."""
         self._telemetry.source_resets.labels(name).inc()
         detail = "what was counted stays counted; everything new under its name is read"
-        self._log.warning("stream was made anew", source=name, detail=detail)
+        self._log.warning("stream was recreated", source=name, detail=detail)
 
     def _cut(self, name: str) -> None:
         """Tell that a stream lost its end."""
@@ -179,7 +179,7 @@ class Ingest:
         if batch is None:
             return
         outcome = self._apply(batch)
-        if outcome == "anew":
+        if outcome == "reset":
             self.reset(name)
         elif outcome == "cut":
             self._cut(name)

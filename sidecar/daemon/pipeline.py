@@ -42,7 +42,7 @@ _OUTCOMES: dict[CommitVerdict, str] = {
     "empty": "reread",
     "cleared": "cleared",
     "reread": "reread",
-    "anew": "reread",
+    "reset": "reread",
 }
 
 
@@ -113,7 +113,7 @@ class Pipeline:
         self._lease = config.lease
         self._candidacy = Candidacy(patience=2 * config.commit_interval, lease=config.lease)
         self._met_redis = False
-        self._anew = False
+        self._from_scratch = False
         self._refusals = RateLimit()
         self._outage, self._failures = OutageReasons(), OutageReasons()
         self._telemetry = telemetry
@@ -152,7 +152,7 @@ class Pipeline:
             try:
                 if await self._take():
                     return
-                pause = 0.0 if self._candidacy.dead or self._anew else min(3 * self._interval, self._lease / 4)
+                pause = 0.0 if self._candidacy.dead or self._from_scratch else min(3 * self._interval, self._lease / 4)
             except AccessError as exc:
                 if not self._met_redis:
                     raise
@@ -169,7 +169,7 @@ class Pipeline:
                 self.ledger.holder,
                 self.ledger.next_token(),
                 dead=self._candidacy.dead,
-                create=self._anew or self._candidacy.may_create(self.clock.steady()),
+                create=self._from_scratch or self._candidacy.may_create(self.clock.steady()),
             )
             self._answered()
             if taken.fields is not None:
@@ -179,7 +179,7 @@ class Pipeline:
             return False
         if taken.fields is not None:
             self._candidacy.owned()
-            self._anew = False
+            self._from_scratch = False
             self.holder_met = ""
             self._log.info("active", detail="this sidecar counts now", events=self._received())
             return True
@@ -321,7 +321,7 @@ class Pipeline:
             self._log.warning("commit", outcome=verdict, detail=_EXPLAINED[verdict], number=answer.number)
         if verdict in ("reload", "rolled_back"):
             self.rollback = Rollback(self.clock.steady(), max(commit.number - answer.number, 1))
-        if verdict == "anew":
+        if verdict == "reset":
             self.ingest.reset(f"stream:{answer.stream}")
         if verdict in ("reread", "reload", "rolled_back"):
             self.ingest.ask_again()
@@ -337,17 +337,19 @@ class Pipeline:
             raise
 
     async def _set_aside(self, damage: CheckpointError) -> None:
-        """Keep a damaged state for people to look at. What is in memory takes its place, or else we begin anew."""
+        """Keep a damaged state for people to look at. Memory takes its place, or counting starts from scratch."""
         aside = await self._store.set_aside(self.ledger.holder)
         if aside is None:
             self.ledger.forget()  # the lease is not ours any more: it is for its holder to judge
             return
-        self._anew = not self.ledger.active
+        self._from_scratch = not self.ledger.active
         self._telemetry.checkpoints_damaged.inc()
         kept = f"it is kept in {aside.key}"
         if aside.dropped:
             kept = f"the first damaged one is still kept in {aside.key}, this one is gone"
-        self.damage = f"the stored state was damaged ({damage}); {kept}; {_ANEW if self._anew else _FROM_MEMORY}"
+        self.damage = (
+            f"the stored state was damaged ({damage}); {kept}; {_FROM_SCRATCH if self._from_scratch else _FROM_MEMORY}"
+        )
         self._log.error("checkpoint damaged", detail=self.damage)
 
     def _tell_refused(self, flight: Flight) -> None:
@@ -397,7 +399,7 @@ def _missed(flight: Flight) -> bool:
     return any(part.state.total.tallies["missed"].total() > 0 for part in (flight.stream, flight.pubsub))
 
 
-_ANEW = "counting restarts with what streams still hold; earlier pub/sub events are lost"
+_FROM_SCRATCH = "counting restarts with what streams still hold; earlier pub/sub events are lost"
 _FROM_MEMORY = "it is written again from memory, nothing is lost"
 _EXPLAINED: dict[CommitVerdict, str] = {
     "ok": "",
@@ -407,5 +409,5 @@ _EXPLAINED: dict[CommitVerdict, str] = {
     "empty": "Redis came back empty; writing everything again",
     "cleared": "the metrics were cleared",
     "reread": "Redis restarted or was replaced; reading again what was not committed",
-    "anew": "a stream was deleted and recreated",
+    "reset": "a stream was deleted and recreated",
 }

@@ -127,7 +127,7 @@ class Service:
         Raises SidecarError with one line for a person: a port in use, a refused user, events that could not be
         committed at the end.
         """
-        # What is there now stays for ever; batches of events come and go without cycles.
+        # Everything allocated until now stays; batches of events come and go without cycles.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT)

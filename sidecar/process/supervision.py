@@ -1,7 +1,7 @@
-"""No task dies silently: what runs for ever takes the daemon along when it dies, or is begun again, and both is told.
+"""No task dies silently: a failed task either ends the daemon or is restarted, and either way it is logged and counted.
 
-await watched(telemetry, "commit", keep_ticking)        its defect goes to the caller, who ends the daemon
-await restarted(telemetry, "gauges", gauges.run)         its defect is logged, and it is begun again
+await watched(telemetry, "commit", keep_ticking)        its failure goes to the caller, who ends the daemon
+await restarted(telemetry, "gauges", gauges.run)         its failure is logged, and it is restarted
 """
 
 import asyncio
@@ -50,7 +50,7 @@ async def watched(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable
 
 
 async def restarted(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable[None]]) -> None:
-    """Run a task of the daemon for ever: one that fails, or ends, is begun again a second later."""
+    """Run a task of the daemon until it is cancelled: when it fails or returns, restart it a second later."""
     limit = RateLimit()
     while True:
         failure: Exception | None = None
@@ -61,11 +61,11 @@ async def restarted(telemetry: Telemetry, name: str, begin: Callable[[], Awaitab
                 raise  # it failed during the stop and must not restart
             failure = exc
         detail = "it ended" if failure is None else f"{type(failure).__name__}: {failure}"
-        telemetry.trouble(f"task:{name}", f"{detail}; it is begun again. This is {REPORT}")
+        telemetry.trouble(f"task:{name}", f"{detail}; it is restarted. This is {REPORT}")
         suppressed = limit.allow(name, asyncio.get_running_loop().time())
         if suppressed is not None:
             structlog.get_logger("sidecar").error(
-                "task failed", task=name, detail=f"{detail}; beginning again", suppressed=suppressed, exc_info=failure
+                "task failed", task=name, detail=f"{detail}; restarting", suppressed=suppressed, exc_info=failure
             )
         await asyncio.sleep(RESTART_SECONDS)
 

@@ -57,7 +57,7 @@ class Telemetry:
         self.loop_lag_seconds = gauge("loop_lag_seconds", "Longest delay of the event loop in the last second.")
         self.loop_lag_max_seconds = gauge("loop_lag_max_seconds", "The same in the last minute.")
         self.task_running = gauge("task_running", "1 while the task of the daemon runs.", "task")
-        self.task_failures = counter("task_failures", "Times a task of the daemon failed and was begun again.", "task")
+        self.task_failures = counter("task_failures", "Times a task of the daemon failed and was restarted.", "task")
         self.accept_failures = counter("accept_failures", "Times no new client could be let in: no files left.")
         self.log_lines_dropped = counter("log_lines_dropped", "Log lines that could not be written.")
         self._troubles: dict[str, tuple[float, str]] = {}

@@ -1,11 +1,11 @@
 """Which server to connect to: the one that is named, the master that the Sentinels name, or the node of a key.
 
-A Servers is shared by all that use one Redis. Every connect asks anew, and remembers the nodes of a Cluster, so that
+A Servers is shared by all that use one Redis. Every connect asks again, and remembers the nodes of a Cluster, so that
 those it started from may all be gone. `watch` hears when the answer changes; then links that lead elsewhere are cut,
-since on a frozen or cut-off server their users would wait for a deadline, or for ever be told nothing.
+since on a frozen or cut-off server their users would wait for a deadline, or never get an answer.
 
 Who answers first may not know the newest. So Sentinels and nodes are believed by their epoch: of the Sentinels a
-majority is heard, and a map of slots older than the one at hand is not taken, unless that one led nowhere.
+majority is heard, and a map of slots older than the known one is not taken, unless that one led nowhere.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from sidecar.redis.url import RedisTarget, join_host_port
 ASK_SECONDS = 1.0  # a Sentinel or node that has not answered by then is not waited for
 NODES_ASKED = 4  # at once: enough to meet a living one, and a large Cluster is not flooded
 POLL_SECONDS = 1.0  # how old the map of slots may be; there is no message for a change
-PAUSE_SECONDS = 0.5  # before a lost watch begins anew
+PAUSE_SECONDS = 0.5  # before a lost watch restarts
 PING_SECONDS = 1.5
 
 T = TypeVar("T")

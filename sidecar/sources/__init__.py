@@ -10,7 +10,7 @@ from sidecar.core.events.source import SourceKind
 class Source(Protocol):
     """One channel, pattern or stream. One task uses it: connect, then read again and again, then close.
 
-    After UnavailableError from any method, `connect` begins anew. `read` may be cancelled at any await without
+    After UnavailableError from any method, `connect` starts over. `read` may be cancelled at any await without
     losing what has arrived; `leftover` returns it.
     """
 

@@ -19,7 +19,7 @@ PACE_SECONDS = 0.01
 MESSAGES = (b"message", b"pmessage", b"smessage")
 PING_SECONDS = 1.5
 PONG_SECONDS = 2.0  # a frozen or cut-off Redis is noticed after at most their sum
-# At a stop: nothing is at hand any more after such a silence, nor after so long under a flood.
+# At a stop, everything that has arrived is read after such a silence, or after so long under a flood.
 QUIET_SECONDS = 0.01
 AT_HAND_SECONDS = 0.1
 
@@ -110,7 +110,7 @@ class PubSubSource:
 
     async def leftover(self, give: Callable[[Batch], object]) -> None:
         """Drain what has arrived, then send PING: when its PONG comes, every earlier message has too. But at first read
-        what is at hand: a Redis that has just ended would answer a PING with a reset, which loses it."""
+        what has arrived: a Redis that has just ended would answer a PING with a reset, which loses it."""
         link, asked, pongs = self._link, False, 2 if self._asked else 1
         ask_at = time.monotonic() + AT_HAND_SECONDS
         while True:

@@ -38,7 +38,7 @@ for i = 3, #KEYS do
     end
     local ms, n = string.match(last, '(%d+)-(%d+)')
     local our_ms, our_n = string.match(id, '(%d+)-(%d+)')
-    if less(ms, our_ms) or (ms == our_ms and less(n, our_n)) then return refuse('ANEW', KEYS[i]) end
+    if less(ms, our_ms) or (ms == our_ms and less(n, our_n)) then return refuse('RESET', KEYS[i]) end
   end
 end
 

@@ -110,7 +110,7 @@ class MemoryStore:
             return "REREAD", ""
         for stream, position in commit.positions.items():
             if stream not in commit.unchecked and order(self._last_ids.get(stream, START)) < order(position.id):
-                return "ANEW", stream
+                return "RESET", stream
         return "OK", ""
 
     def _write(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> None:

@@ -83,7 +83,7 @@ class RedisStore:
         with _no_other_key():
             reply = await self._run("commit", [*self._own_keys(), *streams], arguments, form=_ScriptReply)
         answer = _answer(reply)
-        if answer.outcome == "ANEW" and answer.stream not in streams:
+        if answer.outcome == "RESET" and answer.stream not in streams:
             raise UnavailableError(f"commit: an answer that Redis does not give (about the stream {answer.stream!r})")
         return answer
 
@@ -119,7 +119,7 @@ class RedisStore:
         seconds = range(start, end + 1)
         names = [self._key(f"{metric}:{second}") for second in seconds]
         values = await self._call("MGET", *names, form=list[bytes | None])
-        # What is no number of ours was written by somebody else: unknown.
+        # Somebody else wrote what is not a number of the sidecar's: unknown.
         pairs = ((second, value or b"") for second, value in zip(seconds, values, strict=False))
         return {second: int(value) for second, value in pairs if value.isdigit() and len(value) <= LONGEST_NUMBER}
 
@@ -295,7 +295,7 @@ def _texts() -> dict[str, str]:
 
 
 def _fields(flat: list[bytes]) -> dict[str, bytes]:
-    """Read the reply of HGETALL. Raises CheckpointError if it is no checkpoint of ours."""
+    """Read the reply of HGETALL. Raises CheckpointError if it is not a checkpoint."""
     with making_sense("HGETALL"):
         pairs = list(zip(flat[::2], flat[1::2], strict=True))
     try:

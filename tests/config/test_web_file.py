@@ -1,4 +1,4 @@
-"""The web configuration file: what it says, and what is refused with file, line and mend."""
+"""The web configuration file: what it says, and what is refused with file, line and fix."""
 
 from pathlib import Path
 

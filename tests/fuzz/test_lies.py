@@ -36,7 +36,7 @@ LIES: list[Any] = [
     ),
     *(ValueError("NOSCRIPT no"), ValueError("LOADING"), ValueError("\x1b[2J"), b"9" * 5000, b"role:master\r\n"),
     # Of the form of an answer to a commit.
-    *([b"CONFLICT", b"1", b"a b c", b"", b"r", b"", b"{"], [b"ANEW", b"1", b"a b c", b"", b"r", b"other", b""]),
+    *([b"CONFLICT", b"1", b"a b c", b"", b"r", b"", b"{"], [b"RESET", b"1", b"a b c", b"", b"r", b"other", b""]),
     *([b"CLEARED", b"1", b"a b c", b"g", b"r", b"", b""], [b"REREAD", b"1", b"a b c", b"", b"r", b"", b"[]"]),
 ]
 

@@ -1,4 +1,4 @@
-"""Tasks that die are begun again or end the daemon, and both is seen; what the loop complains about is bounded."""
+"""Tasks that fail are restarted or end the daemon, and both is seen; what the loop complains about is bounded."""
 
 import asyncio
 import errno

@@ -1,6 +1,6 @@
 """What redis-py does that the connection is designed around: one test a finding.
 
-Most show both sides. Where the side of redis-py fails, an upgrade has mended it: the docstring says what may go then.
+Most show both sides. Where the side of redis-py fails, an upgrade has fixed it: the docstring says what may go then.
 """
 
 import asyncio

@@ -408,7 +408,7 @@ async def test_the_scripts_that_redis_6_gets_serve_as_well(
         assert client.get(PREFIX + "order_status:success") == b"2"
         client.delete("s")
         ledger.apply(heard(order()), T0)
-        assert await commit(ledger, store) == "anew"
+        assert await commit(ledger, store) == "reset"
         await store.clear("g")
         assert await commit(ledger, store) == "cleared"
         assert await commit(ledger, store) == "ok"
@@ -471,13 +471,13 @@ async def test_a_full_redis_refuses_before_anything_is_deleted(
     ("newest", "position", "outcome"),
     [
         ("5-2", "5-2", "OK"),
-        ("5-1", "5-2", "ANEW"),
+        ("5-1", "5-2", "RESET"),
         ("5-10", "5-9", "OK"),
-        ("5-9", "5-10", "ANEW"),
-        ("9-5", "10-0", "ANEW"),
+        ("5-9", "5-10", "RESET"),
+        ("9-5", "10-0", "RESET"),
         ("10-0", "9-5", "OK"),
-        ("1790000000000-18446744073709551614", "1790000000000-18446744073709551615", "ANEW"),
-        ("9007199254740992-0", "9007199254740993-0", "ANEW"),  # beyond what a Lua number tells apart
+        ("1790000000000-18446744073709551614", "1790000000000-18446744073709551615", "RESET"),
+        ("9007199254740992-0", "9007199254740993-0", "RESET"),  # beyond what a Lua number tells apart
     ],
 )
 async def test_a_position_beyond_the_newest_id_means_another_stream(
@@ -494,7 +494,7 @@ async def test_a_position_beyond_the_newest_id_means_another_stream(
 
 async def test_the_lost_end_of_a_stream_that_nobody_asked_about_is_no_answer_of_redis(open_store: OpenStore) -> None:
     info = b"redis_version:7.0.15\r\nrole:master\r\nmaster_replid:r\r\n"
-    lie = [b"ANEW", b"1", b"here:1:a e r", b"", b"r", b"other", b""]
+    lie = [b"RESET", b"1", b"here:1:a e r", b"", b"r", b"other", b""]
     async with FakeRedis(INFO=info, EVAL=1, EVALSHA=lie) as server:
         ledger = new_ledger()
         with pytest.raises(UnavailableError, match="does not give.*other"):

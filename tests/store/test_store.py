@@ -386,7 +386,7 @@ async def replaced(ground: Ground) -> tuple[Ledger, Commit]:
     return ledger, ledger.freeze(T0)
 
 
-async def made_anew(ground: Ground) -> tuple[Ledger, Commit]:
+async def recreated(ground: Ground) -> tuple[Ledger, Commit]:
     ledger = await started(ground)
     ledger.apply(read(order(), after="1-0", replid=ground.replid), T0)  # 2-0 was never added
     return ledger, ledger.freeze(T0)
@@ -407,8 +407,8 @@ async def made_anew(ground: Ground) -> tuple[Ledger, Commit]:
         (cleared, CommitAnswer(outcome="CLEARED", number=2, token="here:1:a a3 a4", generation="g", replid="")),
         (replaced, CommitAnswer(outcome="REREAD", number=2, token="here:1:a a3 a4", generation="", replid="")),
         (
-            made_anew,
-            CommitAnswer(outcome="ANEW", number=2, token="here:1:a a3 a4", generation="", replid="", stream="s"),
+            recreated,
+            CommitAnswer(outcome="RESET", number=2, token="here:1:a a3 a4", generation="", replid="", stream="s"),
         ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -24,12 +24,12 @@ SIMILAR = 0.75
 class Finding(Struct, frozen=True):
     """One line of `check`. A problem keeps events from being counted, or numbers from being kept.
 
-    `mend` says what to do.
+    `fix` says what to do.
     """
 
     level: Literal["ok", "warning", "problem"]
     text: str
-    mend: str = ""
+    fix: str = ""
 
 
 def near_spellings(name: str) -> list[str]:
@@ -71,8 +71,8 @@ def about_server(server: ServerInfo, policy: str) -> list[Finding]:
     try:
         server.refuse_replica()
     except UnavailableError as exc:
-        mend = "point redis.url at the primary, or at the Sentinels"
-        findings.append(Finding("problem", f"{exc}; it refuses writes", mend))
+        fix = "point redis.url at the primary, or at the Sentinels"
+        findings.append(Finding("problem", f"{exc}; it refuses writes", fix))
     if server.role == "active-replica":
         text = "active replicas do not merge numbers that both took at the same time"
         findings.append(Finding("warning", text, "let backend and sidecar use the same one of them"))
@@ -181,9 +181,9 @@ def about_elsewhere(name: str, db: int, found: Iterable[tuple[int, str]], *, in_
         also = "also " if in_use else ""
         there = f"{other} in database {other_db}" if other_db != db else other
         text = f"there is {also}a stream {there}, but {name} is configured"
-        mend = "use the same name in both, or list both in sources.streams"
+        fix = "use the same name in both, or list both in sources.streams"
         if other_db != db:
             text += f" in database {db}"
-            mend = f"end redis.url with /{other_db}, or let the backend use database {db}"
-        findings.append(Finding("warning" if in_use or other not in near else "problem", text, mend))
+            fix = f"end redis.url with /{other_db}, or let the backend use database {db}"
+        findings.append(Finding("warning" if in_use or other not in near else "problem", text, fix))
     return findings

@@ -184,8 +184,8 @@ async def _stream(link: Link, config: Config, name: str, everywhere: bool) -> li
     """Look what the stream holds, or where else it may be, then send a heartbeat through it."""
     kind = (await link.call("TYPE", name)).decode()
     if kind not in ("none", "stream"):
-        mend = "let the backend use another key, or name another stream in sources.streams"
-        return [Finding("problem", f"stream {name}: the key holds a {kind}, not a stream", mend)]
+        fix = "let the backend use another key, or name another stream in sources.streams"
+        return [Finding("problem", f"stream {name}: the key holds a {kind}, not a stream", fix)]
     await rights.to_read(config, f"stream:{name}")
     findings = await _entries(link, name, config.currency) if kind == "stream" else []
     others = await elsewhere(link, config, name)

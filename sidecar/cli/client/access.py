@@ -30,7 +30,7 @@ async def connected(
         place = replace(place, db=db)
     if stranger:
         place = replace(place, username="", password="", password_file="")
-    with mended():
+    with with_advice():
         link = await Servers(place).open(key)
     try:
         yield link
@@ -39,7 +39,7 @@ async def connected(
 
 
 @contextmanager
-def mended() -> Iterator[None]:
+def with_advice() -> Iterator[None]:
     """Add to "nothing answers" what a person at a terminal can do about it, unless it says so; a daemon just waits."""
     try:
         yield

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sidecar.cli.client.access import connected, mended
+from sidecar.cli.client.access import connected, with_advice
 from sidecar.config import Config
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
@@ -26,7 +26,7 @@ POLL_SECONDS = 0.05
 
 async def read(config: Config) -> Snapshot:
     """Return the committed state as a Snapshot. Raises `SidecarError` if there is none."""
-    with mended():
+    with with_advice():
         return await build.read(config, time.time())
 
 
@@ -110,7 +110,7 @@ async def _is_there(config: Config, store: RedisStore) -> None:
 async def _store(config: Config) -> AsyncIterator[RedisStore]:
     store = build.store(config)
     try:
-        with mended():
+        with with_advice():
             yield store
     finally:
         await store.close()

@@ -129,7 +129,7 @@ class Aggregator:
         self._pending[PUBSUB].state.total.since = now
 
     def freeze(self, now: float) -> Flight:
-        """Take everything pending; what comes next is pending anew."""
+        """Take everything pending; what comes next is pending."""
         for source in self.register.sources:
             self.register.advance(source, self._pending[kind_of(source)], self._labels, now)
         stream, pubsub = self._pending[STREAM], self._pending[PUBSUB]

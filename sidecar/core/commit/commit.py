@@ -13,7 +13,7 @@ from sidecar.errors import CheckpointError
 START = "0-0"
 POSITION = "p:"
 
-CommitOutcome = Literal["OK", "CONFLICT", "EMPTY", "CLEARED", "REREAD", "ANEW"]
+CommitOutcome = Literal["OK", "CONFLICT", "EMPTY", "CLEARED", "REREAD", "RESET"]
 
 
 class Position(Struct, frozen=True, array_like=True):

@@ -13,7 +13,7 @@ outcome tells what Redis found, and `resolve` says what that means:
   CLEARED                                         somebody cleared: empty what is committed, commit pending again
   REREAD                                          Redis restarted or was replaced since the streams were read:
                                                   drop what is pending from them, read it again
-  ANEW a stream was deleted, or lost its end: commit what was read of it; the next read decides where to continue
+  RESET a stream was deleted, or lost its end: commit what was read of it; the next read decides where to continue
 
 Reading continues after the newest entry that was counted, whatever happens to the stream: an older copy that is put
 back counts nothing twice.
@@ -39,8 +39,8 @@ LISTENED = "listened"  # field of the checkpoint: the pub/sub sources that were 
 LONGEST_NUMBER = 15  # digits: the scripts count with the 53 bits of a Lua number
 
 # A batch is counted; or refused; or the stream turns out to be another one, or to have lost its end.
-Applied = Literal["ok", "refused", "anew", "cut"]
-CommitVerdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "cleared", "reread", "anew"]
+Applied = Literal["ok", "refused", "reset", "cut"]
+CommitVerdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "cleared", "reread", "reset"]
 
 
 class Ledger:
@@ -168,7 +168,7 @@ class Ledger:
         if position.id == START or position.away:
             return "ok"
         self._note_away(stream)
-        return "anew"
+        return "reset"
 
     def _note_away(self, stream: str) -> None:
         """Note that a stream is missing, or ends before its position, until it is read."""
@@ -186,7 +186,7 @@ class Ledger:
         if position.base >= 0 and lost > 0:
             self.aggregate.miss(source, lost)
         if other:
-            return "anew", Position(position.id, base=0)
+            return "reset", Position(position.id, base=0)
         end = min(position.id, read.newest or START, key=order)
         base = position.base
         if base >= 0 and read.added is not None and end == read.newest:  # none of its entries is unread, or lost
@@ -269,10 +269,10 @@ class Ledger:
             case "REREAD":
                 self._rewind()
                 return "reread"
-            case _:  # ANEW
+            case _:  # RESET
                 self._thaw()
                 self._note_away(answer.stream)
-                return "anew"
+                return "reset"
 
     def _landed(self, commit: Commit, answer: CommitAnswer, now: float) -> CommitVerdict:
         self.aggregate.land(commit.flight, now)

@@ -41,13 +41,13 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
 
     def told(self) -> str:
         """Return it as one line, with what to do."""
-        most, mend = f"ignored as type {self.type}", "give orders the type order, or send these events elsewhere"
+        most, fix = f"ignored as type {self.type}", "give orders the type order, or send these events elsewhere"
         if self.reason is not None and self.refused >= self.ignored:
             what = f" ({self.detail})" if self.detail else ""
-            most, mend = f"rejected as {self.reason}{what}", "`sidecar rejected` shows them"
+            most, fix = f"rejected as {self.reason}{what}", "`sidecar rejected` shows them"
         example = f", such as {self.example}" if self.example else ""
         count = self.refused + self.ignored
-        return f"{count} of {self.received} events of the last minute are not understood, most {most}{example}; {mend}"
+        return f"{count} of {self.received} events of the last minute are not understood, most {most}{example}; {fix}"
 
 
 class _SourceSecond(Struct):

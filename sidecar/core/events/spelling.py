@@ -69,7 +69,7 @@ def type_words(kind: Any) -> list[str]:
 
 
 def says_a_sale(fields: Fields) -> bool:
-    """Return whether an event of type `sale` is one of ours: others had that name first."""
+    """Return whether an event of type `sale` announces one: other systems use that type for something else."""
     return bool(given(fields, ("action",)))
 
 

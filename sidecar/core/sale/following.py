@@ -23,7 +23,7 @@ _decode = msgspec.json.Decoder(Announcement).decode
 
 
 class Following:
-    """What is known besides the committed state."""
+    """What is known of the sale beyond the committed state."""
 
     def __init__(self) -> None:
         self._quiet = Quiet()

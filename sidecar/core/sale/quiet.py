@@ -17,7 +17,7 @@ from sidecar.core.counts.state import State
 
 QUIET_SECONDS = 30.0  # by chance, a sale with an order every 5 s pauses so long once in 400 orders
 SOLD_OUT_SECONDS = 5.0  # the payments of the last units
-UNDECIDED_SECONDS = 600.0  # a lost decision must not keep a sale open for ever
+UNDECIDED_SECONDS = 600.0  # a lost decision must not keep a sale open forever
 ABANDONED_SECONDS = 3600.0  # without an order, whether anybody was heard or not
 HEARING_SECONDS = 5.0  # heartbeats come oftener; what is heard tells nothing of the time long before
 PAUSES = 3.0

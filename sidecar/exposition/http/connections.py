@@ -18,7 +18,7 @@ MAX_CONNECTIONS = 512
 PROTECTED_SECONDS = 5.0
 # The longest answer is a megabyte; whoever is slower reads nothing.
 ANSWER_SECONDS = 30.0
-# The kernel ends a connection whose client takes nothing, closed or not; asyncio would wait for ever.
+# The kernel ends a connection whose client takes nothing, closed or not; asyncio would wait without end.
 DEAF_MS = 10_000
 
 

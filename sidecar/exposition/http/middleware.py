@@ -141,7 +141,7 @@ def _disabled(path: str) -> Problem:
 
 
 async def _refusal(request: web.Request, guard: Guard, wanted: str, challenge: str) -> Problem:
-    """Let whoever sent something wrong wait for the answer, and connect anew."""
+    """Let whoever sent something wrong wait for the answer, and reconnect."""
     guesses = "Authorization" in request.headers
     guard.refused("http", "token", _address(request), sent="something wrong" if guesses else "nothing")
     if guesses:

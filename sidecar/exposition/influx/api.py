@@ -14,7 +14,7 @@ WriteOutcome = Literal["written", "refused", "again"]
 
 # Besides 5xx. Everything else would be answered alike the next time, too.
 LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
-MENDS: dict[int, str] = {
+FIXES: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "check influx.token, or influx.username and influx.password",
     HTTPStatus.FORBIDDEN: "give this user or token the right to write there",
     HTTPStatus.NOT_FOUND: "create the database or bucket, or check it, influx.url and influx.org",
@@ -61,7 +61,7 @@ def judge(status: int, body: bytes, *, hidden: tuple[str, ...] = ()) -> WriteAns
     said = message(body)
     for secret in filter(None, hidden):
         said = said.replace(secret, "***")
-    parts = [f"HTTP {status}", said[:SHOWN_CHARACTERS], MENDS.get(status, "")]
+    parts = [f"HTTP {status}", said[:SHOWN_CHARACTERS], FIXES.get(status, "")]
     problem = ": ".join(filter(None, parts))
     again = status in LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return WriteAnswer("again" if again else "refused", problem)

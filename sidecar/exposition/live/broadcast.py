@@ -150,7 +150,7 @@ class Broadcast:
         self._woken.set()
 
     async def run(self) -> None:
-        """Send what is due, for ever."""
+        """Send what is due, until cancelled."""
         while True:
             await self._until_due()
             await self._send_due(await self._newest())

@@ -102,8 +102,8 @@ def test_counts_are_judged_by_how_much_was_not_understood(invalid: int, ignored:
         what = "5 were rejected (most as not_json)" if invalid else "5 ignored (most as type page_view)"
         assert what in found[0].text
         assert found[0].level == "warning"
-        assert ("sidecar rejected" in found[0].mend) == bool(invalid)
-        assert ("type order" in found[0].mend) == bool(ignored)
+        assert ("sidecar rejected" in found[0].fix) == bool(invalid)
+        assert ("type order" in found[0].fix) == bool(ignored)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_stream_elsewhere_is_a_problem_with_a_mend() -> None:
     findings = about_elsewhere("a:b", 0, [(3, "a:b"), (0, "a.b")], in_use=False)
     assert [finding.level for finding in findings] == ["problem", "problem"]
     assert "database 3" in findings[0].text
-    assert "/3" in findings[0].mend
+    assert "/3" in findings[0].fix
     assert "a.b" in findings[1].text
 
 

@@ -214,7 +214,7 @@ def outcome(ledger: Ledger, name: str) -> CommitVerdict:
         "EMPTY, cleared": answer("EMPTY", generation="g"),
         "CLEARED": answer("CLEARED", generation="g"),
         "REREAD": answer("REREAD", replid="r2"),
-        "ANEW": answer("ANEW", replid="r2", stream="s"),
+        "RESET": answer("RESET", replid="r2", stream="s"),
     }
     return ledger.resolve(flight, answers[name], T0)
 
@@ -231,7 +231,7 @@ def outcome(ledger: Ledger, name: str) -> CommitVerdict:
         ("EMPTY, cleared", "empty", 0, 4, "3-0", True, "g"),
         ("CLEARED", "cleared", 0, 4, "3-0", False, "g"),
         ("REREAD", "reread", 2, 2, "1-0", False, ""),
-        ("ANEW", "anew", 2, 4, "3-0", False, ""),
+        ("RESET", "reset", 2, 4, "3-0", False, ""),
     ],
 )
 def test_what_an_outcome_leaves(
@@ -254,7 +254,7 @@ def test_what_an_outcome_leaves(
         ("EMPTY", 0, "none", ""),
         ("CLEARED", 2, "as before", "r1"),
         ("REREAD", 2, "as before", ""),
-        ("ANEW", 2, "as before", "r1"),
+        ("RESET", 2, "as before", "r1"),
     ],
 )
 def test_what_the_next_commit_expects(name: str, number: int, token: str, replid: str) -> None:
@@ -420,9 +420,9 @@ def test_entries_read_before_redis_came_back_empty_are_kept(elsewhere: bool) -> 
     settle(ledger)
     ledger.apply(read(order(), order(), after="2-0"), T0)
     empty = read(after="4-0", exists=False, added=None, length=0, replid="r2")
-    assert ledger.apply(empty, T0) == ("anew" if elsewhere else "refused")
+    assert ledger.apply(empty, T0) == ("reset" if elsewhere else "refused")
     assert outcome(ledger, "EMPTY") == "empty"
-    assert ledger.apply(empty, T0) == ("ok" if elsewhere else "anew")
+    assert ledger.apply(empty, T0) == ("ok" if elsewhere else "reset")
     commit = settle(ledger)
     assert (commit.replid, set(commit.unchecked), shown(ledger), missed(ledger)) == ("", {"s"}, 4, 0)
     new = read(order(), after="4-0", last="9-0", added=3, length=1, oldest="9-0", replid="r2")
@@ -486,9 +486,9 @@ def test_a_stream_that_vanished_and_returned_continues_where_it_was_read(finds_o
     ledger = owner()
     ledger.apply(read(order(), order(), order(), order(), last="4-0", added=6, length=6, complete=False), T0)
     if finds_out == "a commit":
-        assert outcome(ledger, "ANEW") == "anew"
+        assert outcome(ledger, "RESET") == "reset"
     else:
-        assert ledger.apply(read(after="4-0", **GONE), T0) == "anew"  # type: ignore[arg-type]
+        assert ledger.apply(read(after="4-0", **GONE), T0) == "reset"  # type: ignore[arg-type]
     assert ledger.apply(read(after="4-0", **GONE), T0) == "ok", "it is reported once"  # type: ignore[arg-type]
     assert settle(ledger).unchecked == {"s"}
     assert ledger.apply(read(order(), order(), after="4-0", added=6, length=6, oldest="1-0"), T0) == "ok"
@@ -507,7 +507,7 @@ def test_unread_entries_of_a_deleted_stream_are_missed(seen_away: bool, added: i
     if seen_away:
         ledger.apply(read(after="2-0", **GONE), T0)  # type: ignore[arg-type]
     new = read(*[order()] * there, after="2-0", added=added, length=there, oldest="11-0", newest="99-0")
-    assert ledger.apply(new, T0) == ("ok" if seen_away else "anew")
+    assert ledger.apply(new, T0) == ("ok" if seen_away else "reset")
     assert missed(ledger) == 5 + added - there
     assert shown(ledger) == 2 + there
 
@@ -516,7 +516,7 @@ def test_unread_entries_of_a_stream_that_was_deleted_and_trimmed_to_nothing_are_
     ledger = owner()
     ledger.apply(read(*[order()] * 4, added=4, length=4), T0)
     new = read(after="4-0", added=3, length=0, newest="13-0")
-    assert ledger.apply(new, T0) == "anew"
+    assert ledger.apply(new, T0) == "reset"
     ledger.apply(new, T0)
     assert (missed(ledger), shown(ledger)) == (3, 4)
 
@@ -567,7 +567,7 @@ def test_a_stream_that_was_put_back_in_place_of_a_newer_one_has_lost_nothing() -
     ledger = owner()
     ledger.apply(read(*[order()] * 6), T0)
     new = read(order(), after="6-0", last="9-0", added=1, length=1, oldest="9-0", newest="9-0")
-    assert ledger.apply(new, T0) == "anew"
+    assert ledger.apply(new, T0) == "reset"
     settle(ledger)
     back = read(after="9-0", last="9-0", added=6, length=6, oldest="1-0", newest="6-0")
     assert ledger.apply(back, T0) == "cut"
@@ -622,10 +622,10 @@ def test_positions_tell_what_was_gone_before_it_was_read(
     assert missed(ledger) == lost
 
 
-def test_a_stream_whose_counter_fell_was_made_anew() -> None:
+def test_a_stream_whose_counter_fell_was_recreated() -> None:
     ledger = owner()
     ledger.apply(read(order(), order(), order()), T0)
-    assert ledger.apply(read(order(), after="3-0", added=1, length=1, replid="r1"), T0) == "anew"
+    assert ledger.apply(read(order(), after="3-0", added=1, length=1, replid="r1"), T0) == "reset"
     assert (ledger.position("s"), ledger.uncommitted()) == ("4-0", 4)
     commit = settle(ledger)
     assert (commit.replid, commit.positions["s"]) == ("r1", Position("4-0", 1, 0, 1))
@@ -879,7 +879,7 @@ def test_a_stream_elsewhere_that_lost_its_end_is_read_on_from_there_and_nothing_
 def test_a_stream_elsewhere_of_which_nothing_is_left_that_was_counted_is_another_one() -> None:
     ledger = apart()
     batch = read(order(), after="3-0", added=1, length=1, oldest="7-0", newest="7-0")
-    assert ledger.apply(batch, T0) == "anew"
+    assert ledger.apply(batch, T0) == "reset"
     settle(ledger)
     assert (ledger.position("s"), shown(ledger), missed(ledger)) == ("4-0", 4, 0)
 

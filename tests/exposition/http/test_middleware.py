@@ -250,7 +250,7 @@ async def test_what_is_no_http_is_400_in_json_and_does_not_fill_the_log(
 
 
 async def test_a_connect_without_a_target_is_answered(caplog: pytest.LogCaptureFixture) -> None:
-    """The mend in http.py may go when aiohttp answers this without it (3.14 does not)."""
+    """The fix in http.py may go when aiohttp answers this without it (3.14 does not)."""
     async with serving() as served:
         assert (await raw(served, b"CONNECT \n\r\n\r\n"))[0] == 405
     assert not [record for record in caplog.records if record.levelname != "DEBUG"]
