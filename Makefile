@@ -7,6 +7,9 @@ READY := .venv/ready
 BENCH := .venv-bench
 EXAMPLE := examples/flash_sale_backend
 
+# The tests start hundreds of processes, each of which would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo run env stack-native test campaign gameday test-long style types coverage bench lock sbom clean docs dashboards kubernetes
 
 help: ## List these targets

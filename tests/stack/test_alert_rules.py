@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ SECTIONS = ["What it means", "Look at", "Do", "Silence"]
 JOBS = {"sidecar": 9850, "redis": 9121, "node": 9100, "alertmanager": 9093, "prometheus": 9090}
 
 
+@cache
 def load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text())
+    return yaml.load(path.read_text(), yaml.CSafeLoader)
 
 
 def rules() -> list[dict[str, Any]]:
@@ -31,6 +33,10 @@ def rules() -> list[dict[str, Any]]:
 
 ALERTS = [rule for rule in rules() if "alert" in rule]
 NAMES = sorted({rule["alert"] for rule in ALERTS})
+TEXTS: dict[str, str] = {}  # of each rule by name, and of all severities of an alert
+for rule in rules():
+    name = rule.get("alert") or rule["record"]
+    TEXTS[name] = f"{TEXTS.get(name, '')} {rule}"
 
 
 def unit_tests(alert: str) -> list[dict[str, Any]]:
@@ -113,8 +119,49 @@ def test_the_rules_are_valid(promtool: str) -> None:
 
 
 @pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: str(path.stem))
-def test_every_alert_fires_when_it_should_and_only_then(promtool: str, path: Path) -> None:
+def test_every_alert_fires_when_it_should_and_only_then(path: Path, tmp_path: Path) -> None:
+    """Each unit test has only the rules that it needs, which takes a fifth of the time that all take."""
+    check("promtool", "test", "rules", *alone(path, tmp_path))
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: str(path.stem))
+def test_every_alert_fires_when_it_should_and_only_then_among_all_others(promtool: str, path: Path) -> None:
     check(promtool, "test", "rules", path)
+
+
+def alone(path: Path, folder: Path) -> list[Path]:
+    """Write each unit test of a file to one of its own, beside the rules that it needs; return these files."""
+    root: Any = yaml.compose(path.read_text(), yaml.CSafeLoader)
+    tests = next(value for key, value in root.value if key.value == "tests")
+    written = []
+    for number, test in enumerate(tests.value[:]):
+        tests.value = [test]
+        text = yaml.serialize(root, Dumper=yaml.CSafeDumper)
+        _write_rules(folder / str(number) / "rules", needed(text))
+        written.append(folder / str(number) / "tests" / path.name)
+        written[-1].parent.mkdir()
+        written[-1].write_text(text)
+    return written
+
+
+def needed(text: str) -> set[str]:
+    """Return the rules that a text names, those that these name, and so on."""
+    found: set[str] = set()
+    while more := {name for name in TEXTS if name in text} - found:
+        found |= more
+        text = " ".join(TEXTS[name] for name in more)
+    return found
+
+
+def _write_rules(folder: Path, names: set[str]) -> None:
+    folder.mkdir(parents=True)
+    for path in RULES:
+        groups = [
+            {**group, "rules": [rule for rule in group["rules"] if names & {rule.get("alert"), rule.get("record")}]}
+            for group in load(path)["groups"]
+        ]
+        (folder / path.name).write_text(yaml.dump({"groups": groups}, Dumper=yaml.CSafeDumper))
 
 
 @pytest.mark.parametrize("name", NAMES)
