@@ -14,6 +14,7 @@ from sidecar import __version__
 from sidecar.config import Config, diff, flatten, unflatten
 from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.commit.ledger import Ledger
+from sidecar.core.counts.history import seconds_of
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.core.events.sale_event import Action
@@ -204,6 +205,8 @@ class Service:
         return bool(self._pipeline.holder_met), "standby" if self._pipeline.holder_met else "active"
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
+        if self._ledger.active:  # what it committed is what Redis holds
+            return seconds_of(self._ledger.aggregate.committed, metric, start, end)
         return await self._readers.history(metric, start, end)
 
     async def rejected(self, limit: int) -> list[RejectedEvent]:

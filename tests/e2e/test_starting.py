@@ -203,6 +203,24 @@ def test_a_frozen_redis_shows_as_stale_within_seconds(redis_server: RedisServer,
     wait_until(lambda: not daemon.snapshot()["stale"], 5, "fresh numbers")
 
 
+def test_the_history_is_answered_while_redis_is_frozen_and_equals_what_redis_holds(
+    redis_server: RedisServer, make_daemon: MakeDaemon
+) -> None:
+    daemon = make_daemon(redis_server.url).start()
+    client: Any = redis.Redis(port=redis_server.port)
+    client.publish("flash_sale:events", '[{"status":"success"},{"status":"failed"},{"type":"queue","waiting":7}]')
+    wait_until(lambda: daemon.snapshot()["orders"]["by_status"]["success"] == 1, 5, "the order")
+    stored = {int(key.rpartition(b":")[2]): client.get(key) for key in client.keys("flash_sale_metrics:throughput:*")}
+    redis_server.freeze()
+    try:
+        found = daemon.ask("/monitoring/history")[1]
+    finally:
+        redis_server.thaw()
+    shown = {second: value for second, value in found["throughput"]["points"] if value is not None}
+    assert shown == {second: int(value) for second, value in stored.items()} and sum(shown.values()) == 2
+    assert 7 in [value for _, value in found["queue_length"]["points"]]
+
+
 def test_a_fleet_of_one_is_the_instance(redis_server: RedisServer, make_daemon: MakeDaemon) -> None:
     daemon = make_daemon(redis_server.url, settings="{instance: alone}").start()
     status, fleet = daemon.ask("/monitoring/metrics?scope=fleet")

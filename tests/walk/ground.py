@@ -7,6 +7,7 @@ from sidecar.core.checkpoint.state import load_state
 from sidecar.core.commit.commit import Commit, CommitAnswer, order
 from sidecar.core.counts.state import State
 from sidecar.core.events.batch import Batch, StreamRead
+from sidecar.core.events.source import STREAM
 from sidecar.errors import UnavailableError
 from sidecar.sources.memory import MemorySource
 from sidecar.store import Store
@@ -125,6 +126,7 @@ class Redis(MemoryStore):
 class Stream:
     """A stream that is trimmed and deleted; ids go on, as those by time do."""
 
+    kind = STREAM
     lag_seconds = 0.0
 
     def __init__(self, last_ids: dict[str, str], replid: Callable[[], str] = str) -> None:

@@ -8,6 +8,8 @@ from sidecar.core.counts.readings import by_second, joined
 from sidecar.core.counts.rules import CONNECTION_SECONDS, HISTORY_SECONDS
 from sidecar.core.counts.state import State
 
+_TABLES = {"throughput": "finished", "queue_length": "waiting", "active_connections": "connections"}
+
 
 def write_gauges(
     merged: State, committed: State, pending: tuple[Pending, Pending], connected: Mapping[str, Reading], now: float
@@ -32,6 +34,16 @@ def reach_peak(merged: State, deltas: Iterable[State]) -> None:
         for start, minute in delta.minutes.items():
             for second in minute.finished:
                 merged.total.reach(merged.minutes[start].finished[second], second)
+
+
+def seconds_of(state: State, metric: str, start: int, end: int) -> dict[int, int]:
+    """Return what is known of a metric of the history (as its keys in Redis name it), from `start` to `end` inclusive.
+
+    By Unix second: orders finished, jobs waiting or open connections.
+    """
+    minutes = (state.minutes.get(at) for at in range(start - start % 60, end + 1, 60))
+    tables = (getattr(minute, _TABLES[metric]) for minute in minutes if minute is not None)
+    return {second: value for table in tables for second, value in table.items() if start <= second <= end}
 
 
 def _before(committed: State, name: str) -> Callable[[int], int | None]:
