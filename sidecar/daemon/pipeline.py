@@ -39,7 +39,7 @@ _OUTCOMES: dict[CommitVerdict, str] = {
     "standby": "conflict",
     "reload": "rolled_back",
     "rolled_back": "rolled_back",
-    "empty": "reread",
+    "empty": "emptied",
     "cleared": "cleared",
     "reread": "reread",
     "reset": "reread",
@@ -314,6 +314,7 @@ class Pipeline:
         if verdict == "ok":
             self.committed_at = self.clock.steady()
             self._telemetry.last_commit.set(now)
+            self._telemetry.producers_doubted.set(len(self.ledger.aggregate.register.names.doubts()))
             self._tell_refused(commit.flight)
             if _missed(commit.flight):
                 self.missed_at = self.clock.steady()

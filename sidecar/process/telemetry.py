@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from sidecar.redis.errors import WHY_REFUSED
 
 TROUBLE_SECONDS = 60.0  # a trouble that was not met again for so long is over
-OUTCOMES = ("ok", "conflict", "cleared", "reread", "rolled_back", "failed")
+OUTCOMES = ("ok", "conflict", "cleared", "reread", "rolled_back", "emptied", "failed")
 
 
 class Telemetry:
@@ -43,6 +43,9 @@ class Telemetry:
         self.redis_up = gauge("redis_up", "1 while Redis answers.")
         self.redis_refuses_writes = gauge(
             "redis_refuses_writes", "1 while Redis answers, and refuses commits for this reason.", "reason"
+        )
+        self.producers_doubted = gauge(
+            "producers_doubted", "Producers that restart again and again, or whose name several processes seem to use."
         )
         self.websocket_clients = gauge("websocket_clients", "Open WebSocket connections.")
         self.websocket_updates = counter(

@@ -380,7 +380,14 @@ async def test_a_lost_checkpoint_is_written_again(daemon: Daemon) -> None:
     await eventually(lambda: daemon.counted() == 1)
     daemon.store.fields.clear()
     await eventually(lambda: daemon.counted() == 1)
-    assert daemon.sample("commits_total", outcome="reread") == 1
+    assert daemon.sample("commits_total", outcome="emptied") == 1
+
+
+async def test_producers_that_restart_in_a_loop_are_told(daemon: Daemon) -> None:
+    await daemon.active()
+    for epoch in range(5):
+        daemon.channel.put(order(producer="api", epoch=epoch, seq=1))
+    await eventually(lambda: daemon.sample("producers_doubted") == 1)
 
 
 async def test_a_clear_is_followed(daemon: Daemon) -> None:

@@ -89,6 +89,17 @@ def start(program: str) -> Action:
     return lambda stage: stage.stack.again(program)
 
 
+def replace_by_empty(program: str) -> Action:
+    """`kill -9` a Redis, and start another one in its place, which has nothing."""
+
+    def act(stage: Stage) -> None:
+        stage.stack.send(program, signal.SIGKILL)
+        stage.stack.empty(program)
+        stage.stack.again(program)
+
+    return act
+
+
 def configure(name: str, value: str) -> Action:
     """`CONFIG SET` at the Redis."""
     return lambda stage: stage.stack.configure(name, value)

@@ -185,6 +185,16 @@ SHOP = (
         allowed=(warning("ProducerSilent"),),
     ),
     Scenario(
+        name="crash-loop",
+        what="one backend of four dies 3 s after each start, for 45 s; what it would have sold is lost",
+        steps=(
+            at(0, do.turn(rate=40, others_take_over=False)),
+            *(fault(30 + 6 * n, do.die("api-2")) for n in range(8)),
+            *(recovery(33 + 6 * n, do.revive()) for n in range(8)),
+        ),
+        pages=(warning("ProducerDoubted", resolves=False),),
+    ),
+    Scenario(
         name="loss",
         what="one producer loses 2 %, 60 s",
         steps=(
@@ -263,6 +273,14 @@ INFRASTRUCTURE = (
         what="Redis kill -9, up after 40 s",
         steps=(at(0, RUSH), fault(30, do.kill(PRIMARY)), recovery(70, do.start(PRIMARY))),
         pages=(critical("RedisDown"),),
+    ),
+    Scenario(
+        name="redis-empty",
+        what="Redis kill -9, at once another one in its place, which is empty",
+        steps=(at(0, RUSH), fault(30, do.replace_by_empty(PRIMARY)), recovery(31, do.turn())),
+        pages=(warning("CommitsRolledBack", resolves=False),),
+        allowed=MISSED,
+        transport_loses=True,
     ),
     Scenario(
         name="no-replica",

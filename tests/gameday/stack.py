@@ -79,6 +79,11 @@ class LaneStack:
         self._stack.processes.remove(process)
         self._stack.processes.append(Process(process.program, process.log))
 
+    def empty(self, name: str) -> None:
+        """Remove the data of one that has ended."""
+        for file in (self._folder / name / "data").rglob("*.*"):
+            file.unlink()
+
     def run(self, program: Program) -> None:
         """Start another program, which ends with the stack."""
         self._stack.processes.append(Process(program, self._folder / "log" / f"{program.name}.log"))

@@ -259,19 +259,22 @@ class RollCall:
     def _take(self, key: str, events: list[Event], arrival: float, beats: bool) -> list[int]:
         """Judge the events of one producer; return the ids of those that do not count."""
         absent: list[int] = []
-        received, duplicates, again = self._received, self._duplicates, self._sequences.begun_again
+        sequences = self._sequences
+        before = (self._received, self._duplicates, sequences.begun_again, len(sequences.restarts))
         twice = self._register.twice
         for run in _runs(events, beats):
             if not self._goes_on(key, run):
                 absent += [id(event) for event in run if not self._counts(key, event)]
             if twice.wants(run[-1].seq, len(run)) and run[0].type != "heartbeat":
                 twice.see((self._source, key), run, arrival)
-        self._register.names.note(
-            _sender(events),
-            (self._received - received, self._duplicates - duplicates, self._sequences.begun_again - again),
-            self._now,
-            limit=self._labels.max_producers,
+        received, duplicates, again, epochs = before
+        counts = (
+            self._received - received,
+            self._duplicates - duplicates,
+            sequences.begun_again - again,
+            len(sequences.restarts) - epochs,
         )
+        self._register.names.note(_sender(events), counts, self._now, limit=self._labels.max_producers)
         return absent
 
     def _goes_on(self, key: str, events: list[Event]) -> bool:

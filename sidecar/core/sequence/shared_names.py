@@ -1,4 +1,6 @@
-"""Which producer names several processes seem to share: most numbers are duplicates, or restart repeatedly."""
+"""Which producer names several processes seem to share: most numbers are duplicates, or restart repeatedly. And which
+processes restart in a loop, each time with a new epoch.
+"""
 
 from operator import add
 
@@ -8,32 +10,38 @@ WINDOW_SECONDS = 60.0
 KEPT_SECONDS = 120.0  # how long an observation is kept
 MIN_REPEATS = 20  # fewer come from a message or two that were sent again
 MIN_RESTARTS = 10  # within two minutes: no working process restarts as often
+MIN_EPOCHS = 4  # within two minutes: a deployment, and one more, start a process twice
 QUESTION = "do several processes use this name?"
 ADVICE = f"{QUESTION} Give each a producer of its own"
 
 
+Counts = tuple[int, int, int, int]  # received, duplicates, restarts under a known epoch, new epochs
+
+
 class Use(Struct):
-    """The use of one name in the minute from `since` and in the one before: received, duplicates, restarts."""
+    """The use of one name in the minute from `since` and in the one before."""
 
     since: float
-    counts: tuple[int, int, int] = (0, 0, 0)
-    before: tuple[int, int, int] = (0, 0, 0)
+    counts: Counts = (0, 0, 0, 0)
+    before: Counts = (0, 0, 0, 0)
 
     def doubt(self, name: str) -> str:
         """Return what is wrong with the numbers of this name; empty if nothing is."""
-        received, duplicates, restarts = map(add, self.counts, self.before)
+        received, duplicates, restarts, epochs = map(add, self.counts, self.before)
         if duplicates >= MIN_REPEATS and duplicates >= received:
             share = duplicates / (received + duplicates)
             return f"most events of {name} are duplicates ({share:.0%} within two minutes): {ADVICE}"
         if restarts >= MIN_RESTARTS:
             return f"the numbers of {name} restarted {restarts} times within two minutes: {ADVICE}"
+        if epochs >= MIN_EPOCHS:
+            return f"{name} started {epochs} times within two minutes: is it restarting in a loop, or {QUESTION}"
         return ""
 
 
 class SharedNames(dict[str, Use]):
     """The use of each name."""
 
-    def note(self, name: str, counts: tuple[int, int, int], now: float, *, limit: int) -> None:
+    def note(self, name: str, counts: Counts, now: float, *, limit: int) -> None:
         """Add what arrived; a new name beyond `limit` is ignored."""
         use = self.get(name)
         if use is None:
@@ -42,8 +50,8 @@ class SharedNames(dict[str, Use]):
             use = self[name] = Use(now)
         elif now - use.since > WINDOW_SECONDS:
             use = self[name] = Use(now, before=use.counts)
-        received, duplicates, restarts = use.counts
-        use.counts = (received + counts[0], duplicates + counts[1], restarts + counts[2])
+        received, duplicates, restarts, epochs = use.counts
+        use.counts = (received + counts[0], duplicates + counts[1], restarts + counts[2], epochs + counts[3])
 
     def step(self, by: float) -> None:
         """Follow a clock that was set by `by` seconds."""

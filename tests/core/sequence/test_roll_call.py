@@ -1,6 +1,7 @@
 """Sequence windows: however a batch is judged, the result is that of its events one by one."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -143,6 +144,13 @@ def test_processes_that_share_a_name_without_epochs_but_with_times_are_named() -
     ]
     completeness(aggregate, batch(*events))
     assert "restarted" in aggregate.register.names.doubts()["api"]
+
+
+def test_a_process_that_restarts_in_a_loop_is_named() -> None:
+    starts = [numbered(1, 2, 3, epoch=epoch) for epoch in range(5)]
+    assert committed(*chain(*starts[:-1])).register.names.doubts() == {}
+    doubts = committed(*chain(*starts)).register.names.doubts()
+    assert doubts["api"].startswith("api started 4 times")
 
 
 def test_ordinary_producers_are_not_doubted() -> None:

@@ -58,6 +58,7 @@ LIVE = {
     "sidecar_last_commit_timestamp_seconds": ("gauge", set()),
     "sidecar_redis_up": ("gauge", set()),
     "sidecar_redis_refuses_writes": ("gauge", {"reason"}),
+    "sidecar_producers_doubted": ("gauge", set()),
     "sidecar_websocket_clients": ("gauge", set()),
     "sidecar_websocket_updates_total": ("counter", {"outcome"}),
     "sidecar_loop_lag_seconds": ("gauge", set()),
@@ -70,7 +71,7 @@ VALUES = {
     ("order_latency_percentile_seconds", "percentile"): {"50", "90", "95", "99", "99.9"},
     ("order_latency_percentile_seconds", "window"): {"10s", "1m", "5m", "total"},
     ("order_failures_total", "kind"): {"fault", "refusal"},
-    ("sidecar_commits_total", "outcome"): {"ok", "conflict", "cleared", "reread", "rolled_back", "failed"},
+    ("sidecar_commits_total", "outcome"): {"ok", "conflict", "cleared", "reread", "rolled_back", "emptied", "failed"},
     ("sidecar_source_connected", "source"): set(SOURCES),
     ("sidecar_events_received_total", "source"): set(SOURCES),
 }
