@@ -111,7 +111,7 @@ class Lab:
         daemon = Daemon(self._folder, self.server.url, settings=json.dumps(given), name=name)
         prefix: Any = settings.get("redis", {})
         try:
-            yield Sidecar(daemon.start(), self.client, prefix.get("prefix", "flash_sale_metrics:"))
+            yield Sidecar(daemon.start(shell=":"), self.client, prefix.get("prefix", "flash_sale_metrics:"))
         finally:
             if daemon.process is not None and daemon.process.poll() is None:
                 daemon.process.terminate()

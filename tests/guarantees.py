@@ -43,6 +43,11 @@ def sizes(bounded: int, campaign: int, long: int) -> list[ParameterSet]:
     ]
 
 
+def in_campaign(*values: object) -> list[ParameterSet]:
+    """Return parameters that `make campaign` runs, and `make test` does not."""
+    return [pytest.param(value, marks=pytest.mark.campaign) for value in values]
+
+
 def lines(reports: Iterable[object]) -> list[Line]:
     """Return what the tests of these reports told, by guarantee."""
     found = [

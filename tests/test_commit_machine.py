@@ -12,6 +12,7 @@ import pytest
 from sidecar.core.commit.commit import CommitAnswer
 from sidecar.core.events.batch import Batch
 from tests.conftest import StartRedis
+from tests.guarantees import in_campaign
 from tests.redis_server import RedisServer
 from tests.world import Process, World
 
@@ -37,7 +38,8 @@ WEIGHTS = {
 # What a killed Redis has written is safe without fsync: the kernel lives on.
 SURVIVING = ("--save", "", "--appendonly", "yes", "--appendfsync", "no")
 STEPS_BETWEEN_CHECKS = 40
-STEPS = 6000
+STEPS = 3000
+CONTROL_STEPS = 18_000
 
 
 async def walk(server: RedisServer, seed: int, steps: int, **options: Any) -> Counter[str]:
@@ -59,14 +61,18 @@ async def walk(server: RedisServer, seed: int, steps: int, **options: Any) -> Co
     return world.outcomes
 
 
-async def test_every_event_counts_once_whatever_happens(start_redis: StartRedis, seed: int) -> None:
-    outcomes = await walk(start_redis(*SURVIVING), seed, STEPS)
+@pytest.mark.parametrize("steps", [STEPS, *in_campaign(4 * STEPS)])
+async def test_every_event_counts_once_whatever_happens(start_redis: StartRedis, seed: int, steps: int) -> None:
+    outcomes = await walk(start_redis(*SURVIVING), seed, steps)
     assert {"ok", "unknown", "taken", "cleared", "empty", "reread"} <= outcomes.keys()
 
 
 @pytest.mark.needs_redis(7)  # before, it does not tell how many entries were added
-async def test_every_entry_counts_or_is_missed_where_the_stream_is_trimmed(start_redis: StartRedis, seed: int) -> None:
-    await walk(start_redis(*SURVIVING), seed, STEPS, lossy=True)
+@pytest.mark.parametrize("steps", [STEPS, *in_campaign(4 * STEPS)])
+async def test_every_entry_counts_or_is_missed_where_the_stream_is_trimmed(
+    start_redis: StartRedis, seed: int, steps: int
+) -> None:
+    await walk(start_redis(*SURVIVING), seed, steps, lossy=True)
 
 
 @pytest.mark.needs_redis(7)
@@ -139,4 +145,4 @@ class Timeless(Process):
 @pytest.mark.parametrize("process", [Forgetful, Optimist, Careless, Timeless])
 async def test_the_walk_notices_a_rule_that_is_missing(start_redis: StartRedis, process: type[Process]) -> None:
     with pytest.raises(AssertionError, match="seed"):
-        await walk(start_redis(*SURVIVING), 1, 3 * STEPS, process=process)
+        await walk(start_redis(*SURVIVING), 1, CONTROL_STEPS, process=process)

@@ -13,11 +13,12 @@ import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 from click.testing import CliRunner, Result
 
 from sidecar.cli import main
+from tests.forks import Forked, fork
 from tests.waiting import wait_until
 
 # Nothing of the machine's own settings, and no wish of a CI for colour.
@@ -51,13 +52,13 @@ def execute(
 class Running:
     """A command that runs on. Its output is read all the time, so that it never waits for us."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Forked, stdout: IO[str], stderr: IO[str]) -> None:
         self.process = process
         self.out: list[str] = []
         self.err: list[str] = []
         self._readers = [
             threading.Thread(target=lines.extend, args=(stream,), daemon=True)
-            for lines, stream in ((self.out, process.stdout), (self.err, process.stderr))
+            for lines, stream in ((self.out, stdout), (self.err, stderr))
         ]
         for reader in self._readers:
             reader.start()
@@ -87,24 +88,17 @@ class Running:
 @contextmanager
 def running(*arguments: str, **environment: str) -> Iterator[Running]:
     """Start a command, and kill it if it still runs in the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sidecar", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**ENVIRONMENT, **environment},
-    )
-    started = Running(process)
-    try:
-        yield started
-    finally:
-        if process.poll() is None:
+    (out, told_out), (err, told_err) = os.pipe(), os.pipe()
+    process = fork(*arguments, stdout=told_out, stderr=told_err, env={**ENVIRONMENT, **environment})
+    for end in (told_out, told_err):
+        os.close(end)
+    with open(out) as stdout, open(err) as stderr:
+        started = Running(process, stdout, stderr)
+        try:
+            yield started
+        finally:
             process.kill()
-        started.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream:
-                stream.close()
+            started.wait()
 
 
 class Terminal:

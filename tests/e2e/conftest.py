@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartRedis
-from tests.e2e.daemon import Daemon, ForkServer
+from tests.e2e.daemon import Daemon
 from tests.redis_acl import PASSWORD, SELECTORS, SIDECAR, with_users
 from tests.redis_server import RedisServer, redis_program, redis_version
 
@@ -55,11 +55,3 @@ def make_daemon(tmp_path: Path) -> Iterator[MakeDaemon]:
     yield make
     for daemon in daemons:
         daemon.end()
-
-
-@pytest.fixture
-def fork_server() -> Iterator[ForkServer]:
-    """A server that starts daemons at once."""
-    server = ForkServer()
-    yield server
-    server.stop()

@@ -1,8 +1,6 @@
 """The daemon as a process of its own, and what a client asks of it."""
 
-import contextlib
 import json
-import os
 import re
 import signal
 import subprocess
@@ -12,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.forks import Forked, fork
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -32,18 +31,22 @@ class Daemon:
         self._file.write_text(settings or "{}")
         self._arguments = ["--config", str(self._file), "--redis-url", redis_url]
         self._arguments += ["--http", f"127.0.0.1:{self.http}", "--ws", f"127.0.0.1:{self.ws}"]
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | Forked | None = None
 
     @property
     def arguments(self) -> list[str]:
         """The arguments of `sidecar`."""
         return ["run", *self._arguments]
 
-    def start(self, *, ready: bool = True, shell: str = ":") -> "Daemon":
-        """Start it from a shell that runs `shell` first, and wait until it is ready (or a standby)."""
+    def start(self, *, ready: bool = True, shell: str = "") -> "Daemon":
+        """Start it, from a shell that runs `shell` first if there is one; wait until it is ready (or a standby)."""
         command = ["sh", "-c", f'{shell}; exec "$@"', "sh", sys.executable, "-m", "sidecar", *self.arguments]
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log, text=True)
+            self.process = (
+                subprocess.Popen(command, cwd=ROOT, stderr=log, text=True)
+                if shell
+                else fork(*self.arguments, stdout=log, stderr=log)
+            )
         if ready:
             self.wait_ready()
         return self
@@ -114,53 +117,3 @@ class Daemon:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-
-
-class ForkServer:
-    """Start daemons from a process that has everything imported: milliseconds instead of a second each."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.fork_server"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def start(self, daemon: Daemon) -> int:
-        """Start a daemon and return its process id."""
-        return self._fork(daemon.log, "sidecar", *daemon.arguments)
-
-    def start_usual_consumer(self, port: int, log: Path) -> int:
-        """Start the consumer that the daemon is compared with, and return its process id."""
-        return self._fork(log, "usual consumer", str(port))
-
-    def _fork(self, log: Path, program: str, *arguments: str) -> int:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps([str(log), program, arguments]) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def stop(self) -> None:
-        """End the server; the daemons it started are the caller's to end."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait(START_SECONDS)
-
-
-def kill(pid: int) -> None:
-    """End a process as a crash does, and wait until it is gone, its ports too."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not exists(pid), what=f"the end of process {pid}")
-
-
-def exists(pid: int) -> bool:
-    """Tell whether a process is there, as long as its parent has not taken note of its end."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

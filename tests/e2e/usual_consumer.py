@@ -4,6 +4,7 @@ What a crash left unacknowledged is read again, as every guide has it; so nothin
 """
 
 import json
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -15,9 +16,9 @@ GROUP = "usual"
 ORDERS, TENTHS = "usual:orders", "usual:tenths"
 
 
-def main(port: str) -> None:
-    """Count the orders of a stream, for ever."""
-    client = redis.Redis(port=int(port))
+def main() -> None:
+    """Count the orders of the stream of the Redis on a port, for ever."""
+    client = redis.Redis(port=int(sys.argv[1]))
     with suppress(redis.ResponseError):  # it is there already
         client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
     position = "0"  # what is pending comes first

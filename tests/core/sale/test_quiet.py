@@ -9,6 +9,7 @@ import pytest
 from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.counts.sale import Sale
 from tests.core.counted import NOW, aggregator, batch, commit, order
+from tests.guarantees import in_campaign
 
 BEAT = {"type": "heartbeat"}
 QUEUE = {"type": "queue", "waiting": 3}
@@ -151,10 +152,11 @@ def poisson(random: Random, *phases: tuple[float, float]) -> Iterable[list[float
         yield [at for at in times if second <= at < second + 1]
 
 
-def test_a_sale_with_a_slow_tail_does_not_flap() -> None:
+@pytest.mark.parametrize("sales", [4, *in_campaign(20)])
+def test_a_sale_with_a_slow_tail_does_not_flap(sales: int) -> None:
     """It sells 4 a second, then one every 5 s on average. By chance a pause may be long enough, once in 20 sales."""
     ends = 0
-    for seed in range(20):
+    for seed in range(sales):
         aggregate, states = aggregator(), []
         for times in poisson(Random(seed), (4, 60), (0.2, 240)):
             states.append(seconds(aggregate, BEAT, *(order(ts=NOW + at) for at in times)).state)

@@ -40,18 +40,18 @@ def counted_twice(aggregate: Aggregator, now: float = NOW) -> int:
     return shown(aggregate, now).completeness.counted_twice
 
 
-@pytest.mark.parametrize("first", [1, 5, 1000])
-@pytest.mark.parametrize("mine", [1, 3, 7, 64, 500])
-@pytest.mark.parametrize("others", [1, 4, 100, 500])
+@pytest.mark.parametrize("first", [1, 1000])
+@pytest.mark.parametrize("mine", [1, 7, 64, 500])
+@pytest.mark.parametrize("others", [1, 4, 500])
 def test_the_same_events_are_found_however_they_are_batched(first: int, mine: int, others: int) -> None:
     aggregate = aggregator()
-    events = [{**event, "order_id": str(event["seq"])} for event in numbered(first, first + 1999)]
+    events = [{**event, "order_id": str(event["seq"])} for event in numbered(first, first + 1199)]
     publish(aggregate, events, STREAM, at_once=mine)
     publish(aggregate, events, PUBSUB, at_once=others)
     found = counted_twice(aggregate)
-    assert 2000 - SPACING - max(mine, others) <= found <= 2000
+    assert 1200 - SPACING - max(mine, others) <= found <= 1200
     if first == 1:
-        assert found == 2000
+        assert found == 1200
 
 
 def test_ten_events_that_were_added_and_published_one_by_one_are_counted_twice() -> None:

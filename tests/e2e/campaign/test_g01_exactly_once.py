@@ -11,11 +11,12 @@ import redis
 
 from tests.conftest import Guarantee, MakeProxy, StartRedis
 from tests.e2e.conftest import MakeDaemon
-from tests.e2e.daemon import START_SECONDS, ForkServer, kill
+from tests.e2e.daemon import START_SECONDS
 from tests.e2e.exact import COUNTED_SECONDS, check_exact, wait_for_position
 from tests.e2e.producer import Producer
 from tests.e2e.recount import STREAM
 from tests.e2e.usual_consumer import GROUP, ORDERS, TENTHS
+from tests.forks import USUAL_CONSUMER, Forked, fork
 from tests.guarantees import sizes
 from tests.redis_server import DURABLE, RedisServer
 from tests.waiting import wait_until
@@ -25,17 +26,18 @@ FAST = "{commit_interval: 10ms, lease: 500ms, sources: {pubsub: [], streams: ['f
 MOMENT_SECONDS = 0.1
 
 
-def kill_again_and_again(start: Callable[[], int], is_ready: Callable[[], bool], kills: int, seed: int) -> int:
-    """Kill a process and start it again, half of the time before it is ready; return the last one's id."""
+def kill_again_and_again(
+    start: Callable[[], object], kill: Callable[[], None], is_ready: Callable[[], bool], kills: int, seed: int
+) -> None:
+    """Start a process, kill it and start it again, half of the time before it is ready; the last one runs on."""
     moments = random.Random(seed)
-    pid = start()
+    start()
     for turn in range(kills):
         if turn % 2 == 0:
             wait_until(is_ready, START_SECONDS, "readiness")
         time.sleep(moments.uniform(0, MOMENT_SECONDS))
-        kill(pid)
-        pid = start()
-    return pid
+        kill()
+        start()
 
 
 @pytest.mark.parametrize("maxlen", [None, 1000], ids=["whole stream", "MAXLEN ~ 1000"])
@@ -45,49 +47,50 @@ def test_kill_9_of_the_sidecar(
     maxlen: int | None,
     redis_server: RedisServer,
     make_daemon: MakeDaemon,
-    fork_server: ForkServer,
     seed: int,
     guarantee: Guarantee,
 ) -> None:
-    daemon = make_daemon(redis_server.url, settings=FAST)
-    first = fork_server.start(daemon)
+    daemon = make_daemon(redis_server.url, settings=FAST).start()
     wait_for_position(redis_server)
-    kill(first)
+    daemon.end()
     producer = Producer(redis_server, maxlen=maxlen)
-    pid = kill_again_and_again(lambda: fork_server.start(daemon), daemon.is_ready, kills, seed)
+    kill_again_and_again(lambda: daemon.start(ready=False), daemon.end, daemon.is_ready, kills, seed)
     producer.finish()
-    try:
-        truth = check_exact(daemon, producer)
-    finally:
-        kill(pid)
+    truth = check_exact(daemon, producer)
     trimmed = f", MAXLEN ~ {maxlen}" if maxlen else ""
     guarantee("G1", f"{kills} kill -9 of the sidecar{trimmed}: {truth.orders:,} events, difference 0")
 
 
 @pytest.mark.parametrize("kills", sizes(24, 50, 200))
 def test_a_control_that_counts_the_usual_way_is_not_exact(
-    kills: int, redis_server: RedisServer, fork_server: ForkServer, tmp_path: Path, seed: int, guarantee: Guarantee
+    kills: int, redis_server: RedisServer, tmp_path: Path, seed: int, guarantee: Guarantee
 ) -> None:
     client = redis.Redis(port=redis_server.port)
     producer = Producer(redis_server)
     counted_before = 0
+    consumer: Forked
 
     def counted() -> tuple[int, int]:
         return int(client.get(ORDERS) or 0), int(client.get(TENTHS) or 0)
 
-    def start() -> int:
-        nonlocal counted_before
+    def start() -> None:
+        nonlocal counted_before, consumer
         counted_before = counted()[0]
-        return fork_server.start_usual_consumer(redis_server.port, tmp_path / "usual.log")
+        with (tmp_path / "usual.log").open("a") as log:
+            consumer = fork(str(redis_server.port), stdout=log, stderr=log, program=USUAL_CONSUMER)
 
-    pid = kill_again_and_again(start, lambda: counted()[0] > counted_before, kills, seed)
+    def kill() -> None:
+        consumer.kill()
+        consumer.wait()
+
+    kill_again_and_again(start, kill, lambda: counted()[0] > counted_before, kills, seed)
     producer.finish()
     truth = producer.truth()
     try:
         wait_until(lambda: counted()[0] >= truth.orders, COUNTED_SECONDS, f"{truth.orders} events counted")
         wait_until(lambda: client.xpending(STREAM, GROUP)["pending"] == 0, COUNTED_SECONDS, "all events acknowledged")
     finally:
-        kill(pid)
+        kill()
     orders, tenths = counted()
     guarantee("G1", f"control, INCR then XACK, {kills} kill -9: {orders:,} counted for {truth.orders:,} events")
     assert (orders, tenths) != (truth.orders, truth.tenths)

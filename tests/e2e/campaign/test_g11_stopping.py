@@ -1,9 +1,7 @@
 """G11: SIGTERM under load ends it within two seconds, nothing that was read is lost, and clients are told."""
 
 import json
-import os
 import random
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from sidecar.core.checkpoint.state import load_state
 from tests.conftest import Guarantee
 from tests.e2e.conftest import MakeDaemon
-from tests.e2e.daemon import PREFIX, START_SECONDS, Daemon, ForkServer, exists, kill
+from tests.e2e.daemon import PREFIX, START_SECONDS, Daemon
 from tests.e2e.exact import COUNTED_SECONDS, wait_for_position
 from tests.e2e.numbered import CHANNEL, NAMES, NumberedProducers
 from tests.e2e.producer import Producer
@@ -36,29 +34,28 @@ def test_a_stop_under_load(
     stops: int,
     redis_server: RedisServer,
     make_daemon: MakeDaemon,
-    fork_server: ForkServer,
     seed: int,
     guarantee: Guarantee,
 ) -> None:
     moments = random.Random(seed)
     daemon = make_daemon(redis_server.url, settings="{commit_interval: 200ms, lease: 2s}")
-    with running(fork_server, daemon):
+    with running(daemon):
         wait_for_position(redis_server)
     orders, producers = Producer(redis_server), NumberedProducers(redis_server)
     took, told = [], 0
     for _ in range(stops):
-        with running(fork_server, daemon) as pid, ExitStack() as stack:
+        with running(daemon), ExitStack() as stack:
             wait_until(daemon.is_well, START_SECONDS, "a daemon that is well")
             clients = [stack.enter_context(subscribed(daemon)) for _ in range(CLIENTS)]
             received, published = received_from(orders.client), producers.published
             time.sleep(moments.uniform(0, 0.4))
             must_be_there = received + (producers.published - published) * len(NAMES)
-            took.append(seconds_to_stop(pid))
+            took.append(seconds_to_stop(daemon))
             told += sum(closed_with(client) == GOING_AWAY for client in clients)
         assert received_from(orders.client) >= must_be_there, "published before the stop, and lost"
     orders.finish()
     producers.finish()
-    with running(fork_server, daemon):
+    with running(daemon):
         wait_until(
             lambda: shown(daemon) == orders.truth(), COUNTED_SECONDS, "the stream to be counted, every event once"
         )
@@ -74,14 +71,13 @@ def test_a_stop_under_load(
 
 
 @contextmanager
-def running(fork_server: ForkServer, daemon: Daemon) -> Iterator[int]:
-    """Run a daemon while the context is open; yields its process id."""
-    pid = fork_server.start(daemon)
+def running(daemon: Daemon) -> Iterator[None]:
+    """Run a daemon while the context is open."""
+    daemon.start()
     try:
-        wait_until(daemon.is_ready, START_SECONDS, "a ready daemon")
-        yield pid
+        yield
     finally:
-        kill(pid)
+        daemon.end()
 
 
 @contextmanager
@@ -102,11 +98,10 @@ def received_from(client: redis.Redis) -> int:
     ]
 
 
-def seconds_to_stop(pid: int) -> float:
+def seconds_to_stop(daemon: Daemon) -> float:
     """Send SIGTERM and wait until the process is gone."""
     began = time.monotonic()
-    os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not exists(pid), 2 * EXIT_SECONDS, "the daemon to be gone")
+    daemon.stop()
     return time.monotonic() - began
 
 

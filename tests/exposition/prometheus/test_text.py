@@ -20,6 +20,7 @@ from tests.exposition import snapshots
 from tests.exposition.monitors import parse_openmetrics
 from tests.exposition.prometheus.library import Metrics
 from tests.exposition.snapshots import histogram, orders, series
+from tests.guarantees import in_campaign
 
 END = "# EOF\n"  # of OpenMetrics; it comes after the families of the process
 GENERATE: dict[Format, Callable[[Collector], bytes]] = {
@@ -92,11 +93,12 @@ def test_every_number_is_spelled_as_the_library_does(format: Format) -> None:
     assert written(gauges(VALUES), format) == by_the_library(gauges(VALUES), format)
 
 
+@pytest.mark.parametrize("turns", [2, *in_campaign(20)])
 @pytest.mark.parametrize("format", Format)
-def test_odd_names_and_numbers_are_read_as_what_the_library_writes(format: Format) -> None:
+def test_odd_names_and_numbers_are_read_as_what_the_library_writes(format: Format, turns: int) -> None:
     seed = random.randrange(10**9)
     rng, writer = random.Random(seed), Writer()
-    for turn in range(5):
+    for turn in range(turns):
         shown = families(drawn(rng))
         ours, theirs = written(shown, format, writer), by_the_library(shown, format)
         assert ours == theirs, f"seed {seed}, turn {turn}"
