@@ -1,1 +1,1 @@
-"""The tests mirror the package: tests/core/test_x.py tests sidecar/core/x.py."""
+"""The tests mirror the package: tests/core/counts/test_tally.py tests sidecar/core/counts/tally.py."""

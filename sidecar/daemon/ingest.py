@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from sidecar.core.commit.ledger import Applied, Ledger
 from sidecar.core.events.batch import Batch
-from sidecar.core.events.source import key_of, kind_of
+from sidecar.core.events.source import key_of
 from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
 from sidecar.process.clock import Clock
 from sidecar.process.logs import OutageReasons
@@ -110,14 +110,14 @@ class Ingest:
                 reading = True
                 while True:
                     if not refused and self.states[source.name].status != "connected":
-                        self._connected(source.name)
+                        self._connected(source)
                     await self._read(source)
                     failures, refused = 0, False
             except (UnavailableError, AccessError) as exc:
                 if reading:
                     refused = isinstance(exc, (RefusedError, AccessError))
                 reading = False
-                self._disconnected(source.name, exc)
+                self._disconnected(source, exc)
                 await source.close()
                 failures += 1
                 try:
@@ -136,8 +136,7 @@ class Ingest:
             for source in self.sources:
                 await source.close()
         for source in self.sources:
-            self.states[source.name] = SourceState()
-            self._telemetry.source_connected.labels(source.name).set(0)
+            self._let_go(source, SourceState())
 
     async def _read_out(self, source: Source) -> None:
         try:
@@ -211,14 +210,16 @@ class Ingest:
             self._log.warning("source behind", source=name, detail=detail, seconds=round(seconds, 1))
             state.behind = True
 
-    def _connected(self, name: str) -> None:
+    def _connected(self, source: Source) -> None:
+        name = source.name
         self.count_blind()
         if self.states[name].status == "down":
             self._log.info("source is back", source=name)
         self.states[name] = SourceState("connected")
         self._telemetry.source_connected.labels(name).set(1)
 
-    def _disconnected(self, name: str, exc: SidecarError) -> None:
+    def _disconnected(self, source: Source, exc: SidecarError) -> None:
+        name = source.name
         self.count_blind()
         state = self.states[name]
         if state.status != "down":
@@ -226,8 +227,13 @@ class Ingest:
         if self._reasons[name].changed(reason(exc), self._clock.steady()):
             event = "source still lost" if state.status == "down" else "source lost"
             self._log.warning(event, source=name, detail=f"{exc}; trying again")
-        self.states[name] = SourceState("down", str(exc), blind=not kind_of(name).rereads)
-        self._telemetry.source_connected.labels(name).set(0)
+        self._let_go(source, SourceState("down", str(exc), blind=not source.kind.rereads))
+
+    def _let_go(self, source: Source, state: SourceState) -> None:
+        """Set the state of a source that is not read."""
+        self.states[source.name] = state
+        self._telemetry.source_connected.labels(source.name).set(0)
+        self._telemetry.source_lag_seconds.labels(source.name).set(0)
 
 
 def backoff(failures: int) -> float:

@@ -311,10 +311,10 @@ class Pipeline:
         if verdict == "reload" and not await self._reload():
             return "reload"
         self._telemetry.commits.labels(_OUTCOMES[verdict]).inc()
+        self._telemetry.producers_doubted.set(len(self.ledger.aggregate.register.names.doubts()))
         if verdict == "ok":
             self.committed_at = self.clock.steady()
             self._telemetry.last_commit.set(now)
-            self._telemetry.producers_doubted.set(len(self.ledger.aggregate.register.names.doubts()))
             self._tell_refused(commit.flight)
             if _missed(commit.flight):
                 self.missed_at = self.clock.steady()

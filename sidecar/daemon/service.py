@@ -205,9 +205,7 @@ class Service:
         return bool(self._pipeline.holder_met), "standby" if self._pipeline.holder_met else "active"
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
-        if self._ledger.active:  # what it committed is what Redis holds
-            return seconds_of(self._ledger.aggregate.committed, metric, start, end)
-        return await self._readers.history(metric, start, end)
+        return seconds_of(self._ledger.aggregate.committed, metric, start, end)
 
     async def rejected(self, limit: int) -> list[RejectedEvent]:
         return await self._readers.rejected(limit)

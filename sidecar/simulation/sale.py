@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from sidecar.simulation.demand import Demand, SimulatedProduct, catalogue
 
-Published = dict[str, Any]
-Stage = Callable[[float], Iterator[Published]]
+SimulatedEvent = dict[str, Any]
+Stage = Callable[[float], Iterator[SimulatedEvent]]
 
 APIS = ("sim-api-1", "sim-api-2")
 WORKERS = ("sim-worker-1", "sim-worker-2")
@@ -73,7 +73,7 @@ class SimulatedSale(Struct, frozen=True, kw_only=True):
     products: int = 8
     start: float = 0.0
 
-    def __iter__(self) -> Iterator[tuple[float, Published]]:
+    def __iter__(self) -> Iterator[tuple[float, SimulatedEvent]]:
         return _Run(self).events()
 
 
@@ -104,7 +104,7 @@ class _Run:
         self._agenda: list[tuple[float, int, Stage]] = []
         self._ties = count()
 
-    def events(self) -> Iterator[tuple[float, Published]]:
+    def events(self) -> Iterator[tuple[float, SimulatedEvent]]:
         """Run the agenda until nothing is left on it."""
         arrivals = self._demand.arrivals()
         self._at(0.0, self._report_state)
@@ -124,7 +124,7 @@ class _Run:
         if offset is not None:
             self._at(offset, partial(self._accept, arrivals))
 
-    def _accept(self, arrivals: Iterator[float], now: float) -> Iterator[Published]:
+    def _accept(self, arrivals: Iterator[float], now: float) -> Iterator[SimulatedEvent]:
         """An order comes in."""
         product, quantity = self._demand.choose()
         order = _SimulatedOrder(next(self._numbers), product, quantity, now, f"{self._rng.getrandbits(128):032x}")
@@ -135,7 +135,7 @@ class _Run:
             self._at(now + LONGEST_WAIT, partial(self._hasten, order))
         self._await_next(arrivals)
 
-    def _hasten(self, order: _SimulatedOrder, now: float) -> Iterator[Published]:
+    def _hasten(self, order: _SimulatedOrder, now: float) -> Iterator[SimulatedEvent]:
         """One more worker takes an order that has waited for long enough. Those before it were taken before."""
         if self._waiting and self._waiting[0] is order:
             self._take(now)
@@ -158,7 +158,7 @@ class _Run:
         seconds = min(seconds, LONGEST_SERVICE)
         self._at(now + seconds, partial(self._decide, order, seconds))
 
-    def _decide(self, order: _SimulatedOrder, processing: float, now: float) -> Iterator[Published]:
+    def _decide(self, order: _SimulatedOrder, processing: float, now: float) -> Iterator[SimulatedEvent]:
         """The worker is done with an order; it takes the next one."""
         fields = self._fields(order, "success") | {
             "latency_ms": round((now - order.accepted) * 1000, 3),
@@ -202,20 +202,20 @@ class _Run:
         began = INCIDENT_AT * self._sale.duration
         return began <= now < began + min(INCIDENT_SHARE * self._sale.duration, LONGEST_INCIDENT)
 
-    def _restock(self, now: float) -> Iterator[Published]:
+    def _restock(self, now: float) -> Iterator[SimulatedEvent]:
         """More of the hottest product arrives."""
         hottest = self._products[0]
         self._stock[hottest.id] += max(1, round(hottest.stock * RESTOCK_SHARE))
         yield self._event(CLERK, now, type="inventory", product_id=hottest.id, stock=self._stock[hottest.id])
 
-    def _report_queue(self, now: float) -> Iterator[Published]:
+    def _report_queue(self, now: float) -> Iterator[SimulatedEvent]:
         numbers = {"waiting": len(self._waiting), "active": self._busy, "delayed": 0}
         numbers |= {"failed": self._failed, "completed": self._completed}
         yield self._event(CLERK, now, type="queue", queue="orders", **numbers)
         if not self._over(now):
             self._at(now + QUEUE_EVERY, self._report_queue)
 
-    def _report_state(self, now: float) -> Iterator[Published]:
+    def _report_state(self, now: float) -> Iterator[SimulatedEvent]:
         """Stock that changed, now and then all of it, open connections, and a heartbeat of every producer."""
         if now % WHOLE_STOCK_EVERY < STATE_EVERY:
             self._changed.update(self._stock)
@@ -234,16 +234,16 @@ class _Run:
     def _over(self, now: float) -> bool:
         return now >= self._sale.duration + self._sale.idle and not self._waiting and not self._busy
 
-    def _fields(self, order: _SimulatedOrder, status: str) -> Published:
+    def _fields(self, order: _SimulatedOrder, status: str) -> SimulatedEvent:
         identity = {"order_id": f"{order.number:06d}", "product_id": order.product.id, "quantity": order.quantity}
         return {"status": status, **identity}
 
-    def _event(self, producer: str, now: float, **fields: Any) -> Published:
+    def _event(self, producer: str, now: float, **fields: Any) -> SimulatedEvent:
         """Number an event of `producer`; a heartbeat repeats the number instead."""
         self._sequence[producer] = self._sequence.get(producer, 0) + 1
         return fields | self._header(producer, now)
 
-    def _header(self, producer: str, now: float) -> Published:
+    def _header(self, producer: str, now: float) -> SimulatedEvent:
         epoch = round(self._sale.start * 1000)
         return {
             "ts": round(self._sale.start + now, 6),

@@ -383,11 +383,15 @@ async def test_a_lost_checkpoint_is_written_again(daemon: Daemon) -> None:
     assert daemon.sample("commits_total", outcome="emptied") == 1
 
 
-async def test_producers_that_restart_in_a_loop_are_told(daemon: Daemon) -> None:
+async def test_producers_that_restart_in_a_loop_are_told_by_the_sidecar_that_counts(daemon: Daemon) -> None:
     await daemon.active()
     for epoch in range(5):
         daemon.channel.put(order(producer="api", epoch=epoch, seq=1))
     await eventually(lambda: daemon.sample("producers_doubted") == 1)
+    daemon.clock.now += LEASE
+    assert await take(new_ledger("there:2:b"), daemon.store)
+    await eventually(lambda: not daemon.ledger.active)
+    assert daemon.sample("producers_doubted") == 0
 
 
 async def test_a_clear_is_followed(daemon: Daemon) -> None:
@@ -627,6 +631,20 @@ async def test_a_source_that_lags_for_a_second_is_degraded_until_it_has_caught_u
     ] * 5
     assert [await told(1.1, 0.1), await told(0.1, 5), await told(1.1)] == ["degraded"] * 3
     assert [await told(0.0), await told(1.1, 5)] == ["ok"] * 2
+
+
+@pytest.mark.parametrize("why", ["another sidecar counts", "its connection is lost"])
+async def test_a_source_that_is_not_read_has_no_lag(daemon: Daemon, why: str) -> None:
+    await daemon.active()
+    daemon.channel.lag_seconds = 30.0
+    await eventually(lambda: daemon.sample("source_lag_seconds", source="pubsub:c") == 30)
+    if why == "its connection is lost":
+        daemon.channel.failure = UnavailableError("gone")
+    else:
+        daemon.clock.now += LEASE
+        assert await take(new_ledger("there:2:b"), daemon.store)
+    await eventually(lambda: daemon.sample("source_connected", source="pubsub:c") == 0)
+    assert daemon.sample("source_lag_seconds", source="pubsub:c") == 0
 
 
 async def test_amounts_that_may_all_be_cents_are_reported(daemon: Daemon) -> None:

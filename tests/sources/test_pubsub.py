@@ -489,7 +489,7 @@ async def test_a_password_is_asked_for(start_redis: StartRedis, source_of: OpenS
 
 async def test_on_a_cluster_a_channel_is_heard_however_it_is_published(cluster: Cluster, source_of: OpenSource) -> None:
     """redis-py's own sharded pub/sub takes its shards in turn, up to 17 s late, and its classic one stays on a node
-    that is gone; one connection of ours may go when both are fixed."""
+    that is gone; one connection of the source may go when both are fixed."""
     source = source_of(cluster.url(), "c")
     await source.connect()
     for node in cluster.masters():

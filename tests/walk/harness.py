@@ -62,7 +62,7 @@ class Sidecar:
         self.pipeline.ingest.begin()
         for source in self.pipeline.ingest.sources:
             await source.connect()
-            self.pipeline.ingest._connected(source.name)
+            self.pipeline.ingest._connected(source)
         self.service._publish()
 
     def reload(self, config: Config) -> None:

@@ -17,7 +17,7 @@ from sidecar.core.counts.history import reach_peak, write_gauges
 from sidecar.core.counts.in_flight import Course
 from sidecar.core.counts.labels import Labels, first_met
 from sidecar.core.counts.liveness import Changes
-from sidecar.core.counts.order_memory import SECTIONS, Memory
+from sidecar.core.counts.order_memory import REMEMBERED, Memory
 from sidecar.core.counts.parts import Reading
 from sidecar.core.counts.pending import Pending, RejectedEvent
 from sidecar.core.counts.rules import AHEAD_SECONDS, CONNECTION_SECONDS, GRACE_SECONDS, Rules
@@ -190,9 +190,9 @@ class Aggregator:
         for state in (self.committed, flight.merged) if flight else (self.committed,):
             gone = state.step(by, now)
             self._gone.update(gone)
-            self._moved |= any(section in SECTIONS for section, _ in gone)
+            self._moved |= any(section in REMEMBERED for section, _ in gone)
         if flight:  # the seconds it names may now belong to other parts
-            flight.removed[:] = [(section, key) for section, key in flight.removed if section not in SECTIONS]
+            flight.removed[:] = [(section, key) for section, key in flight.removed if section not in REMEMBERED]
         self.register.step(by, now)
         self.following.step(now)
         self.born = {label: at + by for label, at in self.born.items()}
@@ -330,7 +330,7 @@ class Aggregator:
 
     def _write_memory_again(self, merged: State) -> None:
         """Add everything that is remembered of orders to `merged`."""
-        for name in SECTIONS:
+        for name in REMEMBERED:
             parts = getattr(merged, name)
             parts.update({key: part.copy() for key, part in getattr(self.committed, name).items() if key not in parts})
 

@@ -19,7 +19,7 @@ MOST_SAID = 100_000  # 10 MB, and 0.8 MB stored
 MOST_ENDED = 10_000
 ENDED_A_SECOND = 200  # a sold-out sale refuses thousands of orders; their ids are not worth storing
 DIGEST_BYTES = 8
-SECTIONS = ("said", "ended")  # of a State
+REMEMBERED = ("said", "ended")  # of a State
 
 
 class Said:

@@ -157,7 +157,7 @@ class State:
         names = (*(ring.section for ring in RINGS.values()), "minutes", "lately")
         gone = [(name, start) for name in names for start in getattr(self, name) if start >= end]
         self.remove(gone)
-        for name in order_memory.SECTIONS:
+        for name in order_memory.REMEMBERED:
             gone += [(name, second) for second in order_memory.step(getattr(self, name), by, now)]
         for minute in self.minutes.values():
             minute.cut(end)

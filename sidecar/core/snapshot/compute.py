@@ -341,7 +341,7 @@ def merged(states: Sequence[tuple[str, State]], rules: Rules) -> State:
     names = Counter(name for _, state in states for name in state.queues)
     for number, (instance, state) in enumerate(states):
         twin = State()
-        twin.merge(state, leave_out=order_memory.SECTIONS)
+        twin.merge(state, leave_out=order_memory.REMEMBERED)
         twin.fit(rules.buckets_ns)
         twin.connections = {f"{number}\n{name}": part for name, part in twin.connections.items()}
         twin.signs = {f"{number}\n{name}": part for name, part in twin.signs.items()}

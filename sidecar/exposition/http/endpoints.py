@@ -32,7 +32,7 @@ STANDBY = "this instance is a standby: it reads nothing, the active one serves t
 
 
 class Endpoints:
-    """The handlers. They never wait for Redis, except those of `history`, `rejected`, `clear`, sales and the fleet."""
+    """The handlers. They never wait for Redis, except those of `rejected`, `clear`, sales and the fleet."""
 
     def __init__(self, *, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str) -> None:
         self._latest = latest

@@ -1,5 +1,6 @@
 """The same events over two sources are found whatever the batches are, and different ones are none."""
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -40,18 +41,25 @@ def counted_twice(aggregate: Aggregator, now: float = NOW) -> int:
     return shown(aggregate, now).completeness.counted_twice
 
 
-@pytest.mark.parametrize("first", [1, 1000])
-@pytest.mark.parametrize("mine", [1, 7, 64, 500])
-@pytest.mark.parametrize("others", [1, 4, 500])
-def test_the_same_events_are_found_however_they_are_batched(first: int, mine: int, others: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "first", "mine", "others"),
+    [
+        *product([1200], [1, 1000], [1, 7, 64, 500], [1, 4, 500]),
+        *(
+            pytest.param(*all_of_them, marks=pytest.mark.campaign)
+            for all_of_them in product([2000], [1, 5, 1000], [1, 3, 7, 64, 500], [1, 4, 100, 500])
+        ),
+    ],
+)
+def test_the_same_events_are_found_however_they_are_batched(number: int, first: int, mine: int, others: int) -> None:
     aggregate = aggregator()
-    events = [{**event, "order_id": str(event["seq"])} for event in numbered(first, first + 1199)]
+    events = [{**event, "order_id": str(event["seq"])} for event in numbered(first, first + number - 1)]
     publish(aggregate, events, STREAM, at_once=mine)
     publish(aggregate, events, PUBSUB, at_once=others)
     found = counted_twice(aggregate)
-    assert 1200 - SPACING - max(mine, others) <= found <= 1200
+    assert number - SPACING - max(mine, others) <= found <= number
     if first == 1:
-        assert found == 1200
+        assert found == number
 
 
 def test_ten_events_that_were_added_and_published_one_by_one_are_counted_twice() -> None:
