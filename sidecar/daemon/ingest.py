@@ -15,7 +15,7 @@ from msgspec import Struct
 from sidecar.core.commit.ledger import Applied, Ledger
 from sidecar.core.events.batch import Batch
 from sidecar.core.events.source import key_of
-from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
+from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
 from sidecar.process.clock import Clock
 from sidecar.process.logs import OutageReasons
 from sidecar.process.telemetry import Telemetry
@@ -115,7 +115,7 @@ class Ingest:
                     failures, refused = 0, False
             except (UnavailableError, AccessError) as exc:
                 if reading:
-                    refused = isinstance(exc, (RefusedError, AccessError))
+                    refused = isinstance(exc, (CommandError, AccessError))
                 reading = False
                 self._disconnected(source, exc)
                 await source.close()

@@ -20,7 +20,7 @@ from sidecar.core.counts.rules import AHEAD_SECONDS
 from sidecar.core.naming import first_few
 from sidecar.daemon.ingest import BACKOFF_SECONDS, Ingest
 from sidecar.daemon.lease import Candidacy
-from sidecar.errors import AccessError, CheckpointError, RefusedError, SidecarError, UnavailableError
+from sidecar.errors import AccessError, CheckpointError, CommandError, SidecarError, UnavailableError
 from sidecar.process.clock import Clock
 from sidecar.process.logs import OutageReasons, RateLimit
 from sidecar.process.supervision import until, watched
@@ -285,7 +285,7 @@ class Pipeline:
             self._telemetry.commit_duration.observe(asyncio.get_running_loop().time() - began)
             self.commit_error = ""
             self._telemetry.refused("")
-        except RefusedError as exc:
+        except CommandError as exc:
             self._answered()
             self._commit_failed(exc)
         except (UnavailableError, AccessError) as exc:

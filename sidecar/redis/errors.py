@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from redis import exceptions
 
-from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
+from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
 from sidecar.redis.url import RedisTarget
 
 LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
@@ -48,7 +48,7 @@ def why_refused(exc: SidecarError) -> str:
     if isinstance(exc, AccessError):
         return "access"
     text = str(exc)
-    return next(why for sign, why in _WHY if sign in text) if isinstance(exc, RefusedError) else ""
+    return next(why for sign, why in _WHY if sign in text) if isinstance(exc, CommandError) else ""
 
 
 def advised(text: str) -> str:
@@ -71,11 +71,11 @@ def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
         return AccessError(f"{what} refuses this user: {text}; {advice}")
     if text.startswith("DENIED"):
         where = "in protected mode, which serves only its own machine"
-        return RefusedError(f"{what} is {where}: give it a password (requirepass), and {target.setting('password')}")
+        return CommandError(f"{what} is {where}: give it a password (requirepass), and {target.setting('password')}")
     if isinstance(exc, exceptions.BusyLoadingError) or (
         isinstance(exc, exceptions.ResponseError) and not isinstance(exc, LOST)
     ):
-        return RefusedError(f"{what}: {advised(text)}")
+        return CommandError(f"{what}: {advised(text)}")
     return UnavailableError(f"{what} does not answer: {text}")
 
 
@@ -92,8 +92,8 @@ def unreached(exc: BaseException, what: str, target: RedisTarget) -> Exception:
         return exc
     found = answered(exc, what, target)
     if any(sign in str(exc) for sign in ("SELECT", "DB index")):
-        return RefusedError(f"{found}; let {target.setting('url')} name a database that the server has, or none")
-    if isinstance(found, (AccessError, RefusedError)):
+        return CommandError(f"{found}; let {target.setting('url')} name a database that the server has, or none")
+    if isinstance(found, (AccessError, CommandError)):
         return found
     advice = _tls_advice(exc, target) if target.tls else _plain_advice(exc, target)
     return UnavailableError(f"{found}; {advice}") if advice else found

@@ -126,7 +126,7 @@ class Link:
     async def call(self, *command: Any) -> Any:
         """Send one command and return its reply.
 
-        Raises UnavailableError when no reply came, RefusedError or AccessError when Redis answered with an error.
+        Raises UnavailableError when no reply came, CommandError or AccessError when Redis answered with an error.
         """
         reply = (await self.calls([command]))[0]
         if isinstance(reply, Exception):

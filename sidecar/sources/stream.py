@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 
 from sidecar.core.events.batch import Batch, Empty, StreamRead, first_turn
 from sidecar.core.events.source import STREAM
-from sidecar.errors import RefusedError, UnavailableError
+from sidecar.errors import CommandError, UnavailableError
 from sidecar.redis.errors import advised
 from sidecar.redis.link import Link, expected, making_sense, only_bytes
 from sidecar.redis.servers import Servers
@@ -107,11 +107,11 @@ class StreamSource:
         )
         if isinstance(replies, Exception):  # EXEC's own error does not tell the cause
             cause = next((reply for reply in queued if isinstance(reply, Exception)), replies)
-            raise RefusedError(f"reading stream {self._stream!r}: {advised(str(cause))}")
+            raise CommandError(f"reading stream {self._stream!r}: {advised(str(cause))}")
         with making_sense(self.name):
             found, info = replies
             if isinstance(found, Exception):
-                raise RefusedError(f"reading stream {self._stream!r}: {advised(str(found))}")
+                raise CommandError(f"reading stream {self._stream!r}: {advised(str(found))}")
             entries = found[0][1] if found else []
             payloads, arrivals = _events(entries)
             facts = {} if isinstance(info, Exception) else dict(zip(info[::2], info[1::2], strict=True))

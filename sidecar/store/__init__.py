@@ -28,7 +28,7 @@ class Store(Protocol):
     """Where the state is kept. One task commits; each method is one atomic step.
 
     All raise UnavailableError when no answer came (a commit may have happened: send the same one again) and
-    RefusedError when nothing was written; `take`, `commit` and `load` CheckpointError when what is there is no
+    CommandError when nothing was written; `take`, `commit` and `load` CheckpointError when what is there is no
     checkpoint. `take` then holds the lease.
     """
 

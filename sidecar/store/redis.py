@@ -22,7 +22,7 @@ from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.core.counts.state import State
 from sidecar.core.events.event import STATUSES
-from sidecar.errors import CheckpointError, RefusedError, UnavailableError
+from sidecar.errors import CheckpointError, CommandError, UnavailableError
 from sidecar.redis.info import ServerInfo, read_info
 from sidecar.redis.link import Link, expected, making_sense, parse_info
 from sidecar.redis.servers import Servers
@@ -237,7 +237,7 @@ class RedisStore:
         try:
             return expected(await link.call(*command), form, command[0])
         except UnavailableError as exc:
-            if not isinstance(exc, RefusedError) or isinstance(exc.__cause__, ELSEWHERE):
+            if not isinstance(exc, CommandError) or isinstance(exc.__cause__, ELSEWHERE):
                 link.cut()  # nonsense; or a replica now, or the slot moved: look for the right server at the next call
             raise
 
@@ -249,7 +249,7 @@ class RedisStore:
         text, digest = self._scripts[name]
         try:
             return await self._call("EVALSHA", digest, len(key_names), *key_names, *arguments, form=form)
-        except RefusedError as exc:
+        except CommandError as exc:
             if isinstance(exc.__cause__, NoScriptError):
                 return await self._call("EVAL", text, len(key_names), *key_names, *arguments, form=form)
             raise
@@ -280,7 +280,7 @@ async def _takes_lua_line(link: Link) -> bool:
     be Redis 7 reject the line, as Redis 6 does."""
     try:
         await link.call("EVAL", "#!lua flags=no-writes,allow-stale\nreturn 1", 0)
-    except RefusedError as exc:
+    except CommandError as exc:
         if re.match("[A-Z]+ ", str(exc.__cause__)):  # any code but ERR, such as LOADING
             raise
         return False
@@ -328,7 +328,7 @@ def _no_other_key() -> Iterator[None]:
     """Tell a key of another type, under the name of the checkpoint, from a Redis that refuses."""
     try:
         yield
-    except RefusedError as exc:
+    except CommandError as exc:
         if "WRONGTYPE" in str(exc):
             raise CheckpointError("it is no hash") from exc
         raise

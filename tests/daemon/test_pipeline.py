@@ -22,7 +22,7 @@ from sidecar.daemon.health import Gauges, health
 from sidecar.daemon.ingest import BACKOFF_SECONDS, LEFTOVER_SECONDS, backoff
 from sidecar.daemon.lease import machine
 from sidecar.daemon.pipeline import Pipeline
-from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
+from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
 from sidecar.exposition.published import Health
 from sidecar.process.clock import Clock
 from sidecar.process.telemetry import Telemetry
@@ -342,7 +342,7 @@ async def test_what_could_not_be_committed_is_kept(daemon: Daemon) -> None:
 
 async def test_a_redis_that_refuses_is_not_away(daemon: Daemon) -> None:
     await daemon.active()
-    daemon.store.failure = RefusedError("OOM")
+    daemon.store.failure = CommandError("OOM")
     daemon.channel.put(order())
     await eventually(lambda: daemon.pipeline.commit_error == "OOM")
     assert (daemon.pipeline.redis_error, daemon.sample("redis_up")) == ("", 1)
@@ -530,7 +530,7 @@ async def test_a_source_that_refuses_to_be_read_is_told_once_and_is_back_when_it
     daemon = Daemon("here:1:a", sealed)
     await daemon.active()
     with structlog.testing.capture_logs() as logs:
-        sealed.failure = RefusedError("it holds a list")
+        sealed.failure = CommandError("it holds a list")
         before = sealed.connections
         await eventually(lambda: sealed.connections > before + 2)
         assert _is_down(daemon, "pubsub:sealed")
@@ -1039,7 +1039,7 @@ async def test_in_an_outage_nobody_is_silent_and_after_it_everybody_has_time(sho
     elif what == "pause":
         daemon.clock.now += 60
     else:
-        daemon.store.failure = RefusedError("full") if what == "commit" else UnavailableError("gone")
+        daemon.store.failure = CommandError("full") if what == "commit" else UnavailableError("gone")
     await shop.passes(10)
     daemon.channel.failure = daemon.store.failure = None
     await eventually(lambda: daemon.pipeline.ingest.connected and not daemon.pipeline.commit_error)

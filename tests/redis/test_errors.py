@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
+from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
 from sidecar.redis.errors import reason, why_refused
 from sidecar.redis.link import Link
 from sidecar.redis.url import RedisTarget, parse
@@ -245,7 +245,7 @@ async def test_protected_mode_is_explained_in_a_few_words(fakes: AsyncExitStack)
     text = "DENIED Redis is running in protected mode because protected mode is enabled. " + "In this mode " * 50
     fake = await fakes.enter_async_context(FakeRedis(CLIENT=ValueError(text)))
     refused = await why_not(at(fake.port))
-    assert isinstance(refused, RefusedError)
+    assert isinstance(refused, CommandError)
     assert "in protected mode" in str(refused)
     assert len(str(refused)) < 200
 
@@ -285,7 +285,7 @@ def test_a_silent_server_is_one_reason_and_each_answer_another() -> None:
     said = [
         UnavailableError("this Redis is a replica; waiting"),
         UnavailableError("Redis does not answer: certificate verify failed; name the authority"),
-        RefusedError("Redis: LOADING"),
+        CommandError("Redis: LOADING"),
         AccessError("Redis refuses this user: does not answer"),
     ]
     assert len({reason(exc) for exc in said} - {""}) == len(said)
@@ -297,14 +297,14 @@ def test_a_silent_server_is_one_reason_and_each_answer_another() -> None:
 @pytest.mark.parametrize(
     ("exc", "why"),
     [
-        (RefusedError("Redis: MISCONF Errors writing to the AOF file: No space left on device"), "disk"),
-        (RefusedError("Redis: command not allowed when used memory > 'maxmemory'"), "memory"),
-        (RefusedError("Redis: You can't write against a read only replica"), "read_only"),
-        (RefusedError("Redis: NOREPLICAS Not enough good replicas to write"), "replicas"),
-        (RefusedError("Redis: LOADING Redis is loading the dataset in memory"), "loading"),
-        (RefusedError("Redis: this user has no permissions to run the 'hset' command"), "access"),
+        (CommandError("Redis: MISCONF Errors writing to the AOF file: No space left on device"), "disk"),
+        (CommandError("Redis: command not allowed when used memory > 'maxmemory'"), "memory"),
+        (CommandError("Redis: You can't write against a read only replica"), "read_only"),
+        (CommandError("Redis: NOREPLICAS Not enough good replicas to write"), "replicas"),
+        (CommandError("Redis: LOADING Redis is loading the dataset in memory"), "loading"),
+        (CommandError("Redis: this user has no permissions to run the 'hset' command"), "access"),
         (AccessError("Redis refuses this user: WRONGPASS"), "access"),
-        (RefusedError("Redis: ERR something else"), "other"),
+        (CommandError("Redis: ERR something else"), "other"),
         (UnavailableError("Redis does not answer: is closed"), ""),
     ],
     ids=str,

@@ -13,7 +13,7 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from sidecar.errors import AccessError, RefusedError, UnavailableError
+from sidecar.errors import AccessError, CommandError, UnavailableError
 from sidecar.redis.link import SLICE_BYTES, Link, parse_info
 from sidecar.redis.url import parse
 from tests.conftest import StartRedis
@@ -189,7 +189,7 @@ async def test_a_link_that_was_lost_stays_lost(redis_server: RedisServer, connec
 async def test_an_error_of_redis_is_no_reason_to_close(redis_server: RedisServer, connect: OpenLink) -> None:
     link = await connect(redis_server)
     await link.call("SET", "k", "v")
-    with pytest.raises(RefusedError, match="WRONGTYPE"):
+    with pytest.raises(CommandError, match="WRONGTYPE"):
         await link.call("LPUSH", "k", 1)
     replies = await link.calls([("GET", "k"), ("LPUSH", "k", 1), ("GET", "k")])
     assert (replies[0], replies[2]) == (b"v", b"v")

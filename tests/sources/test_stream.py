@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from sidecar.core.events.batch import TURN_BYTES, Batch, StreamRead
-from sidecar.errors import RefusedError, UnavailableError
+from sidecar.errors import CommandError, UnavailableError
 from sidecar.redis.servers import Servers
 from sidecar.redis.url import parse
 from sidecar.sources import stream
@@ -353,7 +353,7 @@ async def test_a_key_that_is_no_stream_is_refused(
     client.set("s", "a string")
     source = source_of(redis_server)
     await source.connect()
-    with pytest.raises(RefusedError, match="WRONGTYPE"):
+    with pytest.raises(CommandError, match="WRONGTYPE"):
         await source.read("0-0")
 
 
@@ -364,7 +364,7 @@ async def test_a_missing_right_is_named(
     client.acl_setuser("u", enabled=True, nopass=True, keys=["*"], commands=commands)
     source = source_of(f"redis://u:any@127.0.0.1:{redis_server.port}/0")
     await source.connect()
-    with pytest.raises(RefusedError, match="xinfo"):
+    with pytest.raises(CommandError, match="xinfo"):
         await source.read("0-0")
 
 

@@ -14,7 +14,7 @@ import redis
 from sidecar.core.checkpoint.products import SIZE
 from sidecar.core.checkpoint.state import load_state
 from sidecar.core.commit.ledger import Ledger
-from sidecar.errors import AccessError, CheckpointError, RefusedError, UnavailableError
+from sidecar.errors import AccessError, CheckpointError, CommandError, UnavailableError
 from sidecar.redis.servers import Servers
 from sidecar.redis.url import parse
 from sidecar.store import Aside
@@ -428,7 +428,7 @@ async def refused_then_applied(
     ledger.apply(heard(order()), T0)
     flight = ledger.freeze(T0)
     obstruct()
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(CommandError) as refused:
         await send(ledger, store, flight)
     clear_the_way()
     assert await store.load() == before
@@ -461,7 +461,7 @@ async def test_a_full_redis_refuses_before_anything_is_deleted(
     flight = msgspec.structs.replace(ledger.freeze(T0), full=True)
     before = await store.load(), names(client)
     client.config_set("maxmemory", 1)
-    with pytest.raises(RefusedError):
+    with pytest.raises(CommandError):
         await (store.clear("g") if request_name == "clear" else send(ledger, store, flight))
     client.config_set("maxmemory", 0)
     assert (await store.load(), names(client)) == before
@@ -536,7 +536,7 @@ async def test_a_demoted_redis_refuses_and_is_left(
     ledger.apply(heard(order()), T0)
     flight = ledger.freeze(T0)
     client.replicaof("127.0.0.1", 1)
-    for expected in (RefusedError, UnavailableError):  # the second try looks for a master again and finds none
+    for expected in (CommandError, UnavailableError):  # the second try looks for a master again and finds none
         with pytest.raises(expected):
             await send(ledger, store, flight)
     client.replicaof("NO", "ONE")
@@ -703,10 +703,10 @@ async def test_what_is_elsewhere_is_looked_for_at_the_next_call(elsewhere: str, 
 
         store = open_store(f"redis://127.0.0.1:{server.port}/0")
         for number in (1, 2):
-            with pytest.raises(RefusedError):
+            with pytest.raises(CommandError):
                 await store.load()
             assert connects() == number
-        with pytest.raises(RefusedError):
+        with pytest.raises(CommandError):
             await store.release("me")
         server.answers["HGETALL"] = []
         for _ in range(2):

@@ -27,7 +27,7 @@ from sidecar.core.counts.liveness import CHECKER
 from sidecar.core.events.channels import example, is_pattern
 from sidecar.core.events.decode import decode, unknown_fields
 from sidecar.core.events.event import Decoded
-from sidecar.errors import AccessError, RefusedError, SidecarError, UnavailableError
+from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
 from sidecar.redis.info import read_info
 from sidecar.redis.link import Link, making_sense, parse_info
 
@@ -80,7 +80,7 @@ async def _guarded(what: str, findings: Awaitable[list[Finding]]) -> list[Findin
         return [Finding("problem", f"{what}: no whole answer within {LOOK_SECONDS:.0f} s")]
     except AccessError as exc:
         return [Finding("problem", f"{what}: {exc}", "give this user the right in the ACL")]
-    except RefusedError as exc:
+    except CommandError as exc:
         return [Finding("problem", f"{what}: Redis refuses {exc}")]
     except UnavailableError as exc:
         return [Finding("problem", f"{what}: {exc}")]
@@ -155,7 +155,7 @@ async def _listeners(link: Link, name: str) -> list[Finding]:
         if listeners:
             return [Finding("ok", f"channel {name}: {listeners} listening")]
         channels = [channel.decode(errors="replace") for channel in await link.call("PUBSUB", "CHANNELS")]
-    except (AccessError, RefusedError):
+    except (AccessError, CommandError):
         return [Finding("ok", f"channel {name}: this user may not see who listens")]
     others = f", {patterns} listen to patterns" if patterns else ""
     silent = Finding("warning", f"channel {name}: nobody listens{others}", "what is published now is not counted")
@@ -243,7 +243,7 @@ async def _others_read(link: Link, name: str) -> str:
     """Name the consumer groups of the stream, if any; the sidecar itself needs none."""
     try:
         facts = await link.call("XINFO", "STREAM", name)
-    except RefusedError:  # there is no such key
+    except CommandError:  # there is no such key
         return ""
     groups = dict(zip(facts[::2], facts[1::2], strict=True)).get(b"groups", 0)
     return f"{counted(groups, 'consumer group')} read{'s' if groups == 1 else ''} it" if groups else ""

@@ -4,7 +4,7 @@ from sidecar.cli.checks.findings import Finding
 from sidecar.config import Config
 from sidecar.core.events.source import kind_of
 from sidecar.daemon import build
-from sidecar.errors import AccessError, RefusedError, UnavailableError
+from sidecar.errors import AccessError, CommandError, UnavailableError
 
 ACL = "give this user the right in the ACL; config/redis-acl.conf has all that is needed"
 
@@ -16,7 +16,7 @@ async def to_keep(config: Config) -> list[Finding]:
         refused = await store.probe(config.fleet)
     except AccessError as exc:
         return [Finding("problem", f"{what}: {exc}", ACL)]
-    except RefusedError as exc:
+    except CommandError as exc:
         return [Finding("problem", f"{what}: `sidecar run` cannot keep its numbers here: {exc}")]
     except UnavailableError:
         return []  # a replica, or a Redis that went away: reported elsewhere

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from msgspec.structs import replace
 
 from sidecar.config import RedisConfig
-from sidecar.errors import RefusedError, UnavailableError
+from sidecar.errors import CommandError, UnavailableError
 from sidecar.redis.link import Link
 from sidecar.redis.servers import Servers
 from sidecar.redis.url import RedisTarget
@@ -43,7 +43,7 @@ def with_advice() -> Iterator[None]:
     """Add to "nothing answers" what a person at a terminal can do about it, unless it says so; a daemon just waits."""
     try:
         yield
-    except RefusedError:
+    except CommandError:
         raise
     except UnavailableError as exc:
         if "; " in str(exc):

@@ -7,7 +7,7 @@ import click
 from msgspec import Struct
 
 from sidecar.core.events.channels import is_pattern
-from sidecar.errors import ConfigError, RefusedError
+from sidecar.errors import CommandError, ConfigError
 
 if TYPE_CHECKING:
     from sidecar.config import SourcesConfig
@@ -58,7 +58,7 @@ class Publisher:
         replies = await self._link.calls([(*self._command, payload) for payload in payloads])
         for reply in replies:
             if isinstance(reply, Exception):
-                raise RefusedError(f"Redis refuses {self._command[0]} {self.to.name}: {reply}")
+                raise CommandError(f"Redis refuses {self._command[0]} {self.to.name}: {reply}")
         with making_sense(self._command[0]):
             return int(replies[-1]) if self.to.transport == "pubsub" else 1
 

@@ -15,7 +15,7 @@ from sidecar.core.events.sale_event import Action
 from sidecar.core.sale.transitions import objection
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.daemon import build
-from sidecar.errors import RefusedError, SidecarError, UnavailableError
+from sidecar.errors import CommandError, SidecarError, UnavailableError
 from sidecar.exposition.history import METRICS, draw, parse_query
 from sidecar.store.redis import RedisStore, cleared_report
 
@@ -46,7 +46,7 @@ async def clear(config: Config) -> dict[str, Any]:
         await _is_there(config, store)
         try:
             totals = await store.clear(generation)
-        except RefusedError:
+        except CommandError:
             raise
         except UnavailableError:
             totals = await store.clear(generation)  # the answer was lost; the same generation clears once
@@ -67,7 +67,7 @@ async def say(config: Config, action: Action, id: str | None) -> Sale | None:
             raise SidecarError(refusal)
         try:
             await store.say(said)
-        except RefusedError:
+        except CommandError:
             raise
         except UnavailableError:
             await store.say(said)  # the answer was lost; the same word applies once
