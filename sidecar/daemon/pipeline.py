@@ -355,7 +355,7 @@ class Pipeline:
 
     def _tell_refused(self, flight: Flight) -> None:
         """Log refused events, at most one of a reason in a while; `sidecar rejected` has the newest hundred."""
-        for part in (flight.stream, flight.pubsub):
+        for part in flight.pending.values():
             for one in part.refused:
                 if (suppressed := self._refusals.allow(one.reason, self.clock.steady())) is not None:
                     self._log.warning(
@@ -397,7 +397,7 @@ class Pipeline:
 
 
 def _missed(flight: Flight) -> bool:
-    return any(part.state.total.tallies["missed"].total() > 0 for part in (flight.stream, flight.pubsub))
+    return any(part.state.total.tallies["missed"].total() > 0 for part in flight.pending.values())
 
 
 _FROM_SCRATCH = "counting restarts with what streams still hold; earlier pub/sub events are lost"

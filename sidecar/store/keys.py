@@ -8,7 +8,7 @@ from msgspec import Struct
 from sidecar.core.checkpoint.codec import field
 from sidecar.core.commit.aggregator import Flight
 from sidecar.core.counts.parts import Product
-from sidecar.core.counts.pending import REJECTED_KEPT, Pending, Sample
+from sidecar.core.counts.pending import REJECTED_KEPT, Sample
 from sidecar.core.counts.rules import HISTORY_SECONDS
 from sidecar.core.counts.state import State
 from sidecar.core.events.event import STATUSES
@@ -98,21 +98,23 @@ def _seconds(name: str, table: Mapping[int, int], old: Mapping[int, int], now: f
 
 def listings(flight: Flight, *, keep_rejected: bool) -> list[Listing]:
     """Return the list keys a commit adds to: samples, and refused payloads."""
-    both: tuple[Pending, Pending] = (flight.stream, flight.pubsub)
+    pending = flight.pending.values()
     found = [
-        Listing("order_latency", _samples(*(part.latency for part in both)), SAMPLES_KEPT),
-        Listing("processing_time", _samples(*(part.processing for part in both)), SAMPLES_KEPT),
+        Listing("order_latency", _samples([part.latency for part in pending]), SAMPLES_KEPT),
+        Listing("processing_time", _samples([part.processing for part in pending]), SAMPLES_KEPT),
     ]
     if keep_rejected:
-        refused = [one for part in both for one in part.refused]
+        refused = [one for part in pending for one in part.refused]
         found.append(Listing("rejected", [msgspec.json.encode(one) for one in refused[-REJECTED_KEPT:]], REJECTED_KEPT))
     return [listing for listing in found if listing.entries]
 
 
-def _samples(one: Sample, other: Sample) -> list[bytes]:
-    both = one.copy()
-    both.merge(other)
-    return [_number(value) for value in both.values]
+def _samples(samples: list[Sample]) -> list[bytes]:
+    """Draw from all sources together."""
+    drawn = samples[0].copy()
+    for one in samples[1:]:
+        drawn.merge(one)
+    return [_number(value) for value in drawn.values]
 
 
 def _number(value: float) -> bytes:

@@ -160,9 +160,9 @@ def test_laying_out_a_commit_twice_changes_nothing_of_it() -> None:
     aggregate.apply(heard(*(order(number) for number in range(500))), T0)
     aggregate.apply(read(*(order(number) for number in range(500))), T0)
     flight = aggregate.freeze(T0)
-    before = list(flight.stream.latency.values), list(flight.pubsub.latency.values)
+    before = {source: list(part.latency.values) for source, part in flight.pending.items()}
     keys.listings(flight, keep_rejected=True)
-    assert (flight.stream.latency.values, flight.pubsub.latency.values) == before
+    assert {source: part.latency.values for source, part in flight.pending.items()} == before
 
 
 def test_refused_payloads_are_listed_with_time_source_and_reason() -> None:

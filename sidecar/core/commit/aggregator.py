@@ -1,9 +1,9 @@
 """The Aggregator: the only mutable thing. Batches go in, `committed` and `pending` come of it.
 
-Pending is kept apart for streams, which can be read again, and pub/sub, which cannot.
+Pending is kept apart by source: what a stream contributed can be dropped and read again, that of pub/sub cannot.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from random import Random
 from typing import Any
@@ -26,26 +26,26 @@ from sidecar.core.counts.tally import Tally, fold
 from sidecar.core.counts.understanding import Understanding
 from sidecar.core.events.batch import Batch
 from sidecar.core.events.by_channel import Origins, decode_by_channel
-from sidecar.core.events.decode import decode, unknown_fields, without_event
+from sidecar.core.events.decode import Decoder, decode, unknown_fields, without_event
 from sidecar.core.events.event import EARLIEST, Decoded, Event, Rejection
-from sidecar.core.events.source import KINDS, PUBSUB, STREAM, SourceKind, kind_of
+from sidecar.core.events.source import kind_of
 from sidecar.core.sale.following import Following, keep, keep_stored
 from sidecar.core.sequence.roll_call import Register, RollCall, windows_of
 
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
 MISSED_UNDER = "wgen"  # field of the checkpoint: the generation in which the missed numbers of the windows were counted
 HEARD_SECONDS = 10.0  # a producer with connections that sent events since is stored again after this time
+NO_SOURCE = ""  # what no single source contributes
 LOOK_SECONDS = 0.05  # a sample is enough: a misspelled field is in many events
 
 
 class Flight(Struct, frozen=True):
-    """What one commit carries: pending as it was taken, and the parts it touches in absolute values.
+    """What one commit carries: pending as it was taken, by source, and the parts it touches in absolute values.
 
     `moved` is True if it contains everything that is remembered of orders.
     """
 
-    stream: Pending
-    pubsub: Pending
+    pending: dict[str, Pending]
     merged: State
     windows: dict[str, bytes | None]
     removed: list[tuple[str, object]]
@@ -55,8 +55,10 @@ class Flight(Struct, frozen=True):
 class Aggregator:
     """Count batches; freeze what is pending into a flight; keep what was committed."""
 
-    def __init__(self, rules: Rules, random: Random) -> None:
+    def __init__(self, rules: Rules, random: Random, decoders: Mapping[str, Decoder] | None = None) -> None:
+        """`decoders` are those of sources that do not publish events as this package defines them."""
         self._rules = rules
+        self._decoders = decoders or {}
         self._random = random
         self.committed = State()
         self.register = Register()
@@ -66,8 +68,8 @@ class Aggregator:
         self.understanding = Understanding()
         self.amounts: Counter[bool] = Counter()  # a sample of amounts: True for those that may be cents
         self._looked_at = 0.0
-        self._pending: dict[SourceKind, Pending] = {kind: Pending(random) for kind in KINDS.values()}
-        self._flying: dict[SourceKind, Pending] = {}  # the pending counts in a flight that may still land
+        self._pending = self._nothing_pending()
+        self._flying: dict[str, Pending] = {}  # the pending counts in a flight that may still land
         self._labels = Labels(rules)
         self.following = Following()
         self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not yet stored so
@@ -86,13 +88,14 @@ class Aggregator:
 
     def apply(self, batch: Batch, now: float) -> None:
         """Count a batch."""
-        pending = self._pending[kind_of(batch.source)]
+        pending = self._pending[batch.source]
         origins: Origins | None = None
         arrivals = _arrivals(batch.arrivals, now)
+        decoder = self._decoders.get(batch.source, decode)
         if batch.channels is None:
-            decoded = decode(batch.payloads, arrivals)
+            decoded = decoder(batch.payloads, arrivals)
         else:
-            decoded, origins = decode_by_channel(batch.payloads, arrivals, batch.channels)
+            decoded, origins = decode_by_channel(decoder, batch.payloads, arrivals, batch.channels)
         if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
             self._look(batch.payloads[0], decoded.events[:1], now)
         pending.heard |= bool(batch.payloads or batch.empty)
@@ -109,7 +112,7 @@ class Aggregator:
     def miss(self, source: str, entries: int) -> None:
         """Count stream entries that were gone before they were read, unless holes have shown them."""
         missed = self.register.loss(source).lose(entries)
-        self._pending[kind_of(source)].state.total.tallies["missed"][source] += missed
+        self._pending[source].state.total.tallies["missed"][source] += missed
 
     def settle(self, source: str) -> None:
         """Note that a stream was read to its end: everything that its counter shows is counted."""
@@ -117,7 +120,7 @@ class Aggregator:
 
     def blind(self, seconds: float) -> None:
         """Count time in which events that cannot be read again may have been missed."""
-        self._pending[PUBSUB].state.total.tallies["blind_ms"][""] += round(seconds * 1000)
+        self._pending[NO_SOURCE].state.total.tallies["blind_ms"][""] += round(seconds * 1000)
 
     def watch(self, now: float, *, hears: bool) -> Changes:
         """Judge which producers live; `hears`: everybody could be heard since the last call."""
@@ -126,24 +129,25 @@ class Aggregator:
 
     def begin(self, now: float) -> None:
         """Begin counting on empty ground."""
-        self._pending[PUBSUB].state.total.since = now
+        self._pending[NO_SOURCE].state.total.since = now
 
     def freeze(self, now: float) -> Flight:
         """Take everything pending; what comes next is pending."""
         for source in self.register.sources:
-            self.register.advance(source, self._pending[kind_of(source)], self._labels, now)
-        stream, pubsub = self._pending[STREAM], self._pending[PUBSUB]
-        pubsub.state.total.tallies["twice"][""] += self.register.count_twice(now)
+            self.register.advance(source, self._pending[source], self._labels, now)
+        self._pending[NO_SOURCE].state.total.tallies["twice"][""] += self.register.count_twice(now)
         self.register.forget(now)
-        for pending in (stream, pubsub):
+        for pending in self._pending.values():
             fold(pending, self._labels, self._rules, now)
             pending.date(now, GRACE_SECONDS)
-        self._flying, self._pending = self._pending, {kind: Pending(self._random) for kind in self._pending}
-        merged = self.committed.changed_by(stream.state, pubsub.state)
-        write_gauges(merged, self.committed, (stream, pubsub), self._listen(merged, now), now)
-        reach_peak(merged, (stream.state, pubsub.state))
+        self._flying, self._pending = dict(self._pending), self._nothing_pending()
+        taken = self._flying.values()
+        deltas = [pending.state for pending in taken]
+        merged = self.committed.changed_by(*deltas)
+        write_gauges(merged, self.committed, taken, self._listen(merged, now), now)
+        reach_peak(merged, deltas)
         silent = any(sign.state == "silent" for sign in self.register.watch.signs.values())
-        self.following.follow(merged, self.committed, (stream, pubsub), now, silent=silent)
+        self.following.follow(merged, self.committed, taken, now, silent=silent)
         merged.signs.update(self.register.watch.unsaved(self.committed.signs))
         if self._moved:
             self._write_memory_again(merged)
@@ -154,7 +158,7 @@ class Aggregator:
         expired |= {("signs", name) for name in self.committed.signs.keys() - self.register.watch.signs.keys()}
         removed = [(name, key) for name, key in sorted(expired) if key not in getattr(merged, name)]
         moved, self._moved = self._moved, False
-        return Flight(stream, pubsub, merged, dict(self.register.unsaved), removed, moved)
+        return Flight(self._flying, merged, dict(self.register.unsaved), removed, moved)
 
     def land(self, flight: Flight, now: float) -> None:
         """Make the flight part of what is committed; it must not be used afterwards."""
@@ -171,9 +175,9 @@ class Aggregator:
 
     def thaw(self, flight: Flight) -> None:
         """Make the flight pending again, before what came after it."""
-        for kind, earlier in ((STREAM, flight.stream), (PUBSUB, flight.pubsub)):
-            earlier.merge(self._pending[kind])
-            self._pending[kind] = earlier
+        for source, earlier in flight.pending.items():
+            earlier.merge(self._pending[source])
+            self._pending[source] = earlier
         self._flying = {}
         self._moved |= flight.moved
 
@@ -182,7 +186,7 @@ class Aggregator:
 
         `by` is 0 if another clock timed what is there: then only times in the future are corrected.
         """
-        flying = (flight.stream, flight.pubsub) if flight else ()
+        flying = flight.pending.values() if flight else ()
         for pending in self._pending.values():
             fold(pending, self._labels, self._rules, now - by)
         for pending in (*self._pending.values(), *flying):
@@ -204,7 +208,9 @@ class Aggregator:
 
     def drop_streams(self) -> None:
         """Forget what is pending from streams; it will be read again."""
-        self._pending[STREAM] = Pending(self._random)
+        for source in [*self._pending]:
+            if kind_of(source).rereads:
+                del self._pending[source]
         for source in self.register.sources:
             if kind_of(source).rereads:
                 self.register.drop(source)
@@ -241,11 +247,11 @@ class Aggregator:
         self._refitted.clear()
         self.committed.total.since, self.committed.total.committed_at = now, before.total.committed_at
         keep(self.committed, before)
-        pubsub = self._pending[PUBSUB]
-        pubsub.state.total.since = None
-        below = min(sum(pending.level for pending in self._pending.values()), 0)
-        pubsub.state.total.tallies["beside"]["unseen"] -= below  # they were pending before the clear
-        pubsub.level -= below
+        pending = self._pending[NO_SOURCE]
+        pending.state.total.since = None
+        below = min(sum(part.level for part in self._pending.values()), 0)
+        pending.state.total.tallies["beside"]["unseen"] -= below  # they were pending before the clear
+        pending.level -= below
         self._forget_missed()
         self.register.watch.load({})
         self.born.clear()
@@ -258,6 +264,9 @@ class Aggregator:
     def fields(self) -> dict[str, bytes]:
         """Return everything committed as checkpoint fields."""
         return {**dump_state(self.committed), **self.register.windows}
+
+    def _nothing_pending(self) -> defaultdict[str, Pending]:
+        return defaultdict(lambda: Pending(self._random))
 
     def _count(
         self, source: str, pending: Pending, decoded: Decoded, now: float, origins: Origins | None = None
@@ -342,12 +351,11 @@ class Aggregator:
 
     def _miss_what_rolled_back(self, before: State) -> None:
         """Count what pub/sub had told, as received or as missed, and is not in what was found."""
-        missed = self._pending[PUBSUB].state.total.tallies["missed"]
         known, found = before.total.tallies, self.committed.total.tallies
         for source in known["received"].keys() | known["missed"].keys():
             lost = _published(known, source) - _published(found, source)
             if not kind_of(source).rereads and lost > 0:
-                missed[source] += lost
+                self._pending[source].state.total.tallies["missed"][source] += lost
 
     def _forget_missed(self) -> None:
         """Forget missed numbers, also those that were recovered since the last commit: they are simply new."""

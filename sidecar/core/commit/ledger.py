@@ -113,10 +113,8 @@ class Ledger:
     def uncommitted(self) -> int:
         """Return how many events are counted but not known to be committed."""
         flying = self._in_flight.flight if self._in_flight else None
-        parts = (flying.stream, flying.pubsub) if flying else ()
-        return self.aggregate.pending_events() + sum(
-            sum(part.state.total.tallies["received"].values()) for part in parts
-        )
+        taken = flying.pending.values() if flying else ()
+        return self.aggregate.pending_events() + sum(part.state.total.tallies["received"].total() for part in taken)
 
     def take_over(self, fields: Mapping[str, bytes], now: float) -> None:
         """Become the owner of the state found by the script that wrote our token into it.

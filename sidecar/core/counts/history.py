@@ -1,6 +1,6 @@
 """The history by the second: the sums of the gauges, and the best second."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from sidecar.core.counts.parts import Minute, Reading
 from sidecar.core.counts.pending import Pending
@@ -12,7 +12,7 @@ _TABLES = {"throughput": "finished", "queue_length": "waiting", "active_connecti
 
 
 def write_gauges(
-    merged: State, committed: State, pending: tuple[Pending, Pending], connected: Mapping[str, Reading], now: float
+    merged: State, committed: State, pending: Collection[Pending], connected: Mapping[str, Reading], now: float
 ) -> None:
     """Write the gauges into every second of `merged` from their reading to this one.
 

@@ -107,7 +107,7 @@ class Second:
 
 
 class Pending:
-    """Everything one kind of source contributed since the last freeze.
+    """Everything one source contributed since the last freeze.
 
     The orders of a second gather in `seconds`; they are folded (counting.py) into the products, totals, windows and
     history they belong to once for many batches.

@@ -5,7 +5,7 @@ from itertools import groupby
 from msgspec import Struct
 
 from sidecar.core.events.channels import label
-from sidecar.core.events.decode import decode
+from sidecar.core.events.decode import Decoder
 from sidecar.core.events.event import Decoded
 
 
@@ -16,7 +16,9 @@ class Origins(Struct, frozen=True):
     rejections: list[str]
 
 
-def decode_by_channel(payloads: list[bytes], arrivals: list[float], channels: list[bytes]) -> tuple[Decoded, Origins]:
+def decode_by_channel(
+    decode: Decoder, payloads: list[bytes], arrivals: list[float], channels: list[bytes]
+) -> tuple[Decoded, Origins]:
     """Decode a batch that a pattern received, and return the channels of its events and rejections."""
     names = list(map(label, channels))
     decoded = decode(payloads, arrivals)

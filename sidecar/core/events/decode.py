@@ -14,7 +14,7 @@ The strict stage must read nothing differently from the tolerant one. Three thin
 """
 
 from codecs import BOM_UTF8
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from math import inf, nextafter
@@ -95,6 +95,10 @@ _SECONDS = nextafter(1e11, 0)  # a later time is not in seconds
 TOGETHER = 128
 _MAX_UNKNOWN_NAMES = 20
 _MAX_NAME_CHARACTERS = 64
+
+
+# Payloads with their arrivals in Unix seconds -> events and rejections; nothing raises.
+Decoder = Callable[[Sequence[bytes], Sequence[float]], Decoded]
 
 
 def decode(payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:

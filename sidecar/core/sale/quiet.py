@@ -8,7 +8,7 @@ A sale that sells slowly has long pauses, so that it needs a longer quiet: three
 last orders.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice, pairwise
 
 from sidecar.core.counts.pending import Pending
@@ -25,7 +25,7 @@ LOOK_BACK = 20  # seconds with orders between which the pauses are looked at
 LONGEST_PAUSE_SECONDS = 60.0
 MINUTES = 11  # that hold the seconds to look at: more would be longer than the longest pause asks for
 
-Pendings = tuple[Pending, Pending]
+Pendings = Collection[Pending]
 
 
 class Quiet:

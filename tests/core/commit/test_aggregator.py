@@ -1,6 +1,7 @@
 """The Aggregator: however counting is sliced, frozen, thawed and loaded, the numbers are the same."""
 
 import json
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -12,6 +13,8 @@ from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.commit.aggregator import UNKNOWN_FIELDS_KEPT, Aggregator
 from sidecar.core.counts.rules import HISTORY_SECONDS, OTHER, Rules
 from sidecar.core.events.batch import Batch, Empty
+from sidecar.core.events.decode import decode
+from sidecar.core.events.event import Decoded
 from tests.core.counted import (
     NOW,
     PUBSUB,
@@ -146,8 +149,8 @@ def test_a_thawed_flight_comes_before_what_came_after_it() -> None:
     aggregate.apply(batch(order(latency_ms=2), b"2", source=STREAM), NOW)
     aggregate.thaw(flight)
     again = aggregate.freeze(NOW)
-    assert again.stream.latency.values == [1, 2]
-    assert [refused.payload for refused in again.stream.refused] == ["1", "2"]
+    assert again.pending[STREAM].latency.values == [1, 2]
+    assert [refused.payload for refused in again.pending[STREAM].refused] == ["1", "2"]
 
 
 def test_parts_that_expired_are_removed_but_not_one_that_is_written_again() -> None:
@@ -173,10 +176,10 @@ def test_a_commit_that_waits_for_days_keeps_no_more_than_can_be_shown() -> None:
         events = [order(), {"type": "queue", "waiting": 1}, {"type": "connections", "active": 1}]
         aggregate.apply(batch(*events, at=now), now)
     flight = aggregate.freeze(NOW + 3 * 24 * 3600)
-    assert len(flight.pubsub.state.minutes) <= 3
-    assert len(flight.pubsub.queue_seconds) <= 4
-    assert len(flight.pubsub.state.slices10) <= 1
-    assert len(flight.pubsub.state.connections) <= 1
+    assert len(flight.pending[PUBSUB].state.minutes) <= 3
+    assert len(flight.pending[PUBSUB].queue_seconds) <= 4
+    assert len(flight.pending[PUBSUB].state.slices10) <= 1
+    assert len(flight.pending[PUBSUB].state.connections) <= 1
     assert flight.merged.total.tallies["orders"]["success"] == 144
 
 
@@ -614,7 +617,9 @@ def test_entries_without_the_field_are_refused_and_received() -> None:
     flight = commit(aggregate)
     found = shown(aggregate)
     assert (found.completeness.received, found.completeness.invalid) == (3, 2)
-    assert {(one.reason, one.source, one.time) for one in flight.stream.refused} == {("missing_field", STREAM, NOW)}
+    assert {(one.reason, one.source, one.time) for one in flight.pending[STREAM].refused} == {
+        ("missing_field", STREAM, NOW)
+    }
 
 
 A = {"status": "success", "producer": "A", "epoch": 1}
@@ -683,7 +688,7 @@ def test_an_entry_without_the_field_uses_up_the_number_in_its_other_fields() -> 
     ]
     first, last = (text_of(seq).encode() for seq in (1, 5))
     aggregate.apply(Batch(source=STREAM, payloads=[first, last], arrivals=[NOW] * 2, empty=entries), NOW)
-    refused = aggregate.freeze(NOW + 6).stream
+    refused = aggregate.freeze(NOW + 6).pending[STREAM]
     assert [one.payload for one in refused.refused] == [
         "1-0 has the fields status, producer, epoch, seq",
         "2-0 has the fields data",
@@ -697,7 +702,7 @@ def test_an_entry_without_the_field_uses_up_the_number_in_its_other_fields() -> 
 def test_refused_payloads_are_passed_on_readably() -> None:
     aggregate = aggregator()
     aggregate.apply(batch(b'{"status":"\xff"}'), NOW)
-    (refused,) = commit(aggregate).pubsub.refused
+    (refused,) = commit(aggregate).pending[PUBSUB].refused
     assert refused.payload == '{"status":"\\xff"}'
     assert refused.reason == "not_json"
 
@@ -938,3 +943,26 @@ def test_a_machine_that_starts_in_1970_rejects_nothing_and_is_right_once_its_clo
     assert (snapshot.since, snapshot.orders.total, snapshot.orders.per_second.now) == (NOW, 4, 1)
     assert readings_shown(aggregate, NOW) == [2, 2, 2]
     load_state(aggregate.fields())
+
+
+def test_a_source_with_a_decoder_of_its_own_is_read_by_it_and_the_others_as_ever() -> None:
+    def reads_words(payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
+        return decode([b'{"status":"%s"}' % payload for payload in payloads], arrivals)
+
+    aggregate = Aggregator(RULES, Random(1), {"pubsub:words": reads_words})
+    aggregate.apply(batch(b"failed", source="pubsub:words"), NOW)
+    aggregate.apply(batch(b"failed", order()), NOW)
+    commit(aggregate)
+    found = shown(aggregate)
+    assert (found.orders.by_status["failed"], found.orders.by_status["success"]) == (1, 1)
+    assert found.completeness.invalid == 1
+
+
+def test_what_is_pending_of_a_stream_is_dropped_and_that_of_other_sources_stays() -> None:
+    aggregate = aggregator()
+    for source in (STREAM, "stream:more", PUBSUB):
+        aggregate.apply(batch(order(), source=source), NOW)
+    aggregate.drop_streams()
+    assert aggregate.pending_events() == 1
+    commit(aggregate)
+    assert shown(aggregate).orders.total == 1

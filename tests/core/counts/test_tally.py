@@ -16,7 +16,6 @@ from sidecar.core.counts.readings import count
 from sidecar.core.counts.rules import OTHER, Rules
 from sidecar.core.counts.state import RINGS
 from sidecar.core.events.event import MAX_BATCH_EVENTS
-from sidecar.core.events.source import kind_of
 from tests.core.counted import NOW, PUBSUB, RULES, STREAM, aggregator, batch, commit, committed, order, shown
 
 STATUSES = ("success", "failed", "pending", "cancelled")
@@ -200,7 +199,7 @@ def test_orders_under_many_names_do_not_gather_until_the_commit() -> None:
     aggregate, gathered = aggregator(), []
     for part in range(3):
         aggregate.apply(batch([order(product_id=f"{part}-{i}") for i in range(SALES_GATHERED // 2)]), NOW)
-        cells = aggregate._pending[kind_of(PUBSUB)].seconds.values()
+        cells = aggregate._pending[PUBSUB].seconds.values()
         gathered.append(sum(len(cell.sales) for cell in cells))
     assert gathered == [SALES_GATHERED // 2, SALES_GATHERED, 0]
     commit(aggregate)
@@ -213,7 +212,7 @@ def test_readings_of_an_hour_without_a_commit_do_not_gather(monkeypatch: pytest.
     for age in range(300):
         told = [{"type": "connections", "producer": f"p{i}", "active": 1, "ts": NOW - age} for i in range(10)]
         aggregate.apply(batch(told), NOW)
-    assert count(aggregate._pending[kind_of(PUBSUB)].connection_seconds) <= 1010
+    assert count(aggregate._pending[PUBSUB].connection_seconds) <= 1010
     commit(aggregate)
     assert shown(aggregate).connections.active == 10
 
