@@ -1,5 +1,6 @@
 """Fixtures for every test: real servers, started on demand and always stopped."""
 
+import gc
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +19,21 @@ from tests.redis_server import RedisServer, redis_program, redis_version
 settings.register_profile("sidecar", deadline=None, print_blob=True)
 settings.load_profile("sidecar")
 
+# What is collected lives to the end: the garbage collector need not walk it again and again.
+gc.disable()
+
 # Shells start what is in the background with SIGINT ignored, and commands that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 StartRedis = Callable[..., RedisServer]
 MakeProxy = Callable[[RedisServer], Proxy]
 Guarantee = Callable[[str, str], None]
+
+
+def pytest_collection_finish() -> None:
+    """From here on, collect what tests leave."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
@@ -78,7 +88,7 @@ def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
 
     yield start
     for server in servers:
-        server.stop()
+        server.kill()
 
 
 @pytest.fixture(scope="session")

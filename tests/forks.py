@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -66,14 +67,16 @@ def fork(
     *arguments: str,
     stdout: IO[str] | int,
     stderr: IO[str] | int,
+    stdin: IO[str] | int | None = None,
     env: dict[str, str] | None = None,
     program: str = SIDECAR,
 ) -> Forked:
-    """Start a program, with nothing on its stdin, where this process is and with the same environment by default."""
+    """Start a program where this process is, with nothing on its stdin and the same environment by default."""
     ours, theirs = os.pipe()
     request = json.dumps([program, arguments, os.getcwd(), dict(os.environ if env is None else env)])
-    files = [one if isinstance(one, int) else one.fileno() for one in (stdout, stderr)]
-    with _lock:
+    with open(os.devnull) as nothing, _lock:
+        streams = (nothing if stdin is None else stdin, stdout, stderr)
+        files = [one if isinstance(one, int) else one.fileno() for one in streams]
         socket.send_fds(_server(), [request.encode() + b"\n"], [*files, theirs])
     os.close(theirs)
     return Forked(arguments, ours)
@@ -103,7 +106,7 @@ def _serve(channel: socket.socket) -> str | None:
     """Fork for each request; in the fork, return the program to run."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        request, files, _, _ = socket.recv_fds(channel, 1 << 16, 3)
+        request, files, _, _ = socket.recv_fds(channel, 1 << 16, 4)
         if not request:
             return None
         while not request.endswith(b"\n"):
@@ -127,10 +130,12 @@ def _watched(request: tuple[str, list[str], str, dict[str, str]], files: list[in
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    for number, stream in enumerate(streams, 1):
+    time.tzset()
+    for number, stream in enumerate(streams):
         os.dup2(stream, number)
     for file in files:
         os.close(file)
+    sys.stdin = open(0)  # noqa: SIM115
     sys.stdout = open(1, "w")  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
     sys.argv[1:] = arguments

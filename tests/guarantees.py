@@ -44,8 +44,10 @@ def sizes(bounded: int, campaign: int, long: int) -> list[ParameterSet]:
 
 
 def in_campaign(*values: object) -> list[ParameterSet]:
-    """Return parameters that `make campaign` runs, and `make test` does not."""
-    return [pytest.param(value, marks=pytest.mark.campaign) for value in values]
+    """Return parameters that `make campaign` runs, and `make test` does not; a tuple is one of several parameters."""
+    return [
+        pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.campaign) for value in values
+    ]
 
 
 def lines(reports: Iterable[object]) -> list[Line]:

@@ -29,14 +29,19 @@ DURABLE = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
 
 def redis_program() -> str:
     """Return the path of the server that tests use; skip the test where there is none."""
-    from sidecar.store.embedded import find_server  # tests that need no Redis need not import the store
-
     if chosen := os.environ.get(VARIABLE):
         return chosen
     try:
-        return find_server()
+        return _found()
     except ConfigError as exc:
         missing(str(exc))
+
+
+@cache
+def _found() -> str:
+    from sidecar.store.embedded import find_server  # tests that need no Redis need not import the store
+
+    return find_server()
 
 
 def tls_program() -> str:

@@ -8,11 +8,11 @@ import pty
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 from click.testing import CliRunner, Result
@@ -38,15 +38,17 @@ def execute(
     *arguments: str, text: str | None = None, seconds: float = 20, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own until it ends."""
-    return subprocess.run(
-        [sys.executable, "-m", "sidecar", *arguments],
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        env={**ENVIRONMENT, **environment},
-        check=False,
-    )
+    with TemporaryFile("w+") as stdin, TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
+        stdin.write(text or "")
+        stdin.seek(0)
+        process = fork(*arguments, stdin=stdin, stdout=stdout, stderr=stderr, env={**ENVIRONMENT, **environment})
+        try:
+            status = process.wait(seconds)
+        finally:
+            process.kill()
+        for file in (stdout, stderr):
+            file.seek(0)
+        return subprocess.CompletedProcess(arguments, status, stdout.read(), stderr.read())
 
 
 class Running:
@@ -107,13 +109,8 @@ class Terminal:
     def __init__(self, *arguments: str) -> None:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sidecar", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**ENVIRONMENT, "TERM": "xterm"},
-        )
+        environment = {**ENVIRONMENT, "TERM": "xterm"}
+        self.process = fork(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
         os.close(theirs)
         self._ours = ours
         self._seen = b""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.commands import running
 from tests.e2e.daemon import ROOT
 from tests.programs import needs
 from tests.redis_server import RedisServer
@@ -62,24 +63,14 @@ def test_systemd_is_told_when_it_serves_and_that_its_loop_turns(
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(f"\0{path}" if abstract else path)
         systemd.settimeout(20)
-        environment = {**os.environ, "NOTIFY_SOCKET": f"@{path}" if abstract else path, "WATCHDOG_USEC": "400000"}
+        environment = {"NOTIFY_SOCKET": f"@{path}" if abstract else path, "WATCHDOG_USEC": "400000"}
         ports = ("--http", "127.0.0.1:0", "--ws", "127.0.0.1:0")
-        daemon = subprocess.Popen(
-            [sys.executable, "-m", "sidecar", "run", "--redis-url", redis_server.url, *ports],
-            cwd=ROOT,
-            env=environment,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
+        with running("run", "--redis-url", redis_server.url, *ports, **environment) as daemon:
             while systemd.recv(100) != b"READY=1":
                 pass
             began = time.monotonic()
             assert [systemd.recv(100) for _ in range(10)] == [b"WATCHDOG=1"] * 10
             assert 1 < time.monotonic() - began < 4  # every 0.2 s; after 0.4 s each it would be ended
             systemd.settimeout(1)
-            daemon.send_signal(signal.SIGSTOP)
+            daemon.process.send_signal(signal.SIGSTOP)
             assert silent(systemd)
-        finally:
-            daemon.send_signal(signal.SIGCONT)
-            daemon.terminate()
-            daemon.wait(10)

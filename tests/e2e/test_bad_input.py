@@ -1,15 +1,13 @@
 """Bad input of every kind, over both transports: counted by reason, its neighbours unharmed, kept for inspection."""
 
 import json
-import subprocess
-import sys
 import time
 
 import pytest
 import redis
 
+from tests.cli.commands import execute
 from tests.e2e.conftest import MakeDaemon
-from tests.e2e.daemon import ROOT
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
@@ -103,14 +101,7 @@ def test_bad_input_is_counted_by_reason_and_costs_only_itself(
         assert f'flash_sale_sidecar_events_invalid_total{{reason="{reason}"}} {count}.0' in text
     assert daemon.ask("/monitoring/health")[1]["status"] == "ok"
 
-    shown = subprocess.run(
-        [sys.executable, "-m", "sidecar", "rejected", "--limit", "100", "--redis-url", redis_server.url],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    ).stdout
+    shown = execute("rejected", "--limit", "100", "--redis-url", redis_server.url).stdout
     assert all(reason in shown for reason in expected)
     assert daemon.stop() == 0
     assert "Traceback" not in daemon.log.read_text()

@@ -6,6 +6,7 @@ docs/operations.md has the table of faults for people.
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -147,10 +148,20 @@ def test_a_redis_whose_disk_is_full(redis_server: RedisServer, client: redis.Red
 # What the machine denies
 
 
+def limited(daemon: Daemon, what: int, most: int) -> Daemon:
+    """Start a daemon, and give it no more than this of something."""
+    daemon.start()
+    assert daemon.process is not None
+    resource.prlimit(daemon.process.pid, what, (most, most))
+    return daemon
+
+
 def test_a_log_that_cannot_be_written_stops_nothing(
     redis_server: RedisServer, client: redis.Redis, make_daemon: MakeDaemon
 ) -> None:
-    daemon = make_daemon(redis_server.url, settings=FAST).start(shell="exec 2>/dev/full")
+    daemon = make_daemon(redis_server.url, settings=FAST)
+    daemon.log = Path("/dev/full")
+    daemon.start()
     count_orders(daemon, client, 1)
     wait_until(lambda: metric(daemon, "log_lines_dropped_total") > 0, 5, "the lines to be counted")
     assert component(daemon, "log")["status"] == "degraded"
@@ -160,7 +171,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(
 def test_without_file_descriptors_counting_goes_on_and_clients_come_in_when_there_are_some(
     redis_server: RedisServer, client: redis.Redis, make_daemon: MakeDaemon
 ) -> None:
-    daemon = make_daemon(redis_server.url, settings=FAST).start(shell="ulimit -n 40")
+    daemon = limited(make_daemon(redis_server.url, settings=FAST), resource.RLIMIT_NOFILE, 40)
     count_orders(daemon, client, 1)
     crowd: list[socket.socket] = []
     try:
@@ -186,7 +197,7 @@ def test_without_file_descriptors_counting_goes_on_and_clients_come_in_when_ther
 def test_without_file_descriptors_redis_is_found_again(
     redis_server: RedisServer, client: redis.Redis, make_daemon: MakeDaemon
 ) -> None:
-    daemon = make_daemon(redis_server.url, settings=FAST).start(shell="ulimit -n 40")
+    daemon = limited(make_daemon(redis_server.url, settings=FAST), resource.RLIMIT_NOFILE, 40)
     count_orders(daemon, client, 1)
     crowd = [socket.create_connection(("127.0.0.1", daemon.http)) for _ in range(60)]
     try:
@@ -216,7 +227,7 @@ def test_without_memory_it_lives_on_or_ends_with_a_line_and_counts_exactly_after
 ) -> None:
     server = start_redis(*QUIET)
     client = redis.Redis(port=server.port)
-    daemon = make_daemon(server.url, settings=FAST).start(shell="ulimit -v 400000")
+    daemon = limited(make_daemon(server.url, settings=FAST), resource.RLIMIT_AS, 400_000 << 10)
     count_orders(daemon, client, 1)
     huge = f"[{ORDER}]".ljust(1 << 20)  # a payload that is allowed, hundreds of times
     for _ in range(200):
@@ -229,7 +240,7 @@ def test_without_memory_it_lives_on_or_ends_with_a_line_and_counts_exactly_after
         assert status == 1
         assert "no memory is left" in daemon.log.read_text().splitlines()[-1]
         assert "Traceback" not in daemon.log.read_text()
-        daemon.start(shell="ulimit -v 400000")
+        limited(daemon, resource.RLIMIT_AS, 400_000 << 10)
     wait_until(lambda: _counted(client) == expected, 60, "all of it")
 
 

@@ -3,8 +3,6 @@
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,10 @@ from typing import Any
 import pytest
 import redis
 
+from tests.cli.commands import execute, running
 from tests.conftest import StartRedis
 from tests.e2e.conftest import MakeDaemon
-from tests.e2e.daemon import ROOT, Daemon
+from tests.e2e.daemon import Daemon
 from tests.ports import free_port
 from tests.redis_server import QUIET, RedisServer
 from tests.waiting import wait_until
@@ -25,13 +24,7 @@ CHANNEL = "flash_sale:events"
 def run(*arguments: str) -> tuple[int, str]:
     """Run `sidecar run` to its end; return the exit status and the last line on stderr."""
     ports = ("--http", "127.0.0.1:0", "--ws", "127.0.0.1:0")
-    done = subprocess.run(
-        [sys.executable, "-m", "sidecar", "run", *ports, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    done = execute("run", *ports, *arguments, seconds=30)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr.strip().splitlines()[-1]
 
@@ -167,23 +160,13 @@ def test_a_stop_is_held_up_by_none_of_three_who_do_not_answer(
 
 def test_embedded_redis_runs_and_ends_with_the_daemon(tmp_path: Path) -> None:
     http, ws = free_port(), free_port()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "sidecar", "run", "--embedded-redis"),
-            *("--http", f"127.0.0.1:{http}", "--ws", f"127.0.0.1:{ws}"),
-        ],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    line = json.loads(process.stderr.readline())
-    port = int(line["redis"].rsplit(":", 1)[1].split("/")[0])
-    client = redis.Redis(port=port)
-    wait_until(lambda: client.pubsub_numsub(CHANNEL)[0][1] == 1, 20, "a subscriber")
-    process.terminate()
-    process.communicate(timeout=10)
-    assert process.returncode == 0
+    addresses = ("--http", f"127.0.0.1:{http}", "--ws", f"127.0.0.1:{ws}")
+    with running("run", "--embedded-redis", *addresses) as process:
+        line = process.wait_for_log("listening")
+        port = int(line["redis"].rsplit(":", 1)[1].split("/")[0])
+        client = redis.Redis(port=port)
+        wait_until(lambda: client.pubsub_numsub(CHANNEL)[0][1] == 1, 20, "a subscriber")
+        assert process.end(seconds=10) == 0
     with pytest.raises(redis.ConnectionError):
         client.ping()
 

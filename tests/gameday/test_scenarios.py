@@ -13,7 +13,7 @@ LONGEST_SECONDS, SHORT_SECONDS = 200, 130
 ALERTS = {
     (rule["alert"], rule["labels"]["severity"])
     for path in (MONITORING / "rules").glob("*.yml")
-    for group in yaml.safe_load(path.read_text())["groups"]
+    for group in yaml.load(path.read_text(), yaml.CSafeLoader)["groups"]
     for rule in group["rules"]
     if "alert" in rule
 }

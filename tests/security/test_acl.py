@@ -1,13 +1,12 @@
 """The users of config/redis-acl.conf: each can do all it has to, and nothing it has not."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import redis
 from redis.exceptions import NoPermissionError, ResponseError
 
+from tests.cli.commands import execute
 from tests.conftest import StartRedis
 from tests.e2e.conftest import refused
 from tests.e2e.daemon import ROOT, Daemon
@@ -34,8 +33,9 @@ def as_user(server: RedisServer, user: str) -> redis.Redis:
 
 def sidecar(*arguments: str) -> str:
     """Run a command and return what it printed."""
-    command = [sys.executable, "-m", "sidecar", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
+    done = execute(*arguments, seconds=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.campaign

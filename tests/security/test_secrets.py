@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 import urllib.parse
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
@@ -18,8 +15,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
+from tests.cli.commands import execute
 from tests.conftest import StartRedis
-from tests.e2e.daemon import ROOT, Daemon
+from tests.e2e.daemon import Daemon
 from tests.redis_server import QUIET, RedisServer
 from tests.security.front import throw
 from tests.waiting import wait_until
@@ -187,13 +185,7 @@ def test_a_command_that_fails_tells_no_secret(
         if arguments == ("run",) and "SIDECAR_HTTP_LISTEN" not in environ
         else ()
     )
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-m", "sidecar", *map(filled, arguments), *ports],
-        cwd=ROOT,
-        env={**os.environ, **settings, **{name: filled(value) for name, value in environ.items()}},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    environment = {**settings, **{name: filled(value) for name, value in environ.items()}}
+    done = execute(*map(filled, arguments), *ports, seconds=30, PYTHONASYNCIODEBUG="1", **environment)
     assert leaks(done.stdout + done.stderr) == []
     assert done.stdout + done.stderr

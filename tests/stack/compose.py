@@ -15,7 +15,7 @@ VARIABLE = re.compile(r"\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
 
 def services(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Return the services of every profile; a missing variable that must be set is a `KeyError`."""
-    found: dict[str, dict[str, Any]] = put_in(yaml.safe_load(FILE.read_text())["services"], environment)
+    found: dict[str, dict[str, Any]] = put_in(yaml.load(FILE.read_text(), yaml.CSafeLoader)["services"], environment)
     return found
 
 

@@ -14,6 +14,7 @@ import yaml
 from monitoring.native.layout import lay_out
 from monitoring.native.ports import Ports
 from sidecar.config.flat import schema, variable
+from tests.cli.commands import execute
 from tests.programs import missing
 from tests.stack.alerting import MONITORING
 from tests.stack.compose import EXAMPLE, FILE, ROOT, SERVICES, VARIABLE, example, filled, mounts, published, services
@@ -226,11 +227,7 @@ def test_make_env_writes_a_password_for_all_that_need_one_once(tmp_path: Path) -
 
 
 def test_the_sidecar_accepts_its_environment() -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SIDECAR_")}
-    command = [sys.executable, "-m", "sidecar", "check", "--offline"]
-    done = subprocess.run(
-        command, env=environment | SERVICES["sidecar"]["environment"], capture_output=True, text=True, check=False
-    )
+    done = execute("check", "--offline", **SERVICES["sidecar"]["environment"])
     assert done.returncode == 0, done.stderr
     assert "warning" not in (done.stdout + done.stderr).lower()
 

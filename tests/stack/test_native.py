@@ -27,7 +27,7 @@ STREAM = "flash_sale:events"
 RULES = [
     rule["record"]
     for path in (MONITORING / "rules").glob("*.yml")
-    for group in yaml.safe_load(path.read_text())["groups"]
+    for group in yaml.load(path.read_text(), yaml.CSafeLoader)["groups"]
     for rule in group["rules"]
     if "record" in rule
 ]
