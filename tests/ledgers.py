@@ -18,14 +18,14 @@ RULES = Rules()
 
 
 def new_ledger(
-    holder: str = "here:1:a", streams: tuple[str, ...] = ("s",), seed: int = 0, *, apart: bool = False
+    owner: str = "here:1:a", streams: tuple[str, ...] = ("s",), seed: int = 0, *, apart: bool = False
 ) -> Ledger:
-    """Return a ledger that stands by; its words are numbered."""
+    """Return a ledger that stands by; its random ids are numbered."""
     numbers = count(1)
     return Ledger(
-        holder=holder,
+        owner=owner,
         streams=streams,
-        word=lambda: f"{holder[-1]}{next(numbers)}",
+        random_id=lambda: f"{owner[-1]}{next(numbers)}",
         fresh=lambda: Aggregator(RULES, Random(seed)),
         apart=apart,
     )
@@ -127,7 +127,7 @@ async def send(ledger: Ledger, store: Store, flight: Commit, now: float = T0) ->
 
 async def take(ledger: Ledger, store: Store, *, create: bool = True, dead: str = "", now: float = T0) -> bool:
     """Try to become the owner."""
-    taken = await store.take(ledger.holder, ledger.next_token(), dead=dead, create=create)
+    taken = await store.take(ledger.owner, ledger.next_token(), dead=dead, create=create)
     if taken.fields is not None:
         ledger.take_over(taken.fields, now)
     return taken.fields is not None

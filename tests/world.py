@@ -145,7 +145,7 @@ class Process:
     def apply(self, batch: Batch, now: float) -> bool:
         """Count a batch; tell whether it was taken."""
         applied = self.ledger.apply(batch, now)
-        if applied == "refused":
+        if applied == "stale":
             self._source.ask_again()
         return applied == "ok"
 

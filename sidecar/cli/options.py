@@ -67,7 +67,7 @@ def reader_options(command: Command) -> Command:
     return _gather(command, _DAEMON + _REDIS)
 
 
-def refuse_empty(given: Mapping[str, str | None]) -> None:
+def forbid_empty(given: Mapping[str, str | None]) -> None:
     """Raise ConfigError for an option with an empty value, such as `--config "$UNSET"`: a value was meant."""
     for name, value in given.items():
         if value == "" and name != "token":
@@ -80,7 +80,7 @@ def _gather(command: Command, options: list[Command]) -> Command:
     def gathered(**arguments: Any) -> Any:
         given = {name: arguments.pop(name) for name in Where.__struct_fields__ if name in arguments}
         where = Where(**given)
-        refuse_empty(given)
+        forbid_empty(given)
         if where.url and where.names_redis:
             raise ConfigError("--url asks a running daemon, --redis-url and --config read Redis: give one of them")
         return command(where=where, **arguments)

@@ -14,7 +14,7 @@ import click
 from msgspec import Struct
 
 from sidecar.cli import systemd
-from sidecar.cli.options import refuse_empty
+from sidecar.cli.options import forbid_empty
 from sidecar.errors import ConfigError
 from sidecar.process.loop import new_loop
 
@@ -54,7 +54,7 @@ def run(
     """Run the daemon until SIGTERM or Ctrl-C. SIGHUP reads the configuration again."""
     if embedded_redis and redis_url:
         raise ConfigError("--embedded-redis starts a Redis of its own: leave out --redis-url")
-    refuse_empty({"config_file": config_file, "redis_url": redis_url, "prefix": prefix, "http": http, "ws": ws})
+    forbid_empty({"config_file": config_file, "redis_url": redis_url, "prefix": prefix, "http": http, "ws": ws})
     flags = {"redis.url": redis_url, "redis.prefix": prefix, "http.listen": http, "ws.listen": ws, "instance": instance}
     settings = Settings(flags, config_file)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before the handler stands must not end the process

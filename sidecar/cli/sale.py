@@ -28,7 +28,7 @@ def sale() -> None:
 @reader_options
 def start(where: Where, id: str | None) -> None:
     """Say that a sale starts now; ID is what it is called, if anything."""
-    found = _say(where, "start", id)
+    found = _announce(where, "start", id)
     if found is not None:
         click.echo(f"{_name(found)} runs, since {moment(found['started_at'])}.")
 
@@ -38,18 +38,18 @@ def start(where: Where, id: str | None) -> None:
 @reader_options
 def stop(where: Where, id: str | None) -> None:
     """Say that the sale is over. With ID only if it is called that."""
-    found = _say(where, "stop", id)
+    found = _announce(where, "stop", id)
     if found is not None:
         duration = seconds(found["ended_at"] - found["started_at"])
         click.echo(f"{_name(found)} is over: {duration}, until {moment(found['ended_at'])}.")
 
 
-def _say(where: Where, action: "Action", id: str | None) -> Document | None:
+def _announce(where: Where, action: "Action", id: str | None) -> Document | None:
     """Return the sale as it is then; say what happens next where no sidecar counts."""
     if id is not None and id != CURRENT and not is_id(id):
         raise click.BadParameter(f"the id of a sale has {ID_RULE}", param_hint="ID")
     reader, place = chosen(where)
-    found = reader.say(action, None if id == CURRENT else id)
+    found = reader.announce(action, None if id == CURRENT else id)
     if found is None:
         click.echo(f"No sidecar counts {place} now: the next one takes it when it starts.")
     return found

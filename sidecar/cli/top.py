@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from sidecar.cli.client.alertmanager import Alertmanager, Alerts
 from sidecar.cli.client.readers import Reader, reader
-from sidecar.cli.options import Where, reader_options, refuse_empty
+from sidecar.cli.options import Where, forbid_empty, reader_options
 from sidecar.cli.view.notes import STATUSES, STYLES, WRONG, Note, notes, wrapped
 from sidecar.cli.view.reasons import FailureReasons
 from sidecar.cli.view.terminal import count, counted, plain
@@ -48,7 +48,7 @@ def top(where: Where, alertmanager: str | None, once: bool) -> None:
     """
     from sidecar.cli.view import tables
 
-    refuse_empty({"alertmanager": alertmanager})
+    forbid_empty({"alertmanager": alertmanager})
     source, console = reader(where), tables.console()
     alerting = Alertmanager(alertmanager) if alertmanager else None
     if once or not sys.stdout.isatty():

@@ -22,12 +22,12 @@ def convert(raw: Raw, kind: Any) -> Any:
     if kind in (tuple[str, ...], tuple[float, ...]):
         parts = raw if isinstance(raw, list) else _parts(raw)
         for part in parts:
-            _refuse_quotes(part)
+            _forbid_quotes(part)
         return tuple(parts if kind == tuple[str, ...] else map(_number, parts))
     if isinstance(raw, list):
         raise ValueError("must be a single value, not a list")
     if kind is str:
-        _refuse_quotes(raw)
+        _forbid_quotes(raw)
     return SCALARS[kind](raw)
 
 
@@ -38,8 +38,8 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _refuse_quotes(text: str) -> None:
-    """Refuse a quoted value: Docker and systemd keep the quotes of a file of variables."""
+def _forbid_quotes(text: str) -> None:
+    """Raise ValueError for a quoted value: Docker and systemd keep the quotes of a file of variables."""
     if _QUOTED.fullmatch(text):
         raise ValueError("has quotes around it, which become part of the value: leave them out")
 

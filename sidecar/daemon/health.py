@@ -228,11 +228,11 @@ def _events(ledger: Ledger) -> dict[str, Component]:
 
 def _standby(pipeline: Pipeline) -> Health:
     if pipeline.redis_error:
-        role: Role = "standby" if pipeline.holder_met else "active"
+        role: Role = "standby" if pipeline.owner_met else "active"
         return Health("down", role, {"redis": Component("down", pipeline.redis_error)})
-    if not pipeline.holder_met:
+    if not pipeline.owner_met:
         return Health("down", "active", {"redis": Component("ok"), "commit": Component("down", "starting")})
-    detail = f"{pipeline.holder_met} counts; waiting for its lease to end"
+    detail = f"{pipeline.owner_met} counts; waiting for its lease to end"
     return Health("standby", "standby", {"redis": Component("ok"), "commit": Component("standby", detail)})
 
 

@@ -182,7 +182,7 @@ class Ingest:
             self.reset(name)
         elif outcome == "cut":
             self._cut(name)
-        elif outcome == "refused":
+        elif outcome == "stale":
             source.ask_again()
             await asyncio.sleep(self._interval / 10)  # the next commit settles what the position is
         elif batch.arrivals:

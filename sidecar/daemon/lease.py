@@ -5,7 +5,7 @@ import secrets
 
 
 class Candidacy:
-    """When a standby may create the checkpoint, and which holder it knows to be dead."""
+    """When a standby may create the checkpoint, and which owner it knows to be dead."""
 
     def __init__(self, *, patience: float, lease: float) -> None:
         """`patience` is how long a process waits that never saw an owner; both in seconds."""
@@ -25,22 +25,22 @@ class Candidacy:
             self._lease if self._seen else self._patience
         )
 
-    def refused(self, holder: str, now: float) -> None:
-        """Note who holds the state, or that nobody does."""
-        if holder:
+    def saw(self, owner: str, now: float) -> None:
+        """Note who owns the state; an empty name: nobody."""
+        if owner:
             self._seen, self._none_since = True, None
         elif self._none_since is None:
             self._none_since = now
-        self.dead = holder if holder and is_dead(holder) else ""
+        self.dead = owner if owner and is_dead(owner) else ""
 
 
 def name() -> str:
-    """Name this process: `machine:pid:word`."""
-    return f"{machine()}:{os.getpid()}:{word()}"
+    """Name this process: `machine:pid:random id`."""
+    return f"{machine()}:{os.getpid()}:{random_id()}"
 
 
-def word() -> str:
-    """Return a new random word."""
+def random_id() -> str:
+    """Return a new random id."""
     return secrets.token_hex(6)
 
 
@@ -53,9 +53,9 @@ def machine() -> str:
         return "unknown"
 
 
-def is_dead(holder: str) -> bool:
-    """Return whether the holder was a process of this machine and is gone."""
-    where, _, rest = holder.partition(":")
+def is_dead(owner: str) -> bool:
+    """Return whether the owner was a process of this machine and is gone."""
+    where, _, rest = owner.partition(":")
     if where == "unknown" or where != machine():
         return False
     try:

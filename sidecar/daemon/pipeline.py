@@ -25,7 +25,7 @@ from sidecar.process.clock import Clock
 from sidecar.process.logs import OutageReasons, RateLimit
 from sidecar.process.supervision import until, watched
 from sidecar.process.telemetry import Telemetry
-from sidecar.redis.errors import reason, why_refused
+from sidecar.redis.errors import command_error_reason, reason
 from sidecar.sources import Source
 from sidecar.store import Store
 
@@ -93,7 +93,7 @@ class Pipeline:
         self.ledger = ledger
         self.redis_error = ""
         self.commit_error = ""
-        self.holder_met = ""
+        self.owner_met = ""
         self.rollback = Rollback()
         self.missed_at = -inf
         self.committed_at = -inf
@@ -166,7 +166,7 @@ class Pipeline:
         self.look_at_clock()
         try:
             taken = await self._store.take(
-                self.ledger.holder,
+                self.ledger.owner,
                 self.ledger.next_token(),
                 dead=self._candidacy.dead,
                 create=self._from_scratch or self._candidacy.may_create(self.clock.steady()),
@@ -180,15 +180,15 @@ class Pipeline:
         if taken.fields is not None:
             self._candidacy.owned()
             self._from_scratch = False
-            self.holder_met = ""
+            self.owner_met = ""
             self._log.info("active", detail="this sidecar counts now", events=self._received())
             return True
-        self._candidacy.refused(taken.holder, self.clock.steady())
-        if taken.holder and taken.holder != self.holder_met:
+        self._candidacy.saw(taken.owner, self.clock.steady())
+        if taken.owner and taken.owner != self.owner_met:
             self._log.info(
-                "standby", detail="another sidecar counts this prefix; waiting for its lease", of=taken.holder
+                "standby", detail="another sidecar counts this prefix; waiting for its lease", of=taken.owner
             )
-        self.holder_met = taken.holder
+        self.owner_met = taken.owner
         return False
 
     def _take_over(self, fields: Mapping[str, bytes]) -> None:
@@ -237,7 +237,7 @@ class Pipeline:
                     if self.commit_error:
                         await asyncio.sleep(BACKOFF_SECONDS[0])
                 if not self.commit_error:
-                    await self._store.release(self.ledger.holder)
+                    await self._store.release(self.ledger.owner)
         except TimeoutError:
             pass
         except SidecarError as exc:
@@ -284,7 +284,7 @@ class Pipeline:
                     break
             self._telemetry.commit_duration.observe(asyncio.get_running_loop().time() - began)
             self.commit_error = ""
-            self._telemetry.refused("")
+            self._telemetry.commit_error("")
         except CommandError as exc:
             self._answered()
             self._commit_failed(exc)
@@ -339,9 +339,9 @@ class Pipeline:
 
     async def _set_aside(self, damage: CheckpointError) -> None:
         """Keep a damaged state for people to look at. Memory takes its place, or counting starts from scratch."""
-        aside = await self._store.set_aside(self.ledger.holder)
+        aside = await self._store.set_aside(self.ledger.owner)
         if aside is None:
-            self.ledger.forget()  # the lease is not ours any more: it is for its holder to judge
+            self.ledger.forget()  # the lease is not ours any more: it is for its owner to judge
             return
         self._from_scratch = not self.ledger.active
         self._telemetry.checkpoints_damaged.inc()
@@ -354,17 +354,17 @@ class Pipeline:
         self._log.error("checkpoint damaged", detail=self.damage)
 
     def _tell_refused(self, flight: Flight) -> None:
-        """Log refused events, at most one of a reason in a while; `sidecar rejected` has the newest hundred."""
+        """Log rejected events, at most one of a reason in a while; `sidecar rejected` has the newest hundred."""
         for part in flight.pending.values():
-            for one in part.refused:
+            for one in part.rejected:
                 if (suppressed := self._refusals.allow(one.reason, self.clock.steady())) is not None:
                     self._log.warning(
-                        "event refused", reason=one.reason, detail=one.detail, source=one.source, suppressed=suppressed
+                        "event rejected", reason=one.reason, detail=one.detail, source=one.source, suppressed=suppressed
                     )
 
     def _commit_failed(self, exc: SidecarError) -> None:
         self._telemetry.commits.labels("failed").inc()
-        self._telemetry.refused(why_refused(exc))
+        self._telemetry.commit_error(command_error_reason(exc))
         if not self.commit_error:
             self._failures = OutageReasons()
         if self._failures.changed(reason(exc), self.clock.steady()):

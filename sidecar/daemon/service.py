@@ -82,10 +82,10 @@ class Service:
         registry = CollectorRegistry()
         telemetry = Telemetry(registry, version=__version__, sources=tuple(names))
         self._ledger = Ledger(
-            holder=lease.name(),
+            owner=lease.name(),
             streams=config.sources.streams,
             apart=config.apart,
-            word=lease.word,
+            random_id=lease.random_id,
             fresh=lambda: Aggregator(self._rules, random.Random()),
         )
         here = servers(config.redis)
@@ -202,7 +202,7 @@ class Service:
     def ready(self) -> tuple[bool, Role]:
         if self._ledger.active:
             return self._pipeline.ingest.connected and self._latest.snapshot is not None, "active"
-        return bool(self._pipeline.holder_met), "standby" if self._pipeline.holder_met else "active"
+        return bool(self._pipeline.owner_met), "standby" if self._pipeline.owner_met else "active"
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
         return seconds_of(self._ledger.aggregate.committed, metric, start, end)
@@ -211,7 +211,7 @@ class Service:
         return await self._readers.rejected(limit)
 
     async def clear(self) -> dict[str, Any]:
-        generation, before = lease.word(), self._ledger.generation
+        generation, before = lease.random_id(), self._ledger.generation
         try:
             totals = await self._readers.clear(generation)
         except UnavailableError:
@@ -224,17 +224,17 @@ class Service:
             self._log.warning("cleared, but not committed yet")
         return cleared_report(totals)
 
-    async def say(self, action: Action, id: str | None) -> Sale:
-        said = Announcement(action=action, id=id, at=self._clock.now(), by="http", word=lease.word())
+    async def announce(self, action: Action, id: str | None) -> Sale:
+        said = Announcement(action=action, id=id, at=self._clock.now(), by="http", unique_id=lease.random_id())
         try:
-            there = await self._readers.say(said)
+            there = await self._readers.announce(said)
         except UnavailableError:
-            there = await self._readers.say(said)  # its answer was lost: the same word applies once
+            there = await self._readers.announce(said)  # its answer was lost: the same announcement applies once
         if not there:
             raise UnavailableError("nothing is committed here yet: say it again in a second")
         try:
             async with asyncio.timeout(CLEAR_SECONDS):
-                while self._ledger.aggregate.committed.total.heeded != said.word:
+                while self._ledger.aggregate.committed.total.announced != said.unique_id:
                     await self._latest.newer()
         except TimeoutError:
             raise UnavailableError(

@@ -91,7 +91,7 @@ class Monitor(Protocol):
         """Clear the metrics; return the report, the JSON value of `cleared`."""
         ...
 
-    async def say(self, action: Action, id: str | None) -> Sale:
+    async def announce(self, action: Action, id: str | None) -> Sale:
         """Say that a sale starts or stops; return the sale once that is committed."""
         ...
 

@@ -1,2 +1,1 @@
-"""What the daemon says, and how its tasks live: log lines, its own metrics, supervised tasks, clocks, the loop.
-Imports `config` and `redis`."""
+"""The process: its log, its own metrics, supervised tasks, clocks, the loop. Imports `config` and `redis`."""

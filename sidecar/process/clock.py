@@ -1,13 +1,13 @@
-"""The two clocks of a machine, one for moments and one for intervals, and the steps between them.
+"""The two clocks of a machine, wall and steady, and the steps of the wall clock.
 
-The wall clock names a moment and may be set at any time. The steady clock measures an interval: nobody can set it, and
-on Linux it includes the time in which the machine is suspended. NTP slews both alike.
+The wall clock gives the time of day and may be set at any moment. The steady clock measures intervals: nobody can set
+it, and on Linux it includes the time the machine is suspended. NTP slews both alike.
 """
 
 import time
 from collections.abc import Callable
 
-STEP_SECONDS = 0.1  # less is not a step: a process may pause for a moment between two readings
+STEP_SECONDS = 0.1  # less is no step: a process may pause briefly between two readings
 
 
 def steady_seconds() -> float:
@@ -18,18 +18,18 @@ def steady_seconds() -> float:
 
 
 class Clock:
-    """Both clocks, with their distance at the last check for a step."""
+    """Both clocks, and their difference at the last check for a step."""
 
     def __init__(self, now: Callable[[], float] = time.time, steady: Callable[[], float] = steady_seconds) -> None:
-        """`now` gives Unix seconds, a moment; `steady` gives seconds to measure intervals by."""
+        """`now` returns Unix seconds, `steady` seconds since any fixed moment."""
         self.now = now
         self.steady = steady
         self._apart = now() - steady()
 
     def step(self) -> float:
-        """Return by how many seconds the wall clock was set since the last call, negative if back; 0.0 if it was not.
+        """Return how many seconds the wall clock was set by since the last call: 0.0 if it was not, negative if back.
 
-        It reads one of them twice, since the process may pause between the two readings.
+        An apparent step is measured twice, since the process may pause between reading the two clocks.
         """
         step = self.now() - self.steady() - self._apart
         if abs(step) >= STEP_SECONDS:

@@ -1,10 +1,10 @@
-"""What the daemon says about itself: one line an event, for people on a terminal and as JSON for everything else.
+"""The daemon's log: one line per event, for people on a terminal and as JSON everywhere else.
 
     log = structlog.get_logger()
-    log.warning("event refused", reason="not_json", suppressed=12)
+    log.warning("event rejected", reason="not_json", suppressed=12)
 
-Whatever the values hold, a line stays a line: control characters are escaped in both formats. Secrets, and passwords
-in URLs, are shown as ***.
+A line stays one line: control characters in values are escaped in both formats. Secrets, and passwords in URLs, are
+shown as ***.
 """
 
 import json
@@ -24,12 +24,12 @@ from sidecar.config import LOG_LEVELS, Secret
 LEVELS = {name: logging.getLevelNamesMapping()[name.upper()] for name in LOG_LEVELS}
 COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31;1"}
 URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
-# Event names are short; with the fields in a column of their own, they can be read down the page.
+# Event names are short; aligned fields are easy to scan.
 EVENT_WIDTH = 36
 
 
 def configure(level: str, format: str, lines: "Lines") -> None:
-    """Send every log line, also those of libraries, to `lines`; `level` and `format` as in the configuration."""
+    """Send every log line, including those of libraries, to `lines`; `level` and `format` as in the configuration."""
     terminal = lines.stream.isatty()
     people = format == "console" or (format == "auto" and terminal)
     coloured = people and terminal and not os.environ.get("NO_COLOR")
@@ -44,15 +44,15 @@ def configure(level: str, format: str, lines: "Lines") -> None:
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
-    # Libraries speak at info of every request and reconnection; that is for somebody who debugs.
+    # Libraries log every request and reconnection at info, which only helps with debugging.
     libraries = LEVELS[level] if level == "debug" else max(LEVELS[level], logging.WARNING)
     logging.basicConfig(level=libraries, handlers=[Forward()], force=True)
 
 
 class Lines:
-    """Write lines to a stream, without ever waiting for it, and count those that it does not take.
+    """Write lines to a stream without ever blocking, and count those it does not take.
 
-    A reader that is stuck or gone, or a full disk, costs log lines; it does not stop the daemon.
+    A stuck or closed reader, or a full disk, costs log lines; it does not stop the daemon.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -62,7 +62,7 @@ class Lines:
         self._poll = _poll_of(stream)
 
     def msg(self, line: str) -> None:
-        """Write one line at once, so that lines of threads do not mix."""
+        """Write the whole line at once, so that lines of threads do not mix."""
         try:
             if self._poll is None:
                 self.stream.write(line + "\n")
@@ -70,12 +70,12 @@ class Lines:
             elif not self._write(line.encode(errors="replace") + b"\n", self._poll):
                 self.dropped += 1
         except (OSError, ValueError):
-            self.dropped += 1  # there is nobody left to tell
+            self.dropped += 1  # there is nowhere left to report it
 
     debug = info = warning = error = critical = msg
 
     def _write(self, data: bytes, poll: "select.poll") -> bool:
-        """Write past the buffers of Python, which would keep what failed; tell whether all of it was taken."""
+        """Write past Python's buffers, which would keep a failed write; return whether everything was written."""
         if self._torn:
             data = b"\n" + data
         for start in range(0, len(data), select.PIPE_BUF):
@@ -90,7 +90,7 @@ class Lines:
 
 
 def _poll_of(stream: TextIO) -> "select.poll | None":
-    """Return what tells whether a stream takes `PIPE_BUF` bytes at once; `None` where it has no descriptor."""
+    """Return a poll that is ready when the stream takes `PIPE_BUF` bytes; `None` if it has no descriptor."""
     try:
         poll = select.poll()
         poll.register(stream.fileno(), select.POLLOUT)
@@ -100,16 +100,15 @@ def _poll_of(stream: TextIO) -> "select.poll | None":
 
 
 class Forward(logging.Handler):
-    """Pass what libraries log on to structlog."""
+    """Forward what libraries log to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log one record."""
         fields = {"exc_info": record.exc_info} if record.exc_info else {}
         structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name, **fields)
 
 
 def render_json(_logger: object, _method: str, event: EventDict) -> str:
-    """Render an event as one line of ASCII JSON: timestamp, level, event, then its fields."""
+    """Render an event as one line of ASCII JSON: timestamp, level, event, fields."""
     first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
     return json.dumps(plain({**first, **event}))
 
@@ -121,17 +120,16 @@ class Console:
         self._coloured = coloured
 
     def __call__(self, _logger: object, _method: str, event: EventDict) -> str:
-        """Return the line."""
         time, level, name = event.pop("timestamp"), event.pop("level"), str(event.pop("event"))
         trace = str(plain(event.pop("exception", "")))
         mark = f"\x1b[{COLOURS[level]}m{level:8}\x1b[0m" if self._coloured else f"{level:8}"
-        fields = " ".join(f"{key}={_word(plain(value))}" for key, value in event.items())
+        fields = " ".join(f"{key}={_shown(plain(value))}" for key, value in event.items())
         line = f"{time} {mark} {escape(str(plain(name))):{EVENT_WIDTH}} {fields}".rstrip()
         return "".join([line, *(f"\n    {escape(part)}" for part in trace.splitlines())])
 
 
 def plain(value: Any) -> Any:
-    """Return the value as JSON can hold it, without secrets; what is unknown to JSON becomes its repr."""
+    """Return the value as plain JSON types, without secrets; anything else becomes its repr."""
     match value:
         case Secret():
             return "***"
@@ -150,21 +148,21 @@ def plain(value: Any) -> Any:
 
 
 def escape(text: str) -> str:
-    """Escape what a terminal would obey or a reader could not see: control characters, line breaks, direction marks."""
+    """Escape what a terminal would interpret or people cannot see: control characters, line breaks, direction marks."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def _word(value: Any) -> str:
-    """Return a field's value as one word, in quotes where it has spaces."""
+def _shown(value: Any) -> str:
+    """Return a value, quoted where it has spaces."""
     if not isinstance(value, str):
         return escape(json.dumps(value))
     return escape(value) if re.fullmatch(r'[^\s"=]+', value) else escape(json.dumps(value, ensure_ascii=False))
 
 
 class RateLimit:
-    """Let one line per key through in a while, and count the others.
+    """Allow one line per key and interval, and count the others.
 
-    Pure: time is an argument. It remembers a bounded number of keys; the one longest not let through is forgotten.
+    Pure: time is an argument. It remembers a bounded number of keys and forgets the one allowed longest ago.
     """
 
     def __init__(self, every_seconds: float = 10.0, max_keys: int = 1000) -> None:
@@ -173,7 +171,7 @@ class RateLimit:
         self._seen: dict[str, tuple[float, int]] = {}
 
     def allow(self, key: str, now: float) -> int | None:
-        """Return how many lines of this key were suppressed since the last one; `None` suppresses this one too."""
+        """Return how many lines of this key were suppressed since the last allowed one; `None` suppresses this one."""
         since, suppressed = self._seen.get(key, (-math.inf, 0))
         if now - since < self._every:
             self._seen[key] = (since, suppressed + 1)
@@ -186,10 +184,10 @@ class RateLimit:
 
 
 class OutageReasons:
-    """Decides which reasons of an outage are new: someone who fixes one cause must learn of the next.
+    """Decide which reasons of an outage are new: an operator who fixes one cause must see the next.
 
-    Pure: time is an argument. Different numbers, such as ports and seconds, make no new reason. Reasons that alternate,
-    as of several servers, are new only once in a while.
+    Pure: time is an argument. Reasons that differ only in numbers, such as ports and seconds, are the same. Alternating
+    reasons, as of several servers, are new at a bounded rate.
     """
 
     def __init__(self, every_seconds: float = 60.0) -> None:

@@ -1,31 +1,31 @@
-"""The daemon's event loop: asyncio's own, in shorter turns.
+"""The daemon's event loop: asyncio's own, with shorter iterations.
 
-asyncio serves every connection that is ready before it looks at the clock again. A thousand clients that speak in the
-same moment make that one turn of 20 to 80 ms, in which no timer fires and no event is counted.
+asyncio serves every ready connection before it looks at the clock again. If a thousand clients send at once, that is
+one iteration of 20 to 80 ms, in which no timer fires and no event is counted.
 """
 
 import asyncio
 from selectors import DefaultSelector, SelectorKey
 
-# Serving one takes some 0.1 ms, what it sets off included.
-A_TURN = 100
+# Serving one takes about 0.1 ms, with everything it triggers.
+MOST_READY = 100
 
 
-class ShortTurns(DefaultSelector):
-    """Hands over at most `A_TURN` ready connections at a time; the others are ready still, and come next."""
+class ShortIterations(DefaultSelector):
+    """Return at most `MOST_READY` ready connections at a time; the others come next."""
 
     _first = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Return what is ready, from where the last turn ended."""
+        """Return what is ready, starting where the last iteration stopped."""
         ready = super().select(timeout)
-        if len(ready) <= A_TURN:
+        if len(ready) <= MOST_READY:
             return ready
         first = self._first % len(ready)
-        self._first = first + A_TURN
-        return (ready + ready)[first : first + A_TURN]
+        self._first = first + MOST_READY
+        return (ready + ready)[first : first + MOST_READY]
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Return an event loop whose turns are short."""
-    return asyncio.SelectorEventLoop(ShortTurns())
+    """Return an event loop with short iterations."""
+    return asyncio.SelectorEventLoop(ShortIterations())

@@ -1,6 +1,6 @@
 """No task dies silently: a failed task either ends the daemon or is restarted, and either way it is logged and counted.
 
-await watched(telemetry, "commit", keep_ticking)        its failure goes to the caller, who ends the daemon
+await watched(telemetry, "commit", keep_ticking)        its failure goes to the caller, which ends the daemon
 await restarted(telemetry, "gauges", gauges.run)         its failure is logged, and it is restarted
 """
 
@@ -17,13 +17,13 @@ from sidecar.process.logs import RateLimit
 from sidecar.process.telemetry import Telemetry
 
 RESTART_SECONDS = 1.0
-# What accept() says when it is the machine that has nothing left, as asyncio tells them apart.
+# The errors of accept() when the machine has run out of something; asyncio treats the same ones specially.
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 REPORT = "a fault of the sidecar, please report it"
 
 
 async def until(stop: asyncio.Event, works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run all of them until one ends, dies of a defect, or `stop` comes; then cancel the others."""
+    """Run them all until one ends or fails, or `stop` is set; then cancel the others."""
     tasks = [asyncio.create_task(work) for work in works]
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -37,7 +37,7 @@ async def until(stop: asyncio.Event, works: Iterable[Coroutine[Any, Any, None]])
 
 
 async def watched(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable[None]]) -> None:
-    """Run a task of the daemon; that it runs, and that it failed, shows in the metrics."""
+    """Run a task of the daemon; the metrics show whether it runs and how often it failed."""
     running, failures = telemetry.task_running.labels(name), telemetry.task_failures.labels(name)
     running.set(1)
     try:
@@ -50,7 +50,7 @@ async def watched(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable
 
 
 async def restarted(telemetry: Telemetry, name: str, begin: Callable[[], Awaitable[None]]) -> None:
-    """Run a task of the daemon until it is cancelled: when it fails or returns, restart it a second later."""
+    """Run a task of the daemon until cancelled: when it fails or returns, restart it a second later."""
     limit = RateLimit()
     while True:
         failure: Exception | None = None
@@ -58,7 +58,7 @@ async def restarted(telemetry: Telemetry, name: str, begin: Callable[[], Awaitab
             await watched(telemetry, name, begin)
         except Exception as exc:
             if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise  # it failed during the stop and must not restart
+                raise  # it failed during the shutdown and must not restart
             failure = exc
         detail = "it ended" if failure is None else f"{type(failure).__name__}: {failure}"
         telemetry.trouble(f"task:{name}", f"{detail}; it is restarted. This is {REPORT}")
@@ -71,7 +71,7 @@ async def restarted(telemetry: Telemetry, name: str, begin: Callable[[], Awaitab
 
 
 def loop_exceptions(telemetry: Telemetry) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
-    """Return the loop's exception handler: one line a kind in a while, since asyncio calls it by the thousand."""
+    """Return the loop's exception handler. It logs at a bounded rate, since asyncio may call it a thousand times."""
     limit = RateLimit()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -89,16 +89,15 @@ def loop_exceptions(telemetry: Telemetry) -> Callable[[asyncio.AbstractEventLoop
         if exhausted:
             log.error("no new clients", detail=_exhausted(exc), suppressed=suppressed)
         else:
-            log.error("unforeseen", detail=f"{what}; this is {REPORT}", suppressed=suppressed, exc_info=exc)
+            log.error("unexpected", detail=f"{what}; this is {REPORT}", suppressed=suppressed, exc_info=exc)
 
     return handle
 
 
 def _ended_twice(exc: AttributeError) -> bool:
-    """Return whether it is asyncio's, which ends a connection that has ended. All there is to it is a client that left.
+    """Return whether asyncio closed a connection twice, which means no more than that a client left.
 
-    It does so where a write fails that is made when there is room again: of a large WebSocket message by us, over TLS
-    by asyncio itself.
+    It does so when a write fails that waited for room in the buffer: a large WebSocket message, or any write over TLS.
     """
     where = [frame.f_code.co_name for frame, _ in traceback.walk_tb(exc.__traceback__)]
     return where[-1:] == ["_call_connection_lost"]
@@ -106,4 +105,4 @@ def _ended_twice(exc: AttributeError) -> bool:
 
 def _exhausted(exc: BaseException | None) -> str:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return f"{exc}; new clients wait, counting goes on; at most {limit} files may be open (ulimit -n, LimitNOFILE)"
+    return f"{exc}; new clients wait, counting continues; at most {limit} files may be open (ulimit -n, LimitNOFILE)"

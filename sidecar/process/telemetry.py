@@ -1,13 +1,13 @@
-"""Metrics of this process itself: live, not committed, not continued over a restart."""
+"""Metrics of this process: live, not committed, back at 0 after a restart."""
 
 import math
 import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from sidecar.redis.errors import WHY_REFUSED
+from sidecar.redis.errors import COMMAND_ERROR_REASONS
 
-TROUBLE_SECONDS = 60.0  # a trouble that was not met again for so long is over
+TROUBLE_SECONDS = 60.0  # a trouble that did not recur for this long is over
 OUTCOMES = ("ok", "conflict", "cleared", "reread", "rolled_back", "emptied", "failed")
 
 
@@ -24,55 +24,53 @@ class Telemetry:
             return Counter(f"flash_sale_sidecar_{name}", text, labels, registry=registry)
 
         self.source_connected = gauge("source_connected", "1 while the source is subscribed or read.", "source")
-        self.source_lag_seconds = gauge("source_lag_seconds", "How long what is read had waited in Redis.", "source")
+        self.source_lag_seconds = gauge("source_lag_seconds", "How long the events read now waited in Redis.", "source")
         self.source_last_event = gauge(
             "source_last_event_timestamp_seconds", "When the newest event of the source arrived.", "source"
         )
         self.source_resets = counter("source_resets", "Times a stream was found deleted or replaced.", "source")
         self.commit_duration = Histogram(
             "flash_sale_sidecar_commit_duration_seconds",
-            "Time from freezing what is pending to Redis's answer.",
+            "Time from freezing the pending counts to the answer of Redis.",
             registry=registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
         )
         self.commits = counter("commits", "Commits by outcome.", "outcome")
         self.last_commit = gauge("last_commit_timestamp_seconds", "When the last commit was written.")
-        self.last_commit.set(math.nan)  # unknown, and left out: no alert on its age fires on a standby
+        self.last_commit.set(math.nan)  # unknown, so it is not exposed: no alert on its age fires on a standby
         self.checkpoints_damaged = counter("checkpoints_damaged", "Times the stored state was damaged and set aside.")
-        self.clock_steps = counter("clock_steps", "Times the clock of this machine was found to be set.")
+        self.clock_steps = counter("clock_steps", "Times the clock of this machine was set.")
         self.redis_up = gauge("redis_up", "1 while Redis answers.")
         self.redis_refuses_writes = gauge(
-            "redis_refuses_writes", "1 while Redis answers, and refuses commits for this reason.", "reason"
+            "redis_refuses_writes", "1 while Redis answers but rejects commits for this reason.", "reason"
         )
         self.producers_doubted = gauge(
-            "producers_doubted", "Producers that restart again and again, or whose name several processes seem to use."
+            "producers_doubted", "Producers that restart in a loop, or whose name several processes seem to use."
         )
         self.websocket_clients = gauge("websocket_clients", "Open WebSocket connections.")
         self.websocket_updates = counter(
             "websocket_updates", "Updates sent, skipped for a slow client, or failed.", "outcome"
         )
         self.influx_points = counter(
-            "influx_points", "Points written to InfluxDB, refused by it, or dropped while it was away.", "outcome"
+            "influx_points", "Points written to InfluxDB, refused by it, or dropped during its outage.", "outcome"
         )
-        self.requests_refused = counter(
-            "requests_refused", "Requests and handshakes that were not let in.", "server", "reason"
-        )
+        self.requests_refused = counter("requests_refused", "Requests and handshakes denied.", "server", "reason")
         self.loop_lag_seconds = gauge("loop_lag_seconds", "Longest delay of the event loop in the last second.")
         self.loop_lag_max_seconds = gauge("loop_lag_max_seconds", "The same in the last minute.")
         self.task_running = gauge("task_running", "1 while the task of the daemon runs.", "task")
         self.task_failures = counter("task_failures", "Times a task of the daemon failed and was restarted.", "task")
-        self.accept_failures = counter("accept_failures", "Times no new client could be let in: no files left.")
+        self.accept_failures = counter("accept_failures", "Times a client could not connect: no file descriptors left.")
         self.log_lines_dropped = counter("log_lines_dropped", "Log lines that could not be written.")
         self._troubles: dict[str, tuple[float, str]] = {}
         gauge("build_info", "The running version.", "version").labels(version).set(1)
-        self._begin_at_zero(sources)
+        self._start_at_zero(sources)
 
-    def _begin_at_zero(self, sources: tuple[str, ...]) -> None:
+    def _start_at_zero(self, sources: tuple[str, ...]) -> None:
         for source in sources:
             self.source_connected.labels(source).set(0)
             self.source_lag_seconds.labels(source).set(0)
             self.source_resets.labels(source)
-        self.refused("")
+        self.commit_error("")
         for outcome in OUTCOMES:
             self.commits.labels(outcome)
         for server in ("http", "websocket"):
@@ -83,16 +81,16 @@ class Telemetry:
         for outcome in ("sent", "skipped", "failed"):
             self.websocket_updates.labels(outcome)
 
-    def refused(self, why: str) -> None:
-        """Note why Redis refused the last commit, one of `WHY_REFUSED`; nothing if it did not."""
-        for reason in WHY_REFUSED:
-            self.redis_refuses_writes.labels(reason).set(reason == why)
+    def commit_error(self, reason: str) -> None:
+        """Note why Redis rejected the last commit: one of `COMMAND_ERROR_REASONS`, "" if it did not."""
+        for known in COMMAND_ERROR_REASONS:
+            self.redis_refuses_writes.labels(known).set(known == reason)
 
     def trouble(self, name: str, detail: str) -> None:
         """Note what is wrong with a part of this process, for health."""
         self._troubles[name] = (time.monotonic(), detail)
 
     def troubles(self) -> dict[str, str]:
-        """Return what was wrong within the last minute, by part."""
+        """Return what went wrong in the last minute, by part."""
         since = time.monotonic() - TROUBLE_SECONDS
         return {name: detail for name, (at, detail) in self._troubles.items() if at >= since}

@@ -1,2 +1,1 @@
-"""The only door to Redis: its URL, which server that is, one connection to it, and its errors in our words.
-Imports `errors`."""
+"""All access to Redis: URLs, which server to connect to, one connection, and errors with advice. Imports `errors`."""

@@ -1,4 +1,4 @@
-"""Exceptions of redis-py and the system -> the sidecar's, which name the cause and the setting that fixes it."""
+"""Exceptions of redis-py and the system -> those of the sidecar, which name the cause and the setting to change."""
 
 import ssl
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ _ACCESS = (exceptions.AuthenticationError, exceptions.AuthorizationError, except
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "PACKET_LENGTH")
 _NO_CERTIFICATE = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")
 _SILENT = ("does not answer", "is closed", "was replaced", "no PONG")
-# The advice for each answer to a login. The texts are those of Redis and Valkey, or redis-py's names for them.
+# Advice by the error of a login, in the words of Redis, Valkey or redis-py.
 _LOGIN = (
     (("NOPERM",), "give it the right in the server's ACL (config/redis-acl.conf)"),
     (("NOAUTH", "Authentication required"), "it wants a password: set {password_file} or {password}"),
     (("without any password",), "it has none: leave {password} empty, or give the server one (requirepass)"),
     (("",), "check {username} and {password} (or {password_file})"),
 )
-# Which refusal of a command tells what to do.
-_REFUSAL = (
+# Advice by the error of a command.
+_ADVICE = (
     ("WRONGTYPE", "let the backend use another key, or name another stream in sources.streams"),
     ("maxmemory", "free memory there, or raise maxmemory"),
     ("MISCONF", "see the log of that Redis: it cannot save"),
     ("NOREPLICAS", "bring its replicas back, or lower min-replicas-to-write"),
     ("no permissions", "give this user the right in the server's ACL (config/redis-acl.conf)"),
 )
-# Why a Redis that answers refuses commits, by what its text contains: the labels of a metric, so that a page names it.
-_WHY = (
+# Why Redis rejects commits, by what its error contains: labels of a metric, so that an alert can name the reason.
+_REASONS = (
     ("MISCONF", "disk"),
     ("maxmemory", "memory"),
     ("read only", "read_only"),
@@ -40,25 +40,25 @@ _WHY = (
     ("is loading", "loading"),
     ("", "other"),
 )
-WHY_REFUSED = tuple(sorted({why for _, why in _WHY}))
+COMMAND_ERROR_REASONS = tuple(sorted({reason for _, reason in _REASONS}))
 
 
-def why_refused(exc: SidecarError) -> str:
-    """Return one of `WHY_REFUSED` for an answer that is a refusal, and nothing where there was no answer."""
+def command_error_reason(exc: SidecarError) -> str:
+    """Return one of `COMMAND_ERROR_REASONS` if Redis answered with an error, "" if it did not answer."""
     if isinstance(exc, AccessError):
         return "access"
     text = str(exc)
-    return next(why for sign, why in _WHY if sign in text) if isinstance(exc, CommandError) else ""
+    return next(reason for sign, reason in _REASONS if sign in text) if isinstance(exc, CommandError) else ""
 
 
 def advised(text: str) -> str:
-    """Return the text of a refusal, and what to do about it where that is known."""
+    """Return the text of an error of a command, with advice if there is any."""
     text = text.rstrip(".")
-    return next((f"{text}; {advice}" for sign, advice in _REFUSAL if sign in text), text)
+    return next((f"{text}; {advice}" for sign, advice in _ADVICE if sign in text), text)
 
 
 def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
-    """Return the sidecar's exception for any error of a connection; `what` did not answer, or refused."""
+    """Return the sidecar's exception for any error of a connection to `what`."""
     text = str(exc).rstrip(".") or type(exc).__name__  # the advice follows a semicolon
     if isinstance(exc, _ACCESS) or text.startswith(("WRONGPASS", "NOAUTH", "NOPERM")):
         if isinstance(exc, exceptions.NoPermissionError):
@@ -80,7 +80,7 @@ def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
 
 
 def reason(exc: SidecarError) -> str:
-    """Return what distinguishes the causes of an outage: nothing if a server just does not answer."""
+    """Return what tells causes of an outage apart: "" if a server just does not answer."""
     text = str(exc)
     silent = type(exc) is UnavailableError and any(sign in text for sign in _SILENT) and "; " not in text
     return "" if silent else text
@@ -112,7 +112,7 @@ def _tls_advice(exc: BaseException, target: RedisTarget) -> str:
         if isinstance(cause, ssl.SSLError):
             reason = f"{cause.reason} {cause}".upper()
             if any(sign in reason for sign in _NO_TLS):
-                return f"it does not speak TLS there: name its TLS port in {url}, or let that start without the s"
+                return f"it does not speak TLS there: name its TLS port in {url}, or drop the s of its scheme"
             if any(sign in reason for sign in _NO_CERTIFICATE) and not target.cert_file:
                 return _certificate_wanted(target)
             if "UNKNOWN_CA" in reason or "BAD_CERTIFICATE" in reason:

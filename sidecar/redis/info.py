@@ -1,7 +1,7 @@
-"""What INFO reports about a server: its own name and version, and whether it takes writes. Only this module judges it.
+"""What INFO says about a server: its name and version, and whether it takes writes. No other module interprets it.
 
-Most servers like Redis report in `redis_version` the Redis that they resemble, and their own name elsewhere. Proxies
-and managed servers may leave out fields: a missing field is never a fault.
+Most compatible servers put the Redis version that they emulate in `redis_version`, and their own elsewhere. Proxies and
+managed servers may leave out fields: a missing field is never an error.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from sidecar.errors import UnavailableError
 
-# The field of INFO that only this kind of server has -> its name.
+# INFO field that only this kind of server has -> its name.
 OWN_VERSIONS = {
     "valkey_version": "Valkey",
     "dragonfly_version": "Dragonfly",
@@ -24,7 +24,7 @@ REPLICAS = ("slave", "replica")
 
 
 class ServerInfo(Struct, frozen=True):
-    """A server; texts are empty if INFO lacks them. `resembles` is the version of Redis that it claims."""
+    """A server; texts are empty if INFO lacks them. `resembles` is the version of Redis that it emulates."""
 
     name: str = "Redis"
     version: str = ""
@@ -34,21 +34,21 @@ class ServerInfo(Struct, frozen=True):
 
     @property
     def display(self) -> str:
-        """Return name and version, as in `Valkey 9.1.2`."""
+        """Name and version, as in `Valkey 9.1.2`."""
         return f"{self.name} {self.version}".strip()
 
     @property
     def too_old(self) -> bool:
-        """Return whether it is a Redis that is too old. Servers with other version numbers are tried instead."""
+        """Whether it is a Redis that is too old. Other servers have version numbers of their own: they are tried."""
         numbers = self.version.split(".")[:2]
         if self.name != "Redis" or not all(part.isdigit() for part in numbers):
             return False
         return tuple(map(int, numbers)) < OLDEST_REDIS
 
-    def refuse_replica(self) -> None:
-        """Raise UnavailableError if it does not take writes.
+    def require_primary(self) -> None:
+        """Raise UnavailableError for a replica or a Sentinel.
 
-        An `active-replica`, a KeyDB, takes them. A server without a role is assumed to: otherwise it would refuse.
+        An `active-replica` of KeyDB takes writes. A server that reports no role is assumed to.
         """
         if self.role in REPLICAS:
             raise UnavailableError(f"this {self.name} is a replica; waiting until a master answers here")
@@ -57,7 +57,7 @@ class ServerInfo(Struct, frozen=True):
 
 
 def read_info(info: Mapping[str, str]) -> ServerInfo:
-    """Read the fields of INFO, from all sections or some."""
+    """Read the fields of INFO, of all sections or some."""
     resembles = info.get("redis_version", "")
     name, version = "Redis", resembles
     for field, kind in OWN_VERSIONS.items():
@@ -75,6 +75,6 @@ def read_info(info: Mapping[str, str]) -> ServerInfo:
 
 
 def _is_keydb(info: Mapping[str, str]) -> bool:
-    """Recognise KeyDB by its own section, its program's name, or versions that Redis never had."""
+    """Recognise KeyDB by its own section, the name of its program, or versions that Redis never had."""
     named = "keydb" in info.get("executable", "").lower() or "mvcc_depth" in info
     return named or info.get("redis_version", "").startswith("6.3.") or info.get("role") == "active-replica"

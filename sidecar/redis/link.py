@@ -1,7 +1,7 @@
-"""One connection to Redis, which never connects again by itself: what was learnt through it stays true while it lives.
+"""One connection to Redis. It never reconnects: what was learnt about the server through it holds as long as it lives.
 
-redis-py makes the connection (URLs, TLS, authentication, RESP); its client, pool and PubSub are not used, because
-their retries send a command again after a lost answer, and their reading loops take a dead link for silence.
+redis-py makes the connection (TLS, authentication, RESP). Its client, pool and PubSub are not used: their retries send
+a command again after a lost answer, and their read loops mistake a dead connection for silence.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ from sidecar.redis.url import RedisTarget, join_host_port
 
 CONNECT_SECONDS = 1.0
 REPLY_SECONDS = 3.0
-# With these the kernel gives up a dead link after 5 s, without them after 15 minutes. Not every system has all of them:
-# macOS calls the first TCP_KEEPALIVE and lacks TCP_USER_TIMEOUT.
+# With these the kernel gives up a dead connection after 5 s, without them after 15 minutes. macOS calls the first
+# TCP_KEEPALIVE and lacks TCP_USER_TIMEOUT.
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPALIVE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
 KEEPALIVE = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
-READ_BYTES = 1 << 18  # whatever asyncio has buffered, in one piece
+READ_BYTES = 1 << 18  # everything that asyncio has buffered, in one read
 SLICE_BYTES = 1 << 14
 CLIENT_NAME = "flash-sale-sidecar"
 
 
 class _Parser(_AsyncHiredisParser):
-    """redis-py's parser, which also hands out everything that has already arrived.
+    """redis-py's parser, which can also drain the replies that have already arrived.
 
-    hiredis moves its whole unread buffer with every kilobyte it parses, so it is fed in slices.
+    hiredis moves its whole unread buffer for every kilobyte it parses, so it is fed in slices.
     """
 
     __slots__ = ("_unfed",)
@@ -50,7 +50,7 @@ class _Parser(_AsyncHiredisParser):
         self._unfed = memoryview(b"")
 
     async def read_from_socket(self) -> bool:
-        """Feed what was already read, or read more; return True, as redis-py expects."""
+        """Feed what was read before, or read more; return True, as redis-py expects."""
         if not self._feed():
             read: Any = await self._stream.read(self._read_size)  # type: ignore[union-attr]
             if not read:
@@ -60,7 +60,7 @@ class _Parser(_AsyncHiredisParser):
         return True
 
     def drain(self, limit: int) -> list[Any]:
-        """Return up to `limit` replies that need no waiting."""
+        """Return up to `limit` replies that have arrived."""
         reader: Any = self._reader
         replies: list[Any] = []
         if reader is None:
@@ -74,7 +74,7 @@ class _Parser(_AsyncHiredisParser):
         return replies
 
     def _feed(self) -> bool:
-        """Feed the next slice of what was read; return False if there is none."""
+        """Feed the next slice; return False if there is none."""
         if not self._unfed:
             return False
         reader: Any = self._reader
@@ -84,7 +84,7 @@ class _Parser(_AsyncHiredisParser):
 
 
 class Link:
-    """One socket. A call that fails closes it, except where Redis answered with an error."""
+    """One socket. A failed call closes it, unless Redis answered with an error."""
 
     def __init__(self, connection: Any, target: RedisTarget, address: tuple[str, int]) -> None:
         self.address = address
@@ -94,9 +94,9 @@ class Link:
 
     @classmethod
     async def open(cls, target: RedisTarget, address: tuple[str, int] | None = None) -> Self:
-        """Connect to one server as `target` says: to `address`, by default its own.
+        """Connect to one server: to `address`, by default that of `target`.
 
-        Raises UnavailableError, or AccessError if the user or password is refused or their file is unusable.
+        Raises UnavailableError, or AccessError if user, password or a certificate cannot be used.
         """
         where = address or (target.addresses[0] if target.addresses else (target.path, 0))
         what = f"{target.peer} at {join_host_port(*where) if where[1] else where[0]}"
@@ -114,14 +114,12 @@ class Link:
         return link
 
     async def _introduce(self) -> None:
-        """Name the connection for CLIENT LIST; a server that refuses names is used without. Sentinels get no name: some
-        demand a login first.
-        """
+        """Name the connection for CLIENT LIST, if the server takes names; not on Sentinels: some want a login first."""
         if self._target.peer == "Redis":
             await self._connection.send_command("CLIENT", "SETNAME", CLIENT_NAME, check_health=False)
-            refusal = await self._reply()
-            if str(refusal).startswith("DENIED"):
-                raise refusal
+            reply = await self._reply()
+            if str(reply).startswith("DENIED"):
+                raise reply
 
     async def call(self, *command: Any) -> Any:
         """Send one command and return its reply.
@@ -134,10 +132,10 @@ class Link:
         return reply
 
     async def calls(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
-        """Send commands in one write and return their replies; an error reply stands in its place as a value."""
+        """Send commands in one write and return their replies; an error is returned as a value, in its place."""
         commands = list(commands)
         async with self._busy:
-            self._refuse_if_closed()
+            self._require_open()
             try:
                 async with asyncio.timeout(REPLY_SECONDS):
                     await self._connection.send_packed_command(
@@ -145,7 +143,7 @@ class Link:
                     )
                     return [await self._reply() for _ in commands]
             except BaseException as exc:
-                # A reply may still be on its way: nobody may take it for the answer to the next command.
+                # A reply may still arrive: it must not be taken for the answer to the next command.
                 await self.close()
                 if isinstance(exc, (*LOST, exceptions.RedisError)):
                     raise answered(exc, self._target.peer, self._target) from exc
@@ -153,7 +151,7 @@ class Link:
 
     async def send(self, *command: Any) -> None:
         """Send a command whose reply `arrived` will return."""
-        self._refuse_if_closed()
+        self._require_open()
         try:
             async with asyncio.timeout(REPLY_SECONDS):
                 await self._connection.send_packed_command(
@@ -164,17 +162,14 @@ class Link:
             raise answered(exc, self._target.peer, self._target) from exc
 
     def post(self, *command: Any) -> None:
-        """Send a command without waiting for anything: that the connection is lost is for `arrived` to find.
-
-        So nothing is lost that has arrived before.
-        """
+        """Send a command without waiting. If the connection is lost, `arrived` reports it, after what came before."""
         if not self.closed:
             self._connection._writer.writelines(self._connection.pack_commands([command]))
 
     async def arrived(self, *, limit: int, seconds: float) -> list[Any]:
-        """Wait for a reply and return it with all that came along, at most `limit`; `[]` after `seconds` of silence.
+        """Wait for replies and return at most `limit`; `[]` after `seconds` of silence.
 
-        A part of a large reply is no silence. Safe to cancel: what has arrived stays for the next call.
+        Part of a large reply is no silence. Safe to cancel: what has arrived stays for the next call.
         """
         replies = self.drained(limit)
         try:
@@ -183,7 +178,7 @@ class Link:
                     await self._connection._parser.read_from_socket()
                 replies = self.drained(limit)
         except TimeoutError as exc:
-            # The kernel's ETIMEDOUT is a TimeoutError as well: it means a dead link, not silence.
+            # The kernel's ETIMEDOUT is a TimeoutError too: it means a dead connection, not silence.
             if deadline.expired():
                 return []
             await self.close()
@@ -197,36 +192,33 @@ class Link:
         """Return up to `limit` replies that have arrived, without waiting."""
         try:
             replies: list[Any] = self._connection._parser.drain(limit)
-        except exceptions.RedisError as exc:  # no RESP
+        except exceptions.RedisError as exc:  # not RESP
             self.cut()
             raise answered(exc, self._target.peer, self._target) from exc
         return replies
 
     async def close(self) -> None:
-        """Close the socket; never raises, never waits long."""
+        """Close the socket; never raises or waits long."""
         await _abandon(self._connection)
 
     def cut(self) -> None:
-        """Cut the socket under whoever uses it: their calls raise UnavailableError."""
+        """Cut the socket: calls in progress raise UnavailableError."""
         _cut(self._connection)
 
     @property
     def closed(self) -> bool:
-        """True once the socket is gone."""
+        """Whether the socket is gone."""
         return not self._connection.is_connected or self._connection._writer.transport.is_closing()
 
     async def replid(self) -> str:
-        """Return the `master_replid` this connection reads under.
-
-        Raises UnavailableError if the server is not a master.
-        """
+        """Return the server's `master_replid`. Raises UnavailableError if it is not a master."""
         with making_sense("INFO"):
             info = parse_info(await self.call("INFO", "replication"))
-        read_info(info).refuse_replica()
+        read_info(info).require_primary()
         return info.get("master_replid", "")
 
-    def _refuse_if_closed(self) -> None:
-        """Keep redis-py from connecting again by itself."""
+    def _require_open(self) -> None:
+        """Raise UnavailableError on a closed connection, where redis-py would reconnect."""
         if self.closed:
             raise UnavailableError("the connection to Redis is closed")
 
@@ -239,7 +231,7 @@ class Link:
 
 @contextlib.contextmanager
 def making_sense(what: str) -> Iterator[None]:
-    """Raise UnavailableError where a reply is none that Redis gives: something else answers there."""
+    """Raise UnavailableError for a reply that Redis would not give: something else answers there."""
     try:
         yield
     except (TypeError, ValueError, LookupError, AttributeError) as exc:
@@ -247,18 +239,15 @@ def making_sense(what: str) -> Iterator[None]:
 
 
 def expected(reply: Any, form: Any, what: str) -> Any:
-    """Return a reply of the form that it must have: a type, by the rules of msgspec.
-
-    Raises UnavailableError for any other.
-    """
+    """Convert a reply to the type `form`, as msgspec does. Raises UnavailableError if it has another type."""
     with making_sense(what):
         return msgspec.convert(reply, form)
 
 
 def only_bytes(values: list[Any]) -> list[bytes]:
-    """Return the values as they are. Raises TypeError if one is something else."""
+    """Return the values unchanged. Raises TypeError if one is not bytes."""
     if any(kind is not bytes for kind in set(map(type, values))):
-        raise TypeError("a payload that is no string")
+        raise TypeError("a payload is not a string")
     return values
 
 
@@ -269,7 +258,7 @@ def parse_info(reply: bytes) -> dict[str, str]:
 
 
 class _TlsConnection(Connection):
-    """redis-py's connection with TLS and the sidecar's own context, whose errors name an unusable file."""
+    """redis-py's connection with the sidecar's own TLS context, whose errors name an unusable file."""
 
     def __init__(self, context: ssl.SSLContext, **options: Any) -> None:
         super().__init__(**options)
@@ -288,13 +277,12 @@ def _prepared(target: RedisTarget, where: tuple[str, int]) -> Any:
         "protocol": 2,  # redis-py 8.1 hands out closed connections under RESP3 (redis-py#4252)
         "retry": Retry(NoBackoff(), 0),
         "parser_class": _Parser,
-        # The deadlines are those of Link: redis-py's use wait_for, which can swallow a cancellation (cpython#86296),
-        # also while it connects.
+        # Link has deadlines of its own: redis-py uses wait_for, which can swallow a cancellation (cpython#86296).
         "socket_timeout": None,
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_read_size": READ_BYTES,
-        # CLIENT SETINFO, by which redis-py names itself, needs a right of its own from Redis 7.2 on. And its version
-        # it reads from a file, which fails where no descriptors are left.
+        # No CLIENT SETINFO: since Redis 7.2 it needs a right of its own, and redis-py reads its version from a file,
+        # which fails when no descriptors are left.
         "driver_info": None,
     }
     if target.kind == "unix":
@@ -314,7 +302,7 @@ def _password(target: RedisTarget) -> str:
 
 
 def _cut(connection: Any) -> None:
-    """Cut the socket. A polite close would wait for the peer: to take what is buffered, with TLS to say goodbye."""
+    """Cut the socket. A graceful close would wait for the peer to read what is buffered and to end TLS."""
     if connection._writer is not None:
         connection._writer.transport.abort()
 

@@ -1,10 +1,10 @@
-"""A secret that stands in a file of its own."""
+"""A secret in a file of its own."""
 
 from pathlib import Path
 
 
 def read_secret(file: str) -> str:
-    """Return the secret in a file, without the end of its line. Raises `ValueError` with the reason."""
+    """Return the secret in a file, without its line break. Raises `ValueError` with the reason."""
     try:
         secret = Path(file).read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, ValueError) as exc:

@@ -1,11 +1,11 @@
-"""Which server to connect to: the one that is named, the master that the Sentinels name, or the node of a key.
+"""Which server to connect to: the configured one, the master that the Sentinels name, or the Cluster node of a key.
 
-A Servers is shared by all that use one Redis. Every connect asks again, and remembers the nodes of a Cluster, so that
-those it started from may all be gone. `watch` hears when the answer changes; then links that lead elsewhere are cut,
-since on a frozen or cut-off server their users would wait for a deadline, or never get an answer.
+All users of one Redis share one Servers. It asks again at every connect, and remembers the nodes of a Cluster, so that
+the configured ones may all be gone. `watch` notices when the answer changes and cuts links to the wrong server: on a
+frozen or partitioned server their users would wait for a deadline, or forever.
 
-Who answers first may not know the newest. So Sentinels and nodes are believed by their epoch: of the Sentinels a
-majority is heard, and a map of slots older than the known one is not taken, unless that one led nowhere.
+The first to answer may be out of date, so epochs decide: a majority of the Sentinels is asked, and a slot map older
+than the known one is ignored, unless the known one led nowhere.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ from sidecar.redis.link import Link, making_sense, parse_info
 from sidecar.redis.slots import Address, SlotMap, read_slots, slot_of
 from sidecar.redis.url import RedisTarget, join_host_port
 
-ASK_SECONDS = 1.0  # a Sentinel or node that has not answered by then is not waited for
-NODES_ASKED = 4  # at once: enough to meet a living one, and a large Cluster is not flooded
-POLL_SECONDS = 1.0  # how old the map of slots may be; there is no message for a change
+ASK_SECONDS = 1.0  # how long to wait for the answer of a Sentinel or node
+NODES_ASKED = 4  # at once: enough to find one alive, without flooding a large Cluster
+POLL_SECONDS = 1.0  # how old the slot map may be; a Cluster announces no changes
 PAUSE_SECONDS = 0.5  # before a lost watch restarts
 PING_SECONDS = 1.5
 
 T = TypeVar("T")
 
 
-class Named(Struct, frozen=True, order=True):
-    """The master as one Sentinel names it, and since which epoch."""
+class NamedMaster(Struct, frozen=True, order=True):
+    """The master that one Sentinel names, and the epoch of that answer."""
 
     epoch: int
     address: Address
 
 
 class _Attempt(Struct, eq=False):
-    """A connection in the making: where it leads, and the deadline by which it can be ended."""
+    """A connection being made: where it leads, and the deadline that can end it."""
 
     address: Address
     slot: int
@@ -58,9 +58,9 @@ class Servers:
         self._moved: Callable[[], None] = lambda: None
 
     async def open(self, key: str = "") -> Link:
-        """Connect to the server that holds `key`: never to a replica, where Sentinel or Cluster say who is master.
+        """Connect to the server that holds `key`; with Sentinels or a Cluster never to a replica.
 
-        Raises UnavailableError, or AccessError where user or password are refused.
+        Raises UnavailableError, or AccessError if user or password are wrong.
         """
         if self.target.kind in ("tcp", "unix"):
             return await Link.open(self.target)
@@ -77,18 +77,18 @@ class Servers:
         except TimeoutError as exc:
             raise UnavailableError(f"{join_host_port(*address)} was replaced") from exc
         except UnavailableError:
-            self._slots = replace(self._slots, epoch=-1)  # it led nowhere: whoever says something else is believed
+            self._slots = replace(self._slots, epoch=-1)  # it led nowhere: any other map is better
             raise
         self._links.setdefault(slot, WeakSet()).add(link)
         return link
 
     async def watch(self, moved: Callable[[], None]) -> None:
-        """Cut links that lead to the wrong server as soon as it is known, then call `moved`; until cancelled."""
+        """Until cancelled: as soon as a server changed, cut the links to the old one and call `moved`."""
         self._moved = moved
         if self.target.kind == "sentinel":
-            await asyncio.gather(*(self._for_ever(self._listen, one) for one in self.target.addresses))
+            await asyncio.gather(*(self._repeat(self._listen, one) for one in self.target.addresses))
         elif self.target.kind == "cluster":
-            await self._for_ever(self._poll)
+            await self._repeat(self._poll)
 
     # Where
 
@@ -105,16 +105,16 @@ class Servers:
     async def _master_at(self, address: Address) -> Link:
         link = await Link.open(self.target, address)
         try:
-            await link.replid()  # a master that was replaced may be back as a replica, or not know it yet
+            await link.replid()  # raises for a former master that is a replica now
         except AccessError:
-            pass  # who only publishes may not ask; then the word of the others must do
+            pass  # a user that may only publish cannot ask: trust the Sentinels or the slot map
         except BaseException:
             await link.close()
             raise
         return link
 
     def _learn(self, slots: SlotMap) -> None:
-        """Take over a map of slots, and cut what led to the former owners."""
+        """Adopt a slot map, and cut the links to former owners."""
         if slots.epoch < self._slots.epoch:
             return
         before, self._slots = self._slots, slots
@@ -125,13 +125,13 @@ class Servers:
             self._moved()
 
     def _some_nodes(self) -> list[Address]:
-        """Return nodes to ask: learnt ones, and one that is configured, whatever became of the others."""
+        """Return nodes to ask: some of those learnt, and at least one that is configured."""
         learnt = sorted(self._slots.nodes)
         some = random.sample(learnt, min(NODES_ASKED, len(learnt)))
         configured = random.sample(self.target.addresses, min(1 if some else NODES_ASKED, len(self.target.addresses)))
         return list(dict.fromkeys(some + configured))
 
-    async def _master(self, sentinel: Link) -> Named:
+    async def _master(self, sentinel: Link) -> NamedMaster:
         asked = join_host_port(*sentinel.address)
         try:
             reply = await sentinel.call("SENTINEL", "MASTER", self.target.service)
@@ -141,7 +141,7 @@ class Servers:
             raise UnavailableError(f"the Sentinel at {asked} knows no service {self.target.service!r}") from exc
         with making_sense(f"the Sentinel at {asked}"):
             facts = dict(zip(reply[::2], reply[1::2], strict=True))
-            return Named(int(facts.get(b"config-epoch", 0)), (facts[b"ip"].decode(), int(facts[b"port"])))
+            return NamedMaster(int(facts.get(b"config-epoch", 0)), (facts[b"ip"].decode(), int(facts[b"port"])))
 
     async def _slot_map(self, node: Link) -> SlotMap:
         with making_sense(f"the node at {join_host_port(*node.address)}"):
@@ -151,7 +151,7 @@ class Servers:
     async def _ask(
         self, addresses: Iterable[Address], question: Callable[[Link], Awaitable[T]], enough: int
     ) -> list[T]:
-        """Ask all of them at once; return the answers of the first `enough`, of all if fewer answer."""
+        """Ask all of them at once; return the first `enough` answers, or fewer if no more come."""
         tasks = [asyncio.create_task(self._ask_one(address, question)) for address in addresses]
         answers: list[T] = []
         failure: SidecarError | None = None
@@ -171,26 +171,27 @@ class Servers:
             return answers
         if isinstance(failure, AccessError):
             raise failure
-        raise UnavailableError(f"no server of {self.target.display} knows where to go. The last one said: {failure}")
+        raise UnavailableError(f"no server of {self.target.display} knows the master. The last error: {failure}")
 
     async def _ask_one(self, address: Address, question: Callable[[Link], Awaitable[T]]) -> T:
         guide = await self._guide(address)
         try:
-            async with _soon(address):
+            async with _deadline(address):
                 return await question(guide)
         finally:
             await guide.close()
 
     async def _guide(self, address: Address) -> Link:
         """Connect to a Sentinel or a node."""
-        async with _soon(address):
+        async with _deadline(address):
             if self.target.kind == "sentinel":
                 return await self._sentinel_at(address)
             return await Link.open(replace(self.target, db=0), address)  # databases share one map
 
     async def _sentinel_at(self, address: Address) -> Link:
-        """Connect with the Sentinels' own credentials. If none are set, connect without a user, as most Sentinels have
-        none, or as the user of Redis if a Sentinel demands one."""
+        """Connect with the Sentinels' own credentials. Without any, try no login first, as most Sentinels want none,
+        then that of Redis.
+        """
         link = await Link.open(self.target.for_sentinels(), address)
         if self.target.sentinel_password or not self.target.password:
             return link
@@ -206,14 +207,14 @@ class Servers:
 
     # When it changes
 
-    async def _for_ever(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    async def _repeat(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
         while True:
             with suppress(SidecarError):
                 await work(*arguments)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _listen(self, sentinel: Address) -> None:
-        """Listen to one Sentinel until it is lost. All are listened to: one may share the fate of the master."""
+        """Listen to one Sentinel until it is lost. Every Sentinel is listened to: one may fail with the master."""
         link = await self._guide(sentinel)
         try:
             await link.call("SUBSCRIBE", "+switch-master")
@@ -235,11 +236,11 @@ class Servers:
                     self._moved()
 
     async def _poll(self) -> None:
-        """Ask one node for its map of slots again and again, until it is lost."""
+        """Poll the slot map of one node until it is lost."""
         node = await self._guide(random.choice(self._some_nodes()))
         try:
             while True:
-                async with _soon(node.address):
+                async with _deadline(node.address):
                     slots = await self._slot_map(node)
                 self._learn(slots)
                 await asyncio.sleep(POLL_SECONDS)
@@ -257,8 +258,8 @@ class Servers:
 
 
 @asynccontextmanager
-async def _soon(address: Address) -> AsyncIterator[None]:
-    """Raise UnavailableError for what takes too long."""
+async def _deadline(address: Address) -> AsyncIterator[None]:
+    """Raise UnavailableError if the body takes longer than `ASK_SECONDS`."""
     try:
         async with asyncio.timeout(ASK_SECONDS):
             yield

@@ -13,9 +13,9 @@ Address = tuple[str, int]
 
 
 class SlotMap(Struct, frozen=True):
-    """What one node knows: the owner of each range of slots, first and last included, and every node.
+    """What one node knows: the master of each range of slots (first, last, address), and all nodes.
 
-    `epoch` grows with every change in the Cluster: of two maps the one with the higher is newer.
+    `epoch` grows with every change of the Cluster: the map with the higher one is newer.
     """
 
     epoch: int = -1
@@ -23,12 +23,12 @@ class SlotMap(Struct, frozen=True):
     nodes: frozenset[Address] = frozenset()
 
     def owner(self, slot: int) -> Address | None:
-        """Return the master that owns a slot, `None` if nobody does."""
+        """Return the master that owns a slot, `None` if none does."""
         return next((master for first, last, master in self.ranges if first <= slot <= last), None)
 
 
 def hash_tag(key: str) -> str:
-    """Return the part between the first `{` and the next `}` that Redis Cluster hashes; empty if there is none."""
+    """Return the part of a key between `{` and `}`, which Redis Cluster hashes instead of the key; "" without one."""
     found = re.search(r"\{([^}]*)\}", key)
     return found[1] if found else ""
 
@@ -39,7 +39,7 @@ def slot_of(key: str) -> int:
 
 
 def read_slots(reply: Sequence[Any], epoch: int, asked: Address) -> SlotMap:
-    """Read the reply of CLUSTER SLOTS; a node that does not know its own address is where it was `asked`."""
+    """Read the reply of CLUSTER SLOTS; a node that does not know its own address is at `asked`."""
     ranges = []
     nodes = set()
     for first, last, *members in reply:
@@ -50,6 +50,6 @@ def read_slots(reply: Sequence[Any], epoch: int, asked: Address) -> SlotMap:
 
 
 def _host(name: bytes | None) -> str:
-    """Return a host; Redis says nothing, or `?`, where the host is the one that was asked."""
+    """Return a host, "" if Redis leaves it out (or says `?`): it is the one that was asked."""
     text = (name or b"").decode()
     return "" if text == "?" else text

@@ -1,4 +1,4 @@
-"""TLS to a Redis: trusted authorities and the client certificate. Files are read again at each connect."""
+"""TLS to Redis: trusted authorities and the client certificate. Files are read again at each connect."""
 
 import ssl
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from sidecar.errors import AccessError
 from sidecar.redis.url import RedisTarget
 
-# What each file must hold, in PEM.
-_HELD = {"ca_file": "CERTIFICATE", "cert_file": "CERTIFICATE", "key_file": "PRIVATE KEY"}
+# What each file must contain, in PEM.
+_CONTENT = {"ca_file": "CERTIFICATE", "cert_file": "CERTIFICATE", "key_file": "PRIVATE KEY"}
 
 
 def client_context(target: RedisTarget) -> ssl.SSLContext:
-    """Read the files that the target names. Raises AccessError with the setting of an unusable file."""
-    for name in _HELD:
-        _look(target, name)  # OpenSSL names neither the file nor, usually, the fault
+    """Read the files that the target names. Raises AccessError that names the setting of an unusable file."""
+    for name in _CONTENT:
+        _check(target, name)  # OpenSSL names neither the file nor, usually, what is wrong with it
     try:
         context = ssl.create_default_context(cafile=target.ca_file or None)  # by default the system's
     except ssl.SSLError as exc:
@@ -35,16 +35,16 @@ def client_context(target: RedisTarget) -> ssl.SSLContext:
     return context
 
 
-def _look(target: RedisTarget, name: str) -> None:
-    """Read a file only to raise its error."""
+def _check(target: RedisTarget, name: str) -> None:
+    """Raise AccessError if a file cannot be read, or is none of its kind."""
     if not (file := getattr(target, name)):
         return
     try:
         content = Path(file).read_text("latin-1")
     except (OSError, ValueError) as exc:
         raise _no_use(target, name, getattr(exc, "strerror", None) or str(exc)) from exc
-    if f"{_HELD[name]}-----" not in content:
-        raise _no_use(target, name, f"it has no {_HELD[name].lower()} in PEM")
+    if f"{_CONTENT[name]}-----" not in content:
+        raise _no_use(target, name, f"it has no {_CONTENT[name].lower()} in PEM")
 
 
 def _no_use(target: RedisTarget, name: str, why: str) -> AccessError:

@@ -1,4 +1,4 @@
-"""Redis URLs: text in, a frozen RedisTarget out. No error quotes the URL, since it may hold a password.
+"""Redis URLs: text in, a frozen RedisTarget out. No error quotes the URL, which may contain a password.
 
 redis://[user:password@]host[:port][/db]            one server; rediss:// with TLS
 unix://[user:password@]/path/to.sock[?db=1]         one server, by socket
@@ -32,7 +32,7 @@ SENTINEL_PORT = 26379
 
 
 class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a Redis is. `addresses` are the server, the Sentinels or nodes of the Cluster; empty for a socket."""
+    """Where a Redis is. `addresses`: the server, the Sentinels or nodes of the Cluster; empty for a socket."""
 
     kind: TargetKind
     addresses: tuple[tuple[str, int], ...] = ()
@@ -42,7 +42,7 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
     username: str = ""
     password: str = ""
     tls: bool = False
-    # Settings outside the URL. Files are read again at each connect, since passwords and certificates are rotated.
+    # Settings beyond the URL. Files are read again at each connect: passwords and certificates are rotated.
     password_file: str = ""
     ca_file: str = ""
     cert_file: str = ""
@@ -50,8 +50,8 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
     sentinel_username: str = ""
     sentinel_password: str = ""
     sentinel_password_file: str = ""
-    # For messages: what the peer is, and the prefix of its settings: `redis.` or `sources.redis_`, then `sentinel_` if
-    # Sentinels have their own credentials.
+    # For messages: what the peer is, the prefix of its settings (`redis.` or `sources.redis_`), and the prefix of its
+    # credentials (`sentinel_` if the Sentinels have their own).
     peer: Literal["Redis", "the Sentinel"] = "Redis"
     settings: str = "redis."
     login: str = ""
@@ -61,9 +61,7 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.settings}{self.login if name in CREDENTIALS else ''}{name}"
 
     def for_sentinels(self, *, as_user: bool = False) -> "RedisTarget":
-        """Return the target for the Sentinels: with their own credentials, else without any, or with those of Redis.
-        They have no databases.
-        """
+        """Return the target for the Sentinels: with their own credentials, or `as_user` with those of Redis."""
         if as_user:
             return replace(self, db=0, peer="the Sentinel")
         return replace(
@@ -94,10 +92,10 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(url: str, *, username: str = "", password: str = "", password_file: str = "") -> RedisTarget:
-    """Read a URL; the credentials beside it apply where it has none. Raises `ConfigError`."""
+    """Read a URL; the arguments apply if it has no credentials. Raises `ConfigError`."""
     scheme, separator, rest = url.strip().partition("://")
     if not separator or scheme.lower() not in SCHEMES:
-        _refuse("must start with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://")
+        _fail("must start with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://")
     kind, tls = SCHEMES[scheme.lower()]
     rest, _, query = rest.partition("?")
     authority, slash, path = rest.partition("/")
@@ -106,11 +104,11 @@ def parse(url: str, *, username: str = "", password: str = "", password_file: st
         user, _, secret = userinfo.partition(":")
         username, password, password_file = unquote(user), unquote(secret), ""
     if "@" in path:
-        _refuse("has an @ after the first /; in a password write / as %2F, ? as %3F and @ as %40")
+        _fail("has an @ after the first /; in a password write / as %2F, ? as %3F and @ as %40")
     query_db = _query_db(query)
     if kind == "unix":
         if hosts or not path:
-            _refuse("must name an absolute path, as in unix:///run/redis/redis.sock")
+            _fail("must name an absolute path, as in unix:///run/redis/redis.sock")
         return RedisTarget(
             kind=kind,
             path=unquote(slash + path),
@@ -133,7 +131,7 @@ def parse(url: str, *, username: str = "", password: str = "", password_file: st
 
 
 def split_host_port(text: str, default_port: int | None = None) -> tuple[str, int]:
-    """Split `HOST:PORT` or `[IPv6]:PORT`. Raises `ValueError` saying what is wrong, without quoting the text."""
+    """Split `HOST:PORT` or `[IPv6]:PORT`. Raises `ValueError` that does not quote the text."""
     host, separator, port = text.rpartition(":")
     if text.startswith("["):
         host, bracket, tail = text[1:].partition("]")
@@ -152,7 +150,7 @@ def split_host_port(text: str, default_port: int | None = None) -> tuple[str, in
 
 
 def join_host_port(host: str, port: int) -> str:
-    """Write an address as one text, IPv6 in brackets."""
+    """Join host and port, IPv6 in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -164,43 +162,43 @@ def _addresses(kind: TargetKind, hosts: str) -> tuple[tuple[str, int], ...]:
         try:
             host, port = split_host_port(text.strip(), default_port)
         except ValueError as exc:
-            _refuse(f"has an address that cannot be read: {exc}")
+            _fail(f"has an address that cannot be read: {exc}")
         if port == 0:
-            _refuse("has port 0: name the port of the server")
+            _fail("has port 0: name the port of the server")
         if kind == "tcp":
-            host = host or "localhost"  # what redis-py and redis-cli make of redis:///0
+            host = host or "localhost"  # as redis-py and redis-cli read redis:///0
         if not host or any(character.isspace() for character in host):
-            _refuse("has an address without a host")
+            _fail("has an address without a host")
         found.append((host, port))
     if kind == "tcp" and len(found) > 1:
-        _refuse("names several hosts: use redis+sentinel:// or redis+cluster://")
+        _fail("names several hosts: use redis+sentinel:// or redis+cluster://")
     return tuple(found)
 
 
 def _path(kind: TargetKind, path: str, query_db: int) -> tuple[str, int]:
-    """Return service and database from what follows the hosts."""
+    """Read service and database from what follows the hosts."""
     if kind == "sentinel":
         service, _, path = path.partition("/")
         if not service:
-            _refuse("must name the Sentinel service, as in redis+sentinel://host1,host2/mymaster")
+            _fail("must name the Sentinel service, as in redis+sentinel://host1,host2/mymaster")
         return unquote(service), _db(path) if path else query_db
     return "", _db(path) if path else query_db
 
 
 def _query_db(query: str) -> int:
-    """Return the database that `?db=` names; nothing else is taken there."""
+    """Return the database that `?db=` names; no other option is allowed."""
     options = dict(parse_qsl(query, keep_blank_values=True))
     if options.keys() - {"db"}:
-        _refuse("has an option after ? that is not db; in a password write ? as %3F")
+        _fail("has an option after ? that is not db; in a password write ? as %3F")
     return _db(options["db"]) if options else 0
 
 
 def _db(text: str) -> int:
     """Read a database number."""
     if not (text.isascii() and text.isdigit() and len(text) < 6):
-        _refuse("has a database that is not a number; in a password write / as %2F")
+        _fail("has a database that is not a number; in a password write / as %2F")
     return int(text)
 
 
-def _refuse(problem: str) -> NoReturn:
+def _fail(problem: str) -> NoReturn:
     raise ConfigError(f"redis.url {problem}")

@@ -1,4 +1,4 @@
-"""Committed state <-> Redis. One atomic script writes; readers read."""
+"""Committed state <-> Redis. Atomic scripts write; readers read."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -11,14 +11,14 @@ from sidecar.core.counts.state import State
 
 
 class Taken(Struct, frozen=True):
-    """The answer to `take`: the fields of the checkpoint we own now, or `None` and who holds it ("" for nobody)."""
+    """The answer to `take`: the fields of the checkpoint now owned, or `None` and its owner ("" if there is none)."""
 
     fields: Mapping[str, bytes] | None
-    holder: str = ""
+    owner: str = ""
 
 
 class Aside(Struct, frozen=True):
-    """Where a damaged checkpoint is kept; `dropped` if an earlier one is kept there, and this one is gone."""
+    """The key of a damaged checkpoint; `dropped`: an earlier one stays there, and this one was deleted."""
 
     key: str
     dropped: bool = False
@@ -27,35 +27,35 @@ class Aside(Struct, frozen=True):
 class Store(Protocol):
     """Where the state is kept. One task commits; each method is one atomic step.
 
-    All raise UnavailableError when no answer came (a commit may have happened: send the same one again) and
-    CommandError when nothing was written; `take`, `commit` and `load` CheckpointError when what is there is no
-    checkpoint. `take` then holds the lease.
+    All raise UnavailableError if no answer came (a commit may have been written: send the same one again) and
+    CommandError if nothing was written. `take`, `commit` and `load` raise CheckpointError if the checkpoint is damaged;
+    after `take` the caller still has the lease.
     """
 
-    async def take(self, holder: str, token: str, *, dead: str, create: bool) -> Taken:
-        """Become the owner, unless a lease of somebody else runs; `dead` is a holder known to be gone."""
+    async def take(self, owner: str, token: str, *, dead: str, create: bool) -> Taken:
+        """Become the owner unless another one has the lease; `dead` is an owner known to be dead."""
         ...
 
     async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
-        """Write `fields` and the public keys if everything the commit was made under still holds."""
+        """Write `fields` and the public keys, if everything that the commit was based on still holds."""
         ...
 
     async def load(self) -> dict[str, bytes]:
         """Return the fields of the checkpoint, empty if there is none."""
         ...
 
-    async def set_aside(self, holder: str) -> Aside | None:
-        """Make room for a new checkpoint where a damaged one is; `None` if the lease is not ours any more."""
+    async def set_aside(self, owner: str) -> Aside | None:
+        """Move a damaged checkpoint out of the way; `None` if the lease was lost."""
         ...
 
-    async def release(self, holder: str) -> None:
-        """End our lease, so that a standby need not wait for it."""
+    async def release(self, owner: str) -> None:
+        """End the lease, so that a standby need not wait for it."""
         ...
 
     async def clear(self, generation: str) -> bytes:
-        """Clear under a new random generation; return the totals as they were. Safe to send again."""
+        """Clear under a new random generation; return the totals from before. Safe to send again."""
         ...
 
-    async def say(self, said: Announcement) -> bool:
-        """Leave word that a sale starts or stops, for whoever counts; False if nobody ever did. Safe to send again."""
+    async def announce(self, announcement: Announcement) -> bool:
+        """Leave an announcement for the owner; False if there is no checkpoint. Safe to send again."""
         ...

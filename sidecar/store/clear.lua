@@ -1,6 +1,6 @@
 #!lua
--- Clear: a new generation, no counts (c:), no public keys; positions (p:) and sequence windows (w:) stay.
--- The same generation sent again (its answer was lost) returns what the first one returned and clears nothing.
+-- Clear: begin a new generation, delete counts (c:) and public keys; positions (p:) and sequence windows (w:) stay.
+-- The same generation sent again (its answer was lost) clears nothing and returns the first answer.
 -- KEYS 1 checkpoint
 -- ARGV 1 new random generation  2 prefix of the public keys  3 now, in Unix seconds
 local state = redis.call('HMGET', KEYS[1], 'gen', 'cleared', 'c:totals:')
@@ -17,7 +17,7 @@ key('sale:current')
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   if string.sub(field, 1, 2) == 'c:' then
     fields[#fields + 1] = field
-    if string.match(field, '^c:names:') then  -- products of a block, then a checksum; damaged ones must not stand in the way
+    if string.match(field, '^c:names:') then  -- products of a block, then a checksum; a damaged one must not prevent a clear
       local readable, products = pcall(cmsgpack.unpack, string.sub(redis.call('HGET', KEYS[1], field), 1, -5))
       if readable and type(products) == 'table' then
         for _, product in ipairs(products) do key('inventory:' .. product) end

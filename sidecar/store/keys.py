@@ -1,4 +1,4 @@
-"""The keys and fields of one commit: names, values and expiry (docs/reference/redis-keys.md). Pure."""
+"""The keys that one commit writes: names, values and expiry (docs/reference/redis-keys.md). Pure."""
 
 from collections.abc import Mapping
 
@@ -14,11 +14,11 @@ from sidecar.core.counts.state import State
 from sidecar.core.events.event import STATUSES
 
 EXPIRY_SECONDS = 3600
-# A key that does not change is written again three times in its life. One that changes is given its full life again
-# when it has lost so much of it: until then it keeps its expiry, which is shorter to write.
+# An unchanged key is written again three times before it expires. A changed key keeps its expiry, which is shorter to
+# write, until this much of it has passed.
 RENEWAL_SECONDS = 1200
 SAMPLES_KEPT = 10_000
-# Long enough to be looked at after a holiday.
+# Long enough to look at it after a holiday.
 DAMAGED_KEPT_SECONDS = 7 * 86_400
 DAMAGED = "checkpoint:damaged"
 HISTORY = ("throughput", "queue_length", "active_connections")
@@ -33,7 +33,7 @@ class KeyValue(Struct, frozen=True, array_like=True):
 
 
 class Listing(Struct, frozen=True):
-    """What goes in front of a list key, newest last; the list keeps `kept` entries."""
+    """Entries to push to the front of a list, newest last; the list keeps `kept` entries."""
 
     key: str
     entries: list[bytes]
@@ -49,10 +49,10 @@ def removed(flight: Flight) -> list[str]:
 
 
 def values(flight: Flight, committed: State, *, everything: bool, now: float) -> list[KeyValue]:
-    """Return the string keys a commit writes, all absolute.
+    """Return the string keys that a commit writes, with absolute values.
 
-    Besides what changed these are the four order counts and, every 20 minutes, the sale and the stock of all products,
-    so that they live as long as the sidecar does. With `everything` also what did not change.
+    These are the four order counts and whatever changed; every 20 minutes also the sale and the stock of all products,
+    so that they do not expire while the sidecar lives. With `everything`: all of them.
     """
     merged = flight.merged
     orders = merged.total.tallies["orders"]
@@ -78,7 +78,7 @@ def values(flight: Flight, committed: State, *, everything: bool, now: float) ->
 
 
 def _is_new(part: Product, known: Product | None) -> bool:
-    """Return whether stock was reported since: an order alone changes no inventory key."""
+    """Return whether a stock was reported since: orders alone do not change an inventory key."""
     return known is None or (part.stock, part.stock_ts) != (known.stock, known.stock_ts)
 
 
@@ -87,7 +87,7 @@ def _renewal(at: float | None) -> int | None:
 
 
 def _seconds(name: str, table: Mapping[int, int], old: Mapping[int, int], now: float) -> list[KeyValue]:
-    """Return the seconds that changed, or are this one, each to live an hour beyond its second."""
+    """Return the current second and those that changed, each to expire an hour after it."""
     current = int(now)
     return [
         KeyValue(f"{name}:{second}", value, second + HISTORY_SECONDS - current)
@@ -97,15 +97,15 @@ def _seconds(name: str, table: Mapping[int, int], old: Mapping[int, int], now: f
 
 
 def listings(flight: Flight, *, keep_rejected: bool) -> list[Listing]:
-    """Return the list keys a commit adds to: samples, and refused payloads."""
+    """Return the list keys a commit adds to: samples, and rejected payloads."""
     pending = flight.pending.values()
     found = [
         Listing("order_latency", _samples([part.latency for part in pending]), SAMPLES_KEPT),
         Listing("processing_time", _samples([part.processing for part in pending]), SAMPLES_KEPT),
     ]
     if keep_rejected:
-        refused = [one for part in pending for one in part.refused]
-        found.append(Listing("rejected", [msgspec.json.encode(one) for one in refused[-REJECTED_KEPT:]], REJECTED_KEPT))
+        rejected = [msgspec.json.encode(one) for part in pending for one in part.rejected]
+        found.append(Listing("rejected", rejected[-REJECTED_KEPT:], REJECTED_KEPT))
     return [listing for listing in found if listing.entries]
 
 
@@ -118,5 +118,5 @@ def _samples(samples: list[Sample]) -> list[bytes]:
 
 
 def _number(value: float) -> bytes:
-    """Write milliseconds without a needless `.0`."""
+    """Format milliseconds, whole ones without `.0`."""
     return b"%d" % value if value == int(value) else repr(value).encode()

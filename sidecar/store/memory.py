@@ -1,4 +1,4 @@
-"""The store without Redis: the checks and outcomes of the scripts, on a dict. Nothing survives the process."""
+"""The store in memory: the checks and outcomes of the scripts, on a dict. Nothing survives the process."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from sidecar.core.checkpoint.codec import COUNTS, field
-from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, CommitOutcome, holder_of, order
+from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, CommitOutcome, order, owner_of
 from sidecar.core.counts.sale import Announcement
 from sidecar.core.counts.state import State
 from sidecar.errors import CheckpointError
@@ -14,9 +14,9 @@ from sidecar.store import Aside, Taken, keys
 
 
 class MemoryStore:
-    """One prefix: `fields` is its checkpoint, `damaged` one set aside, `public` its keys without their expiry.
+    """One prefix: `fields` is its checkpoint, `damaged` one that was set aside, `public` its keys, without expiry.
 
-    `replid` stands for the history that streams are read under, and may be set.
+    Tests set `replid`, the `master_replid` under which streams are read.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class MemoryStore:
         replid: str = "memory",
         last_ids: Mapping[str, str] | None = None,
     ) -> None:
-        """`lease` is in seconds of `clock`; `last_ids` is the newest id of each stream, kept by the streams."""
+        """`lease` is in seconds of `clock`; `last_ids` has the newest id of each stream, which the streams update."""
         self.fields: dict[str, bytes] = {}
         self.damaged: dict[str, bytes] = {}
         self.public: dict[str, int | str | list[bytes]] = {}
@@ -35,21 +35,21 @@ class MemoryStore:
         self._last_ids = last_ids if last_ids is not None else {}
         self._lease = lease
         self._clock = clock
-        self._holder = ""
+        self._owner = ""
         self._lease_end = 0.0
 
-    async def take(self, holder: str, token: str, *, dead: str, create: bool) -> Taken:
-        held_by = self._holder if self._clock() < self._lease_end else ""
-        if held_by not in ("", holder, dead):
-            return Taken(None, held_by)
+    async def take(self, owner: str, token: str, *, dead: str, create: bool) -> Taken:
+        current = self._owner if self._clock() < self._lease_end else ""
+        if current not in ("", owner, dead):
+            return Taken(None, current)
         if "n" not in self.fields and not create:
             return Taken(None)
         if self._is_damaged():
-            self._renew(holder)
+            self._renew(owner)
             raise CheckpointError("its number is damaged")
         number = int(self.fields.get("n", b"0")) + 1
         self.fields |= {"gen": self.fields.get("gen", b""), "n": b"%d" % number, "own": token.encode()}
-        self._renew(holder)
+        self._renew(owner)
         return Taken(dict(self.fields))
 
     async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
@@ -71,18 +71,18 @@ class MemoryStore:
     async def load(self) -> dict[str, bytes]:
         return dict(self.fields)
 
-    async def set_aside(self, holder: str) -> Aside | None:
-        if self._clock() >= self._lease_end or holder != self._holder:
+    async def set_aside(self, owner: str) -> Aside | None:
+        if self._clock() >= self._lease_end or owner != self._owner:
             return None
-        self._renew(holder)
+        self._renew(owner)
         dropped = bool(self.damaged)
         self.damaged = self.damaged or self.fields
         self.fields = {}
         return Aside(keys.DAMAGED, dropped)
 
-    async def release(self, holder: str) -> None:
-        if holder == self._holder:
-            self._holder = ""
+    async def release(self, owner: str) -> None:
+        if owner == self._owner:
+            self._owner = ""
 
     async def clear(self, generation: str) -> bytes:
         if self._text("gen") != generation:
@@ -92,13 +92,13 @@ class MemoryStore:
             self.public.clear()
         return self.fields["cleared"]
 
-    async def say(self, said: Announcement) -> bool:
+    async def announce(self, said: Announcement) -> bool:
         if self.fields:
             self.fields["said"] = msgspec.json.encode(said)
         return bool(self.fields)
 
     def _check(self, commit: Commit) -> tuple[CommitOutcome, str]:
-        """Return the outcome, and the stream it speaks of."""
+        """Return the outcome, and the stream that caused it, if any."""
         if "n" not in self.fields:
             if commit.number:
                 return "EMPTY", ""
@@ -128,13 +128,13 @@ class MemoryStore:
             self.public[listing.key] = [*reversed(listing.entries), *known][: listing.kept]
         self.fields |= {"n": b"%d" % (commit.number + 1), "own": commit.token.encode()}
         self.fields["gen"] = commit.generation.encode()
-        self._renew(holder_of(commit.token))
+        self._renew(owner_of(commit.token))
 
     def _is_damaged(self) -> bool:
         return not self.fields.get("n", b"0").isdigit()
 
-    def _renew(self, holder: str) -> None:
-        self._holder, self._lease_end = holder, self._clock() + self._lease
+    def _renew(self, owner: str) -> None:
+        self._owner, self._lease_end = owner, self._clock() + self._lease
 
     def _text(self, name: str) -> str:
         return self.fields.get(name, b"").decode()

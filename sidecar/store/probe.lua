@@ -1,12 +1,12 @@
 #!lua
--- Try every command of the other scripts, for `sidecar check`: on keys of its own, which are gone when it ends.
--- KEYS 1 a key   ARGV 1 another, which is not declared, as the keys are not that a commit writes
--- Returns what was refused, a text each. Where DEL is refused, what is left goes a second later.
-local key, other, refused = KEYS[1], ARGV[1], {}
+-- Try every command of the other scripts, for `sidecar check`, on keys that are gone when it ends.
+-- KEYS 1 a key   ARGV 1 another, undeclared, like the public keys that a commit writes
+-- Returns a text for every command that failed. If DEL fails, the keys expire a second later.
+local key, other, failed = KEYS[1], ARGV[1], {}
 local function try(command, ...)
   local reply = redis.pcall(command, ...)
   if type(reply) == 'table' and reply.err and not string.find(reply.err, 'no such key') then
-    refused[#refused + 1] = command .. ': ' .. reply.err
+    failed[#failed + 1] = command .. ': ' .. reply.err
   end
 end
 
@@ -35,4 +35,4 @@ try('EXPIRE', key, 1)
 try('LTRIM', key, 0, 0)
 try('LRANGE', key, 0, 0)
 try('DEL', key, other)
-return refused
+return failed

@@ -1,4 +1,4 @@
-"""The store in Redis: the scripts, and what readers ask for."""
+"""The store in Redis: the scripts, and the reads of clients."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScri
 
 from sidecar.core.checkpoint.codec import field
 from sidecar.core.checkpoint.state import load_state
-from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, CommitOutcome, holder_of
+from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, CommitOutcome, owner_of
 from sidecar.core.commit.ledger import LONGEST_NUMBER
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
@@ -28,9 +28,9 @@ from sidecar.redis.link import Link, expected, making_sense, parse_info
 from sidecar.redis.servers import Servers
 from sidecar.store import Aside, Taken, keys
 
-FLEET_SECONDS = 60  # a sidecar that has not registered for so long is no longer part of its fleet
+FLEET_SECONDS = 60  # a sidecar that has not registered for this long has left its fleet
 FLEET_KEY = "flash_sale_fleet:"
-SCRIPTS = ("commit", "take", "clear", "release", "set_aside", "probe", "say")
+SCRIPTS = ("commit", "take", "clear", "release", "set_aside", "probe", "announce")
 ELSEWHERE = (ReadOnlyError, MasterDownError, AskError, ClusterDownError)  # MOVED is an AskError to redis-py
 
 
@@ -38,13 +38,13 @@ _ScriptReply = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes]  # of comm
 
 
 class RedisStore:
-    """One connection to the Redis that holds a prefix. Connects when first used and again after a failure."""
+    """One connection to the Redis with the prefix. It connects on first use, and again after a failure."""
 
     def __init__(
         self, servers: Servers, prefix: str, *, lease: float, keep_rejected: bool, apart: bool = False
     ) -> None:
         """`lease` is in seconds; `apart`: the streams are on another Redis."""
-        self.server = ServerInfo()  # the server at the last connect
+        self.server = ServerInfo()  # as of the last connect
         self._servers = servers
         self._prefix = prefix
         self._lease_ms = round(lease * 1000)
@@ -56,17 +56,17 @@ class RedisStore:
         self._connecting = asyncio.Lock()
 
     async def connect(self) -> None:
-        """Connect now. Raises UnavailableError, or AccessError where user or password are refused."""
+        """Connect now. Raises UnavailableError, or AccessError if user or password are wrong."""
         await self._connected()
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._link is not None:
             await self._link.close()
             self._link = None
 
-    async def take(self, holder: str, token: str, *, dead: str, create: bool) -> Taken:
-        arguments = [holder, token, self._lease_ms, dead, int(create)]
+    async def take(self, owner: str, token: str, *, dead: str, create: bool) -> Taken:
+        arguments = [owner, token, self._lease_ms, dead, int(create)]
         outcome, found = await self._run("take", self._own_keys(), arguments, form=tuple[bytes, bytes | list[bytes]])
         if outcome == b"DAMAGED":
             raise CheckpointError("it is no hash with a number")
@@ -75,7 +75,7 @@ class RedisStore:
         return Taken(None, expected(found, bytes, "take").decode("utf-8", "replace"))
 
     async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
-        if self._apart:  # nothing here tells how the streams are: their positions are stored like counts
+        if self._apart:  # the script cannot check streams on another Redis: store their positions like counts
             fields = {**fields, **{POSITION + s: p.dump(s) for s, p in commit.positions.items()}}
             commit = replace(commit, positions={}, replid="")
         streams = list(commit.positions)
@@ -91,68 +91,68 @@ class RedisStore:
         with _no_other_key():
             return _fields(await self._call("HGETALL", self._key("checkpoint"), form=list[bytes]))
 
-    async def set_aside(self, holder: str) -> Aside | None:
+    async def set_aside(self, owner: str) -> Aside | None:
         kept = self._key(keys.DAMAGED)
-        arguments = [holder, self._lease_ms, keys.DAMAGED_KEPT_SECONDS]
+        arguments = [owner, self._lease_ms, keys.DAMAGED_KEPT_SECONDS]
         reply = await self._run("set_aside", [*self._own_keys(), kept], arguments, form=bytes)
-        return None if reply == b"HELD" else Aside(kept, reply == b"DROPPED")
+        return None if reply == b"LOST" else Aside(kept, reply == b"DROPPED")
 
-    async def release(self, holder: str) -> None:
-        await self._run("release", [self._key("lease")], [holder], form=Any)
+    async def release(self, owner: str) -> None:
+        await self._run("release", [self._key("lease")], [owner], form=Any)
 
     async def clear(self, generation: str) -> bytes:
         arguments = [generation, self._prefix, f"{time.time():.3f}"]
         return await self._run("clear", [self._key("checkpoint")], arguments, form=bytes | None) or b""
 
-    async def say(self, said: Announcement) -> bool:
+    async def announce(self, said: Announcement) -> bool:
         text = msgspec.json.encode(said)
-        return bool(await self._run("say", [self._key("checkpoint")], [text], form=int))
+        return bool(await self._run("announce", [self._key("checkpoint")], [text], form=int))
 
     async def sale(self) -> tuple[Sale, str]:
-        """Return the committed sale, and the word of what was last said of it and taken."""
+        """Return the committed sale, and the `unique_id` of the last announcement that the owner applied."""
         stored = await self._call("HGET", self._key("checkpoint"), field("totals", ""), form=bytes | None)
         total = load_state({field("totals", ""): stored} if stored else {}).total
-        return total.sale, total.heeded
+        return total.sale, total.announced
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
         """Return the values of one of `keys.HISTORY` by Unix second, from `start` to `end` inclusive."""
         seconds = range(start, end + 1)
         names = [self._key(f"{metric}:{second}") for second in seconds]
         values = await self._call("MGET", *names, form=list[bytes | None])
-        # Somebody else wrote what is not a number of the sidecar's: unknown.
+        # What is no number of the sidecar, somebody else wrote: unknown.
         pairs = ((second, value or b"") for second, value in zip(seconds, values, strict=False))
         return {second: int(value) for second, value in pairs if value.isdigit() and len(value) <= LONGEST_NUMBER}
 
     async def exists(self) -> bool:
-        """Return whether a sidecar keeps, or is about to keep, its state under the prefix."""
+        """Return whether there is a checkpoint or a lease under the prefix."""
         return bool(await self._call("EXISTS", *self._own_keys(), form=int))
 
     async def is_owned(self) -> bool:
-        """Return whether a sidecar counts now."""
+        """Return whether a sidecar owns the prefix now."""
         return bool(await self._call("EXISTS", self._key("lease"), form=int))
 
     async def rejected(self, limit: int) -> list[RejectedEvent]:
-        """Return the newest rejected payloads, newest first; what somebody else put among them is left out."""
+        """Return the newest rejected payloads, newest first; entries that the sidecar did not write are left out."""
         found = []
         for entry in await self._call("LRANGE", self._key("rejected"), 0, limit - 1, form=list[bytes]):
             with suppress(ValueError):
                 found.append(msgspec.json.decode(entry, type=RejectedEvent))
         return found
 
-    async def now(self, ours: float) -> float:
-        """Return the time of Redis's clock, Unix seconds, which members of a fleet share; `ours` if it does not say."""
-        told = parse_info(await self._call("INFO", "server", form=bytes)).get("server_time_usec", "")
-        return int(told) / 1e6 if told.isdigit() else ours
+    async def now(self, local: float) -> float:
+        """Return the time of Redis in Unix seconds, which members of a fleet share; `local` if INFO lacks it."""
+        usec = parse_info(await self._call("INFO", "server", form=bytes)).get("server_time_usec", "")
+        return int(usec) / 1e6 if usec.isdigit() else local
 
     async def register(self, fleet: str, instance: str, now: float) -> None:
-        """Tell the fleet that this prefix lives, and which instance counts it."""
+        """Register this prefix and its instance as a live member of the fleet."""
         key = FLEET_KEY + fleet
         await self._call("ZADD", key, now, f"{self._prefix} {instance}", form=int)
         await self._call("ZREMRANGEBYSCORE", key, "-inf", now - FLEET_SECONDS, form=int)
         await self._call("EXPIRE", key, FLEET_SECONDS, form=int)
 
     async def members(self, fleet: str, now: float) -> dict[str, str]:
-        """Return the instance of every live member by prefix; the newest for each prefix."""
+        """Return the instance of every live member by prefix, the newest one of each prefix."""
         oldest = now - FLEET_SECONDS
         listed = await self._call("ZRANGEBYSCORE", FLEET_KEY + fleet, oldest, "+inf", form=list[bytes])
         return dict(member.decode("utf-8", "replace").partition(" ")[::2] for member in listed)
@@ -167,11 +167,11 @@ class RedisStore:
         return load_state(fields) if fields else None
 
     async def facts(self) -> dict[str, str]:
-        """Return what INFO says of memory: `used_memory`, `maxmemory_policy` and so on."""
+        """Return the memory section of INFO: `used_memory`, `maxmemory_policy` and so on."""
         return parse_info(await self._call("INFO", "memory", form=bytes))
 
     async def probe(self, fleet: str) -> list[str]:
-        """Try every command that a sidecar needs here, and leave nothing behind; return the refusals with reasons."""
+        """Try every command that a sidecar needs here, and leave nothing behind; return the errors."""
         key, other, group = self._key("check"), self._key("check:other"), FLEET_KEY + fleet
         found = await self._run("probe", [key], [other], form=list[bytes])
         commands: list[tuple[Any, ...]] = [("MGET", key), ("HGET", key, "n"), ("HGETALL", key), ("EXISTS", key)]
@@ -198,7 +198,7 @@ class RedisStore:
         strings = keys.values(flight, committed, everything=commit.full, now=now)
         lists = keys.listings(flight, keep_rejected=self._keep_rejected)
         head = [commit.number, commit.expected, commit.generation, commit.replid, commit.token]
-        head += [holder_of(commit.token), self._lease_ms, int(commit.full), self._prefix]
+        head += [owner_of(commit.token), self._lease_ms, int(commit.full), self._prefix]
         head += [keys.RENEWAL_SECONDS, len(fields), len(removed), len(strings), len(lists)]
         ids = {s: START if s in commit.unchecked else p.id for s, p in commit.positions.items()}
         positions = [item for stream, p in commit.positions.items() for item in (ids[stream], p.dump(stream))]
@@ -224,25 +224,25 @@ class RedisStore:
             await link.replid()
             with making_sense("INFO"):
                 self.server = read_info(parse_info(await link.call("INFO", "server")))
-            self.server.refuse_replica()
-            self._scripts = {}  # for another server, perhaps
+            self.server.require_primary()
+            self._scripts = {}  # this may be another server
         except BaseException:
             await link.close()
             raise
         return link
 
     async def _call(self, *command: Any, form: Any) -> Any:
-        """Return the reply; `form` is the type it must have."""
+        """Return the reply, of the type `form`."""
         link = await self._connected()
         try:
             return expected(await link.call(*command), form, command[0])
         except UnavailableError as exc:
             if not isinstance(exc, CommandError) or isinstance(exc.__cause__, ELSEWHERE):
-                link.cut()  # nonsense; or a replica now, or the slot moved: look for the right server at the next call
+                link.cut()  # not Redis; or a replica now, or the slot moved: the next call finds the right server
             raise
 
     async def _run(self, name: str, key_names: Sequence[str], arguments: Sequence[Any], *, form: Any) -> Any:
-        """Run a script by its digest; send its text where Redis does not know it yet."""
+        """Run a script by its digest; send its text if Redis does not know it yet."""
         link = await self._connected()
         if not self._scripts:
             self._scripts = _scripts(lua_line=await _takes_lua_line(link))
@@ -256,9 +256,9 @@ class RedisStore:
 
 
 def cleared_report(totals: bytes) -> dict[str, Any]:
-    """Read what `clear` returned: the orders as they were, each status beside `by_status` and `total`.
+    """Return the orders that `clear` returned: by status, and in total.
 
-    Raises CheckpointError if the totals were damaged; cleared they are all the same.
+    Raises CheckpointError if the totals were damaged; they are cleared nevertheless.
     """
     orders = load_state({field("totals", ""): totals} if totals else {}).total.tallies["orders"]
     by_status = {status: orders.get(status, 0) for status in STATUSES}
@@ -276,8 +276,10 @@ def _scripts(*, lua_line: bool) -> dict[str, tuple[str, str]]:
 
 
 async def _takes_lua_line(link: Link) -> bool:
-    """Return whether scripts may begin with `#!lua`, which lets a server refuse them early: some servers that claim to
-    be Redis 7 reject the line, as Redis 6 does."""
+    """Return whether scripts may begin with `#!lua`, by which a server can reject them before they write anything.
+
+    Redis 6 rejects the line itself, and so do some servers that claim to be Redis 7.
+    """
     try:
         await link.call("EVAL", "#!lua flags=no-writes,allow-stale\nreturn 1", 0)
     except CommandError as exc:
@@ -289,7 +291,7 @@ async def _takes_lua_line(link: Link) -> bool:
 
 @cache
 def _texts() -> dict[str, str]:
-    """Read the scripts, once: a process that has no file descriptor left connects again without them."""
+    """Read the scripts once: a process without free file descriptors must be able to reconnect."""
     folder = resources.files("sidecar.store")
     return {name: folder.joinpath(f"{name}.lua").read_text() for name in SCRIPTS}
 
@@ -305,11 +307,11 @@ def _fields(flat: list[bytes]) -> dict[str, bytes]:
 
 
 def _answer(reply: tuple[bytes, ...]) -> CommitAnswer:
-    """Read the reply of commit.lua. Raises CheckpointError where it passes on what nobody of us wrote."""
+    """Read the reply of commit.lua. Raises CheckpointError if it returns what no sidecar wrote."""
     try:
         outcome, number, token, generation, replid, stream, said = (text.decode() for text in reply)
         if len(number) > LONGEST_NUMBER:
-            raise ValueError("a number that long was never counted")
+            raise ValueError("the number is too long")
         return CommitAnswer(
             outcome=msgspec.convert(outcome, CommitOutcome),
             number=int(number),
@@ -325,7 +327,7 @@ def _answer(reply: tuple[bytes, ...]) -> CommitAnswer:
 
 @contextmanager
 def _no_other_key() -> Iterator[None]:
-    """Tell a key of another type, under the name of the checkpoint, from a Redis that refuses."""
+    """Raise CheckpointError if the key of the checkpoint has another type."""
     try:
         yield
     except CommandError as exc:

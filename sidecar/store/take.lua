@@ -1,11 +1,11 @@
 #!lua
--- Take over: write the token, then hand out the state it protects, in one step.
+-- Take over: write the token and return the state that it protects, in one step.
 -- KEYS 1 checkpoint  2 lease
--- ARGV 1 holder  2 token  3 lease in ms  4 a holder known to be dead ('')  5 '1': may create the checkpoint
-local holder = redis.pcall('GET', KEYS[2])
-if type(holder) == 'string' and holder ~= ARGV[1] and holder ~= ARGV[4] then return {'HELD', holder} end
+-- ARGV 1 owner  2 token  3 lease in ms  4 an owner known to be dead ('')  5 '1': may create the checkpoint
+local owner = redis.pcall('GET', KEYS[2])
+if type(owner) == 'string' and owner ~= ARGV[1] and owner ~= ARGV[4] then return {'OWNED', owner} end
 local number = redis.pcall('HGET', KEYS[1], 'n')
--- A key of another type, or a number that was not written by a commit: a Lua number holds 53 bits.
+-- A key of another type, or a number that no commit wrote: a Lua number holds 53 bits.
 if type(number) == 'table' or (number and (#number > 15 or not string.match(number, '^%d+$'))) then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
   return {'DAMAGED', ''}

@@ -33,21 +33,21 @@ def test_a_checkpoint_is_created_where_nobody_showed_up_for_long_enough(
 ) -> None:
     candidacy = Candidacy(patience=1.0, lease=5.0)
     for found in met:
-        candidacy.refused(found, T0)
+        candidacy.saw(found, T0)
     assert candidacy.may_create(T0 + waited) is may_create
 
 
 def test_the_wait_counts_from_the_first_time_that_nobody_was_found() -> None:
     candidacy = Candidacy(patience=1.0, lease=5.0)
-    candidacy.refused("", T0)
-    candidacy.refused("", T0 + 0.9)
+    candidacy.saw("", T0)
+    candidacy.saw("", T0 + 0.9)
     assert candidacy.may_create(T0 + 1)
 
 
 def test_who_was_the_owner_waits_a_lease_for_its_successor() -> None:
     candidacy = Candidacy(patience=1.0, lease=5.0)
     candidacy.owned()
-    candidacy.refused("", T0)
+    candidacy.saw("", T0)
     assert not candidacy.may_create(T0 + 4.9)
     assert candidacy.may_create(T0 + 5)
 
@@ -55,11 +55,11 @@ def test_who_was_the_owner_waits_a_lease_for_its_successor() -> None:
 def test_a_dead_holder_is_known_until_another_one_is_met() -> None:
     candidacy = Candidacy(patience=1.0, lease=5.0)
     dead = f"{lease.machine()}:{NO_PID}:x"
-    candidacy.refused(dead, T0)
+    candidacy.saw(dead, T0)
     assert candidacy.dead == dead
-    candidacy.refused("elsewhere:1:x", T0)
+    candidacy.saw("elsewhere:1:x", T0)
     assert candidacy.dead == ""
-    candidacy.refused(dead, T0)
+    candidacy.saw(dead, T0)
     candidacy.owned()
     assert candidacy.dead == ""
 

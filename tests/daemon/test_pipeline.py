@@ -65,9 +65,9 @@ class Store(MemoryStore):
     lose_answers = False
     silent = False
 
-    async def take(self, holder: str, token: str, *, dead: str, create: bool) -> Taken:
+    async def take(self, owner: str, token: str, *, dead: str, create: bool) -> Taken:
         await self._maybe_fail()
-        return await super().take(holder, token, dead=dead, create=create)
+        return await super().take(owner, token, dead=dead, create=create)
 
     async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
         await self._maybe_fail()
@@ -135,7 +135,7 @@ class EndlessChannel(Channel):
 class Daemon:
     """A pipeline over one channel, one stream and perhaps other sources, and everything around it."""
 
-    def __init__(self, holder: str = "here:1:a", *others: Source) -> None:
+    def __init__(self, owner: str = "here:1:a", *others: Source) -> None:
         self.clock = Hands()
         last_ids: dict[str, str] = {}
         self.last_ids = last_ids
@@ -148,7 +148,7 @@ class Daemon:
         sources: tuple[Source, ...] = (*others, self.channel, self.stream)
         self.telemetry = Telemetry(self.registry, version="1", sources=tuple(source.name for source in sources))
         self.pipeline = Pipeline(
-            new_ledger(holder),
+            new_ledger(owner),
             self.store,
             sources,
             config=Config(commit_interval=Seconds(INTERVAL), lease=Seconds(LEASE)),
@@ -246,11 +246,11 @@ async def test_a_standby_reads_nothing_until_the_lease_ends(daemon: Daemon) -> N
     daemon.start()
     await daemon.waited()
     await daemon.waited()
-    assert (daemon.channel.connections, daemon.pipeline.holder_met) == (0, "there:2:b")
+    assert (daemon.channel.connections, daemon.pipeline.owner_met) == (0, "there:2:b")
     assert not daemon.pipeline.ingest.connected
     daemon.clock.now += LEASE
     await eventually(lambda: daemon.counted() == 2)
-    assert daemon.pipeline.holder_met == ""
+    assert daemon.pipeline.owner_met == ""
 
 
 async def test_a_dead_holder_of_this_machine_is_succeeded_at_once(daemon: Daemon) -> None:
@@ -269,12 +269,12 @@ async def test_a_state_that_was_taken_over_is_left_alone_until_it_is_free(daemon
     other = new_ledger("there:2:b")
     assert await take(other, daemon.store)
     await eventually(lambda: not daemon.ledger.active)
-    await eventually(lambda: daemon.pipeline.holder_met == "there:2:b")
+    await eventually(lambda: daemon.pipeline.owner_met == "there:2:b")
     assert not daemon.pipeline.ingest.connected
     assert daemon.sample("source_connected", source="pubsub:c") == 0
     assert daemon.sample("commits_total", outcome="conflict") == 1
     assert await commit(other, daemon.store) == "ok"
-    await daemon.store.release(other.holder)
+    await daemon.store.release(other.owner)
     await eventually(lambda: daemon.ledger.active)
 
 
@@ -284,7 +284,7 @@ async def test_a_lost_checkpoint_is_left_to_its_owner_for_a_lease(daemon: Daemon
     daemon.start()
     await daemon.waited()
     daemon.store.fields.clear()
-    await daemon.store.release(other.holder)
+    await daemon.store.release(other.owner)
     await daemon.waited()
     daemon.clock.now += LEASE / 2
     await daemon.waited()
@@ -456,7 +456,7 @@ async def test_a_damaged_state_is_kept_aside_and_counting_begins_anew_with_what_
     await take(before, daemon.store)
     before.apply(heard(order(), order()), T0)
     await commit(before, daemon.store)
-    await daemon.store.release(before.holder)
+    await daemon.store.release(before.owner)
     daemon.stream.add(order())
     damaged = daemon.store.fields = {**daemon.store.fields, "c:totals:": b"?"}
     with structlog.testing.capture_logs() as logs:
@@ -482,11 +482,11 @@ async def test_a_state_that_is_damaged_under_a_running_daemon_is_written_again_f
     assert daemon.store.damaged["n"] == b"?"
 
 
-async def test_a_state_that_is_damaged_and_not_ours_any_more_is_left_to_its_holder(daemon: Daemon) -> None:
+async def test_a_state_that_is_damaged_and_not_ours_any_more_is_left_to_its_owner(daemon: Daemon) -> None:
     await daemon.active()
-    daemon.store._holder = "there:2:b"
+    daemon.store._owner = "there:2:b"
     damaged = daemon.store.fields = {**daemon.store.fields, "n": b"?"}
-    await eventually(lambda: daemon.pipeline.holder_met == "there:2:b")
+    await eventually(lambda: daemon.pipeline.owner_met == "there:2:b")
     assert (daemon.store.fields, daemon.pipeline.damage) == (damaged, "")
 
 
@@ -918,7 +918,7 @@ async def test_the_wait_for_a_lease_does_not_use_the_wall_clock(daemon: Daemon) 
     daemon.start()
     await daemon.waited()
     daemon.store.fields.clear()
-    await daemon.store.release(other.holder)
+    await daemon.store.release(other.owner)
     await daemon.waited()
     daemon.clock.set_by(10 * LEASE)
     await daemon.waited()
@@ -964,7 +964,7 @@ async def test_a_state_of_a_machine_whose_clock_is_ahead_is_taken_over(daemon: D
     await take(other, daemon.store, now=T0 + 600)
     other.apply(heard(b'{"type":"queue","waiting":7}', at=T0 + 600), T0 + 600)
     await commit(other, daemon.store, T0 + 600)
-    await daemon.store.release(other.holder)
+    await daemon.store.release(other.owner)
     daemon.start()
     await eventually(lambda: daemon.ledger.active)
     daemon.channel.put(b'{"type":"queue","waiting":3}')

@@ -64,7 +64,7 @@ class MemoryMonitor:
         by_status = {"success": 7, "failed": 2, "pending": 9, "cancelled": 0}
         return {"orders": {**by_status, "total": 9, "by_status": by_status}}
 
-    async def say(self, action: Action, id: str | None) -> Sale:
+    async def announce(self, action: Action, id: str | None) -> Sale:
         self._fail()
         self.said.append((action, id))
         return Sale(id, "running" if action == "start" else "ended", 5.0, None, "http")

@@ -37,7 +37,7 @@ def _restored() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def logged(format: str, event: str = "event refused", stream: io.StringIO | None = None, **fields: Any) -> str:
+def logged(format: str, event: str = "event rejected", stream: io.StringIO | None = None, **fields: Any) -> str:
     """Log one event at info and return what came out."""
     stream = stream or io.StringIO()
     configure("info", format, Lines(stream))
@@ -51,7 +51,7 @@ def test_a_json_line_has_time_level_event_and_fields() -> None:
     assert abs((datetime.now(UTC) - time).total_seconds()) < 60
     assert line == {
         "level": "info",
-        "event": "event refused",
+        "event": "event rejected",
         "reason": "not_json",
         "count": 3,
         "ratio": 0.5,
@@ -67,7 +67,7 @@ def test_auto_is_for_people_on_a_terminal_and_json_otherwise() -> None:
 
 def test_a_console_line_is_readable() -> None:
     line = logged("console", reason="not_json", detail="two words", count=3)
-    assert re.fullmatch(r'\d\d:\d\d:\d\d info     event refused +reason=not_json detail="two words" count=3\n', line)
+    assert re.fullmatch(r'\d\d:\d\d:\d\d info     event rejected +reason=not_json detail="two words" count=3\n', line)
 
 
 def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:

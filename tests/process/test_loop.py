@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from selectors import EVENT_READ
 
-from sidecar.process.loop import A_TURN, ShortTurns, new_loop
+from sidecar.process.loop import MOST_READY, ShortIterations, new_loop
 
-CROWD = 3 * A_TURN + 7
+CROWD = 3 * MOST_READY + 7
 
 
 @contextmanager
-def crowded() -> Iterator[ShortTurns]:
+def crowded() -> Iterator[ShortIterations]:
     """Yield a selector with a crowd of numbered connections, all of them ready."""
-    with ExitStack() as stack, ShortTurns() as turns:
+    with ExitStack() as stack, ShortIterations() as turns:
         for number in range(CROWD):
             ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
             turns.register(ours, EVENT_READ, number)
@@ -25,7 +25,7 @@ def crowded() -> Iterator[ShortTurns]:
 def test_a_crowd_that_stays_ready_is_served_in_turns_and_all_of_it() -> None:
     with crowded() as turns:
         rounds = [[key.data for key, _ in turns.select(0)] for _ in range(4)]
-        assert {len(served) for served in rounds} == {A_TURN}
+        assert {len(served) for served in rounds} == {MOST_READY}
         assert {number for served in rounds for number in served} == set(range(CROWD))
 
 
@@ -62,4 +62,4 @@ def test_a_timer_does_not_wait_for_a_crowd() -> None:
             return served
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        assert runner.run(crowd()) <= 2 * A_TURN
+        assert runner.run(crowd()) <= 2 * MOST_READY

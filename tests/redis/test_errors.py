@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
-from sidecar.redis.errors import reason, why_refused
+from sidecar.redis.errors import command_error_reason, reason
 from sidecar.redis.link import Link
 from sidecar.redis.url import RedisTarget, parse
 from tests.conftest import StartRedis
@@ -310,4 +310,4 @@ def test_a_silent_server_is_one_reason_and_each_answer_another() -> None:
     ids=str,
 )
 def test_a_refusal_has_one_of_a_few_reasons_and_silence_has_none(exc: SidecarError, why: str) -> None:
-    assert why_refused(exc) == why
+    assert command_error_reason(exc) == why

@@ -53,15 +53,15 @@ def test_only_a_redis_before_6_2_is_too_old(said: str, too_old: bool) -> None:
 @pytest.mark.parametrize("role", ["slave", "replica"])
 def test_a_replica_is_refused_under_either_name(role: str) -> None:
     with pytest.raises(UnavailableError, match="is a replica"):
-        info(f"role:{role}").refuse_replica()
+        info(f"role:{role}").require_primary()
 
 
 @pytest.mark.parametrize("said", ["role:master", "role:active-replica", "", "redis_version:7.0.15"])
 def test_a_server_that_takes_writes_or_reports_no_role_is_accepted(said: str) -> None:
-    info(said).refuse_replica()
+    info(said).require_primary()
 
 
 @pytest.mark.parametrize("said", ["redis_mode:sentinel", "server_mode:sentinel"])
 def test_a_sentinel_in_the_place_of_a_redis_is_refused_with_the_url_it_needs(said: str) -> None:
     with pytest.raises(UnavailableError, match=r"is a Sentinel; .*redis\+sentinel://"):
-        info(said).refuse_replica()
+        info(said).require_primary()

@@ -105,7 +105,7 @@ def test_a_daemon_in_every_kind_of_trouble_tells_no_secret(
     assert leaks(asyncio.run(ask_everything(daemon))) == []
     daemon.stop()
     log = daemon.log.read_text()
-    assert "request refused" in log
+    assert "request denied" in log
     assert "InfluxDB is away" in log
     assert leaks(log) == []
 

@@ -1,7 +1,7 @@
 """A checkpoint that version 0.1.0 wrote, loaded by this one.
 
 checkpoint-0.1.0.json holds the HGETALL of it in Base64, and the numbers that its version showed. It has a bit of
-everything: both transports, a clear, holes of several producers, three currencies, refused and ignored events.
+everything: both transports, a clear, holes of several producers, three currencies, rejected and ignored events.
 """
 
 import json

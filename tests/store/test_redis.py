@@ -176,7 +176,7 @@ async def test_a_key_that_was_deleted_is_right_again_when_it_is_next_written(
 async def test_refused_payloads_are_read_back_newest_first(redis_server: RedisServer, open_store: OpenStore) -> None:
     store = open_store(redis_server)
     await counted(store, b"one", b"two", b"three")
-    assert [refused.payload for refused in await store.rejected(2)] == ["three", "two"]
+    assert [one.payload for one in await store.rejected(2)] == ["three", "two"]
 
 
 async def test_refused_payloads_are_not_kept_where_that_is_switched_off(
@@ -276,7 +276,7 @@ async def test_a_key_of_another_type_in_place_of_the_checkpoint_is_set_aside(
     with pytest.raises(CheckpointError):
         await take(ledger, store)
     ledger = new_ledger()
-    assert await store.set_aside(ledger.holder) == Aside(PREFIX + "checkpoint:damaged")
+    assert await store.set_aside(ledger.owner) == Aside(PREFIX + "checkpoint:damaged")
     assert client.get(PREFIX + "checkpoint:damaged") == b"made by hand"
     assert 6 * 86_400 < client.ttl(PREFIX + "checkpoint:damaged") <= 7 * 86_400
     assert await take(ledger, store)
@@ -317,7 +317,7 @@ async def test_what_is_made_by_hand_is_no_refused_event(
     store = open_store(redis_server)
     await counted(store, b"one")
     client.lpush(PREFIX + "rejected", "{garbage", "7", b"\xff")
-    assert [refused.payload for refused in await store.rejected(10)] == ["one"]
+    assert [one.payload for one in await store.rejected(10)] == ["one"]
 
 
 async def test_values_made_by_hand_are_no_history(
@@ -369,7 +369,7 @@ async def test_no_path_lists_keys(redis_server: RedisServer, client: "redis.Redi
     await store.members("f", T0)
     await store.state("one:")
     await store.facts()
-    await store.release(ledger.holder)
+    await store.release(ledger.owner)
     assert client.acl_log() == []
     used = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
     assert not {"keys", "scan", "flushall", "flushdb"} & used
@@ -412,7 +412,7 @@ async def test_the_scripts_that_redis_6_gets_serve_as_well(
         await store.clear("g")
         assert await commit(ledger, store) == "cleared"
         assert await commit(ledger, store) == "ok"
-        await store.release(ledger.holder)
+        await store.release(ledger.owner)
         assert not client.exists(PREFIX + "lease")
 
 

@@ -170,7 +170,7 @@ async def started(ground: Ground) -> Ledger:
 
 async def test_nothing_is_created_unasked(ground: Ground) -> None:
     taken = await ground.store.take("me", "me e r", dead="", create=False)
-    assert (taken.fields, taken.holder) == (None, "")
+    assert (taken.fields, taken.owner) == (None, "")
     assert await ground.store.load() == {}
 
 
@@ -182,26 +182,26 @@ async def test_a_checkpoint_is_created_with_number_one(ground: Ground) -> None:
 async def test_a_lease_keeps_others_away_until_it_ends(ground: Ground) -> None:
     await ground.store.take("me", "me e r", dead="", create=True)
     refused = await ground.store.take("you", "you e r", dead="somebody", create=True)
-    assert (refused.fields, refused.holder) == (None, "me")
+    assert (refused.fields, refused.owner) == (None, "me")
     ground.end_lease()
     taken = await ground.store.take("you", "you e r", dead="", create=False)
     assert taken.fields is not None
     assert (taken.fields["n"], taken.fields["own"]) == (b"2", b"you e r")
-    assert (await ground.store.take("me", "me e r2", dead="", create=False)).holder == "you"
+    assert (await ground.store.take("me", "me e r2", dead="", create=False)).owner == "you"
 
 
-@pytest.mark.parametrize(("holder", "dead"), [("me", ""), ("you", "me")])
-async def test_a_lease_does_not_stop_its_holder_or_who_knows_it_dead(ground: Ground, holder: str, dead: str) -> None:
+@pytest.mark.parametrize(("owner", "dead"), [("me", ""), ("you", "me")])
+async def test_a_lease_does_not_stop_its_owner_or_who_knows_it_dead(ground: Ground, owner: str, dead: str) -> None:
     await ground.store.take("me", "me e r", dead="", create=True)
-    taken = await ground.store.take(holder, f"{holder} e r2", dead=dead, create=False)
+    taken = await ground.store.take(owner, f"{owner} e r2", dead=dead, create=False)
     assert taken.fields is not None
-    assert taken.fields["own"] == f"{holder} e r2".encode()
+    assert taken.fields["own"] == f"{owner} e r2".encode()
 
 
-@pytest.mark.parametrize(("holder", "free"), [("me", True), ("you", False)])
-async def test_a_lease_is_released_by_its_holder_alone(ground: Ground, holder: str, free: bool) -> None:
+@pytest.mark.parametrize(("owner", "free"), [("me", True), ("you", False)])
+async def test_a_lease_is_released_by_its_owner_alone(ground: Ground, owner: str, free: bool) -> None:
     await ground.store.take("me", "me e r", dead="", create=True)
-    await ground.store.release(holder)
+    await ground.store.release(owner)
     assert ((await ground.store.take("next", "next e r", dead="", create=False)).fields is not None) is free
 
 
@@ -247,8 +247,8 @@ async def test_a_number_that_is_none_is_found_by_who_takes_over_and_by_who_commi
     with pytest.raises(CheckpointError):
         await commit(ledger, ground.store)
     with pytest.raises(CheckpointError):
-        await ground.store.take(ledger.holder, "here:1:a e r", dead="", create=False)
-    assert await ground.store.set_aside(ledger.holder) is not None
+        await ground.store.take(ledger.owner, "here:1:a e r", dead="", create=False)
+    assert await ground.store.set_aside(ledger.owner) is not None
     assert await commit(ledger, ground.store) == "empty"
     assert await commit(ledger, ground.store) == "ok"
     assert load_state(await ground.store.load()).total.tallies["orders"] == {"success": 2}
@@ -485,18 +485,18 @@ async def test_nothing_can_be_cleared_too(ground: Ground) -> None:
 
 
 async def test_what_is_said_of_a_sale_is_heard_with_the_next_commit_and_by_the_next_owner(ground: Ground) -> None:
-    said = Announcement(action="start", id="drop", at=T0, by="http", word="w")
-    assert not await ground.store.say(said), "nobody ever counted here"
+    said = Announcement(action="start", id="drop", at=T0, by="http", unique_id="w")
+    assert not await ground.store.announce(said), "nobody ever counted here"
     ledger = await started(ground)
-    assert await ground.store.say(said)
+    assert await ground.store.announce(said)
     await commit(ledger, ground.store)
     await commit(ledger, ground.store)
     sale = Sale("drop", "running", T0, None, "http")
     assert ledger.aggregate.committed.total.sale == sale
     assert ground.public()["sale:current"] == msgspec.json.encode(sale).decode()
-    await ground.store.say(Announcement(action="stop", at=T0 + 5, by="command", word="v"))
+    await ground.store.announce(Announcement(action="stop", at=T0 + 5, by="command", unique_id="v"))
     after = new_ledger("next")
-    await ground.store.release(ledger.holder)
+    await ground.store.release(ledger.owner)
     assert await take(after, ground.store)
     await commit(after, ground.store)
     assert after.aggregate.committed.total.sale.ended_by == "command"

@@ -110,10 +110,10 @@ class ServedStore(RedisStore):
         super().__init__(served.served.servers(), served.name, lease=LEASE, keep_rejected=True)
         self._served = served
 
-    async def take(self, holder: str, token: str, *, dead: str, create: bool) -> Taken:
+    async def take(self, owner: str, token: str, *, dead: str, create: bool) -> Taken:
         if self._served.hands.steady >= self._served.lease_end:
             self._served.client.delete(f"{self._served.name}lease")
-        taken = await super().take(holder, token, dead=dead, create=create)
+        taken = await super().take(owner, token, dead=dead, create=create)
         if taken.fields is not None:
             self._renew()
         return taken

@@ -69,7 +69,7 @@ def about_server(server: ServerInfo, policy: str) -> list[Finding]:
     if server.too_old:
         findings = [Finding("problem", f"{server.display} is too old", "use Redis 6.2 or newer, or Valkey")]
     try:
-        server.refuse_replica()
+        server.require_primary()
     except UnavailableError as exc:
         fix = "point redis.url at the primary, or at the Sentinels"
         findings.append(Finding("problem", f"{exc}; it refuses writes", fix))

@@ -48,7 +48,7 @@ class Reader(Protocol):
         """Clear the metrics and return the value of `cleared`."""
         ...
 
-    def say(self, action: "Action", id: str | None) -> Document | None:
+    def announce(self, action: "Action", id: str | None) -> Document | None:
         """Say that a sale starts or stops; return the sale, or `None` if no sidecar counts now."""
         ...
 
@@ -108,7 +108,7 @@ class HttpReader:
         cleared: Document = self._ask("POST", "/monitoring/metrics/clear", Clear)["cleared"]
         return cleared
 
-    def say(self, action: "Action", id: str | None) -> Document | None:
+    def announce(self, action: "Action", id: str | None) -> Document | None:
         """Say that a sale starts or stops; return the sale."""
         from sidecar.cli.client.answers import Sales
 
@@ -131,7 +131,7 @@ class HttpReader:
             reason = getattr(exc, "reason", exc)
             raise UnavailableError(f"no daemon answers at {self._url} ({reason}): {advice(exc, self._url)}") from exc
         if status not in (http.HTTPStatus.OK, also):
-            raise _refused(self._url, status, body)
+            raise _error_of(self._url, status, body)
         try:
             document: Document = json.loads(body)
             msgspec.convert(document, form)
@@ -140,7 +140,7 @@ class HttpReader:
         return document
 
 
-def _refused(url: str, status: int, body: bytes) -> SidecarError:
+def _error_of(url: str, status: int, body: bytes) -> SidecarError:
     """Say what an error answer means; the daemon's own words are best."""
     if status == http.HTTPStatus.UNAUTHORIZED:
         return AccessError(f"{url} wants a token: set SIDECAR_HTTP_READ_TOKEN or SIDECAR_HTTP_ADMIN_TOKEN, or --token")
@@ -203,11 +203,11 @@ class RedisReader:
 
         return asyncio.run(stored.clear(self._config))
 
-    def say(self, action: "Action", id: str | None) -> Document | None:
+    def announce(self, action: "Action", id: str | None) -> Document | None:
         """Say that a sale starts or stops; return the sale, or `None` if no sidecar counts now."""
         import msgspec
 
         from sidecar.cli.client import stored
 
-        sale = asyncio.run(stored.say(self._config, action, id))
+        sale = asyncio.run(stored.announce(self._config, action, id))
         return None if sale is None else msgspec.to_builtins(sale)

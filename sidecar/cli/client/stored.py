@@ -54,31 +54,31 @@ async def clear(config: Config) -> dict[str, Any]:
     return cleared_report(totals)
 
 
-async def say(config: Config, action: Action, id: str | None) -> Sale | None:
+async def announce(config: Config, action: Action, id: str | None) -> Sale | None:
     """Say that a sale starts or stops, and wait until the owner has committed that; `None` if there is no owner.
 
     Raises SidecarError if it does not fit the sale there is.
     """
-    said = Announcement(action=action, id=id, at=time.time(), by="command", word=secrets.token_hex(8))
+    said = Announcement(action=action, id=id, at=time.time(), by="command", unique_id=secrets.token_hex(8))
     async with _store(config) as store:
         await _is_there(config, store)
         sale, _ = await store.sale()
         if refusal := objection(sale, said):
             raise SidecarError(refusal)
         try:
-            await store.say(said)
+            await store.announce(said)
         except CommandError:
             raise
         except UnavailableError:
-            await store.say(said)  # the answer was lost; the same word applies once
-        return await _heeded(config, store, said)
+            await store.announce(said)  # the answer was lost; the same announcement applies once
+        return await _await_owner(config, store, said)
 
 
-async def _heeded(config: Config, store: RedisStore, said: Announcement) -> Sale | None:
+async def _await_owner(config: Config, store: RedisStore, said: Announcement) -> Sale | None:
     deadline = time.monotonic() + OWNER_SECONDS
     while True:
-        sale, heeded = await store.sale()
-        if heeded == said.word:
+        sale, announced = await store.sale()
+        if announced == said.unique_id:
             return sale
         if not await store.is_owned():
             return None

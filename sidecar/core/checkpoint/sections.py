@@ -55,7 +55,7 @@ class _StoredTotals(Struct, array_like=True):
     peak_at: _Whole | None
     commit_interval: _Time | None = None
     sale: tuple[_StoredId | None, Progress, _Time | None, _Time | None, By | None, By | None] | None = None
-    heeded: _StoredId = ""
+    announced: _StoredId = ""
 
 
 # When it was met and seen, its gaps, its epoch; how often it restarted; whether it is silent, left, took a place.

@@ -293,9 +293,9 @@ class Aggregator:
                 for event in events:
                     pending.state.total.tallies["adjusted"].update(decoded.adjusted.get(id(event), ()))
             if at < len(decoded.rejections):
-                refused = decoded.rejections[at]
-                if numbers := call.refuse(refused, None if origins is None else origins.rejections[at]):
-                    self._refuse(source, pending, refused, now)
+                rejection = decoded.rejections[at]
+                if numbers := call.reject(rejection, None if origins is None else origins.rejections[at]):
+                    self._reject(source, pending, rejection, now)
                     received += numbers
             start = place
         return received, count.ignored
@@ -305,8 +305,8 @@ class Aggregator:
         call, received = RollCall(self.register, batch.source, pending, self._labels, now), 0
         for entry in batch.empty:
             lacking = without_event(entry.id, entry.fields, now)
-            if numbers := call.refuse(lacking):
-                self._refuse(batch.source, pending, lacking, now)
+            if numbers := call.reject(lacking):
+                self._reject(batch.source, pending, lacking, now)
                 received += numbers
         return received
 
@@ -320,11 +320,11 @@ class Aggregator:
             if event.amount is not None and (minor := looks_minor(event.amount, currency)) is not None:
                 self.amounts[minor] += 1
 
-    def _refuse(self, source: str, pending: Pending, refused: Rejection, now: float) -> None:
-        self.understanding.refused(source, now, refused)
-        pending.state.total.tallies["invalid"][refused.reason] += 1
-        text = refused.payload.decode("utf-8", "backslashreplace")
-        pending.refused.append(RejectedEvent(refused.arrival, source, refused.reason, refused.detail, text))
+    def _reject(self, source: str, pending: Pending, rejection: Rejection, now: float) -> None:
+        self.understanding.rejected(source, now, rejection)
+        pending.state.total.tallies["invalid"][rejection.reason] += 1
+        text = rejection.payload.decode("utf-8", "backslashreplace")
+        pending.rejected.append(RejectedEvent(rejection.arrival, source, rejection.reason, rejection.detail, text))
 
     def _listen(self, merged: State, now: float) -> dict[str, Reading]:
         """Update stored times of producers that are out of date; return all committed connections with these times."""

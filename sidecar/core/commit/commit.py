@@ -99,7 +99,7 @@ def order(entry_id: str) -> tuple[int, ...]:
     return tuple(map(int, entry_id.split("-")))
 
 
-def holder_of(token: str) -> str:
+def owner_of(token: str) -> str:
     """Return the process that wrote the token."""
     return token.split(" ")[0]
 

@@ -1,13 +1,13 @@
 """The Ledger: which counts are safe. It holds the protocol of the commit; the store carries it out.
 
 A commit is one Lua script that checks first and then writes absolute values (store/commit.lua). Each commit has a
-token `holder era random`: the random part is new in every commit, the era whenever a stream contributed. An
+token `owner era random`: the random part is new in every commit, the era whenever a stream contributed. An
 outcome tells what Redis found, and `resolve` says what that means:
 
   OK, or CONFLICT with the flight's own token     the flight is committed; perhaps somebody cleared since
-  CONFLICT, another holder                        somebody else owns the state: drop everything, stand by
-  CONFLICT, our holder, same era                  rolled back, but no stream contributed since: write memory again
-  CONFLICT, our holder, other era                 rolled back: load what is found, read streams on from there
+  CONFLICT, another owner                         somebody else owns the state: drop everything, stand by
+  CONFLICT, our own token, same era               rolled back, but no stream contributed since: write memory again
+  CONFLICT, our own token, other era              rolled back: load what is found, read streams on from there
   EMPTY                                           the checkpoint is gone: write everything again, and what is pending,
                                                   of which the streams may be gone, too
   CLEARED                                         somebody cleared: empty what is committed, commit pending again
@@ -30,7 +30,7 @@ from msgspec import structs
 
 from sidecar.core.checkpoint.state import dump_state
 from sidecar.core.commit.aggregator import MISSED_UNDER, Aggregator
-from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, Position, era_of, holder_of, order
+from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, Position, era_of, order, owner_of
 from sidecar.core.events.batch import Batch, StreamRead
 from sidecar.core.events.source import key_of
 from sidecar.errors import CheckpointError
@@ -38,8 +38,8 @@ from sidecar.errors import CheckpointError
 LISTENED = "listened"  # field of the checkpoint: the pub/sub sources that were subscribed to, one a line
 LONGEST_NUMBER = 15  # digits: the scripts count with the 53 bits of a Lua number
 
-# A batch is counted; or refused; or the stream turns out to be another one, or to have lost its end.
-Applied = Literal["ok", "refused", "reset", "cut"]
+# A batch was counted; or was stale, and is read again; or its stream was replaced, or lost its end.
+Applied = Literal["ok", "stale", "reset", "cut"]
 CommitVerdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "cleared", "reread", "reset"]
 
 
@@ -49,18 +49,18 @@ class Ledger:
     def __init__(
         self,
         *,
-        holder: str,
+        owner: str,
         streams: tuple[str, ...],
-        word: Callable[[], str],
+        random_id: Callable[[], str],
         fresh: Callable[[], Aggregator],
         apart: bool = False,
     ):
-        """`word` returns a new random word, `fresh` an empty Aggregator."""
-        self.holder = holder
+        """`random_id` returns a new one, `fresh` an empty Aggregator."""
+        self.owner = owner
         self.loads = 0  # how often the state was taken from the store, and may have been older than what was shown
         self._apart = apart
         self._streams = streams
-        self._word = word
+        self._random_id = random_id
         self._fresh = fresh
         self.forget()
 
@@ -96,7 +96,7 @@ class Ledger:
 
     def next_token(self) -> str:
         """Return a token that begins a new era."""
-        return f"{self.holder} {self._word()} {self._word()}"
+        return f"{self.owner} {self._random_id()} {self._random_id()}"
 
     def position(self, stream: str) -> str:
         """Return the id after which to read on."""
@@ -133,7 +133,7 @@ class Ledger:
     def apply(self, batch: Batch, now: float) -> Applied:
         """Count a batch, unless it was read under circumstances that no longer hold."""
         if not self.active:
-            return "refused"
+            return "stale"
         if batch.stream is None:
             self.aggregate.apply(batch, now)
             return "ok"
@@ -143,9 +143,9 @@ class Ledger:
         stream = key_of(batch.source)
         position = self._read[stream]
         if read.after != position.id:
-            return "refused"
+            return "stale"
         if not self._apart and self._replid not in ("", read.replid):
-            return "refused"  # the next commit shows what happened
+            return "stale"  # the next commit shows what happened
         if not read.exists:
             return self._absent(stream, position, read)
         known = position.away  # and reported
@@ -221,13 +221,13 @@ class Ledger:
     def freeze(self, now: float) -> Commit:
         """Return the commit to send: the one that was never answered, else everything pending."""
         if self._in_flight is None:
-            era = self._word() if self._read_on or self._replid or self._full else self._era
+            era = self._random_id() if self._read_on or self._replid or self._full else self._era
             self._in_flight = Commit(
                 number=self._number,
                 expected=self._token,
                 generation=self._generation,
                 replid=self._replid,
-                token=f"{self.holder} {era} {self._word()}",
+                token=f"{self.owner} {era} {self._random_id()}",
                 full=self._full,
                 positions=dict(self._read),
                 unchecked=frozenset(stream for stream, position in self._read.items() if position.away),
@@ -289,7 +289,7 @@ class Ledger:
                 return verdict
             self._cleared(answer.generation, now)
             return "cleared"
-        if holder_of(answer.token) != self.holder:
+        if owner_of(answer.token) != self.owner:
             self.forget()
             return "standby"
         if era_of(answer.token) != self._era:
@@ -306,7 +306,7 @@ class Ledger:
 
         Raises CheckpointError if it is damaged: it is of no use, and neither is what is in memory; `forget` that.
         """
-        if "own" not in fields or holder_of(_text(fields, "own")) != self.holder:
+        if "own" not in fields or owner_of(_text(fields, "own")) != self.owner:
             return False
         self._thaw()
         self._load(fields)

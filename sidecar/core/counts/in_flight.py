@@ -65,7 +65,7 @@ class Course:
 
     def _is_repeat(self, order: Event) -> bool:
         status, order_id = order.status, order.order_id
-        if not order.word or order_id is None or status is None:
+        if not order.status_word or order_id is None or status is None:
             return False
         if not self._memory.repeats(self._said, status, order_id, self._now):
             return False
@@ -113,7 +113,7 @@ class Course:
         since = self._memory.pending_since(order.order_id, self._now)
         if order.status == "pending":
             self._open(order, since)
-        elif order.word == REFUNDED:
+        elif order.status_word == REFUNDED:
             self._tallies["beside"][REFUNDED] += 1
         elif since is not None and since <= 0:
             self._tallies["beside"]["again"] += 1

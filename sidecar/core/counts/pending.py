@@ -79,7 +79,7 @@ class Sample:
 
 
 class RejectedEvent(Struct, frozen=True):
-    """One refused payload, as `sidecar rejected` shows it; `time` in Unix seconds."""
+    """One rejected payload, as `sidecar rejected` shows it; `time` in Unix seconds."""
 
     time: float
     source: str
@@ -123,7 +123,7 @@ class Pending:
         "placed",
         "processing",
         "queue_seconds",
-        "refused",
+        "rejected",
         "said",
         "seconds",
         "shown",
@@ -140,7 +140,7 @@ class Pending:
         self.level = 0  # change in orders in flight (in_flight.py), with those not folded yet
         self.latency = Sample(random)
         self.processing = Sample(random)
-        self.refused: deque[RejectedEvent] = deque(maxlen=REJECTED_KEPT)
+        self.rejected: deque[RejectedEvent] = deque(maxlen=REJECTED_KEPT)
         self.queue_seconds: BySecond = {}
         self.connection_seconds: BySecond = {}
         self.heard = False  # whether anything came
@@ -166,7 +166,7 @@ class Pending:
         self.followed |= later.followed
         self.latency.merge(later.latency)
         self.processing.merge(later.processing)
-        self.refused.extend(later.refused)
+        self.rejected.extend(later.rejected)
         keep_all(self.queue_seconds, later.queue_seconds)
         keep_all(self.connection_seconds, later.connection_seconds)
         self.heard |= later.heard

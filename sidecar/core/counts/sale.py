@@ -12,7 +12,7 @@ Progress = Literal["none", "running", "ended"]
 
 
 class Sale(Struct, frozen=True):
-    """Whether a sale runs, since when or until when (Unix seconds), and what showed it. `id` is what it was called."""
+    """Whether a sale runs, since when or until when (Unix seconds), and what showed it. `id` was announced with it."""
 
     id: str | None = None
     state: Progress = "none"
@@ -23,39 +23,39 @@ class Sale(Struct, frozen=True):
 
     @property
     def is_said(self) -> bool:
-        """Whether somebody said what it is now."""
+        """Whether its present state was announced."""
         return (self.ended_by or self.started_by or "orders") != "orders"
 
     def step(self, now: float) -> "Sale":
-        """Follow a clock that was set to `now`: the times are mostly those of events, but none is in the future."""
+        """Follow a clock that was set to `now`: most times are event times, but none lies in the future."""
         return replace(self, started_at=_past(self.started_at, now), ended_at=_past(self.ended_at, now))
 
 
 class Announcement(Struct, frozen=True, kw_only=True):
-    """What somebody said: which sale starts or stops, when (Unix seconds). `word` tells this from all else."""
+    """Which sale starts or stops, when (Unix seconds), and who says so. `unique_id` keeps it from applying twice."""
 
     action: Action
     id: str | None = None
     at: float
     by: By
-    word: str = ""
+    unique_id: str = ""
 
 
 class Span(Struct, frozen=True):
-    """The first and the newest of some orders, Unix seconds of the events."""
+    """The event times of the first and the newest of some orders, in Unix seconds."""
 
     first: float
     newest: float
 
 
 def joined(*spans: Span | None) -> Span | None:
-    """Return the span of all of them; `None` if there is none."""
+    """Return the span of them all; `None` if there is none."""
     known = [span for span in spans if span is not None]
     return Span(min(span.first for span in known), max(span.newest for span in known)) if known else None
 
 
 def merged(one: Sale, other: Sale) -> Sale:
-    """Return the sale of two sidecars: it runs if it runs in one of them; the first to begin, or the last to end."""
+    """Merge the sales of two sidecars: it runs if it runs in one of them; the first to begin, or the last to end."""
     if one.state != other.state:
         return max(one, other, key=lambda sale: ("none", "ended", "running").index(sale.state))
     if one.state == "running":
@@ -64,7 +64,7 @@ def merged(one: Sale, other: Sale) -> Sale:
 
 
 def cleared(sale: Sale) -> Sale:
-    """Return what a clear leaves: what was said. The next order shows the rest."""
+    """Return what a clear leaves: what was announced. The next order shows the rest."""
     return sale if sale.is_said else Sale()
 
 

@@ -31,11 +31,13 @@ TALLIES = (
 
 
 class Totals:
-    """Everything that is a plain count, with the best second, when counting began and was last committed, the
-    interval of commits (seconds; `None` where version 0.1.0 or older stored it), and the sale. `heeded` is the `word`
-    of what was last said of a sale in Redis."""
+    """Everything that is a plain count, with the best second, when counting began and was last committed, and the sale.
 
-    __slots__ = ("commit_interval", "committed_at", "heeded", "peak", "peak_at", "sale", "since", "tallies")
+    `commit_interval` is in seconds, `None` where version 0.1.0 or older stored it. `announced` is the `unique_id` of
+    the last announcement of a sale that was taken from Redis.
+    """
+
+    __slots__ = ("announced", "commit_interval", "committed_at", "peak", "peak_at", "sale", "since", "tallies")
 
     def __init__(self) -> None:
         self.tallies: dict[str, Counter[str]] = {name: Counter() for name in TALLIES}
@@ -45,7 +47,7 @@ class Totals:
         self.peak = 0
         self.peak_at: int | None = None
         self.sale = Sale()
-        self.heeded = ""
+        self.announced = ""
 
     @property
     def missed(self) -> int:
@@ -85,7 +87,7 @@ class Totals:
         if other.peak_at is not None:
             self.reach(other.peak, other.peak_at)
         self.sale = merged(self.sale, other.sale)
-        self.heeded = self.heeded or other.heeded
+        self.announced = self.announced or other.announced
 
     def reach(self, finished: int, second: int) -> None:
         """Compare a second with the best one; of equals the first is it, in whatever order they come."""
@@ -111,13 +113,13 @@ class Totals:
         # As text: the millionths of a large revenue pass 64 bits, which msgpack cannot hold.
         tallies = {name: {k: str(n) for k, n in tally.items()} for name, tally in self.tallies.items() if tally}
         times = [self.since, self.committed_at, self.peak, self.peak_at, self.commit_interval]
-        return [tallies, *times, list(astuple(self.sale)), self.heeded]
+        return [tallies, *times, list(astuple(self.sale)), self.announced]
 
     @classmethod
     def load(cls, data: Any) -> "Totals":
         totals = cls()
         tallies, totals.since, totals.committed_at, totals.peak, totals.peak_at, totals.commit_interval = data[:6]
-        known, totals.heeded = data[6:]
+        known, totals.announced = data[6:]
         totals.sale = Sale(*known) if known else Sale()
         for name in TALLIES:
             totals.tallies[name].update({label: int(count) for label, count in tallies.get(name, {}).items()})

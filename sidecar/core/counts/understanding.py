@@ -52,7 +52,7 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
 
 class _SourceSecond(Struct):
     received: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
 
 
@@ -72,10 +72,10 @@ class Understanding:
         if (second := self._second(source, now)) is not None:
             second.received += received
 
-    def refused(self, source: str, now: float, rejection: Rejection) -> None:
-        """Note a refusal."""
+    def rejected(self, source: str, now: float, rejection: Rejection) -> None:
+        """Note a rejected event."""
         if (second := self._second(source, now)) is not None:
-            second.refused[rejection.reason] += 1
+            second.rejected[rejection.reason] += 1
             self._sources[source].examples[rejection.reason] = (rejection.detail, rejection.payload)
 
     def ignored(self, source: str, now: float, types: Mapping[str, int], payloads: Iterable[bytes]) -> None:
@@ -137,26 +137,26 @@ def masked(payload: bytes) -> str:
 def _forget(source: _SourceMinute, now: float) -> None:
     """Drop everything outside the last minute, also future seconds that a clock set back leaves."""
     source.seconds = {at: one for at, one in source.seconds.items() if now - MINUTE_SECONDS < at <= now}
-    names = {name for one in source.seconds.values() for name in (*one.refused, *one.ignored)}
+    names = {name for one in source.seconds.values() for name in (*one.rejected, *one.ignored)}
     source.examples = {name: one for name, one in source.examples.items() if name in names}
 
 
 def _sum(source: _SourceMinute, now: float) -> NotUnderstood | None:
     _forget(source, now)
     received = sum(one.received for one in source.seconds.values())
-    refused, ignored = Counter[str](), Counter[str]()
+    rejected, ignored = Counter[str](), Counter[str]()
     for one in source.seconds.values():
-        refused.update(one.refused)
+        rejected.update(one.rejected)
         ignored.update(one.ignored)
-    count = refused.total() + ignored.total()
+    count = rejected.total() + ignored.total()
     if not count:
         return None
-    reason, kind = _most(refused), _most(ignored)
-    detail, example = source.examples.get((reason if refused.total() >= ignored.total() else kind) or "", ("", b""))
+    reason, kind = _most(rejected), _most(ignored)
+    detail, example = source.examples.get((reason if rejected.total() >= ignored.total() else kind) or "", ("", b""))
     return NotUnderstood(
         share=min(count / max(received, 1), 1.0),
         received=received,
-        refused=refused.total(),
+        refused=rejected.total(),
         ignored=ignored.total(),
         reason=reason,
         type=kind,

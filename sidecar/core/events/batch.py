@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-# What is counted before the loop turns. The worst of it, events that are refused, take some 30 ms.
+# What is counted before the loop turns. The worst of it, events that are rejected, take some 30 ms.
 TURN_BYTES = 256 << 10
 COMMA_BYTES = 50  # the events of an array may be two bytes each, and cost as much as of so many
 

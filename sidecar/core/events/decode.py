@@ -53,7 +53,7 @@ _UNWRITABLE = "\N{NO-BREAK SPACE}"  # a field name that no accepted payload hold
 _OrderWord = Annotated[str, Meta(pattern=r"(^|[^a-zA-Z])orders?([^a-zA-Z]|$)")] | UnsetType
 
 
-class _Strict(Event, gc=False, kw_only=True, rename={"word": _UNWRITABLE}):
+class _Strict(Event, gc=False, kw_only=True, rename={"status_word": _UNWRITABLE}):
     """An event as the strict stage reads it."""
 
     ts: Annotated[float, Meta(ge=EARLIEST)] | datetime | None = None  # type: ignore[assignment]  # becomes seconds
@@ -63,7 +63,7 @@ class _Strict(Event, gc=False, kw_only=True, rename={"word": _UNWRITABLE}):
     processingMs: _Never = UNSET
     traceId: _Never = UNSET
     specversion: _Never = UNSET
-    word: str = ""  # repeated, since `rename` skips inherited fields
+    status_word: str = ""  # repeated, since `rename` skips inherited fields
     event: _OrderWord = UNSET
     event_type: _OrderWord = UNSET
     eventType: _OrderWord = UNSET
@@ -75,7 +75,7 @@ _CamelCase: Any = msgspec.defstruct(
     "_CamelCase",
     [(field.name, field.type, field.default) for field in msgspec.structs.fields(_Strict)],
     bases=(_Strict,),
-    rename=CAMEL_CASE | {camel: name for name, camel in CAMEL_CASE.items()} | {"word": _UNWRITABLE},
+    rename=CAMEL_CASE | {camel: name for name, camel in CAMEL_CASE.items()} | {"status_word": _UNWRITABLE},
     gc=False,
     kw_only=True,
 )
@@ -231,7 +231,7 @@ def _read_payload(payload: bytes, arrival: float, decoded: Decoded) -> None:
     """Read a payload that the strict stage did not accept."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         detail = f"payload: expected at most {MAX_PAYLOAD_BYTES} bytes, got {len(payload)}"
-        decoded.refuse(_unread("too_large", detail, payload, arrival))
+        decoded.reject(_unread("too_large", detail, payload, arrival))
         return
     payload = payload.removeprefix(BOM_UTF8)
     if _is_array(payload):
@@ -248,11 +248,11 @@ def _read_batch(payload: bytes, arrival: float, decoded: Decoded) -> None:
     try:
         found = elements(payload)
     except _UNREADABLE as error:
-        decoded.refuse(_not_json(payload, arrival, error))
+        decoded.reject(_not_json(payload, arrival, error))
         return
     if len(found) > MAX_BATCH_EVENTS:
         detail = f"payload: expected at most {MAX_BATCH_EVENTS} events in a batch, got {len(found)}"
-        decoded.refuse(_unread("too_large", detail, payload, arrival, whole=True))
+        decoded.reject(_unread("too_large", detail, payload, arrival, whole=True))
         return
     for element in found:
         event = _accept_strictly(element, arrival)
@@ -269,28 +269,28 @@ def _read_event(payload: bytes, arrival: float, decoded: Decoded) -> None:
         fields = _decode_plainly(payload)
     except msgspec.ValidationError:
         detail = "event: expected numbers that can be held, got one with too many digits"
-        decoded.refuse(_unread("out_of_range", detail, payload, arrival, whole=True))
+        decoded.reject(_unread("out_of_range", detail, payload, arrival, whole=True))
     except _UNREADABLE as error:
-        decoded.refuse(_not_json(payload, arrival, error))
+        decoded.reject(_not_json(payload, arrival, error))
     else:
         if isinstance(fields, dict):
             _read_fields(fields, payload, arrival, decoded)
         else:
             detail = looks_like(payload) or "event: expected a JSON object or an array of objects"
-            decoded.refuse(_unread("not_object", detail, payload, arrival, whole=True))
+            decoded.reject(_unread("not_object", detail, payload, arrival, whole=True))
 
 
 def _read_fields(fields: Fields, payload: bytes, arrival: float, decoded: Decoded) -> None:
     try:
         fields = fields_of(fields)
         event, adjusted = read(fields, arrival)
-    except Rejected as refused:
-        rejection = Rejection(refused.reason, refused.detail, payload[:MAX_REJECTED_BYTES], arrival, numbers_of(fields))
-        decoded.refuse(rejection)
+    except Rejected as exc:
+        rejection = Rejection(exc.reason, exc.detail, payload[:MAX_REJECTED_BYTES], arrival, numbers_of(fields))
+        decoded.reject(rejection)
         return
     decoded.events.append(event)
     decoded.arrivals.append(arrival)
-    decoded.worded |= event.word != ""
+    decoded.worded |= event.status_word != ""
     if adjusted:
         decoded.adjusted[id(event)] = adjusted
 

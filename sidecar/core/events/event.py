@@ -53,8 +53,8 @@ class Item(Struct, gc=False, frozen=True):
 class Event(Struct, gc=False, kw_only=True):
     """One valid event in canonical form: `ts` in seconds, words translated, `None` where the field is absent.
 
-    Only the fields that `FIELDS` lists for its type mean anything (of another type's name: `HEADER_FIELDS`). `word`
-    is what the status was called where that is none of the four canonical words; no payload can set it.
+    Only the fields that `FIELDS` lists for its type mean anything, of an unknown type only `HEADER_FIELDS`.
+    `status_word` is how the payload spelled the status, "" if canonically; no payload can set it.
     """
 
     type: Id = "order"
@@ -80,7 +80,7 @@ class Event(Struct, gc=False, kw_only=True):
     failed: Count | None = None
     completed: Count | None = None
     stock: Annotated[int, Meta(ge=-MAX_STOCK, le=MAX_STOCK)] | None = None
-    word: str = ""
+    status_word: str = ""
 
 
 class SaleEvent(Event, gc=False, kw_only=True):
@@ -191,7 +191,7 @@ class Decoded(Struct):
     """The events and rejections of a list of payloads, in order of arrival.
 
     `arrivals[i]` is the arrival time of `events[i]`; `places[i]` is how many events came before `rejections[i]`.
-    `worded` is whether any event has a `word`, which is rare.
+    `worded` is whether any event has a `status_word`, which is rare.
     `adjusted` names what was cut or left out of events, by the `id()` of each.
     """
 
@@ -203,7 +203,7 @@ class Decoded(Struct):
     adjusted: dict[int, tuple[str, ...]] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
 
-    def refuse(self, rejection: Rejection) -> None:
+    def reject(self, rejection: Rejection) -> None:
         """Add a rejection after what was decoded so far."""
         self.places.append(len(self.events))
         self.rejections.append(rejection)

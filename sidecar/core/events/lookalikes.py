@@ -49,7 +49,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 def looks_like(payload: bytes) -> str | None:
-    """Return what a refused payload looks like and what to do about it; `None` where it looks like cut or odd JSON."""
+    """Return what a rejected payload looks like and what to do about it; `None` where it looks like cut or odd JSON."""
     found = _guess(payload, payload[:_HEAD_BYTES])
     return f"payload: {found}" if found else None
 

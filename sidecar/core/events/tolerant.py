@@ -27,7 +27,7 @@ from sidecar.core.events.event import (
     latest,
 )
 from sidecar.core.events.spelling import Fields, given, respelled, says_a_sale
-from sidecar.core.events.values import VALUES, Rejected, Unfit, cut_id, cut_text, reason_of, word_of
+from sidecar.core.events.values import VALUES, Rejected, Unfit, cut_id, cut_text, reason_of, status_word
 
 _ITEM_FIELDS = Item.__struct_fields__
 _NAMES = {kind: frozenset(names) - {"type"} for kind, names in FIELDS.items()}
@@ -52,7 +52,7 @@ def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
     if kind == "order":
         reading.order(UNUSED[values["status"]])
         reading.values.setdefault("reason", reason_of(found["status"]))
-        reading.values["word"] = word_of(found["status"])
+        reading.values["status_word"] = status_word(found["status"])
     elif kind == "queue":
         reading.queue()
     make: Any = SaleEvent if kind == "sale" and known else Event

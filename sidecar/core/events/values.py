@@ -93,7 +93,7 @@ def reason_of(status: Any) -> str | None:
     return word if STATUS_WORDS.get(word) == "failed" and word not in _WORDS_WITHOUT_REASON else None
 
 
-def word_of(status: str) -> str:
+def status_word(status: str) -> str:
     """Return a status word in lower case, empty if it is one of the four canonical ones."""
     word = status.lower()
     return "" if word in STATUSES else word

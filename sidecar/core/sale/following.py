@@ -1,7 +1,7 @@
-"""Following the sale from commit to commit: what its orders show, and what somebody says of it.
+"""Follow the sale from commit to commit: what its orders show, and what is announced.
 
-It is said in events, which come with the others, or in Redis: there the newest word waits until the owner of the state
-takes it. `heeded` of the totals is the last one that was taken, so that none applies twice.
+An announcement comes as an event among the others, or through Redis, where the newest one waits until the owner of the
+state takes it. `announced` of the totals identifies the last one taken, so that none applies twice.
 """
 
 from contextlib import suppress
@@ -30,17 +30,20 @@ class Following:
         self._said: Announcement | None = None
 
     def hear(self, text: str) -> None:
-        """Take what waits in Redis, as JSON; nothing is an empty text. It applies with the next commit."""
-        with suppress(MsgspecError):  # somebody wrote it by hand
+        """Take the announcement that waits in Redis, as JSON, "" if none does. It applies with the next commit."""
+        with suppress(MsgspecError):  # written by hand, perhaps
             self._said = _decode(text) if text else None
 
     def follow(self, merged: State, committed: State, pending: Pendings, now: float, *, silent: bool) -> None:
-        """Write into `merged`, which is about to be committed, whether a sale runs. `silent`: a producer is."""
+        """Write into `merged`, which is about to be committed, whether a sale runs.
+
+        `silent`: a producer fell silent.
+        """
         orders = self._quiet.listen(merged, committed, pending, now)
         said = sorted((one for part in pending for one in part.said), key=attrgetter("at"))
-        if self._said is not None and self._said.word != committed.total.heeded:
+        if self._said is not None and self._said.unique_id != committed.total.announced:
             said.append(replace(self._said, at=min(self._said.at, now)))
-            merged.total.heeded = self._said.word
+            merged.total.announced = self._said.unique_id
         over_at = self._quiet.over_at(merged, committed, pending, now, silent=silent)
         merged.total.sale = follow(merged.total.sale, orders, said, over_at)
 
@@ -50,11 +53,11 @@ class Following:
 
 
 def keep(state: State, before: State) -> None:
-    """Keep in a state what a clear leaves of the sale before it."""
-    state.total.sale, state.total.heeded = cleared(before.total.sale), before.total.heeded
+    """Carry what is left of the sale over a clear."""
+    state.total.sale, state.total.announced = cleared(before.total.sale), before.total.announced
 
 
 def keep_stored(state: State, totals: bytes) -> None:
-    """Keep it of totals that were cleared while nobody counted, as they were stored."""
+    """Carry it over a clear that came while no sidecar counted; `totals` are the stored ones from before."""
     with suppress(CheckpointError):
         keep(state, load_state({field("totals", ""): totals} if totals else {}))

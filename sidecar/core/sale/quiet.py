@@ -1,11 +1,10 @@
-"""When a sale is over that nobody said is over: its orders stopped, and somebody was there to send them.
+"""When a sale is over although nobody announced its end: its orders stopped while producers were alive to send them.
 
-Quiet is time without an order in which producers were heard. Where nothing at all is heard, no quiet passes: a dead
-backend is no end of a sale, nor is a silent producer among others. Nor do orders that nobody decides end one, for ten
-minutes. Once everything is sold out, refusals may go on for hours: then only successful orders count.
+Quiet is time without an order in which producers were heard. Where nothing is heard, no quiet passes: neither a dead
+backend nor one silent producer ends a sale. Undecided orders keep a sale open for ten minutes. Once everything is sold
+out, refusals may go on for hours: then only successful orders count.
 
-A sale that sells slowly has long pauses, so that it needs a longer quiet: three times the longest pause between its
-last orders.
+A slow sale has long pauses, so it needs a longer quiet: three times the longest pause between its last orders.
 """
 
 from collections.abc import Collection, Iterator
@@ -15,21 +14,21 @@ from sidecar.core.counts.pending import Pending
 from sidecar.core.counts.sale import Span, joined
 from sidecar.core.counts.state import State
 
-QUIET_SECONDS = 30.0  # by chance, a sale with an order every 5 s pauses so long once in 400 orders
+QUIET_SECONDS = 30.0  # a sale with an order every 5 s pauses this long, by chance, once in 400 orders
 SOLD_OUT_SECONDS = 5.0  # the payments of the last units
 UNDECIDED_SECONDS = 600.0  # a lost decision must not keep a sale open forever
 ABANDONED_SECONDS = 3600.0  # without an order, whether anybody was heard or not
-HEARING_SECONDS = 5.0  # heartbeats come oftener; what is heard tells nothing of the time long before
+HEARING_SECONDS = 5.0  # heartbeats come more often; hearing one says nothing about the time long before it
 PAUSES = 3.0
-LOOK_BACK = 20  # seconds with orders between which the pauses are looked at
+LOOK_BACK = 20  # seconds with orders whose pauses are compared
 LONGEST_PAUSE_SECONDS = 60.0
-MINUTES = 11  # that hold the seconds to look at: more would be longer than the longest pause asks for
+MINUTES = 11  # to look back at most
 
 Pendings = Collection[Pending]
 
 
 class Quiet:
-    """How long it has been quiet. It begins again with the process: nobody knows what was heard before."""
+    """How long it has been quiet. It restarts from 0 with the process, which does not know what was heard before."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -37,7 +36,7 @@ class Quiet:
         self._newest = 0.0  # event time of the newest order that counts
 
     def listen(self, merged: State, committed: State, pending: Pendings, now: float) -> Span | None:
-        """Take what is about to be committed; return the orders that show that a sale goes on."""
+        """Take what is about to be committed; return the orders that show that the sale continues."""
         sold_out = is_sold_out(merged, committed)
         orders = joined(*(part.sold if sold_out else part.placed for part in pending))
         if any(part.heard for part in pending):
@@ -68,7 +67,7 @@ class Quiet:
         self._newest, self._heard_at = min(self._newest, now), None
 
     def _needed(self, merged: State, committed: State, pending: Pendings, newest: float) -> float:
-        """Return how much quiet is an end."""
+        """Return how much quiet ends the sale."""
         if _is_undecided(merged, committed, pending):
             return UNDECIDED_SECONDS
         if is_sold_out(merged, committed):
@@ -77,7 +76,7 @@ class Quiet:
 
 
 def is_sold_out(merged: State, committed: State) -> bool:
-    """Return whether the stock of every product is known, and none is left."""
+    """Return whether the stock of every product is known and gone."""
     known = committed.products
     return bool(merged.products or known) and not (
         any(part.stock is None or part.stock > 0 for part in merged.products.values())
@@ -92,7 +91,7 @@ def longest_pause(merged: State, committed: State, newest: float) -> float:
 
 
 def seconds_with_orders(merged: State, committed: State, until: float) -> Iterator[int]:
-    """Yield the seconds in which orders finished, the newest first, of some ten minutes before `until`."""
+    """Yield the seconds in which orders finished, newest first, from the ten minutes or so before `until`."""
     last = int(until) - int(until) % 60
     for start in range(last, last - 60 * MINUTES, -60):
         minute = merged.minutes.get(start) or committed.minutes.get(start)
@@ -101,7 +100,7 @@ def seconds_with_orders(merged: State, committed: State, until: float) -> Iterat
 
 
 def _is_undecided(merged: State, committed: State, pending: Pendings) -> bool:
-    """Return whether orders or jobs wait, and no order was decided just now."""
+    """Return whether orders or jobs wait and none was decided since the last commit."""
     decided = sum(part.state.total.tallies["orders"][s] for part in pending for s in ("success", "failed", "cancelled"))
     if decided:
         return False

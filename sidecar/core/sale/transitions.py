@@ -1,10 +1,10 @@
-"""The sale: when it begins and ends. Somebody says it, or it is known from the orders; what was said comes first.
+"""When a sale begins and ends. Orders show it, or somebody announces it; announcements take precedence.
 
-- A sale begins with its first order, or when somebody says so.
-- A sale that nobody began by a word is over when orders stop (quiet.py tells), and goes on with the next order within
-  an hour. Later orders begin another sale.
-- A sale that was said to begin is over when that is said. Orders that are still decided afterwards are stragglers: for
-  ten minutes none of them begins a sale.
+- A sale begins with its first order, or when its start is announced.
+- A sale whose start was not announced is over when orders stop (quiet.py), and continues with the next order within an
+  hour. Later orders begin another sale.
+- A sale whose start was announced is over when its end is. Orders decided after that are stragglers: for ten minutes
+  they begin no sale.
 
 Cancellations come days after a sale: they neither begin nor prolong one.
 """
@@ -14,27 +14,27 @@ from msgspec.structs import replace
 from sidecar.core.counts.sale import Announcement, Sale, Span, began
 from sidecar.core.events.sale_event import CURRENT
 
-SAME_SALE_SECONDS = 3600.0  # orders within an hour of what nobody said are of the same sale, also those before it
-STRAGGLER_SECONDS = 600.0  # payments take minutes; an order that comes later is of something new
+SAME_SALE_SECONDS = 3600.0  # orders within an hour of a sale that was not announced belong to it, before or after
+STRAGGLER_SECONDS = 600.0  # payments take minutes; a later order belongs to something new
 
 
 def follow(sale: Sale, orders: Span | None, said: list[Announcement], over_at: float | None) -> Sale:
-    """Return the sale after these orders and words; `over_at` is when it was over if nobody said that it goes on."""
+    """Return the sale after these orders and announcements; without one, it was over at `over_at`."""
     if orders is not None:
         sale = _with_orders(sale, orders)
     for one in said:
         if not objection(sale, one):
-            sale = _told(sale, one)
+            sale = _announced(sale, one)
     if sale.state == "running" and over_at is not None and not sale.is_said:
         sale = replace(sale, state="ended", ended_at=over_at, ended_by="orders")
     return sale
 
 
 def objection(sale: Sale, said: Announcement) -> str:
-    """Return why there is nothing to do about what was said, or nothing."""
+    """Return why an announcement does not apply, "" if it does."""
     newest = max(sale.started_at or 0.0, sale.ended_at or 0.0) if sale.is_said else 0.0
     if said.by == "event" and said.at < newest:
-        return "it is older than what was said last"
+        return "it is older than the last announcement"
     if said.action == "start":
         return ""
     if sale.state == "none":
@@ -60,7 +60,7 @@ def _with_orders(sale: Sale, orders: Span) -> Sale:
     return new if orders.first > ended_at else replace(new, started_at=orders.newest)
 
 
-def _told(sale: Sale, said: Announcement) -> Sale:
+def _announced(sale: Sale, said: Announcement) -> Sale:
     if said.action == "start":
         known = sale.state == "running" and sale.is_said and said.id in (None, sale.id)
         return sale if known else Sale(said.id, "running", said.at, None, said.by)

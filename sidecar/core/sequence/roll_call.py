@@ -220,17 +220,17 @@ class RollCall:
         present = [at for at, event in enumerate(events) if id(event) not in absent]
         return [events[at] for at in present], [arrivals[at] for at in present]
 
-    def refuse(self, refused: Rejection, channel: str | None = None) -> int:
+    def reject(self, rejection: Rejection, channel: str | None = None) -> int:
         """Judge the numbers of a rejection; return how many of its events are not duplicates."""
-        if refused.numbers is None:
+        if rejection.numbers is None:
             self._sequences.unread(self._now)
-        for producer, _, _ in refused.numbers or ():
-            self._hear(producer, refused.arrival)
-        if not refused.numbers:
+        for producer, _, _ in rejection.numbers or ():
+            self._hear(producer, rejection.arrival)
+        if not rejection.numbers:
             return 1
         return sum(
             self._see(producer if channel is None else _key(channel, producer), producer, _epoch(epoch), seq, None)
-            for producer, epoch, seq in refused.numbers
+            for producer, epoch, seq in rejection.numbers
         )
 
     def _hear(self, producer: str | None, arrival: float) -> None:

@@ -100,14 +100,14 @@ class Guard:
         """Return whether this header lets clear, and start or stop a sale."""
         return token_matches(self.http.admin_token, authorization)
 
-    def refused(self, server: Server, reason: DenialReason, address: str, **details: Any) -> None:
+    def denied(self, server: Server, reason: DenialReason, address: str, **details: Any) -> None:
         """Count a refusal, and log one of a kind every 10 s."""
         self._counter.labels(server, reason).inc()
         suppressed = self._limit.allow(f"{server} {reason}", self._clock())
         if suppressed is not None:
             shown = {name: str(value)[:SHOWN_CHARACTERS] for name, value in details.items() if value is not None}
             self._log.warning(
-                "request refused", server=server, reason=reason, address=address, **shown, suppressed=suppressed
+                "request denied", server=server, reason=reason, address=address, **shown, suppressed=suppressed
             )
 
 

@@ -130,11 +130,11 @@ class Endpoints:
 
     async def start_sale(self, request: web.Request) -> web.Response:
         """Start a sale, and answer with it."""
-        return await self._say("start", request.match_info["id"])
+        return await self._announce("start", request.match_info["id"])
 
     async def stop_sale(self, request: web.Request) -> web.Response:
         """Stop the sale, and answer with it."""
-        return await self._say("stop", request.match_info["id"])
+        return await self._announce("stop", request.match_info["id"])
 
     async def openapi(self, request: web.Request) -> web.Response:
         """Answer with the description of this API."""
@@ -150,14 +150,14 @@ class Endpoints:
         page = PAGE.format(rows=rows, websocket=html.escape(self._ws_url))
         return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": PAGE_POLICY})
 
-    async def _say(self, action: Action, name: str) -> web.Response:
+    async def _announce(self, action: Action, name: str) -> web.Response:
         if name != CURRENT and not is_id(name):
             raise Problem(400, "bad_request", f"the id of a sale has {ID_RULE}, which stands for the one there is")
         snapshot = self._serving()
         said = Announcement(action=action, id=None if name == CURRENT else name, at=snapshot.ts, by="http")
         if refusal := objection(snapshot.sale, said):
             raise Problem(409, "conflict", refusal)
-        return json_response({"sale": await self._monitor.say(said.action, said.id)})
+        return json_response({"sale": await self._monitor.announce(said.action, said.id)})
 
     def _counted(self) -> Snapshot | None:
         """Return the newest Snapshot if this instance is the one that counts."""

@@ -70,13 +70,13 @@ def access_rules(guard: Guard, bound_host: str) -> Middleware:
         host = request.headers.get("Host")
         # Health checks of proxies send HTTP/1.0 without a Host. No browser does, so no page can be behind it.
         if host is not None and not host_allowed(host, bound_host, guard.http.allowed_hosts):
-            guard.refused("http", "host", _address(request), host=host)
+            guard.denied("http", "host", _address(request), host=host)
             message = f"Host {host!r} is not a name of this server; list it in http.allowed_hosts if it is"
             raise Problem(421, "misdirected_request", message)
         if _is_preflight(request):
             return _preflight(request, guard)
         if request.method not in ("GET", "HEAD") and cross_site(request.headers, guard.http.cors_origins):
-            guard.refused("http", "origin", _address(request), origin=request.headers.get("Origin"))
+            guard.denied("http", "origin", _address(request), origin=request.headers.get("Origin"))
             raise Problem(403, "cross_site", "the request comes from another site's page; see http.cors_origins")
         await _check_authorization(request, guard)
         if isinstance(request.protocol, Connection):
@@ -110,7 +110,7 @@ def _is_preflight(request: web.Request) -> bool:
 def _preflight(request: web.Request, guard: Guard) -> web.Response:
     origin = request.headers["Origin"]
     if origin not in guard.http.cors_origins:
-        guard.refused("http", "origin", _address(request), origin=origin)
+        guard.denied("http", "origin", _address(request), origin=origin)
         raise Problem(403, "origin_not_allowed", f"origin {origin!r} is not listed in http.cors_origins")
     return web.Response(status=204, headers=PREFLIGHT)
 
@@ -122,14 +122,14 @@ async def _check_authorization(request: web.Request, guard: Guard) -> None:
         if not guard.http.admin_token:
             raise _disabled(request.path)
         if not guard.administers(authorization):
-            raise await _refusal(request, guard, ADMIN_WANTED, BEARER)
+            raise await _denial(request, guard, ADMIN_WANTED, BEARER)
     elif request.path not in OPEN_PATHS:
         verdict = await guard.reads(authorization, _address(request))
         if verdict == "busy":
-            guard.refused("http", "busy", _address(request))
+            guard.denied("http", "busy", _address(request))
             raise Problem(429, "too_many_attempts", "too many logins are being checked", {"Retry-After": "1"})
         if verdict == "wrong":
-            raise await _refusal(request, guard, guard.wanted, guard.challenge)
+            raise await _denial(request, guard, guard.wanted, guard.challenge)
 
 
 def _disabled(path: str) -> Problem:
@@ -140,10 +140,10 @@ def _disabled(path: str) -> Problem:
     return Problem(403, code, message)
 
 
-async def _refusal(request: web.Request, guard: Guard, wanted: str, challenge: str) -> Problem:
+async def _denial(request: web.Request, guard: Guard, wanted: str, challenge: str) -> Problem:
     """Let whoever sent something wrong wait for the answer, and reconnect."""
     guesses = "Authorization" in request.headers
-    guard.refused("http", "token", _address(request), sent="something wrong" if guesses else "nothing")
+    guard.denied("http", "token", _address(request), sent="something wrong" if guesses else "nothing")
     if guesses:
         await asyncio.sleep(WRONG_SECONDS)
     return Problem(401, "unauthorized", wanted, {"WWW-Authenticate": challenge}, close=guesses)

@@ -63,8 +63,8 @@ def _paths() -> OpenApi:
         "/monitoring/history": {"get": _get("The last hour by the second", _history(), _grid(), (503,))},
         "/monitoring/rejected": {"get": _get("The newest rejected payloads", _rejected(), [_limit()], (503,))},
         "/monitoring/metrics/clear": {"post": _clear()},
-        "/monitoring/sales/{id}/start": {"post": _say("Start a sale; orders show one, too")},
-        "/monitoring/sales/{id}/stop": {"post": _say("Stop the sale: late orders do not go on with it")},
+        "/monitoring/sales/{id}/start": {"post": _announcement("Start a sale; orders show one, too")},
+        "/monitoring/sales/{id}/stop": {"post": _announcement("Stop the sale: late orders do not go on with it")},
         "/openapi.json": {"get": _get("This API, described", _content("OpenAPI 3.1.", JSON, {"type": "object"}))},
     }
 
@@ -139,7 +139,7 @@ def _clear() -> OpenApi:
     return operation | {"security": [{"token": []}]}
 
 
-def _say(summary: str) -> OpenApi:
+def _announcement(summary: str) -> OpenApi:
     """Describe how a sale is started or stopped; `current` is whichever there is."""
     name = {"type": "string", "pattern": ID_PATTERN}
     called = {"name": "id", "in": "path", "required": True, "schema": name, "description": f"Or `{CURRENT}`."}

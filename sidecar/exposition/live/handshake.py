@@ -40,12 +40,12 @@ class Handshake:
         assert isinstance(connection, Incoming)
         host, origin = only(request.headers, "Host"), only(request.headers, "Origin")
         if not host_allowed(host, self._host or "0.0.0.0", self._guard.http.allowed_hosts):
-            self._guard.refused("websocket", "host", address(connection), host=host)
+            self._guard.denied("websocket", "host", address(connection), host=host)
             return connection.respond(421, f"Host {host!r} is not served here; see the setting http.allowed_hosts.\n")
         if _is_socket_io(request.path):
             return connection.respond(400, SOCKET_IO)
         if "Origin" in request.headers and not origin_allowed(origin, host, self._config.origins):
-            self._guard.refused("websocket", "origin", address(connection), origin=origin)
+            self._guard.denied("websocket", "origin", address(connection), origin=origin)
             text = f"Origin {origin!r} may not connect; its host name can be added to the setting ws.origins.\n"
             return connection.respond(403, text)
         return await self._stranger(connection, request) or self._full(connection)
@@ -58,10 +58,10 @@ class Handshake:
         if connection.authorized:
             return None
         if "busy" in verdicts:
-            self._guard.refused("websocket", "busy", address(connection))
+            self._guard.denied("websocket", "busy", address(connection))
             return connection.respond(429, "Too many logins are being checked; try again in a second.\n")
         if any(carried):
-            self._guard.refused("websocket", "token", address(connection), sent="something wrong")
+            self._guard.denied("websocket", "token", address(connection), sent="something wrong")
             await asyncio.sleep(WRONG_SECONDS)
         if self._guard.http.read_token:
             return None
@@ -77,7 +77,7 @@ class Handshake:
             text = f"{strangers} clients have yet to authenticate; let the handshake carry the token.\n"
         else:
             return None
-        self._guard.refused("websocket", "busy", address(connection))
+        self._guard.denied("websocket", "busy", address(connection))
         return connection.respond(503, text)
 
 

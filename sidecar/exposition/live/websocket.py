@@ -217,7 +217,7 @@ class WebSocketServer:
 
     async def _authenticate(self, client: Client, id: Any, token: str) -> bytes:
         if not self._guard.open and not self._guard.knows(f"Bearer {token}"):
-            self._guard.refused("websocket", "token", address(client.connection), sent="something wrong")
+            self._guard.denied("websocket", "token", address(client.connection), sent="something wrong")
             await asyncio.sleep(WRONG_SECONDS)
             return error("unauthorized", "the token is not the one configured as http.read_token", id)
         self._strangers -= not client.authorized

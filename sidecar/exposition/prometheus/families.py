@@ -173,14 +173,14 @@ def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Family]:
 def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]) -> Iterator[Family]:
     reasons = get_args(RejectionReason)
     by_source = (
-        ("received", "Distinct events received, refused ones too.", series.received_by_source),
+        ("received", "Distinct events received, rejected ones too.", series.received_by_source),
         ("missed", "Events published and not seen in time.", series.missed_by_source),
         ("recovered", "Missed events that still came.", series.recovered_by_source),
     )
     for name, text, counts in by_source:
         yield counter(f"sidecar_events_{name}", text, ("source",), _by_label(counts, sources, ()))
     invalid = _by_label(series.invalid_by_reason, reasons, _held(series, "invalid"))
-    yield counter("sidecar_events_invalid", "Events refused.", ("reason",), invalid)
+    yield counter("sidecar_events_invalid", "Events rejected.", ("reason",), invalid)
     yield counter("sidecar_events_duplicate", "Events seen before.", (), {(): completeness.duplicates})
     text = "Events that came over two sources."
     yield counter("sidecar_events_counted_twice", text, (), {(): completeness.counted_twice})

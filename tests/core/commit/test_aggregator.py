@@ -150,7 +150,7 @@ def test_a_thawed_flight_comes_before_what_came_after_it() -> None:
     aggregate.thaw(flight)
     again = aggregate.freeze(NOW)
     assert again.pending[STREAM].latency.values == [1, 2]
-    assert [refused.payload for refused in again.pending[STREAM].refused] == ["1", "2"]
+    assert [one.payload for one in again.pending[STREAM].rejected] == ["1", "2"]
 
 
 def test_parts_that_expired_are_removed_but_not_one_that_is_written_again() -> None:
@@ -617,7 +617,7 @@ def test_entries_without_the_field_are_refused_and_received() -> None:
     flight = commit(aggregate)
     found = shown(aggregate)
     assert (found.completeness.received, found.completeness.invalid) == (3, 2)
-    assert {(one.reason, one.source, one.time) for one in flight.pending[STREAM].refused} == {
+    assert {(one.reason, one.source, one.time) for one in flight.pending[STREAM].rejected} == {
         ("missing_field", STREAM, NOW)
     }
 
@@ -688,23 +688,23 @@ def test_an_entry_without_the_field_uses_up_the_number_in_its_other_fields() -> 
     ]
     first, last = (text_of(seq).encode() for seq in (1, 5))
     aggregate.apply(Batch(source=STREAM, payloads=[first, last], arrivals=[NOW] * 2, empty=entries), NOW)
-    refused = aggregate.freeze(NOW + 6).pending[STREAM]
-    assert [one.payload for one in refused.refused] == [
+    rejected = aggregate.freeze(NOW + 6).pending[STREAM]
+    assert [one.payload for one in rejected.rejected] == [
         "1-0 has the fields status, producer, epoch, seq",
         "2-0 has the fields data",
         "3-0 has the fields data",
         "4-0 has no fields",
     ]
-    assert refused.state.total.tallies["missed"].total() == 0
-    assert refused.state.total.tallies["received"].total() == 6
+    assert rejected.state.total.tallies["missed"].total() == 0
+    assert rejected.state.total.tallies["received"].total() == 6
 
 
 def test_refused_payloads_are_passed_on_readably() -> None:
     aggregate = aggregator()
     aggregate.apply(batch(b'{"status":"\xff"}'), NOW)
-    (refused,) = commit(aggregate).pending[PUBSUB].refused
-    assert refused.payload == '{"status":"\\xff"}'
-    assert refused.reason == "not_json"
+    (rejected,) = commit(aggregate).pending[PUBSUB].rejected
+    assert rejected.payload == '{"status":"\\xff"}'
+    assert rejected.reason == "not_json"
 
 
 # The clock of this machine is set

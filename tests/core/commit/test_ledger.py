@@ -5,7 +5,7 @@ from msgspec import UNSET
 
 from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.commit.aggregator import Aggregator
-from sidecar.core.commit.commit import Position, era_of, holder_of
+from sidecar.core.commit.commit import Position, era_of, owner_of
 from sidecar.core.commit.ledger import CommitVerdict, Ledger
 from sidecar.core.counts.parts import Reading
 from sidecar.core.counts.rules import MAX_PRODUCERS
@@ -27,8 +27,8 @@ def missed(ledger: Ledger) -> int:
 def test_a_ledger_that_stands_by_counts_nothing() -> None:
     ledger = new_ledger()
     assert not ledger.active
-    assert ledger.apply(heard(order()), T0) == "refused"
-    assert ledger.apply(read(order()), T0) == "refused"
+    assert ledger.apply(heard(order()), T0) == "stale"
+    assert ledger.apply(read(order()), T0) == "stale"
     assert ledger.uncommitted() == 0
 
 
@@ -61,7 +61,7 @@ def test_tokens_name_their_holder_and_begin_an_era_of_their_own() -> None:
     tokens = {ledger.next_token() for _ in range(3)}
     assert first == second
     assert len(tokens) == 3
-    assert {holder_of(token) for token in tokens} == {"here:1:a"}
+    assert {owner_of(token) for token in tokens} == {"here:1:a"}
     assert len({era_of(token) for token in tokens}) == 3
 
 
@@ -206,7 +206,7 @@ def outcome(ledger: Ledger, name: str) -> CommitVerdict:
         "OK": landed(flight),
         "own token": answer("CONFLICT", flight.number + 1, flight.token),
         "own token, cleared": answer("CONFLICT", flight.number + 1, flight.token, generation="g"),
-        "another holder": answer("CONFLICT", 9, "there:2:b e r"),
+        "another owner": answer("CONFLICT", 9, "there:2:b e r"),
         "same era": answer("CONFLICT", 1, f"here:1:a {era} old"),
         "same era, cleared": answer("CONFLICT", 1, f"here:1:a {era} old", generation="g"),
         "other era": answer("CONFLICT", 1, "here:1:a older old"),
@@ -274,7 +274,7 @@ def test_what_the_next_commit_expects(name: str, number: int, token: str, replid
 
 def test_another_holder_means_to_drop_everything_and_stand_by() -> None:
     ledger = busy()
-    assert outcome(ledger, "another holder") == "standby"
+    assert outcome(ledger, "another owner") == "standby"
     assert not ledger.active
     assert (shown(ledger), ledger.uncommitted(), ledger.position("s")) == (0, 0, "0-0")
 
@@ -398,7 +398,7 @@ def test_the_state_of_this_sidecar_is_reloaded_even_with_nothing_in_flight() -> 
 def test_a_batch_read_after_another_entry_is_refused() -> None:
     ledger = owner()
     ledger.apply(read(order()), T0)
-    assert ledger.apply(read(order()), T0) == "refused"
+    assert ledger.apply(read(order()), T0) == "stale"
     assert ledger.uncommitted() == 1
 
 
@@ -406,7 +406,7 @@ def test_a_batch_read_under_another_replid_is_refused_until_a_commit_finds_out()
     ledger = owner()
     ledger.apply(heard(order()), T0)
     ledger.apply(read(order()), T0)
-    assert ledger.apply(read(order(), after="1-0", replid="r2"), T0) == "refused"
+    assert ledger.apply(read(order(), after="1-0", replid="r2"), T0) == "stale"
     assert (ledger.uncommitted(), ledger.position("s")) == (2, "1-0")
     assert outcome(ledger, "REREAD") == "reread"
     assert (ledger.uncommitted(), ledger.position("s")) == (1, "0-0")
@@ -420,7 +420,7 @@ def test_entries_read_before_redis_came_back_empty_are_kept(elsewhere: bool) -> 
     settle(ledger)
     ledger.apply(read(order(), order(), after="2-0"), T0)
     empty = read(after="4-0", exists=False, added=None, length=0, replid="r2")
-    assert ledger.apply(empty, T0) == ("reset" if elsewhere else "refused")
+    assert ledger.apply(empty, T0) == ("reset" if elsewhere else "stale")
     assert outcome(ledger, "EMPTY") == "empty"
     assert ledger.apply(empty, T0) == ("ok" if elsewhere else "reset")
     commit = settle(ledger)
@@ -434,7 +434,7 @@ def test_with_a_commit_in_flight_the_answer_decides() -> None:
     ledger = owner()
     ledger.apply(read(order()), T0)
     flight = ledger.freeze(T0)
-    assert ledger.apply(read(order(), after="1-0", replid="r2"), T0) == "refused"
+    assert ledger.apply(read(order(), after="1-0", replid="r2"), T0) == "stale"
     assert (ledger.uncommitted(), ledger.position("s")) == (1, "1-0")
     assert ledger.freeze(T0) is flight
     ledger.resolve(flight, landed(flight), T0)
@@ -910,7 +910,7 @@ def test_entries_without_an_event_count_as_refused_and_move_the_position() -> No
 def test_the_aggregator_is_replaced_where_the_state_is_somebody_elses() -> None:
     ledger = busy()
     before: Aggregator = ledger.aggregate
-    outcome(ledger, "another holder")
+    outcome(ledger, "another owner")
     assert ledger.aggregate is not before
 
 

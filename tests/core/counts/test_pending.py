@@ -57,25 +57,25 @@ def test_a_copy_of_a_sample_is_independent() -> None:
     assert (twin.values, twin.seen) == ([0, 1, 2, 3], 4)
 
 
-def pending(second: int, refused: int = 0) -> Pending:
+def pending(second: int, rejected: int = 0) -> Pending:
     found = Pending(Random(1))
     found.state.total.tallies["orders"]["success"] += 1
     found.latency.add([second])
     found.processing.add([second])
-    found.refused.extend(RejectedEvent(second, "pubsub:x", "not_json", "", str(n)) for n in range(refused))
+    found.rejected.extend(RejectedEvent(second, "pubsub:x", "not_json", "", str(n)) for n in range(rejected))
     keep(found.queue_seconds.setdefault(second, {}), "a", Reading(second, [second]))
     keep(found.connection_seconds.setdefault(second, {}), "a", Reading(second, [second]))
     return found
 
 
 def test_merging_adds_what_came_later_and_keeps_the_newest_refusals() -> None:
-    one = pending(T0, refused=60)
-    one.merge(pending(T0 + 1, refused=60))
+    one = pending(T0, rejected=60)
+    one.merge(pending(T0 + 1, rejected=60))
     assert one.state.total.tallies["orders"]["success"] == 2
     assert one.latency.values == one.processing.values == [T0, T0 + 1]
-    assert len(one.refused) == REJECTED_KEPT
-    assert one.refused[0].payload == "20"
-    assert one.refused[-1].time == T0 + 1
+    assert len(one.rejected) == REJECTED_KEPT
+    assert one.rejected[0].payload == "20"
+    assert one.rejected[-1].time == T0 + 1
     assert list(one.queue_seconds) == list(one.connection_seconds) == [T0, T0 + 1]
 
 

@@ -85,7 +85,7 @@ def test_payloads_other_than_json_are_described_by_what_they_look_like() -> None
     assert one.example == ""
     assert "most rejected as not_json (payload: it looks like MessagePack; publish JSON); `sidecar" in one.told()
     aggregate = aggregator()
-    aggregate.understanding.refused(PUBSUB, NOW, Rejection("too_large", "", b"", NOW))
+    aggregate.understanding.rejected(PUBSUB, NOW, Rejection("too_large", "", b"", NOW))
     assert "most rejected as too_large; " in aggregate.understanding.last_minute(NOW)[PUBSUB].told()
 
 
@@ -94,7 +94,7 @@ def test_names_and_sources_are_bounded() -> None:
     for n in range(MAX_SOURCES + 1):
         understanding.saw(f"pubsub:{n}", NOW, 1)
         understanding.ignored(f"pubsub:{n}", NOW, {f"t{m}": 1 for m in range(MAX_NAMES + 5)}, ())
-        understanding.refused(f"pubsub:{n}", NOW, Rejection("not_json", "", b"", NOW))
+        understanding.rejected(f"pubsub:{n}", NOW, Rejection("not_json", "", b"", NOW))
     found = understanding.last_minute(NOW)
     assert len(found) == MAX_SOURCES
     assert (found["pubsub:0"].ignored, found["pubsub:0"].type) == (MAX_NAMES + 5, OTHER)

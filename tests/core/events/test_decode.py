@@ -90,15 +90,15 @@ def test_an_ordinary_event_is_read_by_the_strict_stage(monkeypatch: pytest.Monke
 def test_a_word_other_than_the_canonical_ones_is_kept(status: str, word: str) -> None:
     payload = json.dumps({"status": status}).encode()
     for decoded in (one(payload), one(b"[" + payload + b"]"), one(b'{"status":"success"}', payload)):
-        assert decoded.events[-1].word == word
+        assert decoded.events[-1].status_word == word
         assert decoded.worded == (word != "")
 
 
-@pytest.mark.parametrize("name", ["word", "Word", "\N{NO-BREAK SPACE}"])
+@pytest.mark.parametrize("name", ["status_word", "statusWord", "StatusWord", "\N{NO-BREAK SPACE}"])
 @pytest.mark.parametrize("naming", ["product_id", "productId"])
-def test_no_payload_can_set_the_word(name: str, naming: str) -> None:
+def test_no_payload_can_set_the_status_word(name: str, naming: str) -> None:
     [event] = one(json.dumps({"status": "success", naming: "a", name: "paid"}, ensure_ascii=False).encode()).events
-    assert (event.word, event.product_id) == ("", "a")
+    assert (event.status_word, event.product_id) == ("", "a")
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def tolerant_outcome(payload: bytes) -> Any:
     try:
         fields = msgspec.json.Decoder(float_hook=Decimal).decode(payload)
         return meaning(read(fields_of(fields), NOW)[0])
-    except Rejected as refused:
-        return refused.reason
+    except Rejected as exc:
+        return exc.reason
     except ValueError:
         return "not_json"
 

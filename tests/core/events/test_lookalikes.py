@@ -66,16 +66,16 @@ TEXT = json.dumps(EVENT)
     ],
 )
 def test_a_sentence_names_what_a_payload_looks_like(payload: bytes, what: str) -> None:
-    [refused] = decode([payload], [1.0]).rejections
-    assert what in refused.detail
-    assert refused.detail.startswith("payload: it ") or "NaN" in refused.detail
+    [rejection] = decode([payload], [1.0]).rejections
+    assert what in rejection.detail
+    assert rejection.detail.startswith("payload: it ") or "NaN" in rejection.detail
     assert (
-        "publish" in refused.detail
-        or "give the" in refused.detail
-        or "leave" in refused.detail
-        or "cut" in refused.detail
+        "publish" in rejection.detail
+        or "give the" in rejection.detail
+        or "leave" in rejection.detail
+        or "cut" in rejection.detail
     )
-    assert refused.reason in ("not_json", "not_object")
+    assert rejection.reason in ("not_json", "not_object")
 
 
 @pytest.mark.parametrize("payload", [b'{"status":"succ', b'[{"status":"success"},]', b"3", b'"x"', b"null"])

@@ -23,8 +23,8 @@ def accepted(event: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value != getattr(Event(), name, None)}
 
 
-def refused(event: Any) -> Rejection:
-    """Return the rejection of a refused event."""
+def rejection(event: Any) -> Rejection:
+    """Return the rejection of an invalid event."""
     decoded = decode([json.dumps(event).encode()], [NOW])
     assert decoded.events == []
     return decoded.rejections[0]
@@ -211,13 +211,13 @@ def test_cloud_events_are_unwrapped(envelope: dict[str, Any], expected: dict[str
     ],
 )
 def test_a_refusal_names_the_field_and_what_was_expected(event: dict[str, Any], reason: str, detail: str) -> None:
-    found = refused(event)
+    found = rejection(event)
     assert found.reason == reason
     assert found.detail.startswith(detail)
 
 
 def test_a_long_value_is_shown_in_part() -> None:
-    assert refused({"status": "x\n" * 100}).detail.endswith('"' + "x\\n" * 13 + "...")
+    assert rejection({"status": "x\n" * 100}).detail.endswith('"' + "x\\n" * 13 + "...")
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_a_long_value_is_shown_in_part() -> None:
     ],
 )
 def test_a_rejected_event_keeps_its_number(fields: dict[str, Any], expected: tuple[Number, ...]) -> None:
-    assert refused({"status": "shipped", **fields}).numbers == expected
-    assert refused({"specversion": "1.0", "data": {"status": "shipped", **fields}}).numbers == expected
+    assert rejection({"status": "shipped", **fields}).numbers == expected
+    assert rejection({"specversion": "1.0", "data": {"status": "shipped", **fields}}).numbers == expected
 
 
 LONG = "x" * 200
@@ -380,4 +380,4 @@ def test_a_sale_starts_or_stops_by_its_action_and_is_another_type_without_one(ev
     ],
 )
 def test_a_sale_that_cannot_be_read_is_refused(event: Any, detail: str) -> None:
-    assert refused({"type": "sale", **event}).detail.startswith(detail)
+    assert rejection({"type": "sale", **event}).detail.startswith(detail)

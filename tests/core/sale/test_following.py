@@ -14,9 +14,9 @@ STOP = {"type": "sale", "action": "stop"}
 STARTED = Sale("drop", "running", NOW, None, "event")
 
 
-def word(action: str, word: str = "w1", at: float = NOW, **more: Any) -> str:
+def announcement(action: str, unique_id: str = "w1", at: float = NOW, **more: Any) -> str:
     """Return what waits in Redis."""
-    return json.dumps({"action": action, "at": at, "by": "command", "word": word, **more})
+    return json.dumps({"action": action, "at": at, "by": "command", "unique_id": unique_id, **more})
 
 
 def sale(aggregate: Aggregator) -> Sale:
@@ -53,13 +53,13 @@ def test_what_is_said_survives_a_commit_that_does_not_land() -> None:
 
 def test_a_word_in_redis_applies_once() -> None:
     aggregate = aggregator()
-    aggregate.following.hear(word("start", at=NOW + 99))
+    aggregate.following.hear(announcement("start", at=NOW + 99))
     aggregate.thaw(aggregate.freeze(NOW))
     commit(aggregate)
     assert sale(aggregate) == Sale(None, "running", NOW, None, "command"), "not in the future"
     aggregate.apply(batch({**STOP, "ts": NOW + 1}, at=NOW + 1), NOW + 1)
     for after in (1, 2):
-        aggregate.following.hear(word("start", at=NOW + 99))
+        aggregate.following.hear(announcement("start", at=NOW + 99))
         commit(aggregate, NOW + after)
         assert sale(aggregate).state == "ended"
 
@@ -73,16 +73,16 @@ def test_what_is_no_word_is_passed_over(text: str) -> None:
 
 
 def test_a_restart_hears_what_was_said_meanwhile() -> None:
-    fields = {**committed(order()).fields(), "said": word("stop").encode()}
+    fields = {**committed(order()).fields(), "said": announcement("stop").encode()}
     aggregate = aggregator()
     aggregate.load(fields, same_generation=False)
     commit(aggregate, NOW + 1)
     assert (sale(aggregate).state, sale(aggregate).ended_by) == ("ended", "command")
     again = aggregator()
-    again.load({**aggregate.fields(), "said": word("stop").encode()}, same_generation=False)
+    again.load({**aggregate.fields(), "said": announcement("stop").encode()}, same_generation=False)
     again.apply(batch({**START, "ts": NOW + 2}, at=NOW + 2), NOW + 2)
     commit(again, NOW + 2)
-    assert sale(again).state == "running", "the stop was heeded before"
+    assert sale(again).state == "running", "the stop was announced before"
 
 
 def test_a_clear_forgets_what_orders_showed_and_keeps_what_was_said() -> None:
@@ -97,7 +97,7 @@ def test_a_clear_forgets_what_orders_showed_and_keeps_what_was_said() -> None:
 @pytest.mark.parametrize(("event", "left"), [(order(), Sale()), (START, STARTED)])
 def test_so_does_a_clear_while_nobody_counts(event: Any, left: Sale) -> None:
     aggregate = aggregator()
-    aggregate.following.hear(word("stop", "w0"))
+    aggregate.following.hear(announcement("stop", "w0"))
     commit(aggregate)
     aggregate.apply(batch(event), NOW)
     commit(aggregate)
@@ -105,7 +105,7 @@ def test_so_does_a_clear_while_nobody_counts(event: Any, left: Sale) -> None:
     cleared = {"cleared": fields.pop("c:totals:"), "gen": b"new", MISSED_UNDER: b"old"}
     after = aggregator()
     after.load({**{n: v for n, v in fields.items() if not n.startswith("c:")}, **cleared}, same_generation=False)
-    assert (sale(after), after.committed.total.heeded) == (left, "w0")
+    assert (sale(after), after.committed.total.announced) == (left, "w0")
 
 
 @pytest.mark.parametrize("totals", [b"", b"damaged"])

@@ -105,7 +105,7 @@ def test_orders_of_one_commit_come_before_what_was_said() -> None:
         (NONE, stop(), "there is no sale to stop: none was started, and no order came"),
         (STARTED, stop(id="x"), "the sale is drop: stop it as drop"),
         (RUNNING, stop(id="x"), "the sale is not called anything: stop it as current"),
-        (STOPPED, start(1, by="event"), "it is older than what was said last"),
+        (STOPPED, start(1, by="event"), "it is older than the last announcement"),
         (STARTED, stop(id="drop"), ""),
         (NONE, start(), ""),
     ],

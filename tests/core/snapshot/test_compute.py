@@ -258,7 +258,7 @@ def after_grace(*events: Any, source: str = PUBSUB) -> Snapshot:
         (STREAM, sequence(1, 2, 5, 6), 4 / 6),
         (PUBSUB, [*sequence(1, 2, 4), order()], 4 / 5),
         (PUBSUB, [{"type": "heartbeat", "producer": "p", "seq": n} for n in (1, 4)], 0.0),
-        (PUBSUB, [*sequence(1), b"{", *sequence(3)], 3 / 4),  # refused ones were received
+        (PUBSUB, [*sequence(1), b"{", *sequence(3)], 3 / 4),  # rejected ones were received
     ],
 )
 def test_ratio_is_received_of_received_and_missed(source: str, events: list[Any], ratio: float | None) -> None:
@@ -321,7 +321,7 @@ def test_a_label_set_is_held_at_0_for_12_s_after_it_was_first_committed(age: flo
     snapshot = shown(committed(*events), NOW + age)
     expected = {("product", "p"), ("currency", "EUR"), ("reason", "r"), ("ignored", "t")}
     assert snapshot.series
-    assert snapshot.series.held == (expected if held else set()), "reasons of refused events are there from 0"
+    assert snapshot.series.held == (expected if held else set()), "reasons of rejected events are there from 0"
 
 
 @given(st.integers(0, 10**30))
