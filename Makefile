@@ -35,7 +35,7 @@ test: $(READY) ## Run the tests (at most 3 minutes on 2 cores; SERVER=path for a
 	@$(if $(SERVER),TEST_SERVER=$(abspath $(SERVER))) $(BIN)/pytest -n 6 --dist worksteal
 
 campaign: $(READY) ## Put the guarantees to the test, larger than in `test` (some minutes)
-	@$(BIN)/pytest -n 3 -m campaign
+	@$(BIN)/pytest -n 3 -m "(campaign or hypothesis) and not long" --hypothesis-profile campaign
 
 gameday: $(READY) ## Break sales on stacks of their own: who is paged? (10 minutes; ONLY=name for one, SHORT=1 for six in 3)
 	@$(BIN)/python -m tests.gameday $(ONLY) $(if $(SHORT),--short)

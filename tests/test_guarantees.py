@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Guarantee
 
 ROOT = Path(__file__).parents[1]
@@ -37,17 +39,28 @@ def run(folder: Path, text: str, *options: str, **variables: str) -> str:
     return done.stdout
 
 
-def test_the_end_of_a_run_tells_what_was_measured(tmp_path: Path) -> None:
-    kept = tmp_path / "kept.json"
-    said = run(tmp_path, TELLING, "-n", "1", GUARANTEES_FILE=str(kept))
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of what was measured."""
+    return tmp_path_factory.mktemp("kept") / "kept.json"
+
+
+@pytest.fixture(scope="module")
+def said(kept: Path) -> str:
+    """What a run with failures prints."""
+    return run(kept.parent, TELLING + RANDOM, "-n", "1", GUARANTEES_FILE=str(kept))
+
+
+def test_the_end_of_a_run_tells_what_was_measured(said: str, kept: Path) -> None:
     told = said.partition("= guarantees =")[2].splitlines()
     assert re.fullmatch(r"G2   12 kills, difference 0 \(\d+ s\)", told[1])
     assert re.fullmatch(r"G10  FAILED: 12 kills, difference 0 \(\d+ s\)", told[2])
     assert [(line["name"], line["passed"]) for line in json.loads(kept.read_text())] == [("G2", True), ("G10", False)]
 
 
-def test_a_failed_random_run_prints_its_seed_and_the_seed_replays_it(tmp_path: Path, guarantee: Guarantee) -> None:
-    said = run(tmp_path, RANDOM)
+def test_a_failed_random_run_prints_its_seed_and_the_seed_replays_it(
+    said: str, tmp_path: Path, guarantee: Guarantee
+) -> None:
     seed = re.findall(r"seed (\d+); again: TEST_SEED=\1 pytest", said)[0]
     met = re.findall(r"met \d+", said)[0]
     assert met in run(tmp_path, RANDOM, TEST_SEED=seed)

@@ -17,6 +17,7 @@ ROOT = MONITORING.parent
 RULES = sorted((MONITORING / "rules").glob("*.yml"))
 UNIT_TESTS = sorted((MONITORING / "tests").glob("*.yml"))
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+LONG = re.compile(r"eval_time: ([4-9]|\d\d)m")
 SEVERITIES = {"critical", "warning", "info"}
 SECTIONS = ["What it means", "Look at", "Do", "Silence"]
 JOBS = {"sidecar": 9850, "redis": 9121, "node": 9100, "alertmanager": 9093, "prometheus": 9090}
@@ -120,7 +121,9 @@ def test_the_rules_are_valid(promtool: str) -> None:
 
 @pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: str(path.stem))
 def test_every_alert_fires_when_it_should_and_only_then(path: Path, tmp_path: Path) -> None:
-    """Each unit test has only the rules that it needs, which takes a fifth of the time that all take."""
+    """Each unit test has only the rules that it needs, which takes a fifth of the time that all take. Those that run
+    on for minutes of the rules' time are left to the campaign.
+    """
     check("promtool", "test", "rules", *alone(path, tmp_path))
 
 
@@ -138,6 +141,8 @@ def alone(path: Path, folder: Path) -> list[Path]:
     for number, test in enumerate(tests.value[:]):
         tests.value = [test]
         text = yaml.serialize(root, Dumper=yaml.CSafeDumper)
+        if LONG.search(text):
+            continue
         _write_rules(folder / str(number) / "rules", needed(text))
         written.append(folder / str(number) / "tests" / path.name)
         written[-1].parent.mkdir()

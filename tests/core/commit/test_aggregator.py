@@ -93,14 +93,14 @@ def without_gauge_history(aggregate: Aggregator) -> dict[Any, Any]:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(steps)
 def test_commits_thaws_and_restarts_change_no_number(plan: list[Step]) -> None:
     plain: list[Step] = [(found, source, "") for found, source, _ in plan]
     assert without_gauge_history(run(aggregator(), plan)) == without_gauge_history(run(aggregator(), plain))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(steps, st.randoms(use_true_random=False))
 def test_batches_in_any_order_give_the_same_counts(plan: list[Step], rng: Random) -> None:
     shuffled = list(plan)
@@ -111,7 +111,7 @@ def test_batches_in_any_order_give_the_same_counts(plan: list[Step], rng: Random
     assert found == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=settings().max_examples // 3)
 @given(steps)
 def test_everything_committed_loads_from_its_fields(plan: list[Step]) -> None:
     aggregate = run(aggregator(), plan)

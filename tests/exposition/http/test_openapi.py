@@ -3,7 +3,6 @@
 import json
 
 import msgspec
-from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from sidecar.exposition.http.endpoints import Endpoints
 from sidecar.exposition.http.openapi import describe
@@ -12,6 +11,8 @@ from tests.exposition.monitors import MemoryMonitor, exposition
 
 
 def test_the_description_is_valid_openapi() -> None:
+    from openapi_spec_validator import OpenAPIV31SpecValidator  # half a second, in every process that runs tests
+
     OpenAPIV31SpecValidator(json.loads(msgspec.json.encode(describe()))).validate()
 
 
