@@ -275,7 +275,7 @@ def test_a_message_has_three_of_many_alerts_and_no_numbers_of_those_that_are_ove
     glob = f"--template.glob={MONITORING}/templates/*.tmpl"
     said = check("amtool", "template", "render", glob, f"--template.text={text}", f"--template.data={data}")
     one = "*S*\nD 49.78\ndocs/runbooks/SidecarDown.md\n"
-    assert said.strip() == f"{one * 3}These are 3 of 4.\nOver after 1m12s: SidecarDown, a"
+    assert said.strip() == f"{one * 3}These are 3 of 4.\nResolved after 1m12s: SidecarDown, a"
 
 
 def test_no_secret_stands_in_the_files() -> None:

@@ -97,7 +97,7 @@ def check_the_other_receivers(inbox: Inbox, mailbox: Mailbox) -> None:
     assert f"docs/runbooks/{ALERT}.md" in first["text"]
     wait_until(lambda: any(f"Subject: {title}" in mail for mail in mailbox.messages), 10, "a mail")
     over = wait_until(lambda: resolved_in_chat(inbox), 10, "the resolution in the chat")
-    assert re.fullmatch(rf"Over after (\d+m)?\d+s: {ALERT}", over.strip())
+    assert re.fullmatch(rf"Resolved after (\d+m)?\d+s: {ALERT}", over.strip())
     wait_until(lambda: any(f"Subject: [resolved, test] {ALERT}" in mail for mail in mailbox.messages), 10, "another")
     assert mailbox.credentials == {"\0flash-sale\0mail-secret"}
     assert {alert["labels"]["alertname"] for alert in inbox.alerts("/watchdog")} == {"Watchdog"}
