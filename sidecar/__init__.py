@@ -24,7 +24,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
     process/        what the daemon says about itself, and how its tasks live: logs, telemetry, supervision, clock, loop
     sources/        Redis -> payloads: pub/sub, stream
     store/          Aggregator -> Redis: keys, commit, load, clear; a private Redis to embed
-    exposition/     Snapshot -> readers; published holds the newest one
+    exposition/     Snapshot -> readers; published holds what the newest tick shows, each rendering once
       prometheus/     the two text expositions
       influx/         InfluxDB
       access/         who may ask

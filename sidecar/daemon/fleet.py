@@ -5,8 +5,8 @@ remembers the others: a recent member is never left out silently.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -18,9 +18,6 @@ from sidecar.process.clock import Clock
 REGISTER_SECONDS = 5.0
 RETRY_SECONDS = 1.0  # after Redis did not answer, or before this sidecar counts
 REMEMBER_SECONDS = 10.0  # two registrations: by then a lost list is complete again
-
-
-T = TypeVar("T")
 
 
 class Registry(Protocol):
@@ -125,26 +122,6 @@ class Fleet:
 
     async def _now(self) -> float:
         return await self._registry.now(self._clock.now())
-
-
-class SingleFlight(Generic[T]):
-    """One call a tick: all that ask during it, or while it is still under way, share its outcome."""
-
-    def __init__(self) -> None:
-        self._tick = -1
-        self._call: asyncio.Task[T] | None = None
-
-    async def share(self, tick: int, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the outcome of the call of this tick, which goes on when one that waits for it is cancelled."""
-        if self._call is None or (self._call.done() and tick != self._tick):
-            self._tick, self._call = tick, asyncio.create_task(call())
-        return await asyncio.shield(self._call)
-
-    async def stop(self) -> None:
-        """Cancel a call that is under way."""
-        if self._call is not None:
-            self._call.cancel()
-            await asyncio.gather(self._call, return_exceptions=True)
 
 
 def age(members: Members, now: float, commit_interval: float) -> Age:

@@ -23,7 +23,7 @@ from sidecar.core.snapshot.monotonic import Hold
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 from sidecar.daemon import lease
 from sidecar.daemon.build import rules, servers, sources, store
-from sidecar.daemon.fleet import Fleet, SingleFlight, age
+from sidecar.daemon.fleet import Fleet, age
 from sidecar.daemon.health import Gauges, health
 from sidecar.daemon.pipeline import Pipeline
 from sidecar.errors import UnavailableError
@@ -118,8 +118,6 @@ class Service:
         self._fleet = Fleet(
             self._readers, name=config.fleet, prefix=config.redis.prefix, instance=config.instance, clock=self._clock
         )
-        self._ticks = 0
-        self._merging: SingleFlight[Snapshot] = SingleFlight()
         self._damaged_members: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event, *, started: Callable[[], None] | None = None) -> None:
@@ -155,7 +153,7 @@ class Service:
                 task.cancel()
             ended = asyncio.gather(*beside, return_exceptions=True)
             await asyncio.gather(ended, self._ws.stop(), self._http.stop())
-            await self._merging.stop()
+            await self._latest.stop()
             await asyncio.gather(self._store.close(), self._readers.close())
             self._log.info("stopped")
 
@@ -201,7 +199,7 @@ class Service:
 
     def ready(self) -> tuple[bool, Role]:
         if self._ledger.active:
-            return self._pipeline.ingest.connected and self._latest.snapshot is not None, "active"
+            return self._pipeline.ingest.connected and self._latest.published is not None, "active"
         return bool(self._pipeline.owner_met), "standby" if self._pipeline.owner_met else "active"
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
@@ -243,14 +241,10 @@ class Service:
         return self._ledger.aggregate.committed.total.sale
 
     async def fleet(self) -> Snapshot:
-        newest = self._latest.snapshot
         if not self._config.fleet:
-            if newest is None:
+            if self._latest.published is None:
                 raise UnavailableError("nothing is counted here yet")
-            return replace(newest, scope="fleet", instances=[self._config.instance])
-        return await self._merging.share(self._ticks, self._merge_fleet)
-
-    async def _merge_fleet(self) -> Snapshot:
+            return replace(self._latest.published.snapshot, scope="fleet", instances=[self._config.instance])
         members = await self._fleet.members(self._ledger.aggregate.committed if self._ledger.active else None)
         self._tell_damaged(members.damaged)
         now = self._clock.now()
@@ -271,7 +265,6 @@ class Service:
     # The Snapshot
 
     def _publish(self) -> None:
-        self._ticks += 1
         if self._ledger.active:
             frame = self._frame(self._clock.now(), committed_at=self._committed_at(), stale=self._stale())
             snapshot = picture(self._ledger.aggregate.committed, self._rules, frame)

@@ -1,7 +1,8 @@
-"""The seam between the pipeline and everything that shows numbers: one newest Snapshot, never a queue."""
+"""The seam between the pipeline and everything that shows numbers: what the newest tick published, never a queue."""
 
 import asyncio
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -11,6 +12,7 @@ from sidecar.core.events.sale_event import Action
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 
 HealthStatus = Literal["ok", "degraded", "standby", "down"]
+T = TypeVar("T")
 
 
 class Component(Struct, frozen=True, omit_defaults=True):
@@ -28,40 +30,74 @@ class Health(Struct, frozen=True):
     components: dict[str, Component]
 
 
+class Published:
+    """What one tick shows: a Snapshot, its exposed twin, and all that was rendered of them. It goes with its tick."""
+
+    def __init__(self, snapshot: Snapshot, exposed: Snapshot | None = None) -> None:
+        """`exposed` is what the exposition shows: the same, but for counters that must not go back."""
+        self.snapshot = snapshot
+        self.exposed = exposed or snapshot
+        self._rendered: dict[Callable[[Snapshot], Any], Any] = {}
+
+    def rendered(self, render: Callable[[Snapshot], T]) -> T:
+        """Return `render(snapshot)`, made for whoever asks first."""
+        if render not in self._rendered:
+            self._rendered[render] = render(self.snapshot)
+        return cast(T, self._rendered[render])
+
+
 class Latest:
-    """Hold the newest Snapshot. Each tick replaces it; who was slow sees only the newest."""
+    """Hold what the newest tick published. Each tick replaces it; a slow reader sees only the newest."""
 
     def __init__(self) -> None:
-        self._snapshot: Snapshot | None = None
-        self._exposed: Snapshot | None = None
-        self._published = asyncio.Event()
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        """The newest Snapshot; `None` before the first (state not loaded)."""
-        return self._snapshot
-
-    @property
-    def exposed(self) -> Snapshot | None:
-        """What the exposition shows of it: the same, but for counters that must not go back."""
-        return self._exposed
+        self.published: Published | None = None  # before the first (state not loaded), and while another sidecar counts
+        self._ticked = asyncio.Event()
+        self._merging: asyncio.Task[Published] | None = None
 
     def publish(self, snapshot: Snapshot, exposed: Snapshot | None = None) -> None:
-        """Replace the Snapshot and wake whoever waits."""
-        self._snapshot, self._exposed = snapshot, exposed or snapshot
-        self._published.set()
-        self._published = asyncio.Event()
+        """Replace what is published and wake everyone who waits."""
+        self._replace(Published(snapshot, exposed))
+        self._ticked.set()
+        self._ticked = asyncio.Event()
 
     def withdraw(self) -> None:
         """Show nothing any more: this sidecar counts no longer."""
-        self._snapshot = self._exposed = None
+        self._replace(None)
 
-    async def newer(self) -> Snapshot:
+    def _replace(self, published: Published | None) -> None:
+        self.published = published
+        if self._merging is not None and self._merging.done():
+            self._merging = None
+
+    async def newest(self) -> Published:
+        """Return what is published; wait for the first."""
+        return self.published or await self.newer()
+
+    async def newer(self) -> Published:
         """Wait for the next publication and return it."""
         while True:
-            await self._published.wait()
-            if self._snapshot is not None:
-                return self._snapshot
+            await self._ticked.wait()
+            if self.published is not None:
+                return self.published
+
+    async def fleet(self, merge: Callable[[], Coroutine[Any, Any, Snapshot]]) -> Published:
+        """Return what is published of the fleet: `merge` is called once a tick, and not again while it is under way.
+
+        It goes on when somebody who waits for it is cancelled.
+        """
+        if self._merging is None:
+            self._merging = asyncio.create_task(_published(merge))
+        return await asyncio.shield(self._merging)
+
+    async def stop(self) -> None:
+        """Cancel a merge that is under way."""
+        if self._merging is not None:
+            self._merging.cancel()
+            await asyncio.gather(self._merging, return_exceptions=True)
+
+
+async def _published(merge: Callable[[], Coroutine[Any, Any, Snapshot]]) -> Published:
+    return Published(await merge())
 
 
 class Monitor(Protocol):
@@ -96,5 +132,5 @@ class Monitor(Protocol):
         ...
 
     async def fleet(self) -> Snapshot:
-        """Return the merged Snapshot of the fleet; this instance alone if it has none."""
+        """Merge the Snapshot of the fleet; of this instance alone if it has none. Ask `Latest.fleet` to share it."""
         ...

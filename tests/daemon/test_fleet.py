@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core.counts.state import State
 from sidecar.daemon import fleet
-from sidecar.daemon.fleet import Age, Fleet, Members, SingleFlight, age
+from sidecar.daemon.fleet import Age, Fleet, Members, age
 from sidecar.errors import CheckpointError, UnavailableError
 from sidecar.process.clock import Clock
 from tests.waiting import eventually
@@ -134,40 +134,6 @@ async def test_it_registers_while_it_counts_and_again_after_an_outage(monkeypatc
     await eventually(lambda: "a:" in registry.listed)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-
-
-class Reads:
-    """Calls of the fleet's numbers, each of which waits until it may answer."""
-
-    def __init__(self) -> None:
-        self.begun = 0
-        self.may_end = asyncio.Event()
-
-    async def read(self) -> int:
-        self.begun += 1
-        number = self.begun
-        await self.may_end.wait()
-        return number
-
-
-async def test_whoever_asks_during_a_tick_shares_one_read() -> None:
-    flight, reads = SingleFlight[int](), Reads()
-    asking = [asyncio.create_task(flight.share(tick, reads.read)) for tick in (1, 1, 2)]
-    await asyncio.sleep(0)
-    reads.may_end.set()
-    assert await asyncio.gather(*asking) == [1, 1, 1], "also in the next tick, while it is under way"
-    assert await flight.share(1, reads.read) == 1
-    assert await flight.share(2, reads.read) == 2
-
-
-async def test_a_stop_leaves_no_read_behind() -> None:
-    flight, reads = SingleFlight[int](), Reads()
-    await flight.stop()
-    asking = asyncio.create_task(flight.share(1, reads.read))
-    await asyncio.sleep(0)
-    await flight.stop()
-    assert isinstance((await asyncio.gather(asking, return_exceptions=True))[0], asyncio.CancelledError)
-    assert len(asyncio.all_tasks()) == 1
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ class Sidecar:
 
     async def exposition(self) -> str:
         """Return what `/metrics` shows."""
-        return (await self._exposition.render(lambda: self.service._latest.exposed, Format.TEXT)).decode()
+        return (await self._exposition.render(lambda: self.service._latest.published, Format.TEXT)).decode()
 
 
 def configuration(prefix: str, instance: str, interval: float, settings: Settings) -> Config:

@@ -220,7 +220,7 @@ class Walker:
         if how == "taken over":
             await before.tick()
             series.of_standby(await before.exposition())
-            assert before.service._latest.snapshot is None, "a standby shows a snapshot"
+            assert before.service._latest.published is None, "a standby shows a snapshot"
         await self.settle()
 
     def _settled(self) -> None:
@@ -245,8 +245,9 @@ class Walker:
     async def _compare(self) -> None:
         self.comparisons += 1
         shown = series.series(await self.sidecar.exposition())
-        snapshot, counts = self.sidecar.service._latest.snapshot, self.oracle.shown
-        assert snapshot is not None, "nothing is shown"
+        published, counts = self.sidecar.service._latest.published, self.oracle.shown
+        assert published is not None, "nothing is shown"
+        snapshot = published.snapshot
         settled = None if self.oracle.clock_ever_set else self.interval
         view = compare.View(
             counts,

@@ -1,7 +1,7 @@
 """What each path answers, from the newest Snapshot and the Monitor."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -19,8 +19,7 @@ from sidecar.exposition.http.openapi import describe
 from sidecar.exposition.http.problem import Problem, json_response
 from sidecar.exposition.prometheus.negotiation import accepts_gzip, exposition_format, wants_exposition, wants_markdown
 from sidecar.exposition.prometheus.render import Exposition
-from sidecar.exposition.published import Latest, Monitor
-from sidecar.exposition.renderings import Render, Renderings
+from sidecar.exposition.published import Latest, Monitor, Published
 
 VARY = {"Vary": "Accept"}
 FORMATS = ("json", "markdown")
@@ -40,8 +39,6 @@ class Endpoints:
         self._exposition = exposition
         self._ws_url = ws_url
         self._description = describe()
-        self._instance = Renderings()
-        self._fleet = Renderings()
 
     def routes(self) -> list[web.RouteDef]:
         """List every path with its handler; HEAD comes with GET."""
@@ -69,7 +66,7 @@ class Endpoints:
         format = exposition_format(_accept(request))
         gzipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         names = request.query.getall("name[]", [])
-        body = await self._exposition.render(self._exposed, format, names, gzipped=gzipped)
+        body = await self._exposition.render(self._counted, format, names, gzipped=gzipped)
         headers = {"Content-Type": format.value, "Vary": "Accept, Accept-Encoding"}
         return web.Response(body=body, headers=headers | ({"Content-Encoding": "gzip"} if gzipped else {}))
 
@@ -108,7 +105,7 @@ class Endpoints:
     async def history(self, request: web.Request) -> web.Response:
         """Answer with one metric, or with all three by name."""
         metric = _choice(request, "metric", METRICS)
-        now = int(self._serving().ts)
+        now = int(self._serving().snapshot.ts)
         try:
             query = parse_query(request.query, now)
         except ValueError as exc:
@@ -153,36 +150,33 @@ class Endpoints:
     async def _announce(self, action: Action, name: str) -> web.Response:
         if name != CURRENT and not is_id(name):
             raise Problem(400, "bad_request", f"the id of a sale has {ID_RULE}, which stands for the one there is")
-        snapshot = self._serving()
+        snapshot = self._serving().snapshot
         said = Announcement(action=action, id=None if name == CURRENT else name, at=snapshot.ts, by="http")
         if refusal := objection(snapshot.sale, said):
             raise Problem(409, "conflict", refusal)
         return json_response({"sale": await self._monitor.announce(said.action, said.id)})
 
-    def _counted(self) -> Snapshot | None:
-        """Return the newest Snapshot if this instance is the one that counts."""
-        snapshot = self._latest.snapshot
-        active = snapshot is not None and snapshot.role == "active" and self._monitor.ready()[1] == "active"
-        return snapshot if active else None
+    def _counted(self) -> Published | None:
+        """Return what is published if this instance is the one that counts."""
+        published = self._latest.published
+        active = published and published.snapshot.role == "active" and self._monitor.ready()[1] == "active"
+        return published if active else None
 
-    def _exposed(self) -> Snapshot | None:
-        return self._latest.exposed if self._counted() is not None else None
-
-    def _serving(self) -> Snapshot:
-        snapshot = self._counted()
-        if snapshot is not None:
-            return snapshot
+    def _serving(self) -> Published:
+        published = self._counted()
+        if published is not None:
+            return published
         if self._monitor.ready()[1] == "standby":
             raise Problem(503, "standby", STANDBY)
         raise Problem(503, "not_ready", NOT_READY)
 
-    async def _rendered(self, request: web.Request, render: Render) -> bytes:
+    async def _rendered(self, request: web.Request, render: Callable[[Snapshot], bytes]) -> bytes:
         """Return the newest Snapshot of the scope that is asked for, in this form."""
         scope = _choice(request, "scope", SCOPES)
-        snapshot = self._serving()
+        published = self._serving()
         if scope == "fleet":
-            return self._fleet.get(await self._monitor.fleet(), render)
-        return self._instance.get(snapshot, render)
+            published = await self._latest.fleet(self._monitor.fleet)
+        return published.rendered(render)
 
     async def _drawn(self, metric: Metric, query: Query, now: int) -> msgspec.Raw:
         """Return the JSON: as values an hour is ten times as large."""

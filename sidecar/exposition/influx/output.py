@@ -109,7 +109,7 @@ class InfluxOutput:
         self._tls = _tls(config.ca_file)
         self._backlog = Backlog(BACKLOG_BYTES)
         self._filled = asyncio.Event()
-        self._taken: Snapshot | None = None
+        self._taken_ts = 0.0
         self._problem = ""
         self._away = False
         self._limit = RateLimit(LOG_SECONDS)
@@ -154,8 +154,7 @@ class InfluxOutput:
 
     async def _keep_taking(self) -> None:
         """Take the numbers of the moment every interval, the first as soon as there are any."""
-        if self._latest.exposed is None:
-            await self._latest.newer()
+        await self._latest.newest()
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
@@ -165,11 +164,11 @@ class InfluxOutput:
 
     async def _take(self) -> None:
         """Render the newest Snapshot, unless this is no longer, or not yet, the one that counts."""
-        snapshot = self._latest.exposed
-        if snapshot is None or snapshot is self._taken:
+        published = self._latest.published
+        if published is None or published.exposed.ts == self._taken_ts:
             return
-        self._taken = snapshot
-        async for batch in batches(snapshot, self._environment):
+        self._taken_ts = published.exposed.ts
+        async for batch in batches(published.exposed, self._environment):
             if dropped := self._backlog.add(batch):
                 self._counter.labels("dropped").inc(dropped)
                 self._tell("points dropped", points=dropped, detail="the oldest, since InfluxDB is away for so long")

@@ -13,12 +13,11 @@ from contextlib import suppress
 from websockets.protocol import State
 
 from sidecar.core.snapshot.snapshot import Snapshot
-from sidecar.errors import SidecarError
 from sidecar.exposition import documents
 from sidecar.exposition.live.handshake import Incoming
 from sidecar.exposition.live.schedule import Schedule
 from sidecar.exposition.live.subscriptions import SHORTEST_MS, SHORTEST_WITH_PRODUCTS_MS, Subscription, error
-from sidecar.exposition.published import Latest, Monitor
+from sidecar.exposition.published import Published
 from sidecar.process.telemetry import Telemetry
 
 OPEN = State.OPEN  # the enumeration looks its members up each time
@@ -113,20 +112,32 @@ class Client:
                 await self.connection.drain()
 
 
+class Rests:
+    """What the updates of one Snapshot have in common, by topics: the document and the end of the message."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.known: dict[frozenset[str], Rest] = {}
+        self._sections = documents.Sections(snapshot)
+
+    def of(self, topics: frozenset[str]) -> Rest:
+        """Return what updates of these topics have in common."""
+        if topics not in self.known:
+            rest = [*self._sections.of(topics), b"}"]
+            self.known[topics] = [b"".join(rest)] if sum(map(len, rest)) <= PIECE_BYTES else rest
+        return self.known[topics]
+
+
 class Broadcast:
     """Send the updates of one scope, each client at its own phase."""
 
-    def __init__(self, newest: Callable[[], Awaitable[Snapshot | None]], telemetry: Telemetry) -> None:
-        """Take what gives the newest Snapshot, or `None` while it cannot be had."""
+    def __init__(self, newest: Callable[[], Awaitable[Published | None]], telemetry: Telemetry) -> None:
+        """`newest` returns what is published, or `None` while it cannot be had."""
         self._newest = newest
         self._sent = telemetry.websocket_updates.labels("sent")
         self._skipped = telemetry.websocket_updates.labels("skipped")
         self._failed = telemetry.websocket_updates.labels("failed")
         self._schedule: Schedule[Client, Subscription] = Schedule()
         self._woken = asyncio.Event()
-        self._rendered: Snapshot | None = None
-        self._sections: documents.Sections | None = None
-        self._rests: dict[frozenset[str], Rest] = {}
 
     def add(self, client: Client, subscription: Subscription) -> None:
         """Send updates to the client, the first at once or as soon as its last one allows."""
@@ -166,16 +177,14 @@ class Broadcast:
                 if timer is not None:
                     timer.cancel()
 
-    async def _send_due(self, snapshot: Snapshot | None) -> None:
+    async def _send_due(self, published: Published | None) -> None:
         now = asyncio.get_running_loop().time()
-        if snapshot is not self._rendered:
-            self._rendered, self._rests = snapshot, {}
-            self._sections = None if snapshot is None else documents.Sections(snapshot)
+        rests = None if published is None else published.rendered(Rests)
         written = 0
         for group, clients in self._schedule.take(now):
-            if group.wish.topics not in self._rests:
+            if rests and group.wish.topics not in rests.known:
                 written = BEFORE_YIELD  # a rendering takes about as long as so many writes
-            rest = None if self._sections is None else self._rest(self._sections, group.wish.topics)
+            rest = None if rests is None else rests.of(group.wish.topics)
             while clients:
                 some, clients = clients[:BEFORE_YIELD], clients[BEFORE_YIELD:]
                 self._update(some, rest, now)
@@ -209,16 +218,6 @@ class Broadcast:
         self._skipped.inc(skipped)
         self._failed.inc(failed)
 
-    def _rest(self, sections: documents.Sections, topics: frozenset[str]) -> Rest:
-        """Return what all updates of these topics have in common: the document and the end of the message."""
-        rest = self._rests.get(topics)
-        if rest is None:
-            rest = [*sections.of(topics), b"}"]
-            if sum(map(len, rest)) <= PIECE_BYTES:
-                rest = [b"".join(rest)]
-            self._rests[topics] = rest
-        return rest
-
 
 def frame(first: int, *payload: bytes) -> bytes:
     """Return a frame of a server (RFC 6455, 5.2), which is never masked; `first` is its opcode and whether it is last.
@@ -246,29 +245,3 @@ def fragments(head: bytes, rest: Rest) -> Iterator[bytes]:
             head = b""
         else:
             yield frame(CONTINUATION if left else CONTINUATION | LAST, piece)
-
-
-async def newest(latest: Latest) -> Snapshot:
-    """Return the newest Snapshot of this instance; wait for the first."""
-    return latest.snapshot or await latest.newer()
-
-
-class FleetSnapshots:
-    """The merged Snapshot of the fleet, read at most once per tick and only when somebody asks."""
-
-    def __init__(self, latest: Latest, monitor: Monitor) -> None:
-        self._latest = latest
-        self._monitor = monitor
-        self._tick: Snapshot | None = None
-        self._merged: Snapshot | None = None
-
-    async def newest(self) -> Snapshot | None:
-        """Return the newest merged Snapshot; `None` while Redis does not answer."""
-        tick = await newest(self._latest)
-        if tick is not self._tick:
-            try:
-                self._merged = await self._monitor.fleet()
-            except SidecarError:
-                self._merged = None
-            self._tick = tick
-        return self._merged

@@ -8,7 +8,6 @@ import logging
 import socket
 from collections.abc import Coroutine
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -17,11 +16,12 @@ from websockets.frames import CloseCode
 
 from sidecar.config import WsConfig
 from sidecar.core.snapshot.snapshot import Scope
+from sidecar.errors import SidecarError
 from sidecar.exposition import documents
 from sidecar.exposition.access.guard import WRONG_SECONDS, Guard
 from sidecar.exposition.access.listen import cannot_listen, parse_listen, where
 from sidecar.exposition.access.tls import listening
-from sidecar.exposition.live.broadcast import BEFORE_YIELD, Broadcast, Client, FleetSnapshots, newest
+from sidecar.exposition.live.broadcast import BEFORE_YIELD, Broadcast, Client
 from sidecar.exposition.live.handshake import Handshake, Incoming, address, choose_bearer, tracked
 from sidecar.exposition.live.subscriptions import (
     Authenticate,
@@ -35,8 +35,7 @@ from sidecar.exposition.live.subscriptions import (
     frame,
     head,
 )
-from sidecar.exposition.published import Latest, Monitor
-from sidecar.exposition.renderings import Renderings
+from sidecar.exposition.published import Latest, Monitor, Published
 from sidecar.process.logs import RateLimit
 from sidecar.process.supervision import restarted
 from sidecar.process.telemetry import Telemetry
@@ -80,11 +79,10 @@ class WebSocketServer:
         self._guard = guard
         self._handshake = Handshake(config, guard, host=self._host, taken=lambda: (len(self._clients), self._strangers))
         self._strangers = 0
-        self._renderings = Renderings()
         self._faults = RateLimit()
         self._broadcasts: dict[Scope, Broadcast] = {
-            "instance": Broadcast(partial(newest, latest), telemetry),
-            "fleet": Broadcast(FleetSnapshots(latest, monitor).newest, telemetry),
+            "instance": Broadcast(latest.newest, telemetry),
+            "fleet": Broadcast(self._fleet, telemetry),
         }
         self._clients: set[Client] = set()
         self._connections: set[ServerConnection] = set()
@@ -146,6 +144,13 @@ class WebSocketServer:
             **listening(self._guard.tls),
         )
 
+    async def _fleet(self) -> Published | None:
+        """Return what is published of the fleet; `None` while Redis does not answer."""
+        await self._latest.newest()
+        with suppress(SidecarError):
+            return await self._latest.fleet(self._monitor.fleet)
+        return None
+
     async def _serve(self, connection: ServerConnection) -> None:
         """Obey one client until it goes."""
         assert isinstance(connection, Incoming)
@@ -200,15 +205,12 @@ class WebSocketServer:
             self._broadcasts[client.subscription.scope].remove(client)
 
     async def _report(self, client: Client, id: Any) -> None:
-        snapshot = self._latest.snapshot
-        if snapshot is None:
+        await client.wait()
+        published = self._latest.published
+        if published is None:
             await client.answer(self._no_report(id))
-        else:
-            await client.wait()
-            if client.open:
-                client.write(
-                    head("benchmark-report", id), [self._renderings.get(snapshot, documents.report_json), b"}"]
-                )
+        elif client.open:
+            client.write(head("benchmark-report", id), [published.rendered(documents.report_json), b"}"])
 
     def _no_report(self, id: Any) -> bytes:
         if self._monitor.ready()[1] == "standby":

@@ -23,6 +23,7 @@ from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.exposition.prometheus.families import snapshot_families
 from sidecar.exposition.prometheus.negotiation import Format
 from sidecar.exposition.prometheus.text import Family, Writer
+from sidecar.exposition.published import Published
 
 # The start of counting, for OpenMetrics; in the text format it would be one more gauge for each series.
 CREATED = "_created"
@@ -40,9 +41,8 @@ _GENERATE: dict[Format, Callable[[Collector], bytes]] = {
 
 
 class Rendered(Struct):
-    """One exposition of one Snapshot; `at` is the loop's time when it was begun, `gzipped` is made when asked for."""
+    """One exposition of one tick; `at` is the loop's time when it was begun, `gzipped` is made when asked for."""
 
-    snapshot: Snapshot | None
     at: float
     plain: bytes
     gzipped: bytes = b""
@@ -60,7 +60,6 @@ class Exposition:
         self._environment = environment
         self._sources = sources
         self._rendering = {format: asyncio.Lock() for format in Format}
-        self._rendered: dict[Format, Rendered] = {}
         self._writer = Writer()
         # asyncio's own threads may all be waiting for a resolver that does not answer.
         self._thread = ThreadPoolExecutor(1, "gzip")
@@ -70,7 +69,7 @@ class Exposition:
 
     async def render(
         self,
-        newest: Callable[[], Snapshot | None],
+        newest: Callable[[], Published | None],
         format: Format,
         names: Collection[str] = (),
         *,
@@ -78,7 +77,7 @@ class Exposition:
     ) -> bytes:
         """Render everything, or only the samples and families in `names`.
 
-        `newest` returns the Snapshot to show, `None` where there is nothing of the business to show.
+        `newest` returns what to show, `None` where there is nothing of the business to show.
         """
         async with self._rendering[format]:
             rendered = await self._current(newest(), format, frozenset(names))
@@ -89,17 +88,15 @@ class Exposition:
                 rendered.gzipped = await asyncio.get_running_loop().run_in_executor(self._thread, pack)
             return rendered.gzipped
 
-    async def _current(self, snapshot: Snapshot | None, format: Format, names: frozenset[str]) -> Rendered:
+    async def _current(self, published: Published | None, format: Format, names: frozenset[str]) -> Rendered:
         """Return what is rendered already, if it is whole and new enough."""
         now = asyncio.get_running_loop().time()
-        known = self._rendered.get(format)
+        exposed = None if published is None else published.exposed
         # Without a Snapshot nothing says when the live metrics have changed.
-        if known and snapshot and not names and known.snapshot is snapshot and now - known.at < REUSE_SECONDS:
-            return known
-        rendered = Rendered(snapshot, now, await self._write(snapshot, format, names))
-        if not names:
-            self._rendered[format] = rendered
-        return rendered
+        known = published.rendered(_nothing_yet) if published and not names else {}
+        if format not in known or now - known[format].at >= REUSE_SECONDS:
+            known[format] = Rendered(now, await self._write(exposed, format, names))
+        return known[format]
 
     async def _write(self, snapshot: Snapshot | None, format: Format, names: frozenset[str]) -> bytes:
         text = []
@@ -118,6 +115,11 @@ class Exposition:
         if snapshot is not None and snapshot.series is not UNSET:
             for family in snapshot_families(snapshot, snapshot.series, self._environment, self._sources):
                 yield family if not names or family.name in names else _only(family, names)
+
+
+def _nothing_yet(snapshot: Snapshot) -> dict[Format, Rendered]:
+    """Begin the expositions of a Snapshot, which are filled in as they are asked for."""
+    return {}
 
 
 class _Live(Collector):

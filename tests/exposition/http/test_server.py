@@ -1,8 +1,10 @@
 """The endpoints of a real server, as a client sees them."""
 
 import asyncio
+import gc
 import gzip
 import json
+import weakref
 from typing import Any
 
 import pytest
@@ -93,6 +95,18 @@ async def test_the_fleet_is_merged_when_asked_for() -> None:
         assert (fleet["scope"], fleet["instances"]) == ("fleet", ["host-1", "host-2"])
         assert (await get_json(served.client, "/monitoring/metrics?scope=instance"))["scope"] == "instance"
         assert (await get_json(served.client, "/monitoring/report?scope=fleet"))["scope"] == "fleet"
+
+
+async def test_no_rendering_is_kept_longer_than_its_tick() -> None:
+    async with serving() as served:
+        paths = ("metrics", "monitoring/metrics", "monitoring/report", "monitoring/report?format=markdown")
+        for path in (*paths, "monitoring/metrics?scope=fleet"):
+            async with served.client.get(f"/{path}") as response:
+                assert await response.read()
+        rendered = weakref.ref(await served.latest.newest())
+        served.latest.publish(snapshots.snapshot())
+        gc.collect()
+        assert rendered() is None
 
 
 @pytest.mark.parametrize("path", ["/monitoring/benchmark", "/monitoring/report"])

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +19,6 @@ from sidecar.exposition.live.broadcast import (
     Client,
     fragments,
     frame,
-    newest,
 )
 from sidecar.exposition.live.subscriptions import Subscription
 from sidecar.exposition.published import Latest
@@ -67,7 +65,7 @@ async def test_who_leaves_while_the_others_are_served_gets_nothing_more() -> Non
     """All leave as soon as the loop turns, which it does after the first 200."""
     latest = Latest()
     latest.publish(snapshot())
-    broadcast = Broadcast(partial(newest, latest), Telemetry(CollectorRegistry(), version="0", sources=()))
+    broadcast = Broadcast(latest.newest, Telemetry(CollectorRegistry(), version="0", sources=()))
     written_then: list[int] = []
 
     def leave() -> None:
@@ -91,7 +89,7 @@ async def test_every_rendering_gives_way_to_the_loop() -> None:
     """All leave as soon as the loop turns, which it does after the first of two that want different topics."""
     latest = Latest()
     latest.publish(snapshot())
-    broadcast = Broadcast(partial(newest, latest), Telemetry(CollectorRegistry(), version="0", sources=()))
+    broadcast = Broadcast(latest.newest, Telemetry(CollectorRegistry(), version="0", sources=()))
 
     def leave() -> None:
         for client in clients:
@@ -113,7 +111,7 @@ async def test_every_rendering_gives_way_to_the_loop() -> None:
 async def test_no_update_falls_into_a_message_of_which_pieces_are_left() -> None:
     latest = Latest()
     latest.publish(snapshot())
-    broadcast = Broadcast(partial(newest, latest), Telemetry(CollectorRegistry(), version="0", sources=()))
+    broadcast = Broadcast(latest.newest, Telemetry(CollectorRegistry(), version="0", sources=()))
     transport = Roomy(lambda: None)
     connection: Any = SimpleNamespace(paused=False, transport=transport, protocol=SimpleNamespace(state=State.OPEN))
     client = Client(connection, authorized=True, now=0.0)

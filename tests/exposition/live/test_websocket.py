@@ -1,10 +1,12 @@
 """The WebSocket server with real clients on real sockets."""
 
 import asyncio
+import gc
 import json
 import socket
 import struct
 import time
+import weakref
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -543,6 +545,19 @@ async def test_the_fleet_is_read_once_per_tick_for_all_who_ask() -> None:
         await eventually(lambda: served.monitor.reads == 2)
 
 
+async def test_no_rendering_is_kept_longer_than_its_tick() -> None:
+    async with serving(snapshot()) as served, served.connect() as client, served.connect() as fleet:
+        assert (await ask(client, "get-benchmark-report"))["event"] == "benchmark-report"
+        await ask(client, "subscribe-metrics", {"interval_ms": 60_000})
+        await ask(fleet, "subscribe-metrics", {"interval_ms": 60_000, "scope": "fleet"})
+        assert [(await receive(one))["seq"] for one in (client, fleet)] == [1, 1]
+        published = await served.latest.newest()
+        rendered = [weakref.ref(one) for one in (published, await served.latest.fleet(served.monitor.fleet))]
+        del published
+        served.latest.publish(snapshot())
+        await eventually(lambda: gc.collect() >= 0 and not any(one() for one in rendered))
+
+
 async def test_a_fleet_that_does_not_answer_delays_no_instance_subscriber() -> None:
     async with serving(snapshot()) as served, served.connect() as fleet, served.connect() as instance:
         served.monitor.may_answer.clear()
@@ -586,6 +601,7 @@ async def test_a_broadcast_that_fails_is_begun_again(monkeypatch: pytest.MonkeyP
         task = {"task": "broadcast:fleet"}
         await eventually(lambda: (served.registry.get_sample_value(failures, task) or 0) > 0)
         served.monitor.merged = merged
+        served.latest.publish(snapshot())
         assert (await receive(client))["event"] == "metrics-update"
 
 

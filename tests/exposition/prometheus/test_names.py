@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.exposition.prometheus.negotiation import Format
 from sidecar.exposition.prometheus.render import Exposition
+from sidecar.exposition.published import Published
 from sidecar.process.telemetry import Telemetry
 from tests.exposition import snapshots
 from tests.exposition.monitors import SOURCES, parse_openmetrics
@@ -85,7 +86,8 @@ async def families(snapshot: Snapshot | None) -> dict[str, Metric]:
     telemetry.last_commit.set(1.0)
     telemetry.source_last_event.labels(SOURCES[0]).set(1.0)
     exposition = Exposition(registry, environment="test", sources=SOURCES)
-    exposed = (await exposition.render(lambda: snapshot, Format.OPENMETRICS)).decode()
+    published = None if snapshot is None else Published(snapshot)
+    exposed = (await exposition.render(lambda: published, Format.OPENMETRICS)).decode()
     named = {family.name + "_total" * (family.type == "counter"): family for family in parse_openmetrics(exposed)}
     return {name.removeprefix("flash_sale_"): family for name, family in named.items()}
 

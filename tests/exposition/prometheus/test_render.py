@@ -18,6 +18,7 @@ from sidecar.core.snapshot.snapshot import Inventory, ProductOrders, Snapshot
 from sidecar.exposition.prometheus.negotiation import Format
 from sidecar.exposition.prometheus.render import LINES_BEFORE_YIELD, Exposition
 from sidecar.exposition.prometheus.text import BLOCK, number
+from sidecar.exposition.published import Published
 from tests.exposition import snapshots
 from tests.exposition.monitors import exposition, parse_openmetrics
 from tests.exposition.snapshots import orders
@@ -27,7 +28,8 @@ MANY = snapshots.snapshot(orders=orders(by_product={f"sku-{n}": ProductOrders(su
 
 
 async def text(snapshot: Snapshot | None, format: Format = Format.TEXT, names: tuple[str, ...] = ()) -> str:
-    return (await exposition().render(lambda: snapshot, format, names)).decode()
+    published = None if snapshot is None else Published(snapshot)
+    return (await exposition().render(lambda: published, format, names)).decode()
 
 
 def names(exposed: str) -> set[str]:
@@ -143,19 +145,20 @@ async def test_a_filter_that_names_nothing_there_is_leaves_nothing() -> None:
 
 
 async def test_the_gzipped_bytes_are_the_plain_ones(counted: Exposition, counting: Counting) -> None:
-    gzipped = await counted.render(lambda: ALL, Format.TEXT, gzipped=True)
-    assert gzip.decompress(gzipped) == await counted.render(lambda: ALL, Format.TEXT)
-    assert await counted.render(lambda: ALL, Format.TEXT, gzipped=True) is gzipped
+    published = Published(ALL)
+    gzipped = await counted.render(lambda: published, Format.TEXT, gzipped=True)
+    assert gzip.decompress(gzipped) == await counted.render(lambda: published, Format.TEXT)
+    assert await counted.render(lambda: published, Format.TEXT, gzipped=True) is gzipped
     assert counting.calls == 1
 
 
 async def test_a_snapshot_is_rendered_once_for_each_format(counted: Exposition, counting: Counting) -> None:
+    published, newer = Published(ALL), Published(ALL)
     for _ in range(3):
-        await counted.render(lambda: ALL, Format.TEXT)
+        await counted.render(lambda: published, Format.TEXT)
     assert counting.calls == 1
-    await counted.render(lambda: ALL, Format.OPENMETRICS)
+    await counted.render(lambda: published, Format.OPENMETRICS)
     assert counting.calls == 2
-    newer = snapshots.snapshot()
     await counted.render(lambda: newer, Format.TEXT)
     assert counting.calls == 3
 
@@ -167,13 +170,14 @@ async def test_without_a_snapshot_each_scrape_is_rendered(counted: Exposition, c
 
 
 async def test_scrapes_at_the_same_time_share_one_rendering(counted: Exposition, counting: Counting) -> None:
-    results = await asyncio.gather(*(counted.render(lambda: MANY, Format.TEXT) for _ in range(5)))
+    published = Published(MANY)
+    results = await asyncio.gather(*(counted.render(lambda: published, Format.TEXT) for _ in range(5)))
     assert counting.calls == 1
     assert len({id(rendered) for rendered in results}) == 1
 
 
 async def test_a_rendering_gives_way_to_everything_else(counted: Exposition) -> None:
-    rendering = asyncio.ensure_future(counted.render(lambda: MANY, Format.TEXT))
+    rendering = asyncio.ensure_future(counted.render(lambda: Published(MANY), Format.TEXT))
     turns = 0
     while not rendering.done():
         turns += 1
@@ -184,7 +188,7 @@ async def test_a_rendering_gives_way_to_everything_else(counted: Exposition) -> 
 
 
 async def test_a_crowd_of_filtered_scrapes_gives_way_to_everything_else(counted: Exposition) -> None:
-    crowd = asyncio.gather(*(counted.render(lambda: MANY, Format.TEXT, ("nonsense",)) for _ in range(10)))
+    crowd = asyncio.gather(*(counted.render(lambda: Published(MANY), Format.TEXT, ("nonsense",)) for _ in range(10)))
     turns = 0
     while not crowd.done():
         turns += 1
@@ -195,9 +199,9 @@ async def test_a_crowd_of_filtered_scrapes_gives_way_to_everything_else(counted:
 async def test_filtered_scrapes_do_not_run_at_the_same_time(counted: Exposition, counting: Counting) -> None:
     begun: list[int] = []
 
-    def newest() -> Snapshot:
+    def newest() -> Published:
         begun.append(counting.calls)
-        return MANY
+        return Published(MANY)
 
     names = ("flash_sale_product_orders_total", "calls")
     await asyncio.gather(*(counted.render(newest, Format.TEXT, names) for _ in range(3)))
