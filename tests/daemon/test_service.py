@@ -100,8 +100,8 @@ class Ground:
 
     def total(self) -> int:
         """Return the orders that are shown."""
-        snapshot = self.service._latest.snapshot
-        return -1 if snapshot is None else snapshot.orders.total
+        published = self.service._latest.published
+        return -1 if published is None else published.snapshot.orders.total
 
 
 async def _for_ever(_: object) -> None:

@@ -106,3 +106,15 @@ async def test_nothing_is_kept_longer_than_its_tick() -> None:
     await asyncio.sleep(0)  # the loop itself knows what it has just handed over
     gc.collect()
     assert [one() for one in shown] == [None, None]
+
+
+async def test_what_was_withdrawn_before_a_waiter_woke_is_not_given_out() -> None:
+    latest, newest = Latest(), snapshot(uptime_s=2.0)
+    waiting = asyncio.create_task(latest.newer())
+    await asyncio.sleep(0)
+    latest.publish(snapshot(uptime_s=1.0))
+    latest.withdraw()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    latest.publish(newest)
+    assert (await waiting).snapshot is newest
