@@ -1,13 +1,11 @@
-"""The command line. This module holds the group and what every command shares: how an error becomes an exit status.
+"""The command line. This module has the group, and turns errors into exit statuses.
 
-options    flags of every command -> Where: a running daemon, or Redis and a configuration
-readers    Where -> snapshot, report, history, rejected: over HTTP or from Redis
-redis_access, publishing   connections that commands open; events -> Redis
-stored                     what the sidecar keeps in Redis: read, clear, say that a sale starts or stops
-findings, probes           what `check` reports and how it finds it: elsewhere (near misses), exposure (secrets, open
-access) terminal, tables           numbers and names as people read them
+options     flags of most commands -> Where: a running daemon, or Redis and a configuration
+client/     access to a daemon or a Redis: readers (what commands show), stored (read and change the state), publishing
+view/       numbers and names for people: terminal, tables, notes
+checks/     what `sidecar check` looks for
 
-Commands import what is heavy (aiohttp, redis, rich) when they run, so that `--help` and completion stay quick.
+Commands import what is heavy (aiohttp, redis, rich) when they run, so that `--help` and completion stay fast.
 """
 
 import errno
@@ -35,30 +33,29 @@ from sidecar.errors import ConfigError, SidecarError
 
 
 class Failure(click.ClickException):
-    """It failed: one line on stderr, exit status 1."""
+    """A failure: one line on stderr, exit status 1."""
 
     def __init__(self, text: object) -> None:
         super().__init__(plain(" ".join(str(text).split())))
 
     def show(self, file: Any = None) -> None:
-        """Write the line to stderr."""
         click.echo(folded(f"Error: {self.format_message()}", sys.stderr), file=file, err=True)
 
 
 class WrongUsage(Failure):
-    """Usage or configuration are wrong: exit status 2."""
+    """Wrong usage or configuration: exit status 2."""
 
     exit_code = 2
 
 
 class Commands(click.Group):
-    """Turn whatever goes wrong in a command into one line on stderr and an exit status."""
+    """Turn every error of a command into one line on stderr and an exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Click itself handles its own errors, Ctrl-C and a closed pipe."""
+        """Run the command. Click handles its own errors, Ctrl-C and a closed pipe."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")  # a terminal that knows no `·` shows `?`
+                stream.reconfigure(errors="replace")  # a terminal without `·` shows `?`
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -69,7 +66,7 @@ class Commands(click.Group):
             raise Failure(exc) from exc
         except MemoryError as exc:
             raise Failure(
-                "no memory is left: give the process more; the counting goes on from the last commit at the next start"
+                "no memory is left: give the process more; at the next start, counting continues after the last commit"
             ) from exc
         except OSError as exc:
             if exc.errno == errno.EPIPE:

@@ -1,4 +1,4 @@
-"""`sidecar check`: find what keeps a new integration from working, and say what to do about it."""
+"""`sidecar check`: find what keeps an integration from working, and say how to fix it."""
 
 import asyncio
 import sys
@@ -20,7 +20,7 @@ COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 @click.command(short_help="Check configuration, Redis and sources, and say what to fix.")
 @redis_options
 @click.option("--offline", is_flag=True, help="Check the configuration only.")
-@click.option("--heartbeat", is_flag=True, help="Also send one into streams that consumer groups read.")
+@click.option("--heartbeat", is_flag=True, help="Also send one to streams that consumer groups read.")
 def check(where: Where, offline: bool, heartbeat: bool) -> None:
     """Check the configuration, connect, and send a heartbeat through each source.
 
@@ -46,7 +46,7 @@ def check(where: Where, offline: bool, heartbeat: bool) -> None:
 
 
 def _web(config: "Config") -> str:
-    """Say what the web configuration asks for. Raises `ConfigError` for a certificate that cannot be used."""
+    """Describe the web configuration. Raises `ConfigError` for a certificate that cannot be used."""
     from sidecar.config import read_web_file
     from sidecar.exposition.access.tls import server_context
 
@@ -57,7 +57,7 @@ def _web(config: "Config") -> str:
 
 
 async def _probe(config: "Config", everywhere: bool) -> int:
-    """Print what is found while it is found; return the number of problems."""
+    """Print findings as they come; return the number of problems."""
     from sidecar.cli.checks.findings import Finding
     from sidecar.cli.checks.probes import probe
 

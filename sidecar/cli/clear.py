@@ -1,4 +1,4 @@
-"""`sidecar clear`: start counting from 0 again."""
+"""`sidecar clear`: restart counting at 0."""
 
 import time
 
@@ -18,15 +18,15 @@ OWNER_SECONDS = 1.0
 def clear(where: Where, yes: bool) -> None:
     """Clear the metrics of the running daemon: in its Redis, or over HTTP with --url and an admin token.
 
-    Every count restarts at 0. Stream positions and sequence windows stay: nothing is counted twice.
+    Every count restarts at 0. Stream positions and sequence windows stay, so nothing counts twice.
     """
     source, place = chosen(where)
     if not yes:
         try:
-            sure = click.confirm(f"Clear all metrics {place}? They cannot be brought back")
+            sure = click.confirm(f"Clear all metrics {place}? This cannot be undone")
         except click.Abort:
             click.echo()
-            raise SidecarError("nothing was cleared: nobody answered; say --yes where nobody can be asked") from None
+            raise SidecarError("nothing was cleared: there was no answer; in scripts use --yes") from None
         if not sure:
             raise SidecarError("nothing was cleared")
     by_status = source.clear()["orders"]["by_status"]
@@ -35,10 +35,10 @@ def clear(where: Where, yes: bool) -> None:
 
 
 def chosen(where: Where) -> tuple[Reader, str]:
-    """Return what changes the state of a daemon, and where.
+    """Return the reader that can change the state, and a description of where that is.
 
-    Without flags that is the Redis of the daemon that the other commands read. Raises SidecarError if the daemon at the
-    default address counts in another Redis than the configured one.
+    Without --url it is Redis. Without any flag, raises SidecarError if the daemon at the default address counts in
+    another Redis than the configured one.
     """
     from sidecar.cli.client.access import target
 
@@ -52,18 +52,18 @@ def chosen(where: Where) -> tuple[Reader, str]:
 
 
 def _compare(daemon: Reader, redis: Reader, place: str) -> None:
-    """Raise SidecarError unless both began to count at the same time; without a daemon there is nothing to confuse."""
+    """Raise SidecarError unless both began to count at the same time. Without a daemon nothing can be confused."""
     try:
         shown, kept = daemon.snapshot()["since"], redis.snapshot()["since"]
-        if shown != kept:  # it may be about to take a clear over
+        if shown != kept:  # the daemon may not have noticed a clear yet
             time.sleep(OWNER_SECONDS)
             shown, kept = daemon.snapshot()["since"], redis.snapshot()["since"]
     except UnavailableError:
         return
     except AccessError as exc:
-        raise AccessError(f"{exc}, or say which Redis with --redis-url or --config") from exc
+        raise AccessError(f"{exc}, or name the Redis with --redis-url or --config") from exc
     if shown != kept:
         raise SidecarError(
             f"the daemon at {DEFAULT_URL} has counted since {moment(shown)}, the metrics {place} since {moment(kept)}: "
-            "say which is meant with --redis-url or --config, or with --url and a token"
+            "choose one with --redis-url or --config, or with --url and a token"
         )

@@ -1,4 +1,4 @@
-"""`sidecar demo`: everything at once on one machine, with nothing to set up: daemon, private Redis, a made-up sale."""
+"""`sidecar demo`: daemon, private Redis and a made-up sale on one machine, with nothing to set up."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HTTP, WS = "127.0.0.1:9850", "127.0.0.1:9851"
 # Time to look at the end of a sale before the next one restocks.
 BETWEEN_SALES_SECONDS = 5
-STREAM_LENGTH = 1_000_000  # the length that README recommends
+STREAM_LENGTH = 1_000_000  # as README recommends
 STATUS_SECONDS = 1.0
 CLEAR_LINE = "\r\x1b[K"
 
@@ -51,13 +51,13 @@ Ctrl-C ends all of it.
 @click.option("--rate", type=click.FloatRange(0.1, 5000), default=50, show_default=True, help="Mean orders a second.")
 @click.option("--duration", type=click.FloatRange(1, 86_400), default=60, show_default=True, help="Seconds a sale.")
 def demo(http: str | None, ws: str | None, rate: float, duration: float) -> None:
-    """Run the daemon with a private Redis and a made-up sale until Ctrl-C. Nothing is installed, nothing stays."""
+    """Run the daemon with a private Redis and a made-up sale until Ctrl-C. It installs nothing and leaves nothing."""
     flags = {"http.listen": http or _free(HTTP), "ws.listen": ws or _free(WS), "log.level": "warning"}
     run_to_end(_demo(flags, rate, duration))
 
 
 def _free(address: str) -> str:
-    """Return the address, or one with a free port if somebody listens there, and say so."""
+    """Return the address, or print that it is in use and return one with a free port."""
     from sidecar.store.embedded import free_port
 
     host, _, port = address.partition(":")
@@ -73,7 +73,7 @@ def _free(address: str) -> str:
 
 
 async def _demo(flags: dict[str, str], rate: float, duration: float) -> None:
-    """Start Redis, daemon and sale, in this order; stop them in the other."""
+    """Start Redis, daemon and sale, in this order; stop them in reverse."""
     from sidecar import config
     from sidecar.daemon.service import Service
     from sidecar.store.embedded import EmbeddedRedis
@@ -81,46 +81,46 @@ async def _demo(flags: dict[str, str], rate: float, duration: float) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with EmbeddedRedis() as redis:
-        # The environment is left out: a demonstration must not reach for somebody's real Redis.
+        # Without the environment: a demo must not touch a real Redis.
         chosen = config.load(None, environ={}, flags={**flags, "redis.url": redis.url}).config
         service = Service(chosen, log=logger(chosen)[0])
         started = asyncio.Event()
         daemon = asyncio.create_task(service.run(stop, started=started.set))
-        beginning = asyncio.create_task(started.wait())
-        await asyncio.wait((daemon, beginning), return_when=asyncio.FIRST_COMPLETED)
-        if not beginning.done():
-            beginning.cancel()
+        starting = asyncio.create_task(started.wait())
+        await asyncio.wait((daemon, starting), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
             await daemon
             return
         _greet(service, redis.url, redis.port, duration)
-        await _entertain(chosen, service, daemon, rate, duration)
+        await _run_sales(chosen, service, daemon, rate, duration)
         with suppress(SidecarError):  # it may end before anything was counted
             show(await asyncio.to_thread(RedisReader(chosen).report))
 
 
-async def _entertain(
+async def _run_sales(
     config: "Config", service: "Service", daemon: "asyncio.Task[None]", rate: float, duration: float
 ) -> None:
-    """Sell and show the status until the daemon has ended."""
-    shows = [asyncio.create_task(_sell(config, rate, duration))]
+    """Sell, and show the status on a terminal, until the daemon ends."""
+    tasks = [asyncio.create_task(_sell(config, rate, duration))]
     if sys.stdout.isatty():
-        shows.append(asyncio.create_task(_show_status(service.http_url)))
+        tasks.append(asyncio.create_task(_show_status(service.http_url)))
     try:
-        await asyncio.wait((daemon, *shows), return_when=asyncio.FIRST_COMPLETED)
-        for task in shows:
+        await asyncio.wait((daemon, *tasks), return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
             if task.done() and not daemon.done():
-                task.result()  # it never ends by itself: this raises what ended it
+                task.result()  # raises what ended the task
         await daemon
     finally:
-        for task in shows:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*shows, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if sys.stdout.isatty():
             click.echo(CLEAR_LINE, nl=False)
 
 
 async def _sell(config: "Config", rate: float, duration: float) -> None:
-    """Hold one sale after the other; each begins with full shelves."""
+    """Publish one sale after the other, each with new stock."""
     from sidecar.cli.client.access import connected
     from sidecar.cli.client.publishing import Destination, Publisher
     from sidecar.cli.simulate import play
@@ -147,7 +147,7 @@ def _greet(service: "Service", redis_url: str, port: int, duration: float) -> No
 
 
 def lines_to_try(http: str, ws: str, port: int) -> list[str]:
-    """Return what to try, with the programs that are there."""
+    """Return commands to try, with the programs that are installed."""
     python = os.path.relpath(sys.executable) if sys.executable.startswith(os.getcwd() + os.sep) else sys.executable
     sidecar = f"{python} -m sidecar"
     lines = [f"{sidecar} top" + ("" if http == f"http://{HTTP}" else f" --url {http}")]
@@ -176,7 +176,7 @@ async def _show_status(url: str) -> None:
 
 
 def status(document: dict[str, Any]) -> str:
-    """Say in one line how the sale goes; a narrow terminal cuts its end, so what matters most comes first."""
+    """Summarise the sale in one line, the most important first: a narrow terminal cuts the end."""
     orders, inventory = document["orders"], document["inventory"].values()
     left = sum(max(one["stock"], 0) for one in inventory)
     gone = sum(one["stock"] <= 0 for one in inventory)

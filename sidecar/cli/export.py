@@ -1,4 +1,4 @@
-"""`sidecar export`: the last hour by the second as CSV or JSON lines, and the totals as one line, for other tools."""
+"""`sidecar export`: the last hour by the second as CSV or JSON lines, or the totals as one line, for other tools."""
 
 import csv
 import io
@@ -25,13 +25,13 @@ KEPT = "Redis keeps one hour. How to keep more is in docs/long-term.md"
 
 @click.command(short_help="Write the last hour, or the totals, as CSV or JSON lines.")
 @reader_options
-@click.option("--metric", "metrics", type=click.Choice(METRICS), multiple=True, help="Only this; may be given again.")
+@click.option("--metric", "metrics", type=click.Choice(METRICS), multiple=True, help="Only this; may be repeated.")
 @click.option("--from", "start", metavar="TIME", help="The first second [default: an hour before the last].")
 @click.option("--to", "end", metavar="TIME", help="The last second [default: now].")
-@click.option("--step", metavar="DURATION", help="One row for so long [default: 1s].")
+@click.option("--step", metavar="DURATION", help="Time from row to row [default: 1s].")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="[default: csv]")
-@click.option("--report", is_flag=True, help="The totals of the sale instead, as one JSON line.")
-@click.option("--output", metavar="FILE", help="Write there, and not to stdout.")
+@click.option("--report", is_flag=True, help="Write the totals of the sale instead, as one JSON line.")
+@click.option("--output", metavar="FILE", help="Write to a file, not to stdout.")
 def export(
     where: Where,
     metrics: tuple[str, ...],
@@ -44,12 +44,12 @@ def export(
 ) -> None:
     """Write the last hour by the second: orders finished, jobs waiting, open connections.
 
-    TIME is a Unix time, an RFC 3339 time such as 2026-11-27T09:00:00Z, or a duration such as 15m: that long ago.
+    TIME is a Unix time, an RFC 3339 time such as 2026-11-27T09:00:00Z, or how long ago, such as 15m.
     """
     asked = {"from": start, "to": end, "step": step}
     if report:
         if metrics or form or any(asked.values()):
-            raise click.UsageError("--report is one line of totals: it takes --output and where to read, nothing else")
+            raise click.UsageError("--report is one line of totals: only --output and where to read apply to it")
         _write([json.dumps(reader(where).report(), separators=(",", ":")) + "\n"], output)
         return
     source = reader(where)
@@ -62,7 +62,7 @@ def export(
 
 
 def _why_nothing(source: Reader, rows: list[Row]) -> str:
-    """Say why nothing is known of a time: it was cleared, nothing happened, or it is too long ago."""
+    """Return why nothing is known about a time: it was cleared, nothing happened, or it is too long ago."""
     with suppress(SidecarError):
         since = source.report()["since"]
         if since is not None and rows and since > rows[0]["ts"]:
@@ -71,7 +71,7 @@ def _why_nothing(source: Reader, rows: list[Row]) -> str:
 
 
 def _grid(asked: Mapping[str, str | None], now: float) -> dict[str, str]:
-    """Return the parameters of `GET /monitoring/history`. Raises ConfigError for what cannot be."""
+    """Return the parameters of `GET /monitoring/history`. Raises ConfigError for an invalid value."""
     grid = {name: str(_seconds(name, text, now)) for name, text in asked.items() if text is not None}
     try:
         parse_query(grid, int(now))
@@ -99,7 +99,7 @@ def _seconds(name: str, text: str, now: float) -> int:
 
 
 def _rows(source: Reader, metrics: Iterable[str], grid: Mapping[str, str]) -> list[Row]:
-    """Return a row for every point of the grid; what is unknown is None."""
+    """Return a row for every point of the grid; unknown values are None."""
     found = source.history(grid)
     columns = {name: [value for _, value in found[name]["points"]] for name in metrics}
     times = [ts for ts, _ in found[METRICS[0]]["points"]]
@@ -112,7 +112,7 @@ def _shown(ts: int) -> str:
 
 
 def _csv(rows: Iterable[Row]) -> Iterator[str]:
-    """Write a header and the rows; what is unknown is an empty cell."""
+    """Write a header and the rows; unknown values are empty cells."""
     buffer = io.StringIO()
     writer: csv.DictWriter[str] | None = None
     for row in rows:
@@ -128,7 +128,7 @@ def _json_lines(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _write(lines: Iterable[str], output: str | None) -> None:
-    """Write to a file, whole or not at all as far as reading goes: it is opened when everything is there."""
+    """Write to a file or stdout. The file is opened only when everything has been read."""
     if output is None:
         click.echo("".join(lines), nl=False)
         return

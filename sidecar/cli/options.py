@@ -34,21 +34,21 @@ class Where(Struct, frozen=True, kw_only=True):
 
     @property
     def configured(self) -> bool:
-        """Return whether a flag or its variable says which Redis is meant."""
+        """Whether a flag or its variable names the Redis."""
         return self.names_redis or any(name in os.environ for name in _VARIABLES)
 
     @property
     def file(self) -> str:
-        """Return the configuration file that is read; empty if there is none."""
+        """The configuration file, "" if there is none."""
         return self.config_file or os.environ.get("SIDECAR_CONFIG", "")
 
     def config(self) -> "Config":
-        """Load the configuration, its warnings to stderr. Raises `ConfigError`."""
+        """Load the configuration; warnings go to stderr. Raises `ConfigError`."""
         return load(self.config_file, {"redis.url": self.redis_url, "redis.prefix": self.prefix})
 
 
 def load(config_file: str | None, flags: dict[str, str | None]) -> "Config":
-    """Load a configuration from file, environment and the flags that were given; its warnings go to stderr."""
+    """Load a configuration from file, environment and flags; warnings go to stderr."""
     from sidecar import config
 
     loaded = config.load(config_file, environ=os.environ, flags=flags)
@@ -68,7 +68,7 @@ def reader_options(command: Command) -> Command:
 
 
 def forbid_empty(given: Mapping[str, str | None]) -> None:
-    """Raise ConfigError for an option with an empty value, such as `--config "$UNSET"`: a value was meant."""
+    """Raise ConfigError for an empty option, such as `--config "$UNSET"`."""
     for name, value in given.items():
         if value == "" and name != "token":
             option = "--" + name.removesuffix("_file").replace("_", "-")

@@ -1,4 +1,4 @@
-"""`sidecar publish`: send an event by hand, or a file of them, and hear whether anybody listened."""
+"""`sidecar publish`: send an event by hand, or a file of them, and report how many subscribers received it."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @transport_option
 @to_option
 @maxlen_option
-@click.option("--force", is_flag=True, help="Publish even what the sidecar will reject.")
+@click.option("--force", is_flag=True, help="Publish even what the sidecar would reject.")
 def publish(
     where: Where, event: str, transport: Transport | None, to: str | None, maxlen: int | None, force: bool
 ) -> None:
@@ -48,9 +48,9 @@ def publish(
     there = destination(config.sources, transport, to, maxlen)
     from_stdin = event == "-"
     lines = sys.stdin.buffer if from_stdin else [event.encode(errors="surrogateescape")]
-    sent = refused = 0
+    sent = rejected = 0
     heard = 1
-    # Ctrl-C is how a person ends typing, or `tail -f`: what was sent is told all the same.
+    # Ctrl-C ends typing, or `tail -f`: report what was sent nevertheless.
     with (
         asyncio.Runner() as runner,
         _publisher(runner, config.events, there) as publisher,
@@ -59,20 +59,20 @@ def publish(
         for number, line in enumerate(map(bytes.strip, lines), 1):
             problem = _problem(line) if line else ""
             if problem and not force:
-                refused += 1
-                place = f"line {number}: " if from_stdin else ""
-                click.secho(f"Refused: {place}{problem}", fg="red", err=True)
+                rejected += 1
+                line_number = f"line {number}: " if from_stdin else ""
+                click.secho(f"Rejected: {line_number}{problem}", fg="red", err=True)
             elif line:
                 heard = runner.run(publisher.send([line]))
                 sent += 1
-    _tell(there, sent, heard)
-    if refused:
-        raise SidecarError(f"{refused} of {sent + refused} not published; correct them, or send them with --force")
+    _report(there, sent, heard)
+    if rejected:
+        raise SidecarError(f"{rejected} of {sent + rejected} not published; correct them, or send them with --force")
 
 
 @contextlib.contextmanager
 def _publisher(runner: asyncio.Runner, config: "RedisConfig", to: Destination) -> Iterator[Publisher]:
-    """Connect within the runner's loop. Lines are read between its turns, so that Ctrl-C ends the waiting for one."""
+    """Connect in the runner's loop. Lines are read while it does not run, so that Ctrl-C interrupts the reading."""
     from sidecar.cli.client.access import connected
 
     connection = connected(config, key=to.name)
@@ -84,7 +84,7 @@ def _publisher(runner: asyncio.Runner, config: "RedisConfig", to: Destination) -
 
 
 def _problem(line: bytes) -> str:
-    """Return why the sidecar would reject the line, or nothing; name fields that it does not know."""
+    """Return why the sidecar would reject the line, "" if it would not; warn of unknown fields."""
     from sidecar.core.events.decode import decode, unknown_fields
 
     decoded = decode([line], [time.time()])
@@ -95,8 +95,8 @@ def _problem(line: bytes) -> str:
     return "; ".join(plain(f"{one.reason}: {one.detail}") for one in decoded.rejections)
 
 
-def _tell(to: Destination, sent: int, heard: int) -> None:
-    """Say what was published, and warn if nobody was there."""
+def _report(to: Destination, sent: int, heard: int) -> None:
+    """Print what was published, and warn if nobody received it."""
     if not sent:
         click.echo("Nothing was published.", err=True)
         return

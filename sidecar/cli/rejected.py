@@ -21,7 +21,9 @@ def rejected(where: Where, limit: int, as_json: bool) -> None:
     found = reader(where).rejected(limit)
     if as_json:
         for one in found:
-            click.echo(json.dumps(one).replace("\x7f", r"\u007f"))  # the one control character that JSON leaves
+            click.echo(
+                json.dumps(one).replace("\x7f", r"\u007f")
+            )  # the one control character that json leaves as it is
     elif not found:
         click.echo("No event was rejected lately.")
     else:
@@ -29,7 +31,7 @@ def rejected(where: Where, limit: int, as_json: bool) -> None:
 
 
 def _show(found: list[dict[str, Any]]) -> None:
-    """Print two lines for each: people search them with grep, so nothing is cut."""
+    """Print two lines for each, uncut, for grep."""
     for one in found:
         reason = click.style(plain(one["reason"]), fg="red")
         click.echo(f"{moment(one['time'])}  {plain(one['source'])}  {reason}  {plain(one['detail'])}")

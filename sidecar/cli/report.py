@@ -1,4 +1,4 @@
-"""`sidecar report`: the numbers of the sale until now, to read, to paste or to process."""
+"""`sidecar report`: the numbers of the sale so far, to read, to paste or to process."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,9 @@ PRODUCTS = 20
 @click.command(short_help="Show the numbers of the sale: a table, JSON or Markdown.")
 @reader_options
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON of GET /monitoring/benchmark.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, to paste it somewhere.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
 def report(where: Where, as_json: bool, as_markdown: bool) -> None:
-    """Show the numbers of the sale since the start of counting or the last clear."""
+    """Show the numbers of the sale since counting began, or since the last clear."""
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown exclude each other")
     document = reader(where).report()
@@ -62,7 +62,7 @@ def show(document: dict[str, Any]) -> None:
 
 
 def _products(document: dict[str, Any], width: int) -> "Table":
-    """Draw the busiest products, and the number of the others."""
+    """Draw the busiest products; the caption counts the others."""
     from sidecar.cli.view import tables
 
     names = tables.by_sales(document)
@@ -73,7 +73,7 @@ def _products(document: dict[str, Any], width: int) -> "Table":
 
 
 def _period(document: dict[str, Any]) -> str:
-    """Return beginning and end, the day once if they share it."""
+    """Format beginning and end; the day only once if they share it."""
     since, until = moment(document["since"]), moment(document["until"])
     day, _, time = until.partition(" ")
     if since.startswith(day):

@@ -1,4 +1,4 @@
-"""`sidecar run`: the daemon. Only here are signals known: SIGTERM and Ctrl-C stop, SIGHUP reads the settings again."""
+"""`sidecar run`: the daemon, and its signals: SIGTERM and Ctrl-C stop it, SIGHUP reloads the configuration."""
 
 import asyncio
 import ctypes
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from sidecar.daemon.service import Service
     from sidecar.process.logs import Lines
 
-# Files that people expect to be read by default.
+# Files that one might expect to be read by default.
 USUAL_FILES = ("sidecar.yml", "config/sidecar.yml", "sidecar.yaml", "config/sidecar.yaml")
-# From malloc.h. Set at all, it stays where it is: by itself it rises to the largest piece ever freed, 32 MB at most.
+# From malloc.h. Once set it is fixed; otherwise it grows to the largest block ever freed, up to 32 MB.
 M_MMAP_THRESHOLD = -3
-LARGE_BYTES = 128 * 1024  # what it begins with
+LARGE_BYTES = 128 * 1024  # its initial value
 # What a shell reports for a process ended by Ctrl-C.
 INTERRUPTED = 130
-# How long a second Ctrl-C lets connections close before the process is ended as it stands.
+# How long connections may take to close after a second Ctrl-C, before the process exits.
 AT_ONCE_SECONDS = 1.0
 
 
@@ -51,38 +51,38 @@ def run(
     instance: str | None,
     embedded_redis: bool,
 ) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C. SIGHUP reads the configuration again."""
+    """Run the daemon until SIGTERM or Ctrl-C. SIGHUP reloads the configuration."""
     if embedded_redis and redis_url:
         raise ConfigError("--embedded-redis starts a Redis of its own: leave out --redis-url")
     forbid_empty({"config_file": config_file, "redis_url": redis_url, "prefix": prefix, "http": http, "ws": ws})
     flags = {"redis.url": redis_url, "redis.prefix": prefix, "http.listen": http, "ws.listen": ws, "instance": instance}
     settings = Settings(flags, config_file)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before the handler stands must not end the process
-    settings.load()  # what is wrong is said before anything starts
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the handler is set, it must not end the process
+    settings.load()  # raises ConfigError before anything starts
     allow_files()
     give_memory_back()
     run_to_end(_run(settings, embedded_redis))
 
 
 def allow_files() -> None:
-    """Open as many files as the machine lets us: every client is one, and the soft limit is often 1,024."""
+    """Raise the limit of open files to the hard limit: every client is one, and the soft limit is often 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with suppress(ValueError, OSError):  # some systems call a limit infinite and do not mean it
+        with suppress(ValueError, OSError):  # some systems report an infinite limit and reject it
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def give_memory_back() -> None:
-    """Have what was rendered leave memory as soon as it is free.
+    """Return the memory of renderings to the system as soon as it is freed.
 
-    Left alone, glibc comes to keep such pieces for itself, with gaps between them that grow.
+    By default glibc would soon keep such blocks, and fragment.
     """
-    with suppress(OSError, AttributeError):  # another C library has no such option
+    with suppress(OSError, AttributeError):  # other C libraries lack this option
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def run_to_end(main: Coroutine[Any, Any, None]) -> None:
-    """Run until it ends by itself, or is cut short by a second Ctrl-C."""
+    """Run until it ends, or until a second Ctrl-C."""
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(main)
@@ -91,7 +91,7 @@ def run_to_end(main: Coroutine[Any, Any, None]) -> None:
 
 
 class Settings(Struct, frozen=True):
-    """Where the configuration of this process comes from, so that it can be read again."""
+    """Where the configuration of this process comes from, to load and reload it."""
 
     flags: dict[str, str | None]
     config_file: str | None = None
@@ -105,16 +105,16 @@ class Settings(Struct, frozen=True):
 
     @property
     def origin(self) -> str:
-        """Name the file that is read, or say that there is none, and name a file that could be read."""
+        """The configuration file, or `no file`, with a hint if one of the usual files exists."""
         file = self.config_file or os.environ.get("SIDECAR_CONFIG")
         if file:
             return os.path.abspath(file)
-        lying = next((path for path in USUAL_FILES if os.path.exists(path)), "")
-        return f"no file; {lying} is read with --config {lying}" if lying else "no file"
+        unread = next((path for path in USUAL_FILES if os.path.exists(path)), "")
+        return f"no file; {unread} is read with --config {unread}" if unread else "no file"
 
 
 async def _run(settings: Settings, embedded_redis: bool) -> None:
-    """Start what was asked for and run the service until a signal."""
+    """Run the service until a signal, on an embedded Redis if asked for."""
     from sidecar.daemon.service import Service
 
     async with AsyncExitStack() as stack:
@@ -122,7 +122,7 @@ async def _run(settings: Settings, embedded_redis: bool) -> None:
             from sidecar.store.embedded import EmbeddedRedis
 
             redis = await stack.enter_async_context(EmbeddedRedis())
-            # Whatever the file or the environment say of another Redis is not for this one.
+            # Credentials from file or environment belong to another Redis.
             private = {"redis.username": "", "redis.password": "", "redis.password_file": ""}
             settings.flags.update(private, **{"redis.url": redis.url})
         config, warnings = settings.load()
@@ -138,7 +138,7 @@ async def _run(settings: Settings, embedded_redis: bool) -> None:
 
 
 def logger(config: "Config") -> "tuple[Any, Lines]":
-    """Set up logging to stderr; return the logger, and what writes its lines."""
+    """Set up logging to stderr; return the logger and its `Lines`."""
     import structlog
 
     from sidecar.process import logs
@@ -149,7 +149,7 @@ def logger(config: "Config") -> "tuple[Any, Lines]":
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
-    """Set `stop` on SIGTERM and Ctrl-C; a second Ctrl-C cancels the calling task, and soon ends the process."""
+    """Set `stop` on SIGTERM and Ctrl-C; a second Ctrl-C cancels the calling task, then exits."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
@@ -164,7 +164,7 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
 
 def _reload(service: "Service", settings: Settings, running: "Config", lines: "Lines") -> None:
-    """Apply what can change while running; a bad file leaves everything as it is."""
+    """Apply what can change at run time; a bad file changes nothing."""
     import structlog
 
     from sidecar.process import logs

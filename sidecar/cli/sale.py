@@ -1,4 +1,4 @@
-"""`sidecar sale`: say that a sale starts or stops."""
+"""`sidecar sale`: announce that a sale starts or stops."""
 
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from sidecar.core.events.sale_event import Action
 
 
-@click.group(short_help="Say that a sale starts or stops.")
+@click.group(short_help="Announce that a sale starts or stops.")
 def sale() -> None:
-    """Say that a sale starts or stops. Nobody has to: the sidecar knows it from the orders.
+    """Announce that a sale starts or stops. This is optional: the sidecar can tell from the orders.
 
-    What is said comes first: a sale that was started runs until it is stopped, however quiet it is, and after a stop
-    late orders do not go on with it. Outside of a sale its alerts and countdowns are quiet.
+    An announcement takes precedence: a sale that was started runs until it is stopped, however quiet it is, and late
+    orders after a stop do not continue it. Outside of a sale, its alerts and countdowns are quiet.
     """
 
 
@@ -27,7 +27,7 @@ def sale() -> None:
 @click.argument("id", required=False)
 @reader_options
 def start(where: Where, id: str | None) -> None:
-    """Say that a sale starts now; ID is what it is called, if anything."""
+    """Announce that a sale starts now; ID is its name, if it has one."""
     found = _announce(where, "start", id)
     if found is not None:
         click.echo(f"{_name(found)} runs, since {moment(found['started_at'])}.")
@@ -37,7 +37,7 @@ def start(where: Where, id: str | None) -> None:
 @click.argument("id", required=False)
 @reader_options
 def stop(where: Where, id: str | None) -> None:
-    """Say that the sale is over. With ID only if it is called that."""
+    """Announce that the sale is over; with ID only if that is its name."""
     found = _announce(where, "stop", id)
     if found is not None:
         duration = seconds(found["ended_at"] - found["started_at"])
@@ -45,13 +45,13 @@ def stop(where: Where, id: str | None) -> None:
 
 
 def _announce(where: Where, action: "Action", id: str | None) -> Document | None:
-    """Return the sale as it is then; say what happens next where no sidecar counts."""
+    """Return the sale after the announcement; print what happens next if no sidecar counts."""
     if id is not None and id != CURRENT and not is_id(id):
         raise click.BadParameter(f"the id of a sale has {ID_RULE}", param_hint="ID")
     reader, place = chosen(where)
     found = reader.announce(action, None if id == CURRENT else id)
     if found is None:
-        click.echo(f"No sidecar counts {place} now: the next one takes it when it starts.")
+        click.echo(f"No sidecar counts {place} now: the next one to start applies it.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""`sidecar simulate`: publish a made-up sale, to see the sidecar work or to rehearse the load."""
+"""`sidecar simulate`: publish a made-up sale, to see the sidecar work or to rehearse."""
 
 import asyncio
 import random
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 Send = Callable[[Sequence[str | bytes]], Awaitable[int]]
 
-# As many messages as go to Redis in one round trip: bounded, so that Redis serves others in between.
+# Messages in one round trip, bounded so that Redis can serve others in between.
 BATCH = 500
 DECIDED = ("success", "failed", "cancelled")
 # A pause shorter than this costs more than it smooths.
 TICK_SECONDS = 0.02
-# So long a backend stays after its sale at most, unless --idle says otherwise.
+# The longest default of --idle.
 LONGEST_IDLE = 300.0
-# An event later than this is counted as late (contract: 5 s), so the sale would not look as planned.
+# Warn well before events count as late (5 s).
 BEHIND_SECONDS = 2.0
 
 
@@ -45,7 +45,7 @@ BEHIND_SECONDS = 2.0
 @click.option(
     "--idle",
     type=click.FloatRange(0, 86_400),
-    help="Seconds that the backend goes on without orders after the sale "
+    help="Seconds that the backend stays idle after the sale "
     f"[default: as long as the sale, at most {LONGEST_IDLE:.0f}].",
 )
 @click.option("--products", type=click.IntRange(1, 5000), default=8, show_default=True, help="Products on sale.")
@@ -66,7 +66,7 @@ def simulate(
 ) -> None:
     """Publish a made-up sale: a rush, hot products that sell out, a slow payment provider, a restock.
 
-    Afterwards the backend goes on idle, as real ones do: it sends heartbeats and readings, and no orders.
+    Afterwards the backend stays idle, as real ones do: it sends heartbeats and readings, but no orders.
     """
     from sidecar.simulation import SimulatedSale
 
@@ -84,7 +84,7 @@ def simulate(
         progress.interrupted = not progress.is_idle
     finally:
         progress.close()
-    progress.tell(f"{there.transport}:{there.name}")
+    progress.report(f"{there.transport}:{there.name}")
 
 
 async def _publish(config: "Config", sale: "SimulatedSale", to: Destination, progress: "_ProgressBar") -> None:
@@ -97,7 +97,7 @@ async def _publish(config: "Config", sale: "SimulatedSale", to: Destination, pro
 async def play(
     sale: "SimulatedSale", send: Send, sent: Callable[[list[dict[str, Any]], int, float], None] | None = None
 ) -> None:
-    """Publish a sale in real time, from its `start`; `sent` gets the events, how many heard them, and the delay."""
+    """Publish a sale in real time from its `start`; `sent` gets the events, how many received them, and the delay."""
     import msgspec
 
     began = time.monotonic() + (sale.start - time.time())
@@ -111,7 +111,7 @@ async def play(
 
 
 def batches(sale: "SimulatedSale") -> Iterator[tuple[float, list[dict[str, Any]]]]:
-    """Group what happens within one tick, so that a fast sale costs few round trips; give the time of the last."""
+    """Yield the events of one tick together, with the offset of the last, so that a fast sale costs few round trips."""
     batch: list[dict[str, Any]] = []
     first = last = 0.0
     for offset, event in sale:
@@ -126,7 +126,7 @@ def batches(sale: "SimulatedSale") -> Iterator[tuple[float, list[dict[str, Any]]
 
 
 class _ProgressBar:
-    """What was published so far, on a terminal with a bar."""
+    """What was published so far, with a bar on a terminal."""
 
     def __init__(self, sale: "SimulatedSale") -> None:
         self.interrupted = False
@@ -158,7 +158,7 @@ class _ProgressBar:
         if not self.is_idle and self._sale_is_over(events[-1]["ts"]):
             self.is_idle = True
             self.close()
-            self._tell_idle()
+            self._report_idle()
         if self._bar:
             text = f"{counted(self._orders['pending'], 'order')}, {counted(self._events, 'event')}"
             elapsed = time.monotonic() - self._began
@@ -169,25 +169,24 @@ class _ProgressBar:
         return ts >= self._sale.start + self._sale.duration and decided == self._orders["pending"]
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar:
             self._bar.stop()
             self._bar = None
 
-    def _tell_idle(self) -> None:
+    def _report_idle(self) -> None:
         left = self._sale.start + self._sale.duration + self._sale.idle - time.time()
         if left > 0:
             click.echo(
-                f"The sale is over: {self._outcome()}. "
-                f"For {seconds(left)} the backend goes on without orders; Ctrl-C ends it."
+                f"The sale is over: {self._outcome()}. The backend stays idle for {seconds(left)}; Ctrl-C ends it."
             )
 
     def _outcome(self) -> str:
         outcome = ", ".join(f"{count(self._orders[status])} {status}" for status in DECIDED)
         return f"{count(self._orders['pending'])} accepted, {outcome}"
 
-    def tell(self, label: str) -> None:
-        """Say what was published."""
+    def report(self, label: str) -> None:
+        """Print what was published."""
         elapsed = seconds(time.monotonic() - self._began)
         end = "Interrupted: published" if self.interrupted else "Published"
         click.echo(f"{end} {counted(self._events, 'event')} in {elapsed} to {plain(label)} (seed {self._sale.seed}).")

@@ -1,4 +1,4 @@
-"""What systemd is told (sd_notify(3)): that the daemon serves, and again and again that its loop turns."""
+"""Notify systemd (sd_notify(3)) that the daemon is ready, and regularly that its event loop runs."""
 
 import asyncio
 import os
@@ -10,13 +10,13 @@ US_PER_SECOND = 1_000_000
 
 
 def ready() -> None:
-    """Say that the servers listen."""
+    """Notify systemd that the servers listen."""
     _notify(b"READY=1")
 
 
 @asynccontextmanager
 async def watched() -> AsyncIterator[None]:
-    """Report twice within `WatchdogSec` that the loop runs; a loop that hangs is silent, and systemd restarts it."""
+    """Notify systemd twice within `WatchdogSec`; it restarts a daemon whose loop hangs."""
     period = int(os.environ.get("WATCHDOG_USEC", "0")) / US_PER_SECOND
     pulse = asyncio.create_task(_pulse(period / 2)) if period else None
     try:
@@ -33,7 +33,7 @@ async def _pulse(seconds: float) -> None:
 
 
 def _notify(message: bytes) -> None:
-    """Send a message, if it is systemd that runs us; a name that begins with @ is in the abstract namespace."""
+    """Send a message if systemd runs the process; a socket name with @ is in the abstract namespace."""
     name = os.environ.get("NOTIFY_SOCKET")
     if not name:
         return

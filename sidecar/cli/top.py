@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 REFRESH_SECONDS = 1.0
-# A screen with fewer lines gets no empty lines and rules, and one row of times.
+# A screen with fewer lines has no empty lines and rules, and one row of times.
 ROOMY_LINES = 34
-# A screen with fewer lines gets no times.
+# A screen with fewer lines has no times.
 SHORT_LINES = 20
-# Lines of a view that is printed once: room for 20 products and all else.
+# Lines of a view that is printed once: enough for 20 products and everything else.
 PRINTED_LINES = 42
 FEWEST_PRODUCTS = 3
-# A sentence takes so many lines on a roomy screen, and on another one.
+# Lines of a note on a roomy screen, and on a smaller one.
 NOTE_LINES = (4, 2)
 TIMES = (("latency", "10s"), ("latency", "1m"), ("latency", "total"), ("processing", "1m"))
 
@@ -38,13 +38,13 @@ TIMES = (("latency", "10s"), ("latency", "1m"), ("latency", "total"), ("processi
     "--alertmanager",
     metavar="URL",
     envvar="ALERTMANAGER_URL",
-    help="Show what fires there, as in http://127.0.0.1:9093 [or ALERTMANAGER_URL].",
+    help="Show its firing alerts, as in http://127.0.0.1:9093 [or ALERTMANAGER_URL].",
 )
-@click.option("--once", is_flag=True, help="Print the view once and end, as it also does when piped.")
+@click.option("--once", is_flag=True, help="Print the view once and exit, as when piped.")
 def top(where: Where, alertmanager: str | None, once: bool) -> None:
     """Watch the sale live: what is wrong, why orders fail, rates, percentiles, stock, queue, and what was missed.
 
-    What sells out next comes first. Arrows and Page Up/Down scroll the products; q or Ctrl-C ends it.
+    The product that sells out next comes first. Arrows and Page Up/Down scroll; q or Ctrl-C quits.
     """
     from sidecar.cli.view import tables
 
@@ -61,7 +61,7 @@ def top(where: Where, alertmanager: str | None, once: bool) -> None:
 
 
 def _watch(source: Reader, alerting: Alertmanager | None, console: "Console") -> None:
-    """Refresh until `q`; wait for a daemon that went away, but fail if none ever answered."""
+    """Refresh until `q`; wait for a daemon that stopped, but fail if none ever answered."""
     from rich.live import Live
 
     from sidecar.cli.view.keys import keys
@@ -81,9 +81,9 @@ def _watch(source: Reader, alerting: Alertmanager | None, console: "Console") ->
 
 
 class View(Struct):
-    """A snapshot as it is shown, with the health of its daemon and what fires, where these are known.
+    """A snapshot on the screen, with the daemon's health and the firing alerts, if known.
 
-    `first` is the first product on the screen.
+    `first` is the index of the first product on the screen.
     """
 
     document: dict[str, Any]
@@ -96,9 +96,9 @@ class View(Struct):
 
     @classmethod
     def of(cls, source: Reader, alerting: Alertmanager | None, *, keyed: bool = False) -> "View":
-        """Look for the first time. Raises `SidecarError` if nothing answers."""
+        """Read for the first time. Raises `SidecarError` if nothing answers."""
         view = cls(source.snapshot(), keyed=keyed)
-        view._look_around(source, alerting)
+        view._read_health(source, alerting)
         return view
 
     def refresh(self, source: Reader, alerting: Alertmanager | None) -> None:
@@ -107,20 +107,20 @@ class View(Struct):
             self.document, self.problem = source.snapshot(), ""
         except UnavailableError as exc:
             self.problem = str(exc)
-        self._look_around(source, alerting)
+        self._read_health(source, alerting)
 
-    def _look_around(self, source: Reader, alerting: Alertmanager | None) -> None:
+    def _read_health(self, source: Reader, alerting: Alertmanager | None) -> None:
         self.health = {} if self.problem else _health(source)
-        self.alerts = alerting.look() if alerting else None
+        self.alerts = alerting.firing() if alerting else None
 
     def scroll(self, key: str, height: int) -> None:
-        """Move through the products; `drawn` stops at the ends."""
+        """Scroll the products; `drawn` limits it to the ends."""
         steps = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -height // 2, "page down": height // 2}
         ends = {"home": 0, "g": 0, "end": sys.maxsize, "G": sys.maxsize}
         self.first = ends[key] if key in ends else self.first + steps.get(key, 0)
 
     def drawn(self, width: int, height: int) -> "RenderableType":
-        """Draw for a screen of so many columns and lines."""
+        """Draw for a screen of `width` columns and `height` lines."""
         from rich.console import Group
 
         from sidecar.cli.view import tables
@@ -138,7 +138,7 @@ class View(Struct):
         return Group(above[0], *said, *above[1:], *below, products, self._last(len(names), rows))
 
     def _lines(self) -> "list[Text]":
-        """Draw what is one line each: instance and state, sale and producers, reasons, completeness, queues."""
+        """Draw the single lines: instance and state, sale and producers, reasons, completeness, queues."""
         from sidecar.cli.view import tables
 
         document = self.document
@@ -150,7 +150,7 @@ class View(Struct):
         return lines
 
     def _tables(self, width: int, height: int) -> "list[RenderableType]":
-        """Draw rates and times, as far as there is room."""
+        """Draw rates and times, as far as they fit."""
         from sidecar.cli.view import tables
 
         roomy = height >= ROOMY_LINES
@@ -162,7 +162,7 @@ class View(Struct):
         return found
 
     def _notes(self, width: int, roomy: bool, lines: int) -> "list[Text]":
-        """Draw what must be read."""
+        """Draw the notes."""
         found = notes(self.document, self.health, self.alerts)
         if self.problem:
             found.insert(0, Note(plain(self.problem), WRONG))
@@ -173,12 +173,12 @@ class View(Struct):
         """Draw which products are on the screen, and what the keys do."""
         hidden = products > rows
         parts = [f"{self.first + 1} to {min(self.first + rows, products)} of {counted(products, 'product')}"] * hidden
-        parts += ["↑ ↓ scroll"] * (hidden and self.keyed) + ["q ends"] * self.keyed
+        parts += ["↑ ↓ scroll"] * (hidden and self.keyed) + ["q quits"] * self.keyed
         return _one_line(" · ".join(parts), "dim")
 
 
 def _health(source: Reader) -> dict[str, Any]:
-    """Return the health of the daemon, or nothing: what it counts is worth showing without."""
+    """Return the health of the daemon, empty if it is unknown: the numbers are shown without it."""
     try:
         return source.health()
     except SidecarError:

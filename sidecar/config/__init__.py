@@ -1,6 +1,6 @@
 """The configuration: one tree of frozen structs, complete and checked before anything starts.
 
-`load` merges flags, environment, file and defaults, in this order of precedence. A wrong setting is a `ConfigError`
+`load` merges flags, environment, file and defaults, in this order of precedence. A wrong setting raises a `ConfigError`
 that says where it is and how to fix it.
 """
 

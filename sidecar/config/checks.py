@@ -1,4 +1,4 @@
-"""What each setting may be, and what settings ask of each other. Problems are found in the order of the file."""
+"""What each setting may be, and which settings exclude or need each other. Checked in the order of the file."""
 
 import itertools
 import re
@@ -17,21 +17,21 @@ from sidecar.redis import url as redis_url
 from sidecar.redis.slots import hash_tag
 from sidecar.redis.url import RedisTarget
 
-# Below 10 ms Redis does little else than commit; above a minute a crash loses too much pub/sub.
+# Below 10 ms Redis does little but commit; above a minute a crash loses too many pub/sub messages.
 COMMIT_INTERVAL_SECONDS = (0.01, 60.0)
-# A lease must outlive a slow commit or two, and the jitter of a busy machine.
+# A lease must outlive a slow commit or two on a busy machine.
 LEASE_INTERVALS = 3
 MIN_LEASE_SECONDS = 0.2
 MIN_SLOW_CLIENT_SECONDS = 0.1
 MAX_NEW_SERIES_HOLD_SECONDS = 3600.0
-# More often there is hardly anything new; more rarely a sale is over before it is seen.
+# More often there is hardly anything new; less often a sale may be over before it shows.
 INFLUX_INTERVAL_SECONDS = (1.0, 3600.0)
 
 SettingProblem = tuple[str, str]
 
 
 def problems(config: Config) -> Iterator[SettingProblem]:
-    """Yield (dotted name, what is wrong and how to fix it)."""
+    """Yield (dotted name, what is wrong and how to fix it) for each problem."""
     yield from _redis(config)
     yield from _sources(config)
     yield from _servers(config)
@@ -55,14 +55,14 @@ def _redis(config: Config) -> Iterator[SettingProblem]:
         yield "redis.prefix", "must not be empty and must not contain whitespace"
     target = yield from _target(config.redis)
     if target is not None and target.kind == "cluster":
-        # On another Redis streams have slots of their own.
+        # Streams on another Redis need not share a slot with the prefix.
         yield from _cluster(prefix, () if config.apart else config.sources.streams)
         if config.fleet and hash_tag(config.fleet) != hash_tag(prefix):
-            yield "fleet", "must carry the hash tag of redis.prefix on a Redis Cluster, which all of the fleet share"
+            yield "fleet", "must have the hash tag of redis.prefix on a Redis Cluster, and the whole fleet the same one"
 
 
 def _target(redis: RedisConfig) -> Generator[SettingProblem, None, RedisTarget | None]:
-    """Check a URL and the settings that go with it; return the parsed URL."""
+    """Check a URL and its related settings; return the parsed URL."""
     url = f"{redis.settings}url"
     try:
         target = redis.target
@@ -86,14 +86,14 @@ def _target(redis: RedisConfig) -> Generator[SettingProblem, None, RedisTarget |
 
 
 def _cluster(prefix: str, streams: tuple[str, ...]) -> Iterator[SettingProblem]:
-    """On a Cluster a stream and what counts it must live and fail over together, so in one slot."""
+    """Check that streams and prefix are in one slot: on a Cluster they must fail over together."""
     tag = hash_tag(prefix) or next(filter(None, map(hash_tag, streams)), "flash_sale")
     names = f'name them with one tag, as in redis.prefix "{{{tag}}}:metrics:" and sources.streams "{{{tag}}}:events"'
     if not hash_tag(prefix):
         yield "redis.prefix", f"needs a hash tag on a Redis Cluster: {names}"
     for stream in streams:
         if hash_tag(stream) != hash_tag(prefix):
-            yield "sources.streams", f'must carry the hash tag of redis.prefix on a Redis Cluster; "{stream}": {names}'
+            yield "sources.streams", f'must have the hash tag of redis.prefix on a Redis Cluster; "{stream}": {names}'
 
 
 def _sources(config: Config) -> Iterator[SettingProblem]:
@@ -115,7 +115,7 @@ def _sources(config: Config) -> Iterator[SettingProblem]:
 
 
 def _channels(names: tuple[str, ...]) -> Iterator[SettingProblem]:
-    """A message that two subscriptions hear would count twice."""
+    """Check that no message matches two subscriptions: it would count twice."""
     for name in names:
         if name and channels.shared(name, name) is None:
             yield "sources.pubsub", f'has "{name}", which matches no channel: close the bracket, or write \\[ for a ['
@@ -164,18 +164,18 @@ def _metrics(config: Config) -> Iterator[SettingProblem]:
 def _influx(influx: InfluxConfig) -> Iterator[SettingProblem]:
     parts = _url_parts(influx.url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        yield "influx.url", "must be http://HOST:PORT or https://HOST:PORT, and no more than a path behind it"
+        yield "influx.url", "must be http://HOST:PORT or https://HOST:PORT, with at most a path after it"
     elif "@" in parts.netloc:
         yield "influx.url", "must not hold a user: set influx.username and influx.password, or influx.token"
     elif influx.ca_file and parts.scheme != "https":
         yield "influx.ca_file", "is only used with TLS: let influx.url start with https://"
     if bool(influx.database) == bool(influx.bucket):
-        yield "influx.database", "is for InfluxDB 1.x and influx.bucket for 2.x: set the one you have"
+        yield "influx.database", "is for InfluxDB 1.x, influx.bucket for 2.x: set exactly one of them"
     wrong = ("token", "org") if influx.database else ("username", "password")
     for name in wrong:
         if getattr(influx, name):
             version, other = ("2.x", "bucket") if influx.database else ("1.x", "database")
-            yield f"influx.{name}", f"is of InfluxDB {version}, which has influx.{other}"
+            yield f"influx.{name}", f"is only used with InfluxDB {version}, which needs influx.{other}"
     if ":" in influx.username:
         yield "influx.username", "must not contain a colon"
     if not (influx.token.isascii() and influx.token.isprintable()):
@@ -186,10 +186,10 @@ def _influx(influx: InfluxConfig) -> Iterator[SettingProblem]:
 
 
 def _url_parts(url: str) -> urllib.parse.SplitResult | None:
-    """Split a URL; `None` where it cannot be one."""
+    """Split a URL; `None` if it is not valid."""
     try:
         parts = urllib.parse.urlsplit(url)
-        return None if parts.port == 0 else parts  # reading it is what checks it
+        return None if parts.port == 0 else parts  # reading the port checks it
     except ValueError:
         return None
 

@@ -1,4 +1,4 @@
-"""The configuration as a flat list of dotted names, and back."""
+"""The configuration <-> settings by dotted name."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,17 +11,17 @@ PREFIX = "SIDECAR_"
 
 
 def schema() -> dict[str, Any]:
-    """Return every setting's type by its dotted name, in the order of the structs."""
+    """Return the type of every setting by dotted name, in the order of the structs."""
     return dict(_walk_types(Config, ""))
 
 
 def flatten(config: Config) -> dict[str, Any]:
-    """Return every setting's value by its dotted name. Secrets are `Secret`, whose repr shows nothing."""
+    """Return the value of every setting by dotted name. Secrets stay `Secret`, whose repr shows nothing."""
     return dict(_walk_values(config, ""))
 
 
 def unflatten(values: Mapping[str, Any]) -> Config:
-    """Build a configuration from some settings by dotted name; the others keep their defaults."""
+    """Build a configuration from settings by dotted name; the others have their defaults."""
     sections: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         section, _, last = name.rpartition(".")

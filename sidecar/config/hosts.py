@@ -1,6 +1,6 @@
-"""Hosts and origins in the configuration: each is compared literally with what a browser sends.
+"""Hosts and origins in the configuration. They are compared literally with what a browser sends.
 
-A spelling that no browser sends would never match, so it is refused, and the error gives the right one.
+A spelling that no browser sends would never match, so it is an error, which gives the right spelling.
 """
 
 import re
@@ -16,7 +16,7 @@ def hosts(values: tuple[str, ...]) -> Iterator[str]:
     for value in values:
         name, port = _without_port(value)
         if (right := _host(name)) is None:
-            yield "must be host names, as in shop.example or shop.example:8443; a * stands for nothing there"
+            yield "must be host names, as in shop.example or shop.example:8443, without wildcards"
         elif right + port != value.lower():
             yield f'must be a host name as browsers send it: write "{right}{port}"'
 
@@ -26,19 +26,19 @@ def host_names(values: tuple[str, ...]) -> Iterator[str]:
     for value in values:
         right = _host(_without_port(value)[0])
         if right is None:
-            yield "must be the host names of pages, as in shop.example; a * stands for nothing there"
+            yield "must be the host names of pages, as in shop.example, without wildcards"
         elif right.strip("[]") != value.lower().strip("[]"):
-            yield f'must be host names without scheme and port (every port is meant): write "{right}"'
+            yield f'must be host names without scheme and port (all ports are allowed): write "{right}"'
 
 
 def origins(values: tuple[str, ...]) -> Iterator[str]:
-    """Yield what is wrong with `http.cors_origins`: `SCHEME://HOST[:PORT]`, the port only where it is not the usual."""
+    """Yield what is wrong with `http.cors_origins`: `SCHEME://HOST[:PORT]`, without the default port of the scheme."""
     for value in values:
-        if value == "null":  # what browsers send for a page that has no origin, such as a file
+        if value == "null":  # the origin of pages that have none, such as files
             continue
         right = _origin(value)
         if right is None:
-            yield "must be origins of pages, as in https://shop.example; a * stands for nothing there"
+            yield "must be origins of pages, as in https://shop.example, without wildcards"
         elif right != value:
             yield f'must be origins as browsers send them: write "{right}"'
 
@@ -56,7 +56,7 @@ def _origin(text: str) -> str | None:
 
 
 def _without_port(text: str) -> tuple[str, str]:
-    """Return a name and its `:PORT`, if any; of a URL only the host counts."""
+    """Split off `:PORT`, if there is one; of a URL only the host counts."""
     text = text.partition("://")[2].partition("/")[0] if "://" in text else text.rstrip("/")
     found = re.fullmatch(r"(.*?)(:\d{1,5})", text)
     if found is None or (":" in found[1] and not found[1].endswith("]")):
@@ -65,7 +65,7 @@ def _without_port(text: str) -> tuple[str, str]:
 
 
 def _host(name: str) -> str | None:
-    """Return a host name as browsers send it, `None` if it is not a host name."""
+    """Return a host name as browsers send it, `None` if it is none."""
     if ":" in name and not name.startswith("["):
         name = f"[{name}]"
     try:

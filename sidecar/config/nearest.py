@@ -1,29 +1,29 @@
-"""What somebody who mistyped a name probably meant."""
+"""The name that a mistyped one probably stands for."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# Below this likeness a guess confuses more than it helps; difflib's own default.
+# Less similar guesses confuse more than they help; difflib's own default.
 CUTOFF = 0.6
 
 
-def nearest(word: str, names: Iterable[str]) -> str | None:
-    """Return the name that is most like the word, if one is."""
-    return next(iter(get_close_matches(word, list(names), 1, CUTOFF)), None)
+def nearest(typed: str, names: Iterable[str]) -> str | None:
+    """Return the name most similar to what was typed, if any is similar."""
+    return next(iter(get_close_matches(typed, list(names), 1, CUTOFF)), None)
 
 
 def did_you_mean(name: str | None) -> str:
-    """Return the end of a message: the guess, if there is one."""
+    """Return the guess as the end of a message, "" without one."""
     return f'; did you mean "{name}"?' if name else ""
 
 
 def unknown_setting(name: str, known: Iterable[str]) -> str:
-    """Say that a dotted name is no setting: look first beside it, then everywhere."""
-    section, _, word = name.rpartition(".")
+    """Return the message for an unknown dotted name; guess from its own section first, then from all settings."""
+    section, _, last = name.rpartition(".")
     names = list(known)
     beside = section + "." if section else ""
     siblings = sorted({other.removeprefix(beside).partition(".")[0] for other in names if other.startswith(beside)})
     elsewhere = {other.rpartition(".")[2]: other for other in names}
-    guess = nearest(word, siblings) or elsewhere.get(nearest(word, elsewhere) or "")
+    guess = nearest(last, siblings) or elsewhere.get(nearest(last, elsewhere) or "")
     place = f'"{section}"' if section else "the top level"
-    return f'unknown setting "{word}" under {place}{did_you_mean(guess)}'
+    return f'unknown setting "{last}" under {place}{did_you_mean(guess)}'

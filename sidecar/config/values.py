@@ -1,4 +1,4 @@
-"""Text to values: what a setting may look like in a file, a variable or a flag, by the type of its field."""
+"""Text -> values: how a setting is written in a file, a variable or a flag, by the type of its field."""
 
 import math
 import re
@@ -18,7 +18,7 @@ BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "n
 
 
 def convert(raw: Raw, kind: Any) -> Any:
-    """Return the value of type `kind`. Raises `ValueError` with what it must be, not with what it was."""
+    """Convert to the type `kind`. Raises `ValueError` that says what the value must be, and does not quote it."""
     if kind in (tuple[str, ...], tuple[float, ...]):
         parts = raw if isinstance(raw, list) else _parts(raw)
         for part in parts:
@@ -32,14 +32,14 @@ def convert(raw: Raw, kind: Any) -> Any:
 
 
 def _parts(text: str) -> list[str]:
-    """Split a list given in a variable or a flag: `a,b`."""
+    """Split the list `a,b` of a variable or a flag."""
     if _LIST.match(text):
         raise ValueError("must be names separated by commas, as in a,b, without brackets and quotes")
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _forbid_quotes(text: str) -> None:
-    """Raise ValueError for a quoted value: Docker and systemd keep the quotes of a file of variables."""
+    """Raise ValueError for a quoted value: Docker and systemd keep the quotes of an environment file."""
     if _QUOTED.fullmatch(text):
         raise ValueError("has quotes around it, which become part of the value: leave them out")
 

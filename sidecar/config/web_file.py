@@ -1,7 +1,7 @@
-"""The web configuration file: TLS, users and headers of our servers, in the shape that Prometheus exporters use.
+"""The web configuration file: TLS, users and headers of the sidecar's servers, in the format of Prometheus exporters.
 
-Paths in it are relative to its own folder, as they are for exporters. What is not supported is refused, never ignored:
-whoever wrote it relies on it. No message quotes the hash of a password.
+Paths in it are relative to its folder, as for exporters. What is not supported is an error, never ignored: its author
+relies on it. No message quotes the hash of a password.
 """
 
 import re
@@ -24,23 +24,23 @@ SECTIONS: Mapping[str, tuple[str, ...] | None] = {
     "basic_auth_users": None,
     "http_server_config": ("headers",),
 }
-# The other two of Go, which ask for a certificate and do not check it, are not offered by OpenSSL as Python uses it.
+# Python's ssl does not offer the other two of Go, which ask for a certificate and do not check it.
 CLIENT_AUTH_TYPES = ("NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
 TLS_VERSIONS = ("TLS12", "TLS13")
-# Those that exporters let be set; any other could break what the servers say about themselves.
+# Those that exporters allow; others could break the servers.
 HEADERS = (
     *("Content-Security-Policy", "Strict-Transport-Security"),
     *("X-Content-Type-Options", "X-Frame-Options", "X-XSS-Protection"),
 )
 BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
-# At 14 one login takes about a second of a processor; each step doubles it.
+# At 14 one login takes about a second of CPU; each step doubles that.
 BCRYPT_COSTS = range(4, 15)
 
 _Entries = dict[str, tuple[yaml.Node, str]]
 
 
 class TlsConfig(Struct, frozen=True, kw_only=True):
-    """Where certificate and key are, and what is asked of clients."""
+    """The certificate, its key, and the rules for clients."""
 
     cert_file: str
     key_file: str
@@ -51,7 +51,7 @@ class TlsConfig(Struct, frozen=True, kw_only=True):
 
 
 class WebConfig(Struct, frozen=True, kw_only=True):
-    """What the file says; without a file nothing. `users` are bcrypt hashes by name."""
+    """The content of the file, empty without one. `users` are bcrypt hashes by name."""
 
     tls: TlsConfig | None = None
     users: Mapping[str, Secret] = {}
@@ -59,7 +59,7 @@ class WebConfig(Struct, frozen=True, kw_only=True):
 
 
 def read_web_file(path: str) -> WebConfig:
-    """Read and check the file; an empty path is no file. Raises `ConfigError` with file, line and fix."""
+    """Read and check the file, if there is a path. Raises `ConfigError` with file, line and fix."""
     if not path:
         return WebConfig()
     sections = _entries(compose(path, "the web configuration"), "", path, SECTIONS)
@@ -73,7 +73,7 @@ def read_web_file(path: str) -> WebConfig:
 
 
 def _entries(node: yaml.Node | None, section: str, path: str, known: Iterable[str] | None) -> _Entries:
-    """Return node and place of every key of a mapping; `known` lists those there may be, `None` allows all."""
+    """Return node and `path:line` of every key of a mapping; `known` lists the allowed keys, `None` allows all."""
     if node is None or node.tag == NULL:
         return {}
     under = f'"{section}"' if section else "the top level"
@@ -83,7 +83,7 @@ def _entries(node: yaml.Node | None, section: str, path: str, known: Iterable[st
     for key, value in node.value:
         where = place(path, key)
         if not isinstance(key, yaml.ScalarNode):
-            raise ConfigError(f"{where}: a name must be a plain word")
+            raise ConfigError(f"{where}: a name must be plain text")
         if known is not None and key.value not in known:
             guess = did_you_mean(nearest(key.value, known)) or f"; supported are {', '.join(known)}"
             raise ConfigError(f'{where}: unknown key "{key.value}" under {under}{guess}')
@@ -114,7 +114,7 @@ def _tls(entries: _Entries, where: str, path: str) -> TlsConfig:
     if tls.min_version > tls.max_version:
         raise ConfigError(f"{where}: min_version is above max_version")
     if bool(tls.client_ca_file) != (tls.client_auth_type != "NoClientCert"):
-        problem = "client_ca_file and a client_auth_type that verifies belong together: set both or none"
+        problem = "client_ca_file and a client_auth_type that verifies need each other: set both or neither"
         raise ConfigError(f"{where}: {problem}")
     return tls
 
@@ -130,7 +130,7 @@ def _users(entries: _Entries) -> dict[str, Secret]:
             raise ConfigError(f"{where}: the password of {name} {problem}")
         if int(match[1]) not in BCRYPT_COSTS:
             raise ConfigError(
-                f"{where}: the hash of {name} must have a cost of {BCRYPT_COSTS[0]} to {BCRYPT_COSTS[-1]}: beyond, "
+                f"{where}: the hash of {name} must have a cost of {BCRYPT_COSTS[0]} to {BCRYPT_COSTS[-1]}: with more, "
                 "one login takes seconds"
             )
         users[name] = Secret(match[0])

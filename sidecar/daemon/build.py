@@ -6,7 +6,7 @@ Nothing is opened here but by `read`, which needs no daemon.
 from sidecar.config import Config, RedisConfig
 from sidecar.core.checkpoint.state import load_state
 from sidecar.core.counts.rules import Rules
-from sidecar.core.snapshot.compute import Frame, is_stale, picture
+from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.errors import CheckpointError, SidecarError
 from sidecar.redis.servers import Servers
@@ -76,7 +76,7 @@ async def read(config: Config, now: float) -> Snapshot:
             f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix, or start `sidecar run`"
         )
     interval = state.total.commit_interval or config.commit_interval
-    frame = Frame(
+    context = SnapshotContext(
         instance=config.instance,
         now=now,
         committed_at=committed_at,
@@ -84,4 +84,4 @@ async def read(config: Config, now: float) -> Snapshot:
         uptime_s=0.0,
         settled=interval,
     )
-    return picture(state, rules(config), frame)
+    return compute(state, rules(config), context)

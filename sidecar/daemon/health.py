@@ -18,7 +18,7 @@ from sidecar.core.counts.currencies import ALL_WHOLE, ENOUGH
 from sidecar.core.counts.liveness import Sign
 from sidecar.core.counts.understanding import HALF, NotUnderstood
 from sidecar.core.naming import first_few
-from sidecar.core.sequence.double_sources import told
+from sidecar.core.sequence.double_sources import described
 from sidecar.core.snapshot.snapshot import Role, System
 from sidecar.daemon.ingest import SourceState
 from sidecar.daemon.pipeline import Pipeline
@@ -179,10 +179,10 @@ def _watched(pipeline: Pipeline) -> dict[str, Component]:
         components["producers"] = Component("degraded", _silent(aggregate.committed.signs, now))
     elif states["alive"]:
         components["producers"] = Component("ok", f"{states['alive']} send heartbeats")
-    pairs = list(aggregate.register.twice.proven(now))
+    pairs = list(aggregate.register.double_sources.proven(now))
     if pairs:
         twice = aggregate.committed.total.tallies["twice"].total()
-        components["counted_twice"] = Component("degraded", told(pairs, twice))
+        components["counted_twice"] = Component("degraded", described(pairs, twice))
     return components
 
 
@@ -257,7 +257,7 @@ def _source(state: SourceState, not_understood: NotUnderstood | None) -> Compone
             "docs/performance.md",
         )
     if not_understood is not None and not_understood.share >= HALF:
-        return Component("degraded", not_understood.told())
+        return Component("degraded", not_understood.described())
     return Component("ok")
 
 

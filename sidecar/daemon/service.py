@@ -18,8 +18,8 @@ from sidecar.core.counts.history import seconds_of
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.core.events.sale_event import Action
-from sidecar.core.snapshot.compute import Frame, is_stale, merged, picture
-from sidecar.core.snapshot.monotonic import Hold
+from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale, merged
+from sidecar.core.snapshot.monotonic import Monotonic
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 from sidecar.daemon import lease
 from sidecar.daemon.build import rules, servers, sources, store
@@ -76,7 +76,7 @@ class Service:
         self._started = self._clock.steady()
         self._rules = rules(config)
         self._latest = Latest()
-        self._hold = Hold()
+        self._monotonic = Monotonic()
         names = [f"pubsub:{name}" for name in config.sources.pubsub]
         names += [f"stream:{name}" for name in config.sources.streams]
         registry = CollectorRegistry()
@@ -236,7 +236,7 @@ class Service:
                     await self._latest.newer()
         except TimeoutError:
             raise UnavailableError(
-                f"it was said, but nothing was committed for {CLEAR_SECONDS:g} s; it applies with the next commit"
+                f"announced, but nothing was committed for {CLEAR_SECONDS:g} s; it applies with the next commit"
             ) from None
         return self._ledger.aggregate.committed.total.sale
 
@@ -249,10 +249,10 @@ class Service:
         self._tell_damaged(members.damaged)
         now = self._clock.now()
         found = age(members, now, self._config.commit_interval)
-        frame = self._frame(now, committed_at=found.committed_at, stale=found.stale)
+        context = self._context(now, committed_at=found.committed_at, stale=found.stale)
         names = [name for name, _ in members.states]
-        frame = replace(frame, scope="fleet", instances=names, settled=found.settled)
-        return picture(merged(members.states, self._rules), self._rules, frame)
+        context = replace(context, scope="fleet", instances=names, settled=found.settled)
+        return compute(merged(members.states, self._rules), self._rules, context)
 
     def _tell_damaged(self, damaged: dict[str, str]) -> None:
         """Name the members that are left out of the fleet, once for each."""
@@ -266,15 +266,15 @@ class Service:
 
     def _publish(self) -> None:
         if self._ledger.active:
-            frame = self._frame(self._clock.now(), committed_at=self._committed_at(), stale=self._stale())
-            snapshot = picture(self._ledger.aggregate.committed, self._rules, frame)
-            self._latest.publish(snapshot, self._hold.shown(snapshot, self._ledger.loads, self._ledger.generation))
+            context = self._context(self._clock.now(), committed_at=self._committed_at(), stale=self._stale())
+            snapshot = compute(self._ledger.aggregate.committed, self._rules, context)
+            self._latest.publish(snapshot, self._monotonic.shown(snapshot, self._ledger.loads, self._ledger.generation))
         else:
             self._latest.withdraw()
 
-    def _frame(self, now: float, *, committed_at: float | None, stale: bool) -> Frame:
+    def _context(self, now: float, *, committed_at: float | None, stale: bool) -> SnapshotContext:
         aggregate = self._ledger.aggregate
-        return Frame(
+        return SnapshotContext(
             instance=self._config.instance,
             now=now,
             committed_at=committed_at,

@@ -1,4 +1,4 @@
-"""A made-up flash sale for demonstrations and rehearsals. Pure: a seed and a start time in, events out."""
+"""A made-up flash sale for demos and rehearsals. Pure: a seed and a start time in, events out."""
 
 from sidecar.simulation.sale import SimulatedSale
 

@@ -1,4 +1,4 @@
-"""Who wants what, and when: the rush, the hot products, the stock they meet."""
+"""The demand of a simulated sale: the rush, the hot products, their stock."""
 
 import math
 import random
@@ -7,12 +7,12 @@ from itertools import accumulate
 
 from msgspec import Struct
 
-# The rush starts at 3.3 times the mean rate and decays with this share of the sale as its time constant.
+# The rush starts at 3.3 times the mean rate; this share of the sale is the time constant of its decay.
 RUSH_DECAY = 0.15
 RUSH_SHARE = 0.4
 UNITS_PER_ORDER = ((1, 80), (2, 15), (3, 5))
 MEAN_UNITS = sum(units * weight for units, weight in UNITS_PER_ORDER) / 100
-# Less stock than demand, and spread more evenly: so the hot products sell out first and the last ones do not.
+# Less stock than demand, and spread more evenly: the hot products sell out first, the least popular ones never.
 STOCK_PER_DEMAND = 0.62
 STOCK_FOLLOWS_DEMAND = 0.6
 NAMES = (
@@ -37,7 +37,7 @@ class SimulatedProduct(Struct, frozen=True):
 
 
 def catalogue(rng: random.Random, *, count: int, orders: float) -> tuple[SimulatedProduct, ...]:
-    """Make `count` products, the hottest first, with stock for a sale of about `orders` orders."""
+    """Return `count` products, the hottest first, with stock for a sale of about `orders` orders."""
     weights = [1 / rank for rank in range(1, count + 1)]
     supply = orders * MEAN_UNITS * STOCK_PER_DEMAND
     made = []
@@ -79,7 +79,7 @@ class Demand:
             offset += self._rng.expovariate(highest)
 
     def choose(self) -> tuple[SimulatedProduct, int]:
-        """Draw a product, hot ones more often, and how many units of it."""
+        """Draw a product, hot ones more often, and the number of units."""
         product = self._rng.choices(self._products, cum_weights=self._cumulative)[0]
         units, weights = zip(*UNITS_PER_ORDER, strict=True)
         return product, self._rng.choices(units, weights)[0]

@@ -1,8 +1,8 @@
-"""One sale as a discrete event simulation: customers queue for workers, workers sell until the stock is gone.
+"""One sale as a discrete event simulation: orders queue for workers, which sell until the stock is gone.
 
-Latency is not drawn, it emerges: the time in the queue plus the time of the worker. So it worsens in the rush, and
-again while the payment provider is slow. Every order is decided: pending == success + failed + cancelled + in flight.
-After the sale the backend goes on idle: every process sends its heartbeats and readings, and nobody buys.
+Latency is not drawn but emerges: the time in the queue plus that of the worker. It rises in the rush, and again while
+the payment provider is slow. Every order is decided: pending == success + failed + cancelled + in flight. After the
+sale the backend stays idle: every process sends heartbeats and readings, and nobody buys.
 """
 
 import heapq
@@ -25,19 +25,19 @@ WORKERS = ("sim-worker-1", "sim-worker-2")
 CLERK = WORKERS[0]  # the process that reports the queue and the stock
 CURRENCY = "EUR"
 
-# Workers manage this many times the mean rate: a little less than the rush, so that a queue builds up and drains.
+# Workers manage this many times the mean rate: a little less than the rush, so that a queue builds up, then drains.
 CAPACITY = 2.4
 MAX_WORKERS = 64
 WORKERS_PER_RATE = 0.15
 SLOWEST_SERVICE = 0.1
 SERVICE_SPREAD = 0.5  # sigma of the lognormal: its p99 is about three times its mean
-# The promise of the shop: nobody waits longer for a worker, since one more comes, and no worker takes longer. So a
-# healthy sale has a queue, and a latency that is no reason to wake anybody: below 1 s in the rush, never above 2 s.
+# No order waits longer, since another worker starts, and no worker takes longer. So a healthy sale has a queue, but its
+# latency fires no alert: it is below 1 s in the rush, and never above 2 s.
 LONGEST_WAIT = 0.6
 LONGEST_SERVICE = 1.2
 
-# Shares of the duration: the payment provider is slow, the hottest product comes in again. In a long sale, too, the
-# provider is back before it is worth an alert.
+# Shares of the duration: the payment provider is slow, the hottest product is restocked. Even in a long sale the
+# provider recovers before an alert fires.
 INCIDENT_AT = 0.40
 INCIDENT_SHARE = 0.07
 LONGEST_INCIDENT = 15.0
@@ -55,15 +55,15 @@ QUEUE_EVERY = 0.5
 STATE_EVERY = 1.0
 WHOLE_STOCK_EVERY = 30.0  # in between, only stock that changed
 OPEN_PER_RATE = 6.0  # shoppers with a page open for each order a second
-VISITORS = 0.05  # those of the mean rate who look around when nothing is sold
+VISITORS = 0.05  # shoppers while nothing is sold, as a share of the mean rate
 
 
 class SimulatedSale(Struct, frozen=True, kw_only=True):
-    """A sale: iterate over (offset in seconds, event) in time order, as often as you like.
+    """A sale: iterate over (offset in seconds, event) in time order, as often as needed.
 
     `rate` is the mean number of orders a second over `duration` seconds; the sale then runs until every order is
-    decided, and the backend stays for `idle` seconds more. `start` (Unix seconds) only moves `ts` and `epoch`: the same
-    seed gives the same sale again.
+    decided, and the backend stays idle for `idle` seconds more. The same seed gives the same sale; `start` (Unix
+    seconds) only moves `ts` and `epoch`.
     """
 
     seed: int
@@ -86,7 +86,7 @@ class _SimulatedOrder(Struct, frozen=True):
 
 
 class _Run:
-    """The mutable middle of one pass over a sale."""
+    """The state of one iteration over a sale."""
 
     def __init__(self, sale: SimulatedSale) -> None:
         self._sale = sale
@@ -105,7 +105,7 @@ class _Run:
         self._ties = count()
 
     def events(self) -> Iterator[tuple[float, SimulatedEvent]]:
-        """Run the agenda until nothing is left on it."""
+        """Run the agenda until it is empty."""
         arrivals = self._demand.arrivals()
         self._at(0.0, self._report_state)
         self._at(0.0, self._report_queue)
@@ -125,7 +125,7 @@ class _Run:
             self._at(offset, partial(self._accept, arrivals))
 
     def _accept(self, arrivals: Iterator[float], now: float) -> Iterator[SimulatedEvent]:
-        """An order comes in."""
+        """Accept an order."""
         product, quantity = self._demand.choose()
         order = _SimulatedOrder(next(self._numbers), product, quantity, now, f"{self._rng.getrandbits(128):032x}")
         self._waiting.append(order)
@@ -136,30 +136,30 @@ class _Run:
         self._await_next(arrivals)
 
     def _hasten(self, order: _SimulatedOrder, now: float) -> Iterator[SimulatedEvent]:
-        """One more worker takes an order that has waited for long enough. Those before it were taken before."""
+        """Let one more worker take an order that has waited `LONGEST_WAIT`, if it still waits."""
         if self._waiting and self._waiting[0] is order:
             self._take(now)
         return iter(())
 
     def _begin(self, now: float) -> None:
-        """Give the first order in the queue to a free worker, if there are both."""
+        """Let a free worker take the first order, if there are both."""
         if self._waiting and self._busy < self._workers:
             self._take(now)
 
     def _take(self, now: float) -> None:
-        """A worker takes the first order in the queue."""
+        """Let a worker take the first order in the queue."""
         order = self._waiting.popleft()
         self._busy += 1
         seconds = self._rng.lognormvariate(0.0, SERVICE_SPREAD) * self._service_seconds
         if self._in_incident(now):
             seconds *= INCIDENT_SLOWDOWN
         if self._stock[order.product.id] < order.quantity:
-            seconds *= 0.3  # looking at the stock is all there is to do
+            seconds *= 0.3  # the worker only checks the stock
         seconds = min(seconds, LONGEST_SERVICE)
         self._at(now + seconds, partial(self._decide, order, seconds))
 
     def _decide(self, order: _SimulatedOrder, processing: float, now: float) -> Iterator[SimulatedEvent]:
-        """The worker is done with an order; it takes the next one."""
+        """Finish an order; the worker takes the next one."""
         fields = self._fields(order, "success") | {
             "latency_ms": round((now - order.accepted) * 1000, 3),
             "processing_ms": round(processing * 1000, 3),
@@ -180,7 +180,7 @@ class _Run:
         self._begin(now)
 
     def _why_not(self, order: _SimulatedOrder, now: float) -> str:
-        """Return the reason why an order is not sold, `cancelled`, or nothing."""
+        """Return why an order is not sold: a reason, `cancelled`, or "" if it is."""
         if self._rng.random() < CANCELLED:
             return "cancelled"
         if self._stock[order.product.id] < order.quantity:
@@ -203,7 +203,7 @@ class _Run:
         return began <= now < began + min(INCIDENT_SHARE * self._sale.duration, LONGEST_INCIDENT)
 
     def _restock(self, now: float) -> Iterator[SimulatedEvent]:
-        """More of the hottest product arrives."""
+        """Restock the hottest product."""
         hottest = self._products[0]
         self._stock[hottest.id] += max(1, round(hottest.stock * RESTOCK_SHARE))
         yield self._event(CLERK, now, type="inventory", product_id=hottest.id, stock=self._stock[hottest.id])
@@ -216,7 +216,7 @@ class _Run:
             self._at(now + QUEUE_EVERY, self._report_queue)
 
     def _report_state(self, now: float) -> Iterator[SimulatedEvent]:
-        """Stock that changed, now and then all of it, open connections, and a heartbeat of every producer."""
+        """Report changed stock (from time to time all of it), connections, and a heartbeat of every producer."""
         if now % WHOLE_STOCK_EVERY < STATE_EVERY:
             self._changed.update(self._stock)
         for product in sorted(self._changed):
@@ -239,7 +239,7 @@ class _Run:
         return {"status": status, **identity}
 
     def _event(self, producer: str, now: float, **fields: Any) -> SimulatedEvent:
-        """Number an event of `producer`; a heartbeat repeats the number instead."""
+        """Return the next numbered event of `producer`; heartbeats repeat the last number instead."""
         self._sequence[producer] = self._sequence.get(producer, 0) + 1
         return fields | self._header(producer, now)
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sidecar.core.events.batch import Batch, first_turn
+from sidecar.core.events.batch import Batch, before_yield
 from sidecar.core.events.channels import is_pattern
 from sidecar.core.events.source import PUBSUB
 from sidecar.errors import UnavailableError
@@ -144,7 +144,7 @@ class PubSubSource:
 
     def _turn(self) -> Batch | None:
         """Return what to count before the loop turns, and keep the rest for the next read."""
-        count = first_turn(self._unread)
+        count = before_yield(self._unread)
         payloads, self._unread = self._unread[:count], self._unread[count:]
         channels = None
         if self._channels is not None:

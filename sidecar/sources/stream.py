@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from sidecar.core.events.batch import Batch, Empty, StreamRead, first_turn
+from sidecar.core.events.batch import Batch, Empty, StreamRead, before_yield
 from sidecar.core.events.source import STREAM
 from sidecar.errors import CommandError, UnavailableError
 from sidecar.redis.errors import advised
@@ -123,7 +123,7 @@ class StreamSource:
     def _turn(self, unread: _Unread) -> Batch:
         """Return what to count before the loop turns, and keep the rest for the next read."""
         after, replid, entries, payloads, arrivals, facts = astuple(unread)
-        if (count := first_turn(payloads)) < len(payloads):
+        if (count := before_yield(payloads)) < len(payloads):
             at = [place for place, (_, pairs) in enumerate(entries) if _payload(pairs or ()) is not None][count]
             rest = entries[at:]
             entries, payloads, arrivals = entries[:at], payloads[:count], arrivals[:count]

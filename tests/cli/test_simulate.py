@@ -84,7 +84,7 @@ def test_an_outage_of_redis_is_outlived_and_told_and_nothing_is_lost(redis_serve
         finally:
             redis_server.thaw()
         assert simulation.process.wait(30) == 0
-        assert "publishing goes on when it is back" in simulation.err[0]
+        assert "publishing continues when it is back" in simulation.err[0]
     expected = {(event["producer"], event["seq"]) for _, event in SimulatedSale(seed=5, duration=5, rate=40)}
     assert {(event["producer"], event["seq"]) for event in published(redis_server)} == expected
 

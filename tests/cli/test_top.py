@@ -88,7 +88,7 @@ def test_the_view_fits_the_screen_and_shows_the_product_that_it_warns_of(width: 
     assert all(len(line) <= width for line in lines)
     assert any(line.startswith("next to sell out: product-000") for line in lines)
     assert any(line.startswith("product-000 ") for line in lines)
-    assert lines[-1].startswith("1 to ") and "of 100 products" in lines[-1] and "q ends" in lines[-1]
+    assert lines[-1].startswith("1 to ") and "of 100 products" in lines[-1] and "q quits" in lines[-1]
 
 
 def troubled() -> View:
@@ -261,7 +261,7 @@ def test_q_ends_it(redis_server: RedisServer) -> None:
     with daemon("--redis-url", redis_server.url) as (_, url):
         count_one(redis_server, url)
         with on_terminal("top", "--url", url) as terminal:
-            terminal.wait_for("q ends")
+            terminal.wait_for("q quits")
             terminal.press("q")
             assert terminal.process.wait(5) == 0
             terminal.wait_for(LEAVE_FULL_SCREEN)

@@ -73,7 +73,7 @@ REFUSED = {
     "tls_server_config:\n  cipher_suites: [x]": 'FILE:2: unknown key "cipher_suites" under "tls_server_config"; su',
     "tls_server_config: x": 'FILE:1: "tls_server_config" consists of `name: value` lines',
     "- x": "FILE:1: the top level consists of `name: value` lines",
-    "? [x]\n: y": "FILE:1: a name must be a plain word",
+    "? [x]\n: y": "FILE:1: a name must be plain text",
     "basic_auth_users: {}\nbasic_auth_users: {}": 'FILE:2: "basic_auth_users" is set twice, first at FILE:1',
     "tls_server_config: {cert_file: x}": "FILE:1: tls_server_config needs cert_file and key_file; key_file is missing",
     "tls_server_config: {cert_file: '', key_file: x}": "FILE:1: tls_server_config needs cert_file and key_file; cert",

@@ -10,7 +10,7 @@ from sidecar.core.counts.parts import Product
 from sidecar.core.counts.rules import Rules
 from sidecar.core.counts.state import State
 from sidecar.core.events.batch import Batch, Empty
-from sidecar.core.snapshot.compute import Frame, picture
+from sidecar.core.snapshot.compute import SnapshotContext, compute
 from sidecar.core.snapshot.snapshot import Snapshot
 
 NOW = 1_790_000_000.0  # a whole second, and the first of an even minute's last 20 s
@@ -49,12 +49,12 @@ def committed(*events: Any, rules: Rules = RULES, at: float = NOW, source: str =
 
 def shown(aggregate: Aggregator, now: float = NOW, rules: Rules = RULES) -> Snapshot:
     """Return the Snapshot of what is committed, with a commit interval of half a second."""
-    return picture(aggregate.committed, rules, frame(now, born=aggregate.born, exemplars=aggregate.exemplars))
+    return compute(aggregate.committed, rules, context(now, born=aggregate.born, exemplars=aggregate.exemplars))
 
 
-def frame(now: float = NOW, **changes: Any) -> Frame:
+def context(now: float = NOW, **changes: Any) -> SnapshotContext:
     known: dict[str, Any] = {"instance": "i", "committed_at": now, "stale": False, "uptime_s": 1.0, "settled": 0.5}
-    return Frame(now=now, **(known | changes))
+    return SnapshotContext(now=now, **(known | changes))
 
 
 class Weight(float):

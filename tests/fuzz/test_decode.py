@@ -17,9 +17,9 @@ from sidecar.core.counts.state import State
 from sidecar.core.events.batch import Batch
 from sidecar.core.events.decode import decode
 from sidecar.core.events.event import Decoded, RejectionReason
-from sidecar.core.snapshot.compute import picture
+from sidecar.core.snapshot.compute import compute
 from tests.conftest import Guarantee
-from tests.core.counted import content, frame
+from tests.core.counted import content, context
 from tests.fuzz.mutations import HERE, NAMES, TYPES, VALUES, corpus, payload
 from tests.fuzz.oracle import Unknowable, Verdict, judge
 from tests.guarantees import sizes
@@ -32,7 +32,7 @@ A_ROUND = 500
 def outcome(decoded: Decoded) -> list[str]:
     """Return the reason of each event that was refused, "" of the others, in the order they came."""
     found: list[str] = []
-    for rejection, place in zip(decoded.rejections, decoded.places, strict=True):
+    for rejection, place in zip(decoded.rejections, decoded.events_before, strict=True):
         found += [""] * (place - len(found) + sum(map(bool, found)))
         found.append(rejection.reason)
     return found + [""] * (len(decoded.events) + len(decoded.rejections) - len(found))
@@ -125,7 +125,7 @@ def count(texts: list[bytes]) -> State:
     aggregate.land(aggregate.freeze(ARRIVAL), ARRIVAL)
     fields = aggregate.fields()
     assert content(load_state(fields)) == content(aggregate.committed)
-    picture(aggregate.committed, Rules(), frame(ARRIVAL)).public()
+    compute(aggregate.committed, Rules(), context(ARRIVAL)).public()
     return aggregate.committed
 
 

@@ -162,7 +162,7 @@ async def test_a_flood_of_guesses_over_all_places_does_not_keep_the_owner_out(mo
 
 async def test_who_takes_no_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the kernel, if the rest is with the kernel, and by a deadline where we still hold some of it."""
-    monkeypatch.setattr(connections, "DEAF_MS", 1000)
+    monkeypatch.setattr(connections, "UNACKNOWLEDGED_MS", 1000)
     monkeypatch.setattr(connections, "ANSWER_SECONDS", 1.0)
     many = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 30
     async with front() as there:

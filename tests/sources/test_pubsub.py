@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from sidecar.core.events.batch import COMMA_BYTES, TURN_BYTES, Batch
+from sidecar.core.events.batch import BYTES_BEFORE_YIELD, COMMA_BYTES, Batch
 from sidecar.errors import AccessError, UnavailableError
 from sidecar.redis.servers import Servers
 from sidecar.redis.url import parse
@@ -24,7 +24,7 @@ from tests.redis_server import RedisServer
 from tests.waiting import eventually
 
 OpenSource = Callable[..., PubSubSource]
-HEAVY = b"[1" + b",1" * (TURN_BYTES // COMMA_BYTES + 1)  # a turn of its own
+HEAVY = b"[1" + b",1" * (BYTES_BEFORE_YIELD // COMMA_BYTES + 1)  # a turn of its own
 
 
 @pytest.fixture

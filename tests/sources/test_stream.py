@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from sidecar.core.events.batch import TURN_BYTES, Batch, StreamRead
+from sidecar.core.events.batch import BYTES_BEFORE_YIELD, Batch, StreamRead
 from sidecar.errors import CommandError, UnavailableError
 from sidecar.redis.servers import Servers
 from sidecar.redis.url import parse
@@ -113,7 +113,7 @@ async def test_large_entries_are_read_in_portions_that_fit_in_memory(
 async def test_what_costs_much_is_handed_over_in_turns(
     redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
 ) -> None:
-    heavy = b"[" + b"1," * TURN_BYTES
+    heavy = b"[" + b"1," * BYTES_BEFORE_YIELD
     entries = [("e", b"1"), ("x", b"?"), ("e", heavy), ("x", b"?"), ("e", heavy), ("x", b"?")]
     for number, (field, value) in enumerate(entries, 1):
         client.xadd("s", {field: value}, id=f"{number}-0")
@@ -131,7 +131,7 @@ async def test_what_costs_much_is_handed_over_in_turns(
 async def test_what_was_not_handed_over_is_forgotten_where_reading_goes_on_elsewhere(
     redis_server: RedisServer, client: "redis.Redis", source_of: OpenSource
 ) -> None:
-    heavy = b"[" + b"1," * TURN_BYTES
+    heavy = b"[" + b"1," * BYTES_BEFORE_YIELD
     for number in range(1, 4):
         client.xadd("s", {"e": heavy}, id=f"{number}-0")
     source = source_of(redis_server)

@@ -105,7 +105,7 @@ def last_event(daemon: Daemon) -> float:
 @pytest.mark.parametrize(
     ("database", "password", "level", "text"),
     [
-        ("sale", SECRET, "ok", "takes what is written"),
+        ("sale", SECRET, "ok", "takes writes"),
         ("sale", "wrong", "problem", "HTTP 401: authorization failed: check influx.token, or influx.username"),
         ("other", SECRET, "problem", "HTTP 404: database not found"),
     ],

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from sidecar.core.snapshot.compute import picture
-from tests.core.counted import frame
+from sidecar.core.snapshot.compute import compute
+from tests.core.counted import context
 from tests.ledgers import RULES, new_ledger, settle
 
 FIXTURE: dict[str, Any] = json.loads(Path(__file__).with_name("checkpoint-0.1.0.json").read_bytes())
@@ -29,7 +29,7 @@ def part(found: Any, expected: Any) -> Any:
 def test_the_checkpoint_of_the_version_before_shows_what_it_showed() -> None:
     ledger = new_ledger(streams=("s", "t"))
     ledger.take_over(FIELDS, FIXTURE["at"])
-    document = json.loads(msgspec.json.encode(picture(ledger.aggregate.committed, RULES, frame(FIXTURE["at"]))))
+    document = json.loads(msgspec.json.encode(compute(ledger.aggregate.committed, RULES, context(FIXTURE["at"]))))
     assert part(document, FIXTURE["shown"]) == FIXTURE["shown"]
     assert (ledger.position("s"), ledger.position("t"), ledger.generation) == ("24-0", "0-0", "generation-2")
 
@@ -41,5 +41,5 @@ def test_the_checkpoint_of_the_version_before_is_committed_and_loaded_again() ->
     positions = {"p:" + stream: position.dump(stream) for stream, position in commit.positions.items()}
     again = new_ledger(streams=("s", "t"))
     again.take_over({**FIELDS, **ledger.fields(commit), **positions}, FIXTURE["at"])
-    document = json.loads(msgspec.json.encode(picture(again.aggregate.committed, RULES, frame(FIXTURE["at"]))))
+    document = json.loads(msgspec.json.encode(compute(again.aggregate.committed, RULES, context(FIXTURE["at"]))))
     assert part(document, FIXTURE["shown"]) == FIXTURE["shown"]

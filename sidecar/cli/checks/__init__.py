@@ -1,1 +1,1 @@
-"""What `sidecar check` tries, and what it says. Imports `client` and `view`."""
+"""What `sidecar check` tries and reports. Imports `client` and `view`."""

@@ -1,4 +1,4 @@
-"""Where else the events of a stream may be: in another database, or under a similar name."""
+"""Where else the events may be: in another database, or under a similar name."""
 
 import time
 from collections import Counter
@@ -17,7 +17,7 @@ FoundStream = tuple[int, str]
 
 
 async def elsewhere(link: Link, config: Config, name: str) -> list[FoundStream]:
-    """Return the streams that a backend may write to instead of `name`. No KEYS, no SCAN: names are tried."""
+    """Return the streams that a backend may write to instead of `name`. No KEYS and no SCAN: likely names are tried."""
     here = target(config.events).db
     tried = [*near_spellings(name), *common_names(name)]
     configured = set(config.sources.streams)
@@ -29,16 +29,17 @@ async def elsewhere(link: Link, config: Config, name: str) -> list[FoundStream]:
 
 
 async def heard_elsewhere(config: Config, name: str) -> dict[str, int]:
-    """Listen for a moment on the channels that a backend may use instead; return the number of messages on each.
-    Channels belong to no database, and Redis lists only those with subscribers, so the check has to listen.
+    """Listen briefly on the channels that a backend may use instead; return the number of messages on each.
+
+    Redis lists only channels with subscribers, so the check has to listen.
     """
     tried = [*near_spellings(name), *common_names(name)]
-    others = [other for other in tried if not any(shared(other, ours) for ours in config.sources.pubsub)]
-    async with connected(config.events, key=name) as ears:
-        arrived = await ears.calls([("SUBSCRIBE", other) for other in others])
+    others = [one for one in tried if not any(shared(one, configured) for configured in config.sources.pubsub)]
+    async with connected(config.events, key=name) as subscription:
+        arrived = await subscription.calls([("SUBSCRIBE", other) for other in others])
         end = time.monotonic() + LISTEN_SECONDS
         while (left := end - time.monotonic()) > 0:
-            arrived += await ears.arrived(limit=1000, seconds=left)
+            arrived += await subscription.arrived(limit=1000, seconds=left)
     messages = [one for one in arrived if isinstance(one, list) and one[0] == b"message"]
     return Counter(channel.decode(errors="replace") for _, channel, _ in messages)
 
@@ -52,7 +53,7 @@ async def _used_databases(link: Link) -> list[int]:
 
 
 async def _in_database(config: Config, db: int, names: list[str]) -> list[str]:
-    """Look through a separate connection: SELECT would change the shared one."""
+    """Return which of these names are streams in another database, through a connection of its own."""
     try:
         async with connected(config.events, db=db) as other:
             return await _streams(other, names)
@@ -61,6 +62,6 @@ async def _in_database(config: Config, db: int, names: list[str]) -> list[str]:
 
 
 async def _streams(link: Link, names: list[str]) -> list[str]:
-    """Return the names that are streams; keys that this user may not read are skipped."""
+    """Return the names that are streams, skipping keys that this user may not read."""
     kinds = await link.calls([("TYPE", name) for name in names])
     return [name for name, kind in zip(names, kinds, strict=True) if kind == b"stream"]

@@ -1,4 +1,4 @@
-"""What `check` reports about secrets that others can read, and about a Redis open without a password."""
+"""What is exposed: files with secrets that others can read, and a Redis without a password."""
 
 import ipaddress
 import os
@@ -14,19 +14,19 @@ from sidecar.redis.url import RedisTarget
 
 
 def secret_files(config: Config) -> Iterator[Finding]:
-    """Warn of every file with a secret that any user of the machine can read."""
+    """Warn about files with a secret that every user of the machine can read."""
     kinds, values = schema(), flatten(config)
     for name, path in values.items():
         holds_secret = kinds.get(name.removesuffix("_file")) is Secret or name.endswith("key_file")
-        if name.endswith("_file") and path and holds_secret and _everybody_reads(path):
+        if name.endswith("_file") and path and holds_secret and _is_world_readable(path):
             yield Finding("warning", f"{name}: every user of this machine can read {path}", f"chmod o-rwx {path}")
 
 
 def configuration_file(path: str) -> Iterator[Finding]:
-    """Warn of a configuration file with a secret in it that any user of the machine can read."""
+    """Warn about a configuration file with a secret that every user of the machine can read."""
     from sidecar.config.yaml_file import read_file
 
-    if not path or not _everybody_reads(path):
+    if not path or not _is_world_readable(path):
         return
     kinds = schema()
     inside = [name for name, (raw, _) in read_file(path).items() if kinds[name] is Secret and raw]
@@ -38,11 +38,11 @@ def configuration_file(path: str) -> Iterator[Finding]:
 
 
 async def open_to_all(config: RedisConfig, key: str) -> list[Finding]:
-    """Warn of a Redis whose user `default` needs no password, unless only this machine reaches it, as by default."""
+    """Warn about a Redis whose user `default` needs no password, unless only this machine can reach it."""
     place = target(config)
     if not (place.username or place.password) and _is_local(place):
         return []
-    if not await _lets_in_strangers(config, key):
+    if not await _allows_anonymous(config, key):
         return []
     return [
         Finding(
@@ -53,10 +53,10 @@ async def open_to_all(config: RedisConfig, key: str) -> list[Finding]:
     ]
 
 
-async def _lets_in_strangers(config: RedisConfig, key: str) -> bool:
-    """Return whether a connection without a login may read a key; one that may only PING is kept out."""
+async def _allows_anonymous(config: RedisConfig, key: str) -> bool:
+    """Return whether a connection without a login may read a key."""
     try:
-        async with connected(config, key=key, stranger=True) as link:
+        async with connected(config, key=key, anonymous=True) as link:
             await link.call("EXISTS", key)
     except SidecarError:
         return False
@@ -64,7 +64,7 @@ async def _lets_in_strangers(config: RedisConfig, key: str) -> bool:
 
 
 def _is_local(place: RedisTarget) -> bool:
-    """Return whether only this machine reaches the address, judged by the address alone."""
+    """Return whether the address is a loopback address or a socket."""
     hosts = [host for host, _ in place.addresses]
     return all(host == "localhost" or _is_loopback(host) for host in hosts)
 
@@ -76,7 +76,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _everybody_reads(path: str) -> bool:
+def _is_world_readable(path: str) -> bool:
     try:
         return bool(os.stat(path).st_mode & stat.S_IROTH)
     except OSError:

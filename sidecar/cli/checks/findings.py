@@ -1,4 +1,4 @@
-"""What `check` says, and the judgements that need no Redis."""
+"""Findings of `check`, and the judgements that need no Redis."""
 
 import re
 from collections import Counter
@@ -17,15 +17,12 @@ from sidecar.core.snapshot.snapshot import Completeness, ProducerCompleteness
 from sidecar.errors import UnavailableError
 from sidecar.redis.info import ServerInfo
 
-# Names as similar as this are meant to be the same: `flash-sale:events`, `flash_sale:event`.
+# Names this similar are probably meant to be the same: `flash-sale:events`, `flash_sale:event`.
 SIMILAR = 0.75
 
 
 class Finding(Struct, frozen=True):
-    """One line of `check`. A problem keeps events from being counted, or numbers from being kept.
-
-    `fix` says what to do.
-    """
+    """One line of `check`; `fix` says what to do. A problem keeps events from being counted, or counts from Redis."""
 
     level: Literal["ok", "warning", "problem"]
     text: str
@@ -33,7 +30,7 @@ class Finding(Struct, frozen=True):
 
 
 def near_spellings(name: str) -> list[str]:
-    """Return names that a backend may have used instead: other separators, singular and plural."""
+    """Return spellings that a backend may have used: other separators, singular and plural."""
     separators = ":._-/"
     words = "".join(" " if character in separators else character for character in name).split()
     found = {separator.join(words) for separator in separators}
@@ -47,7 +44,7 @@ def near_spellings(name: str) -> list[str]:
 
 
 def common_names(name: str) -> list[str]:
-    """Return names that a backend may use by default: without this prefix, with its framework's, or a usual one."""
+    """Return names that a backend may use by default: without the prefix, with a framework's, or a common name."""
     last = re.split(r"[:._/-]", name)[-1]
     found = {last, "events", "orders", "order:events", "order_events", "order-events", "orders:events"}
     found |= {f"{prefix}{name}" for prefix in ("laravel_database_", "laravel-database-")}
@@ -55,7 +52,7 @@ def common_names(name: str) -> list[str]:
 
 
 def similar(name: str, others: Iterable[str]) -> list[str]:
-    """Return the names that look like `name` but are not."""
+    """Return the other names that are similar to `name`."""
 
     def likeness(other: str) -> float:
         return SequenceMatcher(None, name.lower(), other.lower()).ratio()
@@ -64,7 +61,7 @@ def similar(name: str, others: Iterable[str]) -> list[str]:
 
 
 def about_server(server: ServerInfo, policy: str) -> list[Finding]:
-    """Judge what INFO says."""
+    """Judge the server and its `maxmemory-policy`."""
     findings = [Finding("ok", ", ".join(filter(None, (server.display, server.role))))]
     if server.too_old:
         findings = [Finding("problem", f"{server.display} is too old", "use Redis 6.2 or newer, or Valkey")]
@@ -72,9 +69,9 @@ def about_server(server: ServerInfo, policy: str) -> list[Finding]:
         server.require_primary()
     except UnavailableError as exc:
         fix = "point redis.url at the primary, or at the Sentinels"
-        findings.append(Finding("problem", f"{exc}; it refuses writes", fix))
+        findings.append(Finding("problem", f"{exc}; it takes no writes", fix))
     if server.role == "active-replica":
-        text = "active replicas do not merge numbers that both took at the same time"
+        text = "active replicas do not merge writes that both took at the same time"
         findings.append(Finding("warning", text, "let backend and sidecar use the same one of them"))
     if policy.startswith("allkeys-"):
         findings.append(
@@ -90,16 +87,16 @@ def about_server(server: ServerInfo, policy: str) -> list[Finding]:
 def about_sample(source: str, decoded: Decoded, unknown: Set[str], currency: str = "XXX") -> list[Finding]:
     """Judge the newest decoded events of `stream NAME` or `channel NAME`, and their unknown fields."""
     findings = []
-    refused = Counter(rejection.reason for rejection in decoded.rejections)
-    if refused:
-        first = decoded.rejections[-1]
-        reasons = ", ".join(f"{number} {reason}" for reason, number in refused.most_common())
+    rejected = Counter(rejection.reason for rejection in decoded.rejections)
+    if rejected:
+        last = decoded.rejections[-1]
+        reasons = ", ".join(f"{number} {reason}" for reason, number in rejected.most_common())
         of = len(decoded.rejections) + len(decoded.events)
         findings.append(
             Finding(
                 "problem" if not decoded.events else "warning",
                 f"{source}: {len(decoded.rejections)} of the newest {of} events are rejected ({reasons})",
-                f"the last one: {first.detail}; `sidecar rejected` shows them",
+                f"the last one: {last.detail}; `sidecar rejected` shows them",
             )
         )
     if unknown:
@@ -111,7 +108,7 @@ def about_sample(source: str, decoded: Decoded, unknown: Set[str], currency: str
 
 
 def _about_ignored(source: str, decoded: Decoded) -> list[Finding]:
-    """Judge whether half of the events or more have unknown types."""
+    """Judge whether at least half of the events have unknown types."""
     types = Counter(event.type for event in decoded.events if event.type not in FIELDS)
     of = len(decoded.events) + len(decoded.rejections) - sum(event.type == "heartbeat" for event in decoded.events)
     if not types or types.total() < HALF * of:
@@ -129,7 +126,7 @@ def _about_amounts(source: str, events: Sequence[Event], currency: str) -> list[
 
 
 def about_counted(completeness: Completeness, reasons: Mapping[str, int], types: Mapping[str, int]) -> list[Finding]:
-    """Judge how much of all that a sidecar received was counted."""
+    """Judge how many of the received events were counted."""
     lost = completeness.invalid + completeness.ignored
     if not lost or lost < HALF * completeness.received:
         return []
@@ -141,12 +138,12 @@ def about_counted(completeness: Completeness, reasons: Mapping[str, int], types:
     )
     advice = ["`sidecar rejected` shows what was rejected"] if completeness.invalid else []
     if completeness.ignored:
-        advice.append("give orders the type order, or let who sends the others use another name")
+        advice.append("give orders the type order, or send the others elsewhere")
     return [Finding("warning", text, "; ".join([*advice, "after the fix start from 0 with `sidecar clear`"]))]
 
 
 def about_shared(by_producer: Mapping[str, ProducerCompleteness]) -> list[Finding]:
-    """Judge whether several processes use one producer name, by what a sidecar counted of all that it received."""
+    """Judge whether several processes use one producer name, by the duplicates that were counted."""
     return [
         Finding(
             "warning",
@@ -159,7 +156,7 @@ def about_shared(by_producer: Mapping[str, ProducerCompleteness]) -> list[Findin
 
 
 def about_heard(name: str, heard: Mapping[str, int], within: float) -> list[Finding]:
-    """Judge the messages on other channels while the check listened."""
+    """Judge the messages that the check received on other channels."""
     return [
         Finding(
             "warning",
@@ -171,9 +168,9 @@ def about_heard(name: str, heard: Mapping[str, int], within: float) -> list[Find
 
 
 def about_elsewhere(name: str, db: int, found: Iterable[tuple[int, str]], *, in_use: bool) -> list[Finding]:
-    """Judge other streams, as (database, name): a problem if this one has no event and the name is similar.
+    """Judge other streams, as (database, name): a problem if this one has no events and the other a similar name.
 
-    `in_use`: this stream has events, so the others may serve something else.
+    `in_use`: this stream has events, so the others may be for something else.
     """
     near = {name, *near_spellings(name)}
     findings = []

@@ -32,18 +32,18 @@ from sidecar.redis.info import read_info
 from sidecar.redis.link import Link, making_sense, parse_info
 
 HEARTBEAT_SECONDS = 2.0
-LOOK_SECONDS = 15.0  # for all that is asked about one thing, each question with a deadline of its own
+LOOK_SECONDS = 15.0  # for all commands of one check; each has a deadline of its own
 SAMPLE = 100
 
 
 async def probe(config: Config, *, everywhere: bool = False) -> AsyncIterator[Finding]:
     """Connect and check everything in turn. Raises `SidecarError` if Redis cannot be reached.
 
-    `everywhere` sends a heartbeat also into streams that others read.
+    `everywhere` sends a heartbeat also to streams that consumer groups read.
     """
     began = time.perf_counter()
     async with connected(config.redis, key=f"{config.redis.prefix}lease") as link:
-        await link.calls([("PING",)])  # any answer will do: the sidecar itself does not need this right
+        await link.calls([("PING",)])  # any answer will do: the sidecar does not need this right
         yield Finding("ok", f"{target(config.redis).display} answers in {_since(began)}")
         for finding in await _guarded("INFO", _server(link)):
             yield finding
@@ -71,17 +71,17 @@ async def probe(config: Config, *, everywhere: bool = False) -> AsyncIterator[Fi
 
 
 async def _guarded(what: str, findings: Awaitable[list[Finding]]) -> list[Finding]:
-    """Turn a refused command, or no answer, into a finding, so that the rest is still looked at."""
+    """Turn an error into a finding, so that the other checks still run."""
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             with making_sense(what):
                 return await findings
     except TimeoutError:
-        return [Finding("problem", f"{what}: no whole answer within {LOOK_SECONDS:.0f} s")]
+        return [Finding("problem", f"{what}: no complete answer within {LOOK_SECONDS:.0f} s")]
     except AccessError as exc:
         return [Finding("problem", f"{what}: {exc}", "give this user the right in the ACL")]
     except CommandError as exc:
-        return [Finding("problem", f"{what}: Redis refuses {exc}")]
+        return [Finding("problem", f"{what}: Redis rejects {exc}")]
     except UnavailableError as exc:
         return [Finding("problem", f"{what}: {exc}")]
 
@@ -92,7 +92,7 @@ async def _server(link: Link) -> list[Finding]:
 
 
 async def _sidecar(link: Link, config: Config) -> list[Finding]:
-    """Look for the lease of a running daemon, and check whether one could run."""
+    """Look for the lease of a running daemon, and check whether a daemon could run."""
     prefix = config.redis.prefix
     if await link.call("EXISTS", f"{prefix}lease"):
         found = Finding("ok", f"a sidecar counts under the prefix {prefix}")
@@ -102,7 +102,7 @@ async def _sidecar(link: Link, config: Config) -> list[Finding]:
 
 
 async def _counted(config: Config) -> list[Finding]:
-    """Judge what a sidecar has counted here, if any has."""
+    """Judge what is counted under the prefix, if anything."""
     try:
         snapshot = await stored.read(config)
     except SidecarError:
@@ -114,18 +114,19 @@ async def _counted(config: Config) -> list[Finding]:
 
 
 async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
-    """Look who listens, then send a heartbeat to ourselves. A pattern can be listened to, not published on."""
+    """Count subscribers, then send a heartbeat to a subscription of this check; for a pattern, on an example of it."""
     pattern = is_pattern(name)
     findings = [] if pattern else await _listeners(link, name)
     await rights.to_read(config, f"pubsub:{name}")
-    async with connected(config.events, key=name) as ears:
-        await ears.send("PSUBSCRIBE" if pattern else "SUBSCRIBE", name)
-        confirmation = await ears.arrived(limit=1, seconds=HEARTBEAT_SECONDS)
+    async with connected(config.events, key=name) as subscription:
+        await subscription.send("PSUBSCRIBE" if pattern else "SUBSCRIBE", name)
+        confirmation = await subscription.arrived(limit=1, seconds=HEARTBEAT_SECONDS)
         if not confirmation or isinstance(confirmation[0], Exception):
             why = str(confirmation[0]) if confirmation else "no answer"
             return [*findings, Finding("problem", f"channel {name}: this user may not listen ({why})", "see its ACL")]
-        findings.append(await _echo(link, ears, example(name, CHECKER) if pattern else name))
-        heard, beside = await asyncio.gather(_heard(ears), heard_elsewhere(config, name) if not pattern else _nothing())
+        findings.append(await _echo(link, subscription, example(name, CHECKER) if pattern else name))
+        others = _nothing() if pattern else heard_elsewhere(config, name)
+        heard, beside = await asyncio.gather(_heard(subscription), others)
     if heard:
         decoded = decode(heard, [time.time()] * len(heard))
         unknown = set().union(*map(unknown_fields, heard))
@@ -133,12 +134,12 @@ async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
     return findings + about_heard(name, beside, LISTEN_SECONDS)
 
 
-async def _heard(ears: Link) -> list[bytes]:
-    """Listen for a moment; return what was published, without the heartbeats of a check."""
+async def _heard(subscription: Link) -> list[bytes]:
+    """Listen briefly; return what was published, without the heartbeats of a check."""
     messages: list[Any] = []
     end = time.monotonic() + LISTEN_SECONDS
     while (left := end - time.monotonic()) > 0 and len(messages) < SAMPLE:
-        messages += await ears.arrived(limit=SAMPLE, seconds=left)
+        messages += await subscription.arrived(limit=SAMPLE, seconds=left)
     payloads = [one[-1] for one in messages if isinstance(one, list) and one[0] in (b"message", b"pmessage")]
     return [payload for payload in payloads if CHECKER.encode() not in payload]
 
@@ -148,7 +149,7 @@ async def _nothing() -> dict[str, int]:
 
 
 async def _listeners(link: Link, name: str) -> list[Finding]:
-    """Report how many subscribers listen; if none, whether any listens on a similar name."""
+    """Report the number of subscribers; if there are none, those of similar names."""
     try:
         _, listeners = await link.call("PUBSUB", "NUMSUB", name)
         patterns = await link.call("PUBSUB", "NUMPAT")
@@ -165,8 +166,8 @@ async def _listeners(link: Link, name: str) -> list[Finding]:
     ]
 
 
-async def _echo(link: Link, ears: Link, channel: str) -> Finding:
-    """Publish a heartbeat and time it until our own subscription has it."""
+async def _echo(link: Link, subscription: Link, channel: str) -> Finding:
+    """Publish a heartbeat, and measure the time until the subscription has it."""
     mark = _heartbeat()
     began = time.perf_counter()
     try:
@@ -174,14 +175,14 @@ async def _echo(link: Link, ears: Link, channel: str) -> Finding:
     except AccessError:
         return Finding("ok", f"channel {channel}: this user may listen, not publish: no heartbeat sent")
     while time.perf_counter() - began < HEARTBEAT_SECONDS:
-        messages = await ears.arrived(limit=1000, seconds=HEARTBEAT_SECONDS)
+        messages = await subscription.arrived(limit=1000, seconds=HEARTBEAT_SECONDS)
         if any(message[-1] == mark for message in messages):
             return Finding("ok", f"channel {channel}: heartbeat seen after {_since(began)}")
     return Finding("problem", f"channel {channel}: a heartbeat did not come back", "is this one Redis, not several?")
 
 
 async def _stream(link: Link, config: Config, name: str, everywhere: bool) -> list[Finding]:
-    """Look what the stream holds, or where else it may be, then send a heartbeat through it."""
+    """Judge the entries of the stream, look for it elsewhere, then send a heartbeat through it."""
     kind = (await link.call("TYPE", name)).decode()
     if kind not in ("none", "stream"):
         fix = "let the backend use another key, or name another stream in sources.streams"
@@ -195,7 +196,7 @@ async def _stream(link: Link, config: Config, name: str, everywhere: bool) -> li
 
 
 async def _entries(link: Link, name: str, currency: str) -> list[Finding]:
-    """Judge the newest entries; return nothing if there are only heartbeats of a check."""
+    """Judge the newest entries; return nothing if all are heartbeats of checks."""
     entries = await link.call("XREVRANGE", name, "+", "-", "COUNT", SAMPLE)
     payloads = [payload for _, fields in reversed(entries) if (payload := _payload(fields)) is not None]
     decoded = decode(payloads, [time.time()] * len(payloads))
@@ -219,12 +220,12 @@ def _payload(fields: list[bytes]) -> bytes | None:
 
 
 def _is_quiet(decoded: Decoded) -> bool:
-    """Return whether there is nothing but heartbeats of earlier checks."""
+    """Return whether there are only heartbeats of checks."""
     return not decoded.rejections and all(event.producer == CHECKER for event in decoded.events)
 
 
 async def _round_trip(link: Link, name: str, everywhere: bool) -> Finding:
-    """Add a heartbeat to the stream and time it until it is read back. It neither creates nor trims a stream."""
+    """Add a heartbeat to the stream, and measure the time to read it back. It neither creates nor trims a stream."""
     if not everywhere and (reason := await _others_read(link, name)):
         return Finding("ok", f"stream {name}: {reason}: no heartbeat sent (`--heartbeat` sends one)")
     began = time.perf_counter()
@@ -235,29 +236,29 @@ async def _round_trip(link: Link, name: str, everywhere: bool) -> Finding:
     if entry is None:
         return Finding("ok", f"stream {name}: does not exist yet, the first XADD creates it: no heartbeat sent")
     if not await link.call("XRANGE", name, entry, entry):
-        return Finding("problem", f"stream {name}: a heartbeat was gone at once", "do not trim the stream so short")
+        return Finding("problem", f"stream {name}: a heartbeat was trimmed at once", "do not trim the stream so short")
     return Finding("ok", f"stream {name}: heartbeat read back after {_since(began)}")
 
 
 async def _others_read(link: Link, name: str) -> str:
-    """Name the consumer groups of the stream, if any; the sidecar itself needs none."""
+    """Describe the consumer groups of the stream, "" without any; the sidecar needs none."""
     try:
         facts = await link.call("XINFO", "STREAM", name)
-    except CommandError:  # there is no such key
+    except CommandError:  # no such key
         return ""
     groups = dict(zip(facts[::2], facts[1::2], strict=True)).get(b"groups", 0)
     return f"{counted(groups, 'consumer group')} read{'s' if groups == 1 else ''} it" if groups else ""
 
 
 async def _influx(config: InfluxConfig) -> Finding:
-    """Write a comment where the numbers are to go."""
+    """Write a comment to the configured InfluxDB."""
     from sidecar.exposition.influx.output import attempt
 
     began = time.perf_counter()
     answer = await attempt(config)
     if answer.problem:
         return Finding("problem", f"InfluxDB at {config.url}: {answer.problem}")
-    return Finding("ok", f"InfluxDB at {config.url} takes what is written, after {_since(began)}")
+    return Finding("ok", f"InfluxDB at {config.url} takes writes, after {_since(began)}")
 
 
 def _since(began: float) -> str:
@@ -265,5 +266,5 @@ def _since(began: float) -> str:
 
 
 def _heartbeat() -> bytes:
-    """Make a heartbeat. It has no `seq`: a check must never look like a producer that lost events."""
+    """Return a heartbeat, without `seq`: a check must not look like a producer that lost events."""
     return json.dumps({"type": "heartbeat", "producer": CHECKER, "ts": time.time()}).encode()

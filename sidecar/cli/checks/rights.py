@@ -1,4 +1,4 @@
-"""Whether the user may do all that `sidecar run` does: each command is tried, and nothing stays behind."""
+"""Whether the user may do everything that `sidecar run` does: each command is tried, and nothing is left behind."""
 
 from sidecar.cli.checks.findings import Finding
 from sidecar.config import Config
@@ -10,10 +10,10 @@ ACL = "give this user the right in the ACL; config/redis-acl.conf has all that i
 
 
 async def to_keep(config: Config) -> list[Finding]:
-    """Try what keeps the numbers: scripts under the prefix with all their commands, and the commands of readers."""
+    """Try the commands under the prefix: of scripts, and of readers."""
     store, what = build.store(config), f"prefix {config.redis.prefix}"
     try:
-        refused = await store.probe(config.fleet)
+        failed = await store.probe(config.fleet)
     except AccessError as exc:
         return [Finding("problem", f"{what}: {exc}", ACL)]
     except CommandError as exc:
@@ -22,13 +22,13 @@ async def to_keep(config: Config) -> list[Finding]:
         return []  # a replica, or a Redis that went away: reported elsewhere
     finally:
         await store.close()
-    if refused:
-        return [Finding("problem", f"{what}: `sidecar run` is refused {'; '.join(refused)}", ACL)]
-    return [Finding("ok", f"under the {what} every command that `sidecar run` needs is there and allowed")]
+    if failed:
+        return [Finding("problem", f"{what}: `sidecar run` would fail with {'; '.join(failed)}", ACL)]
+    return [Finding("ok", f"under the {what} every command that `sidecar run` needs exists and is allowed")]
 
 
 async def to_read(config: Config, name: str) -> None:
-    """Subscribe to a channel, or read a stream, as the daemon does; `name` is the source. Raises SidecarError."""
+    """Subscribe to a channel, or read a stream, as the daemon does; `name` names the source. Raises SidecarError."""
     (source,) = (one for one in build.sources(config, build.servers(config.events)) if one.name == name)
     try:
         await source.connect()

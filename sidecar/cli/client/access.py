@@ -1,4 +1,4 @@
-"""The connections that commands open: what the configuration names, with the fix in every error."""
+"""The Redis connections of commands, with a fix in every error."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,22 +13,22 @@ from sidecar.redis.url import RedisTarget
 
 
 def target(config: RedisConfig) -> RedisTarget:
-    """Return where the configured Redis is. Raises `ConfigError`."""
+    """Return the configured Redis. Raises `ConfigError`."""
     return config.target
 
 
 @asynccontextmanager
 async def connected(
-    config: RedisConfig, *, key: str = "", db: int | None = None, stranger: bool = False
+    config: RedisConfig, *, key: str = "", db: int | None = None, anonymous: bool = False
 ) -> AsyncIterator[Link]:
     """Open a link to the server that holds `key`, and close it.
 
-    `db` is a database other than the configured one; a `stranger` gives neither user nor password.
+    `db` replaces the configured database; `anonymous` connects without user and password.
     """
     place = target(config)
     if db is not None:
         place = replace(place, db=db)
-    if stranger:
+    if anonymous:
         place = replace(place, username="", password="", password_file="")
     with with_advice():
         link = await Servers(place).open(key)
@@ -40,7 +40,7 @@ async def connected(
 
 @contextmanager
 def with_advice() -> Iterator[None]:
-    """Add to "nothing answers" what a person at a terminal can do about it, unless it says so; a daemon just waits."""
+    """Add advice for people to an UnavailableError that has none: they cannot just wait, as the daemon does."""
     try:
         yield
     except CommandError:
@@ -48,4 +48,4 @@ def with_advice() -> Iterator[None]:
     except UnavailableError as exc:
         if "; " in str(exc):
             raise
-        raise UnavailableError(f"{exc}; start it, or say where it is with --redis-url or redis.url") from exc
+        raise UnavailableError(f"{exc}; start it, or name another with --redis-url or redis.url") from exc

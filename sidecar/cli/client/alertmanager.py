@@ -1,4 +1,4 @@
-"""What an Alertmanager has firing. It is asked briefly, and seldom while it does not answer: nobody waits for it."""
+"""The firing alerts of an Alertmanager. Requests time out soon, and are rare while it does not answer."""
 
 import http
 import http.client
@@ -17,12 +17,12 @@ from sidecar.errors import ConfigError
 ASK_SECONDS = 1.0
 AGAIN_SECONDS = 10.0  # after it did not answer
 PATH = "/api/v2/alerts?active=true&silenced=false&inhibited=false"
-ALWAYS = "Watchdog"  # it fires to show that alerts get through
+ALWAYS = "Watchdog"  # fires all the time, to show that alerts get through
 SEVERITIES = ("critical", "warning", "info")
 
 
 class Alert(Struct, frozen=True):
-    """An alert that fires: how many times (by product, by instance), since when (Unix), and what one of them says."""
+    """A firing alert: how many there are (by product, by instance), since when (Unix seconds), and one summary."""
 
     name: str
     severity: str
@@ -32,14 +32,14 @@ class Alert(Struct, frozen=True):
 
 
 class Alerts(Struct, frozen=True):
-    """What fires, the worst first; or why nobody knows."""
+    """The firing alerts, the worst first; or the problem, if they are unknown."""
 
     firing: tuple[Alert, ...] = ()
     problem: str = ""
 
 
 class Alertmanager:
-    """The Alertmanager at a URL."""
+    """An Alertmanager."""
 
     def __init__(self, url: str) -> None:
         if not is_http(url):
@@ -49,8 +49,8 @@ class Alertmanager:
         self._found = Alerts()
         self._due = 0.0
 
-    def look(self) -> Alerts:
-        """Return what fires."""
+    def firing(self) -> Alerts:
+        """Return the alerts that fire now."""
         if time.monotonic() >= self._due:
             self._found = self._ask()
             self._due = time.monotonic() + (AGAIN_SECONDS if self._found.problem else 0.0)
@@ -70,7 +70,7 @@ class Alertmanager:
 
 
 def _grouped(found: list[dict[str, Any]]) -> Iterable[Alert]:
-    """Gather alerts of one name and severity, so that 200 products are one line."""
+    """Group alerts by name and severity, so that 200 products are one line."""
     groups: dict[tuple[int, str, str], list[tuple[float, str]]] = {}
     for one in found:
         labels = one["labels"]

@@ -1,4 +1,4 @@
-"""What a daemon answers, as far as commands read it. Something else may answer at `--url`."""
+"""The answers of a daemon that commands read, to check them: something else may answer at `--url`."""
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ class ReportAnswer(Snapshot, frozen=True, kw_only=True):
 
 
 class PartAnswer(Struct, frozen=True):
-    """How one part of a daemon is."""
+    """The health of one part of a daemon."""
 
     status: str
     detail: str | None = None
@@ -42,7 +42,7 @@ class RejectedAnswer(Struct, frozen=True):
 
 
 class StatusCounts(Struct, frozen=True):
-    """Orders as they were."""
+    """Orders by status."""
 
     success: int
     failed: int
@@ -57,7 +57,7 @@ class ClearedOrders(Struct, frozen=True):
 
 
 class Cleared(Struct, frozen=True):
-    """What `POST /monitoring/metrics/clear` says was cleared."""
+    """What was cleared."""
 
     orders: ClearedOrders
 

@@ -1,4 +1,4 @@
-"""One request over HTTP: straight to where it goes, answered in time, and never without end."""
+"""HTTP requests without a proxy, with bounds on the time and the size of an answer."""
 
 import http.client
 import io
@@ -8,18 +8,18 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-MAX_ANSWER_BYTES = 64 << 20  # the history of an hour and the report of 1,000 products take a megabyte
+MAX_ANSWER_BYTES = 64 << 20  # the history of an hour or the report of 1,000 products take a megabyte
 PART_BYTES = 1 << 16
 
 
 class Asker:
-    """Send requests. A proxy from the environment is not used: it would be asked for its own 127.0.0.1."""
+    """Send requests. A proxy from the environment is ignored: its 127.0.0.1 is another machine's."""
 
     def __init__(self) -> None:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Redirects)
 
     def fetch(self, request: urllib.request.Request, seconds: float) -> tuple[int, bytes]:
-        """Return status and body. `seconds` are for each part of an answer to come, and for all of it.
+        """Return status and body. `seconds` limits each read of the answer, and the whole of it.
 
         Raises OSError or `http.client.HTTPException`.
         """
@@ -36,15 +36,14 @@ def is_http(url: str) -> bool:
     try:
         parts = urllib.parse.urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of the port
+    except ValueError:  # the port is invalid
         return False
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follow a redirect without its body, which urllib would read to its end, if it has one."""
+    """Follow a redirect without reading its body, which may never end."""
 
     def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
-        """Go where it says."""
         fp.close()
         return super().http_error_302(req, io.BytesIO(), code, msg, headers)
 
@@ -52,7 +51,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _read(answer: Any, seconds: float) -> bytes:
-    """Return the whole answer. Raises OSError if it does not end in time, or is longer than any of a daemon."""
+    """Return the whole answer. Raises OSError if it does not end in time, or is too long for a daemon's."""
     deadline, found = time.monotonic() + seconds, b""
     while part := answer.read1(PART_BYTES):
         found += part

@@ -1,4 +1,4 @@
-"""Events -> Redis through its outages, as from a backend with an outbox."""
+"""Events -> Redis, also through its outages, like a backend with an outbox."""
 
 import asyncio
 import time
@@ -12,14 +12,14 @@ from sidecar.errors import UnavailableError
 from sidecar.redis.link import Link
 from sidecar.redis.servers import Servers
 
-# A Redis that is away longer than for a failover or a restart is not coming back.
+# Longer than a failover or a restart takes.
 PATIENCE_SECONDS = 60.0
 RETRY_SECONDS = 0.5
 
 
 @asynccontextmanager
 async def outbox(config: RedisConfig, to: Destination, *, say: Callable[[str], None]) -> AsyncIterator["Outbox"]:
-    """Open an outbox, and close it. Raises `UnavailableError` if Redis does not answer at all."""
+    """Open an outbox, and close it. Raises `UnavailableError` if Redis does not answer at first."""
     async with connected(config, key=to.name) as link:
         opened = Outbox(config, to, link, say)
         try:
@@ -29,9 +29,9 @@ async def outbox(config: RedisConfig, to: Destination, *, say: Callable[[str], N
 
 
 class Outbox:
-    """Publish as a backend with an outbox: what Redis does not take waits, and is sent again when it is back.
+    """Publish like a backend with an outbox: keep what Redis does not take, and send it again when Redis is back.
 
-    What had arrived nevertheless comes twice, with the same number, and counts once.
+    What arrived the first time comes twice, with the same number, and counts once.
     """
 
     def __init__(self, config: RedisConfig, to: Destination, link: Link, say: Callable[[str], None]) -> None:
@@ -42,7 +42,7 @@ class Outbox:
         self._sent_before = False
 
     async def send(self, payloads: Sequence[str | bytes]) -> int:
-        """Publish in order; return how many subscribers heard the last. Raises `UnavailableError` after a minute."""
+        """Publish in order; return how many subscribers received the last. Raises `UnavailableError` after a minute."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         away = False
         while True:
@@ -53,7 +53,7 @@ class Outbox:
                 if not self._sent_before or time.monotonic() > deadline:
                     raise
                 if not away:
-                    self._say(f"{exc}; publishing goes on when it is back")
+                    self._say(f"{exc}; publishing continues when it is back")
                 away = True
                 await asyncio.sleep(RETRY_SECONDS)
             else:
@@ -61,12 +61,12 @@ class Outbox:
                 return heard
 
     async def close(self) -> None:
-        """Let go of the connection; the next `send` opens another."""
+        """Close the connection; the next `send` opens another."""
         if self._link:
             await self._link.close()
         self._link = None
 
     async def _connected(self) -> Link:
-        """Return the connection; after an outage, to whichever server is the primary now."""
+        """Return the connection; after an outage it leads to the present primary."""
         self._link = self._link or await Servers(self._config.target).open(self._to.name)
         return self._link

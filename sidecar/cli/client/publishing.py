@@ -30,7 +30,7 @@ to_option = click.option("--to", metavar="NAME", help="Channel or stream [defaul
 
 
 class Destination(Struct, frozen=True):
-    """Where events go. `maxlen` trims a stream to about so many entries; without it, it is not trimmed."""
+    """Where events go. `maxlen` trims a stream to about that many entries; `None` does not trim it."""
 
     transport: Transport
     name: str
@@ -49,7 +49,7 @@ class Publisher:
             self._command = ("XADD", to.name, *trim, "*", "e")
 
     async def send(self, payloads: Sequence[str | bytes]) -> int:
-        """Publish in order, in one round trip; return how many subscribers heard the last (a stream: 1).
+        """Publish in order, in one round trip; return how many subscribers received the last (a stream: 1).
 
         Raises `UnavailableError`; what was sent before it may have arrived.
         """
@@ -58,7 +58,7 @@ class Publisher:
         replies = await self._link.calls([(*self._command, payload) for payload in payloads])
         for reply in replies:
             if isinstance(reply, Exception):
-                raise CommandError(f"Redis refuses {self._command[0]} {self.to.name}: {reply}")
+                raise CommandError(f"Redis rejects {self._command[0]} {self.to.name}: {reply}")
         with making_sense(self._command[0]):
             return int(replies[-1]) if self.to.transport == "pubsub" else 1
 
@@ -66,11 +66,11 @@ class Publisher:
 def destination(
     sources: "SourcesConfig", transport: Transport | None, to: str | None, maxlen: int | None
 ) -> Destination:
-    """Choose transport and name: what was asked for, else the first configured. Raises `ConfigError`."""
+    """Choose transport and name: the arguments, else the first configured. Raises `ConfigError`."""
     chosen: Transport = transport or ("stream" if sources.streams else "pubsub")
     if maxlen and chosen == "pubsub":
         raise ConfigError(
-            "--maxlen is for a stream, and a channel keeps nothing: leave it out, or say --transport stream"
+            "--maxlen is for a stream, and a channel keeps nothing: leave it out, or use --transport stream"
         )
     names = sources.pubsub if chosen == "pubsub" else sources.streams
     for name in [to] if to else names:

@@ -1,4 +1,4 @@
-"""Where -> what a command shows. Both readers answer with the JSON of the contract as plain Python values."""
+"""Where -> what a command shows. Both readers return the JSON of the HTTP API as plain Python values."""
 
 import asyncio
 import http.client
@@ -22,14 +22,14 @@ Document = dict[str, Any]
 
 
 class Reader(Protocol):
-    """What commands ask. Every method opens what it needs and closes it; it raises `SidecarError`."""
+    """What commands read and change. Every method opens and closes what it needs, and raises `SidecarError`."""
 
     def snapshot(self) -> Document:
         """Return the JSON of `GET /monitoring/metrics`."""
         ...
 
     def health(self) -> Document:
-        """Return the JSON of `GET /monitoring/health`; empty where no daemon is asked."""
+        """Return the JSON of `GET /monitoring/health`; empty if no daemon is asked."""
         ...
 
     def report(self) -> Document:
@@ -49,12 +49,12 @@ class Reader(Protocol):
         ...
 
     def announce(self, action: "Action", id: str | None) -> Document | None:
-        """Say that a sale starts or stops; return the sale, or `None` if no sidecar counts now."""
+        """Announce that a sale starts or stops; return the sale, or `None` if no sidecar counts now."""
         ...
 
 
 def reader(where: Where) -> Reader:
-    """Choose by the flags; without any, the daemon at the default address."""
+    """Choose by the flags; by default it is the daemon at the default address."""
     if where.names_redis:
         return RedisReader(where.config())
     return HttpReader(where.url or DEFAULT_URL, where.token)
@@ -71,52 +71,45 @@ class HttpReader:
         self._asker = Asker()
 
     def snapshot(self) -> Document:
-        """Return the JSON of `GET /monitoring/metrics`."""
         from sidecar.core.snapshot.snapshot import Snapshot
 
         return self._ask("GET", "/monitoring/metrics", Snapshot)
 
     def health(self) -> Document:
-        """Return the JSON of `GET /monitoring/health`."""
         from sidecar.cli.client.answers import HealthAnswer
 
         return self._ask("GET", "/monitoring/health", HealthAnswer, also=http.HTTPStatus.SERVICE_UNAVAILABLE)
 
     def report(self) -> Document:
-        """Return the JSON of `GET /monitoring/benchmark`."""
         from sidecar.cli.client.answers import ReportAnswer
 
         return self._ask("GET", "/monitoring/benchmark", ReportAnswer)
 
     def history(self, grid: Mapping[str, str]) -> Document:
-        """Return the JSON of `GET /monitoring/history`."""
         from sidecar.cli.client.answers import Points
 
         return self._ask("GET", f"/monitoring/history?{urllib.parse.urlencode(grid)}", dict[str, Points])
 
     def rejected(self, limit: int) -> list[Document]:
-        """Return the newest rejected payloads: time, source, reason, detail, payload."""
         from sidecar.cli.client.answers import RejectedAnswer
 
         found: list[Document] = self._ask("GET", f"/monitoring/rejected?limit={limit}", RejectedAnswer)["rejected"]
         return found
 
     def clear(self) -> Document:
-        """Clear the metrics and return the value of `cleared`."""
         from sidecar.cli.client.answers import Clear
 
         cleared: Document = self._ask("POST", "/monitoring/metrics/clear", Clear)["cleared"]
         return cleared
 
     def announce(self, action: "Action", id: str | None) -> Document | None:
-        """Say that a sale starts or stops; return the sale."""
         from sidecar.cli.client.answers import Sales
 
         found: Document = self._ask("POST", f"/monitoring/sales/{id or 'current'}/{action}", Sales)["sale"]
         return found
 
     def _ask(self, method: str, path: str, form: Any, *, also: int = http.HTTPStatus.OK) -> Document:
-        """Return the answer if it has this form, a type of msgspec's; what has more fields is of a later version.
+        """Return the answer if it fits the type `form`; a later version may add fields.
 
         `also` is a status that is as good as 200.
         """
@@ -131,7 +124,7 @@ class HttpReader:
             reason = getattr(exc, "reason", exc)
             raise UnavailableError(f"no daemon answers at {self._url} ({reason}): {advice(exc, self._url)}") from exc
         if status not in (http.HTTPStatus.OK, also):
-            raise _error_of(self._url, status, body)
+            raise _error(self._url, status, body)
         try:
             document: Document = json.loads(body)
             msgspec.convert(document, form)
@@ -140,8 +133,8 @@ class HttpReader:
         return document
 
 
-def _error_of(url: str, status: int, body: bytes) -> SidecarError:
-    """Say what an error answer means; the daemon's own words are best."""
+def _error(url: str, status: int, body: bytes) -> SidecarError:
+    """Return the exception for an error answer, with the daemon's own message if it has one."""
     if status == http.HTTPStatus.UNAUTHORIZED:
         return AccessError(f"{url} wants a token: set SIDECAR_HTTP_READ_TOKEN or SIDECAR_HTTP_ADMIN_TOKEN, or --token")
     if status == http.HTTPStatus.UPGRADE_REQUIRED:
@@ -164,7 +157,6 @@ class RedisReader:
         self._config = config
 
     def snapshot(self) -> Document:
-        """Return the committed state as the JSON of `GET /monitoring/metrics`."""
         import msgspec
 
         from sidecar.cli.client import stored
@@ -173,24 +165,21 @@ class RedisReader:
         return document
 
     def health(self) -> Document:
-        """Return nothing: how a daemon is, only the daemon knows."""
+        """Return nothing: only the daemon knows its health."""
         return {}
 
     def report(self) -> Document:
-        """Return the committed state as the JSON of `GET /monitoring/benchmark`."""
         from sidecar.cli.client import stored
         from sidecar.exposition import documents
 
         return documents.report(asyncio.run(stored.read(self._config)))
 
     def history(self, grid: Mapping[str, str]) -> Document:
-        """Return what is kept in Redis as the JSON of `GET /monitoring/history`."""
         from sidecar.cli.client import stored
 
         return asyncio.run(stored.history(self._config, grid))
 
     def rejected(self, limit: int) -> list[Document]:
-        """Return the newest rejected payloads: time, source, reason, detail, payload."""
         import msgspec
 
         from sidecar.cli.client import stored
@@ -198,13 +187,11 @@ class RedisReader:
         return [msgspec.to_builtins(one) for one in asyncio.run(stored.rejected(self._config, limit))]
 
     def clear(self) -> Document:
-        """Clear the metrics and return the value of `cleared`."""
         from sidecar.cli.client import stored
 
         return asyncio.run(stored.clear(self._config))
 
     def announce(self, action: "Action", id: str | None) -> Document | None:
-        """Say that a sale starts or stops; return the sale, or `None` if no sidecar counts now."""
         import msgspec
 
         from sidecar.cli.client import stored

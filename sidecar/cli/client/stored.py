@@ -1,4 +1,4 @@
-"""What a sidecar keeps in Redis, for commands that read or clear it without asking the daemon."""
+"""The state in Redis, for commands that read or change it without a daemon."""
 
 import asyncio
 import secrets
@@ -19,7 +19,7 @@ from sidecar.errors import CommandError, SidecarError, UnavailableError
 from sidecar.exposition.history import METRICS, draw, parse_query
 from sidecar.store.redis import RedisStore, cleared_report
 
-# How long an owner may take for its next commit before `clear` answers anyway; its lease would end about then.
+# How long to wait for the next commit of the owner; the lease of a dead one ends about then.
 OWNER_SECONDS = 5.0
 POLL_SECONDS = 0.05
 
@@ -31,37 +31,37 @@ async def read(config: Config) -> Snapshot:
 
 
 async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Any]:
-    """Return the last hour, every metric by name. Raises `SidecarError` where no sidecar ever counted."""
+    """Return the last hour, every metric by name. Raises `SidecarError` if nothing is stored."""
     now = int(time.time())
     query = parse_query(grid, now)
     async with _store(config) as store:
-        await _is_there(config, store)
+        await _require_state(config, store)
         return {name: (await draw(name, query, now, store.history)).document() for name in METRICS}
 
 
 async def clear(config: Config) -> dict[str, Any]:
-    """Clear the metrics, wait for the owner's next commit if there is one, and return the report."""
+    """Clear the metrics, wait for the next commit of the owner, if there is one, and return the report."""
     generation = secrets.token_hex(8)
     async with _store(config) as store:
-        await _is_there(config, store)
+        await _require_state(config, store)
         try:
             totals = await store.clear(generation)
         except CommandError:
             raise
         except UnavailableError:
-            totals = await store.clear(generation)  # the answer was lost; the same generation clears once
+            totals = await store.clear(generation)  # the answer was lost; one generation clears once
     await _owner_has_committed(config)
     return cleared_report(totals)
 
 
 async def announce(config: Config, action: Action, id: str | None) -> Sale | None:
-    """Say that a sale starts or stops, and wait until the owner has committed that; `None` if there is no owner.
+    """Announce that a sale starts or stops, and wait until the owner has committed it; `None` if there is no owner.
 
-    Raises SidecarError if it does not fit the sale there is.
+    Raises SidecarError if the announcement does not apply to the present sale.
     """
     said = Announcement(action=action, id=id, at=time.time(), by="command", unique_id=secrets.token_hex(8))
     async with _store(config) as store:
-        await _is_there(config, store)
+        await _require_state(config, store)
         sale, _ = await store.sale()
         if refusal := objection(sale, said):
             raise SidecarError(refusal)
@@ -84,22 +84,22 @@ async def _await_owner(config: Config, store: RedisStore, said: Announcement) ->
             return None
         if time.monotonic() > deadline:
             raise UnavailableError(
-                f"it was said, but the sidecar has not committed for {OWNER_SECONDS:g} s: look at its health. "
-                "It applies with the next commit"
+                f"the sale was announced, but the sidecar has not committed for {OWNER_SECONDS:g} s: look at its "
+                "health. It applies with the next commit"
             )
         await asyncio.sleep(POLL_SECONDS)
 
 
 async def rejected(config: Config, limit: int) -> list[RejectedEvent]:
-    """Return the newest rejected payloads. Raises `SidecarError` if no sidecar ever counted."""
+    """Return the newest rejected payloads. Raises `SidecarError` if nothing is stored."""
     async with _store(config) as store:
         found = await store.rejected(limit)
         if not found:
-            await _is_there(config, store)
+            await _require_state(config, store)
         return found
 
 
-async def _is_there(config: Config, store: RedisStore) -> None:
+async def _require_state(config: Config, store: RedisStore) -> None:
     if not await store.exists():
         raise SidecarError(
             f"nothing is stored under {config.redis.prefix!r}: check redis.url and redis.prefix, or start `sidecar run`"
@@ -117,7 +117,7 @@ async def _store(config: Config) -> AsyncIterator[RedisStore]:
 
 
 async def _owner_has_committed(config: Config) -> None:
-    """Wait until the commit number has grown, or nobody holds the lease."""
+    """Wait until the commit number has grown, or there is no owner."""
     checkpoint, lease = f"{config.redis.prefix}checkpoint", f"{config.redis.prefix}lease"
     deadline = time.monotonic() + OWNER_SECONDS
     async with connected(config.redis, key=checkpoint) as link:

@@ -1,4 +1,4 @@
-"""Why a daemon does not answer a command, and what to do: usually it does not run, but TLS has its own failures."""
+"""Advice if a daemon does not answer: usually it is not running, but TLS has failures of its own."""
 
 import http.client
 import os
@@ -9,7 +9,7 @@ START = "start it with `sidecar run`, or read Redis with --redis-url or --config
 
 
 def advice(exc: BaseException, url: str) -> str:
-    """Return what to do about an error of a request to `url`."""
+    """Return what to do about the error of a request to `url`."""
     tls = url.startswith("https://")
     other = f"http{'' if tls else 's'}{url[url.index(':') :]}"
     for cause in _causes(exc):

@@ -1,1 +1,1 @@
-"""How commands show numbers to people: tables, words, keys. Imports nothing else of the commands but `client`."""
+"""Numbers as people read them: tables, notes, texts; and keys. Of the commands it imports only `client`."""

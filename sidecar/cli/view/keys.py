@@ -14,15 +14,15 @@ KEY = re.compile(rb"\x1b[\[O]\d?[A-H~]|.", re.DOTALL)
 NAMES = {"A": "up", "B": "down", "5~": "page up", "6~": "page down", "H": "home", "F": "end"}
 READ_BYTES = 256
 
-# Wait at most so many seconds, and return the keys that were pressed, if any.
+# Wait at most this many seconds; return the keys pressed, if any.
 Pressed = Callable[[float], list[str]]
 
 
 @contextmanager
 def keys() -> Iterator[Pressed]:
-    """Read every key when it is pressed, until the end; Ctrl-C still interrupts."""
+    """Read single keys while the context is open; Ctrl-C still interrupts."""
     if not sys.stdin.isatty():
-        yield _nobody
+        yield _no_keys
         return
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
@@ -44,6 +44,6 @@ def _pressed(terminal: int, seconds: float) -> list[str]:
     return read_keys(os.read(terminal, READ_BYTES)) if ready else []
 
 
-def _nobody(seconds: float) -> list[str]:
+def _no_keys(seconds: float) -> list[str]:
     time.sleep(seconds)
     return []

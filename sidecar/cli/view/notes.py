@@ -1,4 +1,4 @@
-"""What an operator must read: what fires, what is not well, what sells out next. The worst comes first."""
+"""What an operator must read: firing alerts, health problems, what sells out next. The worst comes first."""
 
 import textwrap
 import time
@@ -12,7 +12,7 @@ from sidecar.cli.view.terminal import plain, seconds, share
 
 WRONG, WARNING, NEWS = "bold red", "yellow", "dim"
 STYLES = {"critical": WRONG, "warning": WARNING, "down": WRONG, "degraded": WARNING}
-STATUSES = ("down", "degraded")  # others, such as standby, are no trouble
+STATUSES = ("down", "degraded")  # others, such as standby, are no problem
 
 
 class Note(Struct, frozen=True):
@@ -23,23 +23,23 @@ class Note(Struct, frozen=True):
 
 
 def notes(document: Document, health: Document, alerts: Alerts | None) -> list[Note]:
-    """Return what there is to say; `health` is empty where it is not known, `alerts` `None` where nobody asked."""
+    """Return the notes; `health` is empty if unknown, `alerts` is `None` without an Alertmanager."""
     firing = list(_firing(alerts)) if alerts else []
     critical = [note for note in firing if note.style == WRONG]
     others = [note for note in firing if note.style != WRONG]
-    sick = list(_health(health)) if health else list(_not_understood(document))
-    return [*critical, *sick, *_oversold(document), *others, *_next_to_sell_out(document)]
+    unhealthy = list(_health(health)) if health else list(_not_understood(document))
+    return [*critical, *unhealthy, *_oversold(document), *others, *_next_to_sell_out(document)]
 
 
 def wrapped(found: list[Note], *, width: int, each: int, lines: int) -> list[Note]:
-    """Break notes into `each` lines at most, and `lines` in all; the last one says how many are left out."""
+    """Wrap notes to `each` lines at most, and `lines` in all; the last line says how many are left out."""
     blocks = [
         [Note(line, note.style) for line in textwrap.wrap(note.text, width, max_lines=each, placeholder=" …")]
         for note in found
     ]
     shown: list[Note] = []
     for left, block in zip(range(len(blocks), 0, -1), blocks, strict=True):
-        room = lines - len(shown) - (left > 1)  # the others need a line, if only to be counted
+        room = lines - len(shown) - (left > 1)  # keep a line to count the others
         if room < 1:
             return [*shown, Note(f"… and {left} more", NEWS)][:lines]
         if len(block) > room:
@@ -65,7 +65,7 @@ def _alert(alert: Alert) -> str:
 
 
 def _health(health: Document) -> Iterator[Note]:
-    """Name the parts that are not well, those with the same words together: an outage is one trouble."""
+    """Name the unhealthy parts, those with the same detail together: an outage is one problem."""
     said: dict[str, tuple[str, list[str]]] = {}
     for status in STATUSES:
         for name, part in health["components"].items():
@@ -76,7 +76,7 @@ def _health(health: Document) -> Iterator[Note]:
 
 
 def _not_understood(document: Document) -> Iterator[Note]:
-    """Say what health would say, where health is not known."""
+    """Note what health would, where health is unknown."""
     from sidecar.core.counts.understanding import HALF
 
     for name, one in document["completeness"].get("not_understood", {}).items():

@@ -1,4 +1,4 @@
-"""Why orders fail: those of the last seconds, as far as somebody watched, else all of them."""
+"""Why orders fail: in the last seconds of watching, or since counting began."""
 
 from collections import deque
 from typing import Any
@@ -8,7 +8,7 @@ ReasonCounts = dict[str, int]
 
 
 class FailureReasons:
-    """Remember how often each reason was given."""
+    """The counts of each reason over the last seconds."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, ReasonCounts]] = deque()
@@ -23,14 +23,14 @@ class FailureReasons:
             self._seen.popleft()
 
     def recent(self) -> tuple[float, ReasonCounts]:
-        """Return over how many seconds orders were watched, and how many failed in them, by reason."""
+        """Return how many seconds were watched, and how many orders failed in them, by reason."""
         (began, before), (ended, now) = self._seen[0], self._seen[-1]
         found = {reason: number - before.get(reason, 0) for reason, number in now.items()}
         return ended - began, {reason: number for reason, number in found.items() if number}
 
 
 def worst_first(counts: ReasonCounts) -> list[str]:
-    """Return the reasons: faults before what the business refuses by default, the most frequent first."""
+    """Sort the reasons: faults before the default refusals, the most frequent first."""
     from sidecar.config import Config
 
     refusals = Config().refusals

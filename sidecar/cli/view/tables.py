@@ -1,4 +1,4 @@
-"""Snapshot -> rich tables, for `report` and `top`."""
+"""Snapshot -> rich tables and lines, for `report` and `top`."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +15,7 @@ BAR_CELLS = 10
 PIPE_WIDTH = 160
 WINDOWS = ("10s", "1m", "5m", "total")
 PERCENTILES = ("p50", "p90", "p95", "p99", "max")
-# A narrower screen gets fewer columns, so that labels and numbers are never cut.
+# A narrower screen has fewer columns, so that labels and numbers are never cut.
 WIDE = 76
 FEWER_FIGURES = ("p50", "p99", "max")
 # Below this a product is about to sell out; a sale lasts minutes.
@@ -24,12 +24,12 @@ SOON_SECONDS = 60
 
 def console() -> Console:
     """Return the console; a pipe is wide, so that names stay whole for grep."""
-    plainly = Console(highlight=False)
-    return plainly if plainly.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
 def orders(document: Document, *, width: int = PIPE_WIDTH) -> Table:
-    """Draw what became of the orders."""
+    """Draw the orders by status."""
     found = document["orders"]
     by_status = found["by_status"]
     failed = by_status["failed"]
@@ -70,14 +70,14 @@ def times(document: Document, rows: Iterable[tuple[str, str]], *, width: int = P
 
 
 def by_sales(document: Document) -> list[str]:
-    """Return the products, the busiest first."""
+    """Sort the products, the busiest first."""
     by_product = document["orders"]["by_product"]
     names: set[str] = by_product.keys() | document["inventory"].keys()
     return sorted(names, key=lambda name: (-_finished(by_product.get(name)), name))
 
 
 def by_urgency(document: Document) -> list[str]:
-    """Return the products in the order in which they sell out, sold out ones last, the busiest first among equals."""
+    """Sort the products by the time to sell out, then the busiest first; sold out ones come last."""
 
     def urgency(name: str) -> tuple[int, float]:
         one = document["inventory"].get(name)
@@ -109,7 +109,7 @@ def products(document: Document, names: Iterable[str], *, width: int = PIPE_WIDT
 
 
 def lines(part: RenderableType, *, rule: bool) -> int:
-    """Return how many lines a part of a view takes; nothing in it wraps."""
+    """Return the height of a part of a view in lines; nothing in it wraps."""
     return part.row_count + 1 + rule if isinstance(part, Table) else 1
 
 
@@ -123,7 +123,7 @@ def failures(document: Document) -> Table:
 
 
 def state(document: Document) -> Text:
-    """Say in a line how the sale is and who publishes; nothing of what an older daemon does not know."""
+    """Summarise sale and producers in a line, without what an older daemon does not report."""
     parts = [*_sale(document.get("sale"), document["ts"]), *_producers(document)]
     return Text("  ").join(parts)
 
@@ -163,7 +163,7 @@ def _for(ts: float | None, now: float) -> str:
 
 
 def reasons(document: Document, watched: FailureReasons) -> Text:
-    """Say in a line why orders fail, the worst reason first: of the last seconds, or of all if none failed in them."""
+    """Summarise in a line why orders failed in the last seconds, or at all if none did, worst reason first."""
     over, recent = watched.recent()
     counts: ReasonCounts = recent or document["orders"]["failed_by_reason"]
     text, number = Text("failures ", "bold"), sum(counts.values())
@@ -175,7 +175,7 @@ def reasons(document: Document, watched: FailureReasons) -> Text:
 
 
 def _percent(part: float) -> str:
-    """Write a share in as few characters as a line of many wants."""
+    """Format a share briefly."""
     return f"{100 * part:.0f} %" if part >= 0.01 else "<1 %"
 
 
@@ -189,7 +189,7 @@ def queues(document: Document) -> Table:
 
 
 def queue_lengths(document: Document) -> Text:
-    """Say in a line how much waits in each queue."""
+    """Summarise the queues in a line."""
     text = Text("queue ", "bold", no_wrap=True, overflow="ellipsis")
     parts = [
         f"{plain(name)} {count(queue['waiting'])} waiting, {count(queue['active'])} active"
@@ -199,7 +199,7 @@ def queue_lengths(document: Document) -> Text:
 
 
 def completeness(document: Document) -> Text:
-    """Say in a line how much of what was published was counted."""
+    """Summarise in a line how much of what was published was counted."""
     found = document["completeness"]
     ratio, missed = found["ratio"], found["missed"]
     text = Text("completeness ", "bold")
@@ -218,7 +218,7 @@ def completeness(document: Document) -> Text:
 
 
 def revenue(document: Document) -> Text:
-    """Name the revenue, by currency."""
+    """Summarise the revenue by currency in a line."""
     amounts = document["orders"]["revenue"]
     text = Text("revenue ", "bold")
     return text.append(
@@ -227,7 +227,7 @@ def revenue(document: Document) -> Text:
 
 
 def bar(stock: int, sold: int) -> Text:
-    """Draw what is left of what there was to sell."""
+    """Draw the share of the stock that is left."""
     left = max(stock, 0) / max(stock + sold, 1)
     cells = min(BAR_CELLS, round(left * BAR_CELLS)) or (1 if stock > 0 else 0)
     colour = "green" if left > 0.5 else "yellow" if left > 0.15 else "red"
@@ -235,7 +235,7 @@ def bar(stock: int, sold: int) -> Text:
 
 
 def _table(*columns: str, first: str, rule: bool = True) -> Table:
-    """Begin a table; a `rule` below the header costs a line."""
+    """Return an empty table; a `rule` below the header costs a line."""
     table = Table(box=box.SIMPLE_HEAD if rule else None, header_style="bold", pad_edge=False, show_edge=False)
     table.add_column(first)
     for column in columns:
@@ -254,7 +254,7 @@ def _units(stock: Document | None) -> Text:
 
 
 def _sell_out(stock: Document | None) -> Text:
-    """Say when the stock is gone, if it is not."""
+    """Format when the stock will be gone, or that it is."""
     if stock and stock["stock"] <= 0:
         return Text("oversold" if stock["stock"] < 0 else "sold out", "bold red" if stock["stock"] < 0 else "red")
     left = stock["sell_out_in_s"] if stock else None
@@ -262,5 +262,5 @@ def _sell_out(stock: Document | None) -> Text:
 
 
 def _alarm(rate: float | None) -> Text:
-    """Faults are what an operator must see."""
+    """Format a rate that an operator must see."""
     return Text(share(rate), "bold red" if rate else "")

@@ -1,4 +1,4 @@
-"""Numbers, times and names as people read them. Unknown is a dash, never 0."""
+"""Numbers, times and names as text for people. Unknown is a dash, never 0."""
 
 import shutil
 import textwrap
@@ -9,12 +9,12 @@ UNKNOWN = "-"
 
 
 def plain(text: object) -> str:
-    """Return a name from outside without control characters: it must not steer the terminal."""
+    """Replace control characters in a text from outside: it must not control the terminal."""
     return "".join(character if character.isprintable() else "?" for character in str(text))
 
 
 def folded(text: str, stream: TextIO, indent: str = "") -> str:
-    """Break a line between words, as a terminal would break within a word; when piped it stays one line."""
+    """Wrap a line at spaces on a terminal, which would break words; leave it whole when piped."""
     if not stream.isatty():
         return text
     width = shutil.get_terminal_size().columns
@@ -22,7 +22,7 @@ def folded(text: str, stream: TextIO, indent: str = "") -> str:
 
 
 def count(value: float | None) -> str:
-    """Write a number with separators, with a fraction only if it is small. A number other than 0 never looks like 0."""
+    """Format a number with separators, and a fraction only if it is small. Only 0 looks like 0."""
     if value is None:
         return UNKNOWN
     if 0 < value < 0.1:
@@ -31,12 +31,12 @@ def count(value: float | None) -> str:
 
 
 def counted(number: float | None, thing: str, things: str = "") -> str:
-    """Write a number of things: `1 order`, `2 orders`, `- orders`."""
+    """Format a number of things: `1 order`, `2 orders`, `- orders`."""
     return f"{count(number)} {thing if number == 1 else things or f'{thing}s'}"
 
 
 def milliseconds(value: float | None) -> str:
-    """Write a duration given in milliseconds, in the unit that fits."""
+    """Format milliseconds in the unit that fits."""
     if value is None:
         return UNKNOWN
     if value < 1:
@@ -47,7 +47,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Write a duration given in seconds: `45 s`, `2 min 12 s`, `1 min`, `3 h 5 min`."""
+    """Format seconds: `45 s`, `2 min 12 s`, `1 min`, `3 h 5 min`."""
     if value is None:
         return UNKNOWN
     if value < 60:
@@ -59,7 +59,7 @@ def seconds(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """Write a ratio in percent. What is not quite 0 or 1 does not look as if it were."""
+    """Format a ratio in percent. Only 0 looks like 0 %, only 1 like 100 %."""
     if value is None:
         return UNKNOWN
     percent = value * 100
@@ -69,8 +69,8 @@ def share(value: float | None) -> str:
 
 
 def moment(ts: float | None) -> str:
-    """Write a Unix time in UTC."""
+    """Format a Unix time in UTC."""
     try:
         return UNKNOWN if ts is None else datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError, OSError):  # beyond the calendar
+    except (OverflowError, ValueError, OSError):  # beyond the year 9999
         return UNKNOWN

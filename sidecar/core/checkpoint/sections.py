@@ -58,7 +58,7 @@ class _StoredTotals(Struct, array_like=True):
     announced: _StoredId = ""
 
 
-# When it was met and seen, its gaps, its epoch; how often it restarted; whether it is silent, left, took a place.
+# Times met and seen, gaps, epoch; number of restarts; whether it is silent, has left, took the place of another.
 _StoredSign = tuple[_Time, _Time, Annotated[_Times, Meta(max_length=5)], str | None, _Whole, bool, bool, bool]
 
 
@@ -97,7 +97,7 @@ _DECODE: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-def place(name: str) -> tuple[str, str | int]:
+def section_and_key(name: str) -> tuple[str, str | int]:
     """Return section and key of a part's field `c:<section>:<key>`; parts by time have the second they begin at.
 
     Raises ValueError if there is no such section or key.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from sidecar.core.checkpoint import products
 from sidecar.core.checkpoint.codec import COUNTS, deflated, field, inflated, pack, reading, seal, unseal
-from sidecar.core.checkpoint.sections import SECTIONS, decode, place
+from sidecar.core.checkpoint.sections import SECTIONS, decode, section_and_key
 from sidecar.core.counts.state import State
 from sidecar.errors import CheckpointError
 
@@ -36,7 +36,7 @@ def load_state(fields: Mapping[str, bytes]) -> State:
     for name, value in counts.items():
         if not products.is_block(name):
             with reading(name):
-                section, key = place(name)
+                section, key = section_and_key(name)
                 stored = SECTIONS[section]
                 part = stored.part.load(decode(section, inflated(value) if stored.deflated else value))
                 getattr(state, section)[key] = part

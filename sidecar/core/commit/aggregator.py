@@ -283,9 +283,9 @@ class Aggregator:
         )
         count = Tally(pending, course, labels=self._labels, rules=self._rules, exemplars=self.exemplars, now=now)
         received = start = 0
-        for at, place in enumerate([*decoded.places, len(decoded.events)]):
-            channels = None if origins is None else origins.events[start:place]
-            events, arrivals = decoded.events[start:place], decoded.arrivals[start:place]
+        for at, end in enumerate([*decoded.events_before, len(decoded.events)]):
+            channels = None if origins is None else origins.events[start:end]
+            events, arrivals = decoded.events[start:end], decoded.arrivals[start:end]
             events, arrivals = call.attend(events, arrivals, channels, only_orders=decoded.shared.only_orders)
             count.add(events, arrivals, decoded.shared)
             received += len(events)
@@ -297,7 +297,7 @@ class Aggregator:
                 if numbers := call.reject(rejection, None if origins is None else origins.rejections[at]):
                     self._reject(source, pending, rejection, now)
                     received += numbers
-            start = place
+            start = end
         return received, count.ignored
 
     def _count_empty(self, batch: Batch, pending: Pending, now: float) -> int:

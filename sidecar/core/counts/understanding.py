@@ -39,7 +39,7 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
     detail: str
     example: str
 
-    def told(self) -> str:
+    def described(self) -> str:
         """Return it as one line, with what to do."""
         most, fix = f"ignored as type {self.type}", "give orders the type order, or send these events elsewhere"
         if self.reason is not None and self.refused >= self.ignored:

@@ -1,4 +1,4 @@
-"""What a pattern received, by the channel that each message names."""
+"""The messages of a pattern, by channel."""
 
 from itertools import groupby
 
@@ -10,7 +10,7 @@ from sidecar.core.events.event import Decoded
 
 
 class Origins(Struct, frozen=True):
-    """The channels of the events and rejections that a pattern received."""
+    """The channels of events and rejections, in order."""
 
     events: list[str]
     rejections: list[str]
@@ -19,7 +19,7 @@ class Origins(Struct, frozen=True):
 def decode_by_channel(
     decode: Decoder, payloads: list[bytes], arrivals: list[float], channels: list[bytes]
 ) -> tuple[Decoded, Origins]:
-    """Decode a batch that a pattern received, and return the channels of its events and rejections."""
+    """Decode the messages of a pattern; also return the channels of events and rejections."""
     names = list(map(label, channels))
     decoded = decode(payloads, arrivals)
     if not decoded.rejections and len(decoded.events) == len(payloads) and _are_single(payloads):

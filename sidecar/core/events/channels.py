@@ -1,7 +1,7 @@
-"""Names of channels and the patterns that match them, as Redis reads patterns.
+"""Channel names, and the patterns of Redis that match them.
 
-`*` matches any bytes, `?` one, `[ab]` and `[a-c]` one of these, `[^a]` one other; a backslash takes the next byte as
-it is. A pattern is read into one step a byte: the set of bytes that may stand there, or `None` for a star.
+`*` matches any bytes, `?` any one, `[ab]` and `[a-c]` one of these, `[^a]` one other; a backslash escapes the next
+byte. A pattern is parsed to steps: each is the set of bytes that may come next, or `None` for a star.
 """
 
 from collections import deque
@@ -12,9 +12,9 @@ from hashlib import sha256
 Step = frozenset[int] | None
 BYTES = frozenset(range(256))
 # The order in which bytes are chosen for an example: readable ones first.
-_READABLE = {byte: place for place, byte in enumerate(b"abcdefghijklmnopqrstuvwxyz0123456789")}
+_READABLE = {byte: rank for rank, byte in enumerate(b"abcdefghijklmnopqrstuvwxyz0123456789")}
 
-LONGEST = 128  # bytes up to which the name of a channel is stored unchanged
+LONGEST = 128  # longer channel names are stored cut, with a digest
 _PERCENT = ord("%")
 
 
@@ -30,8 +30,9 @@ def example(name: str, filling: str) -> str:
 
 
 def shared(one: str, other: str) -> str | None:
-    """Return a channel that two names or patterns both match; `None` if there is none. A pattern that matches nothing,
-    such as `[]`, shares none even with itself.
+    """Return a channel that two names or patterns both match, `None` if there is none.
+
+    A pattern that matches nothing, such as `[]`, shares none even with itself.
     """
     mine, theirs = _steps(one), _steps(other)
     waiting = deque([(0, 0, b"")])
@@ -48,7 +49,7 @@ def shared(one: str, other: str) -> str | None:
 
 
 def _onward(mine: list[Step], theirs: list[Step], at: int, to: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the positions reachable from one position in each pattern, and the byte that leads there, if any."""
+    """Yield the pairs of positions that follow a pair of positions, and the byte that leads there, if any."""
     step = mine[at] if at < len(mine) else frozenset()
     other = theirs[to] if to < len(theirs) else frozenset()
     if step is None:
@@ -106,12 +107,12 @@ def _class(text: bytes, at: int) -> tuple[frozenset[int], int]:
 
 
 def _signed(byte: int) -> int:
-    """Return a byte as a C `char`, which is signed on most machines: Redis compares the ends of a range so."""
+    """Return a byte as a signed C `char`, as Redis compares the ends of a range."""
     return byte - 256 if byte > 127 else byte
 
 
 @lru_cache(maxsize=4096)
 def label(channel: bytes) -> str:
-    """Return a name for any channel: printable ASCII, of bounded length, different for every channel."""
+    """Return a printable ASCII name of bounded length, different for every channel."""
     text = "".join(chr(byte) if 32 <= byte < 127 and byte != _PERCENT else f"%{byte:02X}" for byte in channel[:LONGEST])
     return text if len(channel) <= LONGEST else f"{text}%...{sha256(channel).hexdigest()}"

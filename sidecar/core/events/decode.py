@@ -1,16 +1,16 @@
-"""Payloads -> events. Two stages, so that the ordinary event costs a microsecond and the odd one is still understood.
+"""Payloads -> events, in two stages, so that ordinary events cost a microsecond and odd ones are still understood.
 
-1. Strict: one pass in C checks names, types and ranges; a few lines of Python check what types cannot say.
-2. Tolerant: whatever the strict stage does not accept is read again, each element of a batch by itself, as plain
-   values that know many spellings (tolerant.py). What that refuses is a Rejection: nothing raises.
+1. Strict: one pass in C checks names, types and ranges; a few lines of Python check what types cannot express.
+2. Tolerant: what the strict stage does not accept is read again, each element of a batch by itself, with many spellings
+   (tolerant.py). What this stage cannot read is a Rejection: nothing raises.
 
-The strict stage must read nothing differently from the tolerant one. Three things see to that:
-- `_Strict` also names the fields that only the tolerant stage understands, with a type that no value has. That is
-  free, where a search for these names in the payload would cost as much as decoding it. `_CamelCase` is the same with
-  the two spellings exchanged, since many backends write nothing else; a mixture is left to the tolerant stage.
-- Payloads with an escape or beyond ASCII are left to the tolerant stage: in the others a character is a byte, so
-  that the limits of ids hold in bytes, and nothing that the strict stage skips can be broken UTF-8.
-- `_is_sound` leaves to the tolerant stage whatever it does not accept, and never refuses itself.
+The strict stage must not read anything differently from the tolerant one. Three things ensure that:
+- `_Strict` also has the fields that only the tolerant stage understands, with a type that no value has. This costs
+  nothing, while a search for their names would cost as much as decoding. `_CamelCase` is the same with both spellings
+  exchanged, since many backends use only that; a mixture is left to the tolerant stage.
+- Payloads with escapes or beyond ASCII are left to the tolerant stage: in all others a character is a byte, so the
+  limits of ids hold in bytes, and fields that the strict stage skips cannot be invalid UTF-8.
+- `_is_sound` never rejects: what it does not accept is left to the tolerant stage.
 """
 
 from codecs import BOM_UTF8
@@ -48,7 +48,7 @@ from sidecar.core.events.tolerant import numbers_of, read
 from sidecar.core.events.values import Rejected, decimal, seconds, unix_time
 
 _Never = Literal["\0"] | UnsetType  # no payload of the strict stage can hold this character
-_UNWRITABLE = "\N{NO-BREAK SPACE}"  # a field name that no accepted payload holds: it is not ASCII
+_UNWRITABLE = "\N{NO-BREAK SPACE}"  # a field name that no payload of the strict stage can have: it is not ASCII
 # In these fields an event may also say that it is an order.
 _OrderWord = Annotated[str, Meta(pattern=r"(^|[^a-zA-Z])orders?([^a-zA-Z]|$)")] | UnsetType
 
@@ -86,12 +86,12 @@ _decode_camel_case = msgspec.json.Decoder(_CamelCase | list[_CamelCase]).decode
 
 _decode_plainly = msgspec.json.Decoder(float_hook=decimal).decode
 
-# Syntax, surrogates and UTF-8 are ValueErrors; then depth, and in the strict stage an exponent beyond Decimal.
+# Errors of syntax, surrogates and UTF-8; of depth; and in the strict stage of an exponent that Decimal cannot hold.
 _UNREADABLE = (ValueError, RecursionError, ArithmeticError)
-_JSON_SPACE = b" \t\r\n"  # bytes.strip() alone takes more for space
+_JSON_SPACE = b" \t\r\n"  # bytes.strip() strips more
 _BACKSLASH = ord("\\")
 _SECONDS = nextafter(1e11, 0)  # a later time is not in seconds
-# Payloads checked together. An odd one costs as many again, but no more than that, since it is searched by halves.
+# Payloads checked together. To find an odd one by halves costs about as much again.
 TOGETHER = 128
 _MAX_UNKNOWN_NAMES = 20
 _MAX_NAME_CHARACTERS = 64
@@ -102,7 +102,7 @@ Decoder = Callable[[Sequence[bytes], Sequence[float]], Decoded]
 
 
 def decode(payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
-    """Return the events and rejections of payloads; `arrivals[i]` is when `payloads[i]` came, in Unix seconds."""
+    """Return the events and rejections of payloads; `arrivals[i]` is when `payloads[i]` arrived, in Unix seconds."""
     if len(payloads) != len(arrivals):
         raise ValueError("every payload needs an arrival")
     decoded = Decoded([], [], [])
@@ -112,7 +112,7 @@ def decode(payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
 
 
 def _decode_some(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded) -> None:
-    """Decode payloads together, or where that fails each half by itself, so that an odd one is soon alone."""
+    """Decode payloads together; if that fails, decode each half, so that an odd one is soon alone."""
     if _accept_together(payloads, arrivals, decoded):
         return
     if len(payloads) == 1:
@@ -125,7 +125,7 @@ def _decode_some(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: 
 
 
 def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded) -> bool:
-    """Accept payloads that are one ordinary event each, all or none; what they share is checked once."""
+    """Accept payloads of one ordinary event each, all or none; what they share is checked once."""
     text = b"".join(payloads)
     if len(text) > MAX_PAYLOAD_BYTES or not text.isascii() or _BACKSLASH in text:
         return False
@@ -157,7 +157,7 @@ def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float], decod
 
 
 def _ends(times: list[Any], arrival: float) -> tuple[float, float] | None:
-    """Return the first and the last of times, if all are plausible times in seconds."""
+    """Return the first and the last time, if all are plausible times in seconds."""
     try:
         first, last = min(times, default=inf), max(times, default=-inf)
         return (first, last) if first >= EARLIEST and last <= min(latest(arrival), _SECONDS) else None
@@ -193,7 +193,7 @@ def _accept_strictly(payload: bytes, arrival: float) -> _Strict | list[_Strict] 
 
 
 def _is_sound(event: _Strict, arrival: float) -> bool:
-    """Check what types cannot say, and bring `ts` to seconds."""
+    """Check what types cannot express, and convert `ts` to seconds."""
     ts: float | datetime | None = event.ts
     if ts is not None:
         event.ts = moment = unix_time(ts) if isinstance(ts, datetime) else seconds(ts)
@@ -218,7 +218,7 @@ def _is_sound_other(event: _Strict) -> bool:
     if event.type == "queue":
         return any(getattr(event, name) is not None for name in QUEUE_FIELDS)
     required = REQUIRED.get(event.type)
-    if required is None:  # of a sale the tolerant stage reads what no other event has
+    if required is None:  # the fields of a sale are for the tolerant stage
         return event.type.lower() not in FIELDS
     return all(getattr(event, name) is not None for name in required)
 
@@ -302,7 +302,7 @@ def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:
 
 
 def _unread(reason: RejectionReason, detail: str, payload: bytes, arrival: float, *, whole: bool = False) -> Rejection:
-    """Refuse a payload; search its bytes for numbers. In a `whole` payload none is hidden."""
+    """Return the rejection of a payload that cannot be read. In a `whole` one all numbers can be found."""
     numbers = numbers_in(payload)
     return Rejection(
         reason, detail, payload[:MAX_REJECTED_BYTES], arrival, () if numbers is None and whole else numbers
@@ -310,7 +310,7 @@ def _unread(reason: RejectionReason, detail: str, payload: bytes, arrival: float
 
 
 def without_event(entry_id: str, fields: list[bytes], arrival: float) -> Rejection:
-    """Refuse a stream entry without the event field; its other fields may be the event or hold it."""
+    """Return the rejection of a stream entry without the event field; its other fields may be, or hold, the event."""
     names = [name.decode("utf-8", "backslashreplace")[:_MAX_NAME_CHARACTERS] for name in fields[::2]]
     shown = ", ".join(names[:_MAX_UNKNOWN_NAMES]) + (", ..." if len(names) > _MAX_UNKNOWN_NAMES else "")
     detail = "e: the stream entry has no such field; put the JSON into it: XADD NAME * e '{...}'"
@@ -321,7 +321,7 @@ def without_event(entry_id: str, fields: list[bytes], arrival: float) -> Rejecti
 
 
 def unknown_fields(payload: bytes) -> set[str]:
-    """Return the names in a payload's first event that mean nothing; it costs ten times as much as decoding it."""
+    """Return the unknown field names of a payload's first event; this costs ten times as much as decoding it."""
     try:
         payload = payload.removeprefix(BOM_UTF8)
         event = _decode_plainly(elements(payload)[0] if _is_array(payload) else payload)

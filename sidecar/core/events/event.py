@@ -1,6 +1,6 @@
-"""The events a backend publishes (docs/reference/events.md), as they are after decoding.
+"""The events that a backend publishes (docs/reference/events.md), after decoding.
 
-One wide struct serves every type: it decodes in one pass, and a batch of mixed types stays one list.
+One wide struct serves all types: it decodes in one pass, and a batch of mixed types is one list.
 """
 
 from decimal import Decimal
@@ -25,10 +25,10 @@ MAX_DURATION_MS = 36 * 3600 * 1000
 MAX_PAYLOAD_BYTES = 1 << 20
 MAX_BATCH_EVENTS = 10_000
 MAX_REJECTED_BYTES = 1024
-EARLIEST = 946_684_800.0  # 2000-01-01: anything before is a unit mistake, not a sale
+EARLIEST = 946_684_800.0  # 2000-01-01: an earlier time has a wrong unit
 MAX_AHEAD_SECONDS = 86_400.0
 
-# Counted in characters here; decode.py sees to it that these are bytes.
+# In characters; decode.py ensures that these are bytes.
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)]
 Epoch = Annotated[int, Meta(ge=0, le=MAX_EPOCH)]
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
@@ -38,7 +38,7 @@ Duration = Annotated[float, Meta(ge=0, le=MAX_DURATION_MS)]
 
 
 def latest(arrival: float) -> float:
-    """Return the latest `ts` that an event may have; a clock before the year 2000 is not set and limits nothing."""
+    """Return the latest `ts` that an event may have; a clock before the year 2000 is not set, and sets no limit."""
     return arrival + MAX_AHEAD_SECONDS if arrival >= EARLIEST else inf
 
 
@@ -51,7 +51,7 @@ class Item(Struct, gc=False, frozen=True):
 
 
 class Event(Struct, gc=False, kw_only=True):
-    """One valid event in canonical form: `ts` in seconds, words translated, `None` where the field is absent.
+    """One valid event in canonical form: `ts` in seconds, status words translated, `None` for absent fields.
 
     Only the fields that `FIELDS` lists for its type mean anything, of an unknown type only `HEADER_FIELDS`.
     `status_word` is how the payload spelled the status, "" if canonically; no payload can set it.
@@ -84,7 +84,7 @@ class Event(Struct, gc=False, kw_only=True):
 
 
 class SaleEvent(Event, gc=False, kw_only=True):
-    """An event that says that a sale starts or stops; `sale` is its id."""
+    """An event that announces that a sale starts or stops; `sale` is its id."""
 
     action: Action
     sale: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
@@ -120,24 +120,24 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "heartbeat": (),
 }
 
-# The fields that an order can be counted without, and those of a queue, which needs one of them.
+# Fields without which an order can be counted, and those of a queue, which needs at least one.
 OPTIONAL: dict[str, frozenset[str]] = {
     "order": frozenset(FIELDS["order"]) - {*HEADER_FIELDS, "status"},
     "queue": frozenset(QUEUE_FIELDS),
 }
-CUT = ("order_id", "reason", "trace_id")  # cut if too long; other unusable values are left out
+CUT = ("order_id", "reason", "trace_id")  # cut if too long; other invalid values are left out
 ADJUSTMENTS = (
     *(f"{name}_cut" for name in CUT),
     *(f"{name}_left_out" for names in OPTIONAL.values() for name in sorted(names)),
     "item_left_out",
 )
-_OF_THE_DECIDED = frozenset({"latency_ms", "processing_ms", "quantity", "amount", "currency", "reason"})
-# Fields that orders of this status do not use; their values are not judged.
+_ONLY_DECIDED = frozenset({"latency_ms", "processing_ms", "quantity", "amount", "currency", "reason"})
+# Fields that orders of a status do not use; their values may be invalid.
 UNUSED: dict[Status, frozenset[str]] = {
     "success": frozenset({"reason"}),
     "failed": frozenset({"quantity", "amount", "currency"}),
-    "pending": _OF_THE_DECIDED,
-    "cancelled": _OF_THE_DECIDED,
+    "pending": _ONLY_DECIDED,
+    "cancelled": _ONLY_DECIDED,
 }
 
 RejectionReason = Literal[
@@ -146,7 +146,7 @@ RejectionReason = Literal[
 
 
 class Number(NamedTuple):
-    """The number of an event: its sequence fields."""
+    """The sequence fields of an event."""
 
     producer: str
     epoch: str | int | None
@@ -154,7 +154,7 @@ class Number(NamedTuple):
 
 
 class Rejection(Struct, frozen=True):
-    """One rejected payload: reason, payload and numbers; `None` if it may have numbers that cannot be read."""
+    """One rejected payload. `numbers` is `None` if it may have numbers that cannot be read."""
 
     reason: RejectionReason
     detail: str
@@ -164,7 +164,7 @@ class Rejection(Struct, frozen=True):
 
 
 class Shared(Struct):
-    """What is known of all events of a list together, so that nobody need look at each.
+    """What all events of a list have in common, so that counting need not look at each.
 
     `only_orders`: all are orders. `priced`: some may have an amount or items. `dated`: each has a time, from `first` to
     `last` (Unix seconds).
@@ -177,7 +177,7 @@ class Shared(Struct):
     last: float = -inf
 
     def merge(self, other: "Shared") -> None:
-        """Take what is known of further events."""
+        """Add what further events have in common."""
         self.only_orders &= other.only_orders
         self.priced |= other.priced
         self.dated &= other.dated
@@ -190,27 +190,27 @@ NOTHING_SHARED = Shared(only_orders=False, priced=True, dated=False)
 class Decoded(Struct):
     """The events and rejections of a list of payloads, in order of arrival.
 
-    `arrivals[i]` is the arrival time of `events[i]`; `places[i]` is how many events came before `rejections[i]`.
-    `worded` is whether any event has a `status_word`, which is rare.
-    `adjusted` names what was cut or left out of events, by the `id()` of each.
+    `arrivals[i]` is the arrival time of `events[i]`; `events_before[i]` is how many events came before `rejections[i]`.
+    `worded`: some event has a `status_word`, which is rare. `adjusted` names what was cut or left out of events, by
+    their `id()`.
     """
 
     events: list[Event]
     arrivals: list[float]
     rejections: list[Rejection]
-    places: list[int] = field(default_factory=list)
+    events_before: list[int] = field(default_factory=list)
     worded: bool = False
     adjusted: dict[int, tuple[str, ...]] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
 
     def reject(self, rejection: Rejection) -> None:
-        """Add a rejection after what was decoded so far."""
-        self.places.append(len(self.events))
+        """Append a rejection."""
+        self.events_before.append(len(self.events))
         self.rejections.append(rejection)
 
     def extend(self, later: "Decoded") -> None:
-        """Append what was decoded later."""
-        self.places += [len(self.events) + place for place in later.places]
+        """Append what was decoded after this."""
+        self.events_before += [len(self.events) + number for number in later.events_before]
         self.events += later.events
         self.arrivals += later.arrivals
         self.rejections += later.rejections

@@ -1,4 +1,4 @@
-"""A batch -> its elements, as bytes: one bad event costs that event, not its neighbours."""
+"""A JSON array -> its elements, as bytes: one bad event costs that event, not its neighbours."""
 
 import json
 import re
@@ -11,11 +11,11 @@ _GAP = re.compile(r"[ \t\r\n]*")
 
 
 def elements(payload: bytes) -> list[bytes]:
-    """Return the elements of an array, unread. Raises ValueError or RecursionError if it is none."""
+    """Return the elements of an array, not decoded. Raises ValueError or RecursionError if it is no array."""
     try:
         return list(map(bytes, _split(payload)))
     except msgspec.DecodeError:
-        # Half of a character, as a text has that was cut within an emoji, is all that msgspec refuses and JSON has.
+        # Lone surrogates, as of a text cut within an emoji, are the only valid JSON that msgspec rejects.
         if b"\\u" not in payload:
             raise
         return _split_slowly(payload.decode("utf-8", "surrogateescape"))
@@ -39,11 +39,11 @@ def _split_slowly(text: str) -> list[bytes]:
         found.append(text[at:end].encode("utf-8", "surrogateescape"))
         at = _after_gap(text, end)
     if text[at : at + 1] != "]" or _after_gap(text, at + 1) < len(text):
-        raise ValueError(f"the array does not end where it should (character {at})")
+        raise ValueError(f"the array does not end properly (character {at})")
     return found
 
 
 def _after_gap(text: str, at: int) -> int:
     found = _GAP.match(text, at)
-    assert found is not None  # it matches nothing, too
+    assert found is not None  # the gap may be empty
     return found.end()

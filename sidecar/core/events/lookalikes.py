@@ -1,4 +1,4 @@
-"""What a payload that is no event looks like: one sentence that names it and says what to do."""
+"""What a payload that is not JSON looks like: one sentence that names the format and says what to do."""
 
 import re
 
@@ -29,7 +29,7 @@ _PATTERNS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"(?:\s*\{)?\s*:?\"?\w+\"?\s*=>"), "a Ruby or PHP value turned into text; publish JSON"),
     (
         re.compile(rb"\s*\[?\{\s*'"),
-        "a Python dict turned into text, or quotes that JSON has not; publish json.dumps(event)",
+        "a Python dict turned into text, or JSON with single quotes; publish json.dumps(event)",
     ),
     (
         re.compile(rb"\s*\[?\{\s*[A-Za-z_]\w*\s*:"),
@@ -49,7 +49,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 def looks_like(payload: bytes) -> str | None:
-    """Return what a rejected payload looks like and what to do about it; `None` where it looks like cut or odd JSON."""
+    """Return what a rejected payload looks like, and what to do; `None` if it looks like cut or odd JSON."""
     found = _guess(payload, payload[:_HEAD_BYTES])
     return f"payload: {found}" if found else None
 
@@ -76,20 +76,20 @@ def _guess(payload: bytes, head: bytes) -> str | None:
 
 
 def _odd_json(payload: bytes, head: bytes) -> str | None:
-    """Return what is wrong with what nearly is JSON."""
+    """Return what is wrong with almost valid JSON."""
     if head.lstrip()[:1] not in (b"{", b"["):
         binary = _CONTROL.search(head) or not _is_text(payload)
         return "it is binary, such as Protocol Buffers or Avro; publish JSON" if binary else None
     if not _is_text(payload):
         return "it is text in another encoding than UTF-8, or cut within a character; publish UTF-8"
     if _NO_NUMBER.search(payload):
-        return "NaN and Infinity are no JSON; leave the field out, or send null"
+        return "NaN and Infinity are not JSON; leave the field out, or send null"
     if _HALF.search(payload):
-        return "it holds half a character, as a text does that was cut within an emoji; cut it between characters"
+        return "it has half a character, as a text cut within an emoji; cut between characters"
     if payload.endswith(b"\x00"):
-        return "it ends with a zero byte, as a string in C does; publish the JSON without it"
+        return "it ends with a zero byte, like a C string; publish the JSON without it"
     if _LINES.match(payload):
-        return "it holds several objects one after another; publish each by itself, or all in an array"
+        return "it has several objects one after another; publish each by itself, or all in an array"
     return None
 
 

@@ -1,8 +1,8 @@
-"""The numbers of events in a payload that is rejected whole: a number that was received is not missed.
+"""The sequence numbers in a payload that is rejected as a whole: a number that was received is not missed.
 
-The bytes are searched, since they cannot be parsed: a number that is not JSON, an array that was cut, half a character,
-several objects in a row, JSON within a string. A value that may itself be cut is not taken. If there is a sequence
-field without a number, there may have been one that cannot be read; a payload without such a field was not numbered.
+The payload cannot be parsed (a cut array, half a character, several objects, JSON in a string), so its bytes are
+searched. A value that may be cut is not taken. If there is a sequence field without a readable number, the payload may
+have had one; without such a field it was not numbered.
 """
 
 import re
@@ -15,18 +15,18 @@ from sidecar.core.events.values import VALUES, Unfit
 _FIELD = re.compile(
     rb'\\?"(producer|epoch|seq)\\?"\s*:\s*(?:\\?"([^"\\]*)\\?"|(-?[0-9]{1,30})(?:\.0+)?(?=[\s,}\]]))', re.IGNORECASE
 )
-_HAD_ONE = re.compile(rb'producer|\\?"(?:epoch|seq)\\?"|\xa3seq', re.IGNORECASE)
+_MAY_HAVE_ONE = re.compile(rb'producer|\\?"(?:epoch|seq)\\?"|\xa3seq', re.IGNORECASE)
 
 
 def numbers_in(payload: bytes) -> tuple[Number, ...] | None:
-    """Return the numbers in a broken payload, at most as many as a batch has; `None` if some may be unreadable."""
+    """Return the numbers in an invalid payload, up to the limit of a batch; `None` if some may be unreadable."""
     found: list[Number] = []
     for fields in _objects(payload[:MAX_PAYLOAD_BYTES]):
         if fields.get("producer") is not None and fields.get("seq"):
             found.append(Number(fields["producer"], fields.get("epoch"), fields["seq"]))
         if len(found) == MAX_BATCH_EVENTS:
             break
-    return tuple(found) if found or not _HAD_ONE.search(payload) else None
+    return tuple(found) if found or not _MAY_HAVE_ONE.search(payload) else None
 
 
 def _objects(payload: bytes) -> Iterator[dict[str, Any]]:

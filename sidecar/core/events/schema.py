@@ -1,7 +1,7 @@
-"""The JSON Schema of what a backend publishes, made of the types that the strict decoder checks.
+"""The JSON Schema of what a backend publishes, generated from the types of the strict decoder.
 
-It describes the canonical spelling. What the sidecar also understands (camelCase names, numbers in strings, status
-words, CloudEvents) is left out: a schema is for those who write events, and one spelling is enough for them.
+It describes the canonical spelling only, which is enough for authors of events. What else the sidecar understands
+(camelCase names, numbers in strings, status words, CloudEvents) is left out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ _TYPES: dict[str | None, str] = {
     "queue": "A snapshot of one queue; the newest per name counts.",
     "inventory": "The units left of one product; the newest `ts` per product counts.",
     "connections": "The open connections of one producer; it counts for 60 seconds.",
-    "sale": "A sale starts or stops, whatever its orders show.",
+    "sale": "Announces that a sale starts or stops, whatever its orders show.",
     "heartbeat": "A sign of life; `seq` repeats the last number sent and takes none.",
 }
 _FIELDS = {
@@ -38,30 +38,30 @@ _FIELDS = {
     "ts": "When it happened: Unix time in seconds, milli-, micro- or nanoseconds (by size), or RFC 3339; "
     "UTC without a zone. Absent: when it arrived.",
     "producer": "The publishing process; sequence numbers are counted per producer.",
-    "epoch": "The start time of the producer, or any other name of this run of it.",
+    "epoch": "The start time of the producer, or anything else that identifies this run of it.",
     "seq": "Counts up by 1 from 1, per source published to. Holes show as missed events.",
     "status": "How the order stands.",
     "order_id": "Identifies the order; it does not deduplicate.",
     "product_id": "The product.",
     "quantity": "Units ordered.",
-    "items": "One order of several products; then its own product_id and quantity are not used, its amount is.",
+    "items": "One order of several products; its own product_id and quantity are then ignored, its amount is not.",
     "latency_ms": "From accepted to decided, as the customer waits, in milliseconds.",
     "processing_ms": "Time the worker spent, in milliseconds.",
     "reason": "Why the order failed: sold_out, payment_declined, timeout, ... `unknown` if absent.",
-    "amount": "Money, as a number or a decimal string; of successful orders it adds to revenue as it is.",
+    "amount": "Money, as a number or a decimal string; successful orders add it to revenue.",
     "currency": "ISO 4217 code.",
     "trace_id": "Trace of this order; shown as an exemplar.",
     "queue": "Name of the queue; `orders` if absent.",
     "waiting": "Jobs waiting.",
     "active": "Jobs being worked on; open connections.",
-    "delayed": "Jobs to be tried later.",
+    "delayed": "Jobs scheduled for later.",
     "failed": "Jobs that failed.",
     "completed": "Jobs done.",
     "action": "What the sale does: `start` or `stop`.",
-    "sale": "What the sale is called; of a stop, the sale that is meant. Absent: the one there is.",
+    "sale": "The id of the sale; a stop without it means the present one.",
     "stock": "Units left, absolute; below 0 is an oversell.",
 }
-# Where more is accepted than the type in memory says.
+# Fields that accept more than their type in memory.
 _NULL: Schema = {"type": "null"}  # the same as absent
 _ID: list[Schema] = [{"type": "string", "maxLength": MAX_ID_BYTES}, {"type": "integer"}]
 _WIDER: dict[str, list[Schema]] = {
@@ -109,7 +109,7 @@ def json_schema() -> Schema:
 
 
 def _of_type(kind: str | None, own: Schema) -> Schema:
-    """Return what holds for one type of ours, or (None) for any other; without `type` an event is an order."""
+    """Return the rules for one of the sidecar's types, or (None) for any other; without `type` it is an order."""
     required = ("action",) if kind == "sale" else REQUIRED.get(kind or "", ())
     then: Schema = {
         "title": kind or "any other type",

@@ -1,10 +1,9 @@
-"""How events are spelled: every accepted spelling and envelope becomes fields under the sidecar's names.
+"""Spellings and envelopes of events -> fields under the sidecar's names.
 
-- Names: the sidecar's, or camelCase. An object without `status` and `type` may be spelled differently as a whole, such
-  as in PascalCase, the default of Go and .NET. The strict stage (decode.py) accepts nothing without one of these two,
-  so it need not handle this.
-- CloudEvents 1.0: `data` holds the fields, as an object, as a string of JSON, or in base64. Only a type that names one
-  of the sidecar's types counts.
+- Names: the sidecar's, or camelCase. An object without `status` and `type` may have another spelling throughout, such
+  as PascalCase, the default of Go and .NET. The strict stage (decode.py) accepts no such object.
+- CloudEvents 1.0: `data` has the fields, as an object, as a JSON string, or in base64. Only a type that contains one of
+  the sidecar's types counts.
 - A plain object without `type` may say in `event`, `event_type`, `kind` or `service` that it is not an order.
 """
 
@@ -35,7 +34,7 @@ _decode = msgspec.json.Decoder(float_hook=decimal).decode
 
 
 def fields_of(event: Fields) -> Fields:
-    """Return the fields of an event; `type` says what it is, if it is not an order. Raise Refused."""
+    """Return the fields of an event; `type` is set if it is not an order. Raises Rejected."""
     if "specversion" in event:
         return _unwrapped(event)
     fields = respelled(event)
@@ -49,7 +48,7 @@ def fields_of(event: Fields) -> Fields:
 
 
 def data_of(envelope: Fields) -> Any:
-    """Return the data of a CloudEvent, decoded if it is a string of JSON or base64."""
+    """Return the data of a CloudEvent, decoded if it is a JSON string or base64."""
     data = envelope.get("data")
     try:
         if data is None and isinstance(data := envelope.get("data_base64"), str):
@@ -63,18 +62,18 @@ def data_of(envelope: Fields) -> Any:
 
 
 def type_words(kind: Any) -> list[str]:
-    """Return the words of a name that are types of the sidecar, in order. In `flash.sale.order` sale is none."""
+    """Return the words of a name that are types of the sidecar, in order; `sale` is not, as in `flash.sale.order`."""
     words = re.split(r"[\W_]+", re.sub("(?<=[a-z0-9])(?=[A-Z])", " ", kind).lower()) if isinstance(kind, str) else []
     return [word for word in ("order" if word == "orders" else word for word in words) if word in _TYPES]
 
 
 def says_a_sale(fields: Fields) -> bool:
-    """Return whether an event of type `sale` announces one: other systems use that type for something else."""
+    """Return whether an event of type `sale` is an announcement: other systems use that type for something else."""
     return bool(given(fields, ("action",)))
 
 
 def given(fields: Fields, names: Container[str]) -> dict[str, Any]:
-    """Return the fields of these names that are present; their own spelling takes precedence over camelCase."""
+    """Return the fields of these names that are present; the sidecar's spelling takes precedence over camelCase."""
     found = {}
     for key, value in fields.items():
         name = _FROM_CAMEL_CASE.get(key, key)
@@ -84,7 +83,7 @@ def given(fields: Fields, names: Container[str]) -> dict[str, Any]:
 
 
 def respelled(fields: Fields, marks: tuple[str, ...] = ("status", "type")) -> Fields:
-    """Return the fields under the sidecar's names, if none of `marks` is there under its own."""
+    """Return the fields under the sidecar's names, unless one of `marks` already has its name."""
     if any(not _is_absent(fields.get(mark)) for mark in marks):
         return fields
     found: dict[str, Any] = {}
@@ -96,7 +95,7 @@ def respelled(fields: Fields, marks: tuple[str, ...] = ("status", "type")) -> Fi
 
 
 def unknown_names(event: Fields) -> set[str]:
-    """Return the field names of an event that the sidecar does not know; none if it does not know the type."""
+    """Return the unknown field names of an event, none if its type is unknown."""
     fields = fields_of(event)
     kind = fields.get("type") or "order"
     kind = kind.lower() if isinstance(kind, str) else ""
@@ -110,9 +109,9 @@ def unknown_names(event: Fields) -> set[str]:
 
 def _unwrapped(envelope: Fields) -> Fields:
     data, kind = data_of(envelope), envelope.get("type")
-    ours = type_words(kind)
+    known_types = type_words(kind)
     if not isinstance(data, dict):
-        if data is not None and ours:
+        if data is not None and known_types:
             name = "data" if envelope.get("data") is not None else "data_base64"
             raise Rejected("not_object", name, "an object with the fields of the event", data)
         data = {}
@@ -121,8 +120,8 @@ def _unwrapped(envelope: Fields) -> Fields:
     said = inner.get("type")
     if isinstance(said, str) and said.lower() in FIELDS:
         kind = said
-    elif ours:
-        kind = ours[-1]
+    elif known_types:
+        kind = known_types[-1]
     elif _is_absent(kind):
         kind = "order" if "status" in inner else said
     return {**data, "type": kind, "ts": inner.get("ts", envelope.get("time"))}
@@ -133,7 +132,7 @@ def _names_an_order(said: str) -> bool:
 
 
 def _foreign(name: str, said: str) -> str:
-    """Return a type that cannot be taken for one of the sidecar's, even if a service has such a name."""
+    """Return a type that is not mistaken for one of the sidecar's, even if a service has such a name."""
     return cut_text(f"{name}:{said}" if said.lower() in FIELDS else said)
 
 

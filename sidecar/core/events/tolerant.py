@@ -1,9 +1,9 @@
-"""The tolerant reading of one event: plain JSON values in, a canonical Event out, or Refused.
+"""Read one event tolerantly: plain JSON values in, a canonical Event out, or Rejected.
 
-It knows every spelling that the sidecar understands (spelling.py, the values of values.py). `null` and `""` are absent.
-A rejection names the field, what was expected and what was found. An order is never rejected for a field that it can be
-counted without: a text that is too long is cut, other unusable values are left out, and both are named. A field that
-the status does not use is not judged.
+It understands every spelling (spelling.py, values.py). `null` and `""` count as absent. A rejection names the field,
+what was expected and what was found. An order is never rejected for a field without which it can be counted: texts that
+are too long are cut, other invalid values are left out, and both are recorded. Fields that the status does not use are
+not checked.
 """
 
 from collections.abc import Collection, Mapping
@@ -36,9 +36,9 @@ _CUT = {"order_id": cut_id, "reason": cut_text, "trace_id": cut_text}
 
 
 def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
-    """Return the event that the fields describe, and the names of what was cut or left out. Raise Refused.
+    """Return the event, and the names of what was cut or left out. Raises Rejected.
 
-    `fields` come from spelling.py; floats come as Decimal.
+    `fields` come from spelling.py; floats are Decimal.
     """
     kind = type_of(fields)
     known = kind != "sale" or says_a_sale(fields)
@@ -65,7 +65,7 @@ def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
 
 
 class _FieldReader:
-    """The optional fields of one event: the readable values, and what was adjusted."""
+    """Reads the optional fields of one event: their valid values, and what was adjusted."""
 
     def __init__(self, found: Mapping[str, Any]) -> None:
         self._found = found
@@ -133,7 +133,7 @@ class _FieldReader:
         return Item(**values)
 
     def _without_amounts(self) -> None:
-        """Leave out amounts whose currency is unknown: they belong to no sum."""
+        """Leave out amounts without a valid currency: they belong to no sum."""
         self.values.pop("amount", None)
         if "items" in self.values:
             self.values["items"] = [msgspec.structs.replace(item, amount=None) for item in self.values["items"]]
@@ -153,7 +153,7 @@ def numbers_of(fields: Fields) -> tuple[Number, ...]:
 
 
 def type_of(fields: Fields) -> str:
-    """Return the type of an event, ours in lower case."""
+    """Return the type of an event, in lower case if it is one of the sidecar's."""
     kind = fields.get("type")
     if kind is None or kind == "":
         return "order"

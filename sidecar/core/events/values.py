@@ -1,7 +1,7 @@
-"""One field's value: a plain JSON value in, its canonical form out, or Unfit.
+"""The value of one field: a plain JSON value in, its canonical form out, or Unfit.
 
-Floats come as Decimal, so that nothing is lost before it is looked at. Numbers may be strings, integers may be
-written `1.0`; a boolean is never a number.
+Floats are Decimal, so that no digit is lost. Numbers may be strings, integers may be written `1.0`; a boolean is never
+a number.
 """
 
 import re
@@ -33,8 +33,8 @@ STATUS_WORDS: dict[str, Status] = {
     **dict.fromkeys(("pending", "created", "accepted", "queued", "reserved"), "pending"),
     **dict.fromkeys(("cancelled", "canceled", "refunded", "expired"), "cancelled"),
 }
-# Date formats accepted in addition to RFC 3339: no seconds, a comma, `UTC`, `+01`, a space before the zone, the name of
-# the zone after its offset.
+# Times accepted in addition to RFC 3339: without seconds, with a comma, `UTC`, `+01`, a space before the zone, or the
+# name of the zone after its offset.
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
     r"(?: ?(?:[Zz]|UTC|GMT|([+-])(\d\d)(?::?([0-5]\d))?)(?: [A-Z]{1,5}|\[[\w/+-]+\])?)?",
@@ -43,11 +43,11 @@ _MOMENT = re.compile(
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as in JSON, with a sign
 _WORDS_WITHOUT_REASON = ("failed", "error")
 _SHOWN_CHARACTERS = 40  # enough to recognise a value in a log line
-_LARGEST = 10**MAX_ID_BYTES  # no number of an event has more digits than an id
+_LARGEST = 10**MAX_ID_BYTES  # no number has more digits than an id
 
 
 class Unfit(Exception):
-    """The value does not fit its field; `reason` says in which way."""
+    """The value does not fit its field; `reason` says why."""
 
     def __init__(self, reason: RejectionReason) -> None:
         super().__init__(reason)
@@ -55,7 +55,7 @@ class Unfit(Exception):
 
 
 class Rejected(Exception):
-    """The event cannot be read; ends up as a Rejection and never leaves the core."""
+    """The event cannot be read. It becomes a Rejection, and never leaves the core."""
 
     def __init__(self, reason: RejectionReason, name: str, expected: str, found: Any) -> None:
         self.reason: RejectionReason = reason
@@ -74,7 +74,7 @@ def shown(value: Any) -> str:
 
 
 def seconds(ts: float) -> float:
-    """Return a Unix time in seconds; its size tells whether it came in milli-, micro- or nanoseconds."""
+    """Convert a Unix time to seconds, by its size from milli-, micro- or nanoseconds."""
     if ts > 1e17:
         return ts / 1e9
     if ts > 1e14:
@@ -83,24 +83,24 @@ def seconds(ts: float) -> float:
 
 
 def unix_time(moment: datetime) -> float:
-    """Return a moment in Unix seconds; without a zone it is UTC."""
+    """Return a time in Unix seconds; without a zone it is UTC."""
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
 
 
 def reason_of(status: Any) -> str | None:
-    """Return the reason that a status word gives for a failure."""
+    """Return the failure reason that a status word implies, if any."""
     word = status.lower() if isinstance(status, str) else ""
     return word if STATUS_WORDS.get(word) == "failed" and word not in _WORDS_WITHOUT_REASON else None
 
 
 def status_word(status: str) -> str:
-    """Return a status word in lower case, empty if it is one of the four canonical ones."""
+    """Return a status word in lower case, "" if it is canonical."""
     word = status.lower()
     return "" if word in STATUSES else word
 
 
 def decimal(text: str) -> Decimal:
-    """Read a number; one that Decimal cannot hold is beyond any limit, and where nobody reads it no matter."""
+    """Read a number; one that Decimal cannot hold is Infinity, which is beyond every limit."""
     try:
         return Decimal(text)
     except ArithmeticError:
@@ -120,7 +120,7 @@ def _number(value: Any, low: int, high: int) -> int | Decimal:
 
 
 def _whole(value: Any, low: int, high: int) -> int:
-    number = _number(value, low, high)  # the range first: 1e999999 as an integer would take all memory
+    number = _number(value, low, high)  # check the range first: 1e999999 as an integer would take all memory
     if int(number) != number:
         raise Unfit("wrong_type")
     return int(number)
@@ -135,7 +135,7 @@ def _duration(value: Any) -> float:
 
 
 def _amount(value: Any) -> Decimal:
-    """Read money. A string is whatever Decimal reads, as in the strict stage: `39.` and `1_000` too."""
+    """Read an amount. A string may be whatever Decimal reads, as in the strict stage: `39.` and `1_000` too."""
     if isinstance(value, str) and value.isascii():
         try:
             value = Decimal(value)
@@ -169,7 +169,7 @@ def _epoch(value: Any) -> str | int:
 
 
 def _timestamp(value: Any) -> float:
-    if isinstance(value, str) and "\0" not in value:  # msgspec takes that character for the end of a moment
+    if isinstance(value, str) and "\0" not in value:  # msgspec takes that character for the end of a time
         try:
             return unix_time(msgspec.convert(value, datetime))
         except msgspec.ValidationError:
@@ -181,7 +181,7 @@ def _timestamp(value: Any) -> float:
 def _moment(found: re.Match[str]) -> float:
     day, clock, second, fraction, sign, hours, minutes = found.groups()
     zone = f"{sign}{hours}:{minutes or '00'}" if sign else "+00:00"
-    leap = second == "60"  # Unix time has no leap seconds: it is the first second of the next minute
+    leap = second == "60"  # Unix time has no leap seconds: this is the first second of the next minute
     try:
         moment = datetime.fromisoformat(f"{day}T{clock}:{'59' if leap else second or '00'}{zone}").timestamp()
     except (ValueError, OverflowError):
@@ -237,7 +237,7 @@ _ID = (_text, f"a string or an integer, at most {MAX_ID_BYTES} bytes")
 _COUNT = (_integer(0, MAX_COUNT), f"an integer from 0 to {MAX_COUNT}")
 _DURATION = (_duration, f"a number of milliseconds from 0 to {MAX_DURATION_MS}")
 
-# Of each field: how to read it, and what was expected if that fails.
+# For each field: how to read it, and what to expect in messages.
 VALUES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "type": (_type, f"a string of at most {MAX_ID_BYTES} bytes"),
     "ts": (_timestamp, "a Unix time or RFC 3339 from the year 2000 to a day ahead"),

@@ -37,7 +37,7 @@ class Mark(Struct, frozen=True, gc=False):
     came.
     """
 
-    place: SourceWindow
+    where: SourceWindow
     event: Event
     ts: float | None
     at: float
@@ -50,13 +50,13 @@ class Pair(Struct):
 
     producer: str
     epoch: str | None
-    places: tuple[SourceWindow, SourceWindow]
+    sources: tuple[SourceWindow, SourceWindow]
     done: int
     at: float
     same: int = 0
     different: int = 0
     twice: int = 0
-    told: int = 0
+    reported: int = 0
 
     @property
     def is_proven(self) -> bool:
@@ -64,7 +64,7 @@ class Pair(Struct):
         return self.same >= max(EVIDENCE, FEW * self.different)
 
 
-class Twice:
+class DoubleSources:
     """What came on several sources lately."""
 
     def __init__(self) -> None:
@@ -76,27 +76,27 @@ class Twice:
         """Return whether any of so many numbers up to `last` is compared: most short runs have none."""
         return last is not None and (last % SPACING < count or last - count < FIRST)
 
-    def see(self, place: SourceWindow, events: list[Event], at: float) -> None:
+    def see(self, where: SourceWindow, events: list[Event], at: float) -> None:
         """Take a run of numbered events of one producer and epoch, ascending, that came at `at` (Unix seconds)."""
         first, last = events[0].seq, events[-1].seq
         if not first or last is None:
             return
         if first <= FIRST:
             for event in events[:FIRST]:
-                self._compare(place, event, at)
+                self._compare(where, event, at)
         elif last - last % SPACING >= first:
             zeros = ((first - 1) ^ last).bit_length() - 1
             seq = last >> zeros << zeros
             if seq < first + len(events) and events[seq - first].seq == seq:
-                self._compare(place, events[seq - first], at)
+                self._compare(where, events[seq - first], at)
 
     def count(self, window: Callable[[SourceWindow, str | None], Window | None], now: float) -> int:
-        """Return how many more events were counted twice; `window` returns the window of an epoch at a place."""
+        """Return how many more events were counted twice; `window` returns the window of an epoch at a where."""
         return sum(self._count(pair, window, now) for pair in self._pairs.values())
 
     def proven(self, now: float) -> Iterator[Pair]:
         """Yield the pairs of which more was counted twice within the last minute."""
-        return (pair for pair in self._pairs.values() if pair.told and now - pair.at < QUIET_SECONDS)
+        return (pair for pair in self._pairs.values() if pair.reported and now - pair.at < QUIET_SECONDS)
 
     def forget(self, now: float) -> None:
         """Drop what was not seen again."""
@@ -110,24 +110,24 @@ class Twice:
         self._marks.clear()
         self._pairs.clear()
 
-    def _compare(self, place: SourceWindow, event: Event, at: float) -> None:
+    def _compare(self, where: SourceWindow, event: Event, at: float) -> None:
         """Compare an event with the one that has its number elsewhere, or keep it for that."""
         producer, seq = event.producer, event.seq
         assert producer is not None and seq is not None
         key = (producer, event.epoch, seq)
         mark = self._marks.get(key)
-        if mark is None or mark.place == place or abs(at - mark.at) > CLOSE_SECONDS:
+        if mark is None or mark.where == where or abs(at - mark.at) > CLOSE_SECONDS:
             if mark is None and len(self._marks) >= MARKS_KEPT:
                 self._marks.popitem(last=False)
-            self._marks[key] = Mark(place, event, event.ts, at)
+            self._marks[key] = Mark(where, event, event.ts, at)
             return
         epoch = None if event.epoch is None else str(event.epoch)
-        places = (place, mark.place) if place < mark.place else (mark.place, place)
-        pair = self._pairs.get((producer, epoch, *places))
+        sources = (where, mark.where) if where < mark.where else (mark.where, where)
+        pair = self._pairs.get((producer, epoch, *sources))
         if pair is None:
             if len(self._pairs) >= PAIRS_KEPT:
                 return
-            pair = self._pairs[producer, epoch, *places] = Pair(producer, epoch, places, seq - 1, at)
+            pair = self._pairs[producer, epoch, *sources] = Pair(producer, epoch, sources, seq - 1, at)
         if _are_same(event, mark):
             pair.same += 1
         else:
@@ -135,29 +135,29 @@ class Twice:
 
     def _count(self, pair: Pair, window: Callable[[SourceWindow, str | None], Window | None], now: float) -> int:
         """Count the numbers that both windows have by now; return how many more there are to report."""
-        one, other = (window(place, pair.epoch) for place in pair.places)
+        one, other = (window(where, pair.epoch) for where in pair.sources)
         if one is not None and other is not None and (high := min(one.high, other.high)) > pair.done:
             pair.twice += high - pair.done - _lacking((one, other), pair.done + 1, high)
             pair.done = high
             pair.at = now
-        more = pair.twice - pair.told if pair.is_proven else 0
-        pair.told += more
+        more = pair.twice - pair.reported if pair.is_proven else 0
+        pair.reported += more
         return more
 
 
-def told(pairs: Sequence[Pair], events: int) -> str:
+def described(pairs: Sequence[Pair], events: int) -> str:
     """Return in words who sends what twice, and that so many events are counted twice in all."""
     producers = sorted({pair.producer for pair in pairs})
-    places = sorted({_name(place) for pair in pairs for place in pair.places})
+    sources = sorted({_name(where) for pair in pairs for where in pair.sources})
     send = "sends" if len(producers) == 1 else "send"
     counted = "1 event is" if events == 1 else f"{events} events are"
     names = first_few(producers, NAMED)
-    return f"{names} {send} the same numbers over {' and '.join(places)}; {counted} counted twice; turn one off"
+    return f"{names} {send} the same numbers over {' and '.join(sources)}; {counted} counted twice; turn one off"
 
 
-def _name(place: SourceWindow) -> str:
-    """Return the name of a place: of a pattern that of the channel."""
-    source, key = place
+def _name(where: SourceWindow) -> str:
+    """Return the name of a where: of a pattern that of the channel."""
+    source, key = where
     channel, named, _ = key.partition("\n")
     return f"pubsub:{channel}" if named else source
 

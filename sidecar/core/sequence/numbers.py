@@ -48,7 +48,7 @@ class Sequences:
         """Start without producers."""
         self._producers: OrderedDict[str, Producer] = OrderedDict()  # least recently seen first
         self._left: OrderedDict[str, Producer] = OrderedDict()  # producers that may return; the first left longest ago
-        self.begun_again = 0  # windows opened for an epoch that returned, or after a restart without an epoch
+        self.reopened_windows = 0  # windows opened for an epoch that returned, or after a restart without an epoch
         self.restarts: list[tuple[str, str | None]] = []  # producers with their new epochs, since the last `advance`
         self._changed: set[str] = set()
         self._dumped: set[str] = set()  # producers of which a dump was given out, or loaded
@@ -217,7 +217,7 @@ class Sequences:
         """Judge a number that is not simply the next."""
         window = known.window(epoch) or self._open(producer, known, epoch, seq - 1)
         if seq <= window.high:
-            at = window.place_of(seq)
+            at = window.hole_index(seq)
             hole = None if at is None else window.holes[at]
             if at is not None and hole is not None and (hole.due != BEFORE_CONTACT or epoch is not None):
                 window.fill(at, seq)
@@ -227,7 +227,7 @@ class Sequences:
             restart = seq == 1 or seq <= window.floor or hole is not None or newer
             if epoch is not None or not restart:
                 return "duplicate"
-            self.begun_again += 1
+            self.reopened_windows += 1
             window = self._open(producer, known, None, 0)
         self._raise(producer, window, seq, seq - 1, now)
         return "new"
@@ -285,11 +285,11 @@ class Sequences:
         """
         window = known.reopened(epoch)
         if window is not None:
-            self.begun_again += 1
+            self.reopened_windows += 1
         else:
             window = Window(epoch)
             if known.may_have_had(epoch):
-                self.begun_again += 1
+                self.reopened_windows += 1
                 window.raise_to(before, before, BEFORE_CONTACT)
             elif len(self.restarts) < MAX_PRODUCERS:
                 self.restarts.append((producer, epoch))

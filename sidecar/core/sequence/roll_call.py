@@ -20,7 +20,7 @@ from sidecar.core.events.channels import is_pattern
 from sidecar.core.events.event import Event, Rejection
 from sidecar.core.events.source import kind_of
 from sidecar.core.sequence.clock_offsets import Clocks
-from sidecar.core.sequence.double_sources import SourceWindow, Twice
+from sidecar.core.sequence.double_sources import DoubleSources, SourceWindow
 from sidecar.core.sequence.losses import LOSS, Loss
 from sidecar.core.sequence.numbers import Sequences
 from sidecar.core.sequence.shared_names import SharedNames
@@ -42,7 +42,7 @@ class Register:
         self.clocks = Clocks()
         self.names = SharedNames()
         self.watch = Watch(MAX_PRODUCERS)
-        self.twice = Twice()
+        self.double_sources = DoubleSources()
         self.heard: dict[str, float] = {}  # when producers were last heard of
         self._sequences: dict[str, Sequences] = {}
         self._losses: dict[str, Loss] = {}
@@ -104,13 +104,13 @@ class Register:
 
     def count_twice(self, now: float) -> int:
         """Return how many more events were counted twice since the last call."""
-        return self.twice.count(self._window, now)
+        return self.double_sources.count(self._window, now)
 
     def forget(self, now: float) -> None:
         """Drop what is known of producers that fell silent."""
         self.clocks.forget(now)
         self.names.forget(now)
-        self.twice.forget(now)
+        self.double_sources.forget(now)
 
     @property
     def sources(self) -> list[str]:
@@ -155,7 +155,7 @@ class Register:
         self.clocks.clear()
         self.names.step(by)
         self.watch.step(by, now)
-        self.twice.clear()
+        self.double_sources.clear()
         self.heard = {name: min(at + by, now) for name, at in self.heard.items()}
         for sequences in self._sequences.values():
             sequences.step(by)
@@ -164,7 +164,7 @@ class Register:
         """Go back to what is committed: the source will be read again from there."""
         self._sequences.pop(source, None)
         self._losses.pop(source, None)
-        self.twice.clear()
+        self.double_sources.clear()
         start = f"{WINDOW}{source}\n"
         self.unsaved = {
             name: value for name, value in self.unsaved.items() if not name.startswith(start) and name != LOSS + source
@@ -260,8 +260,8 @@ class RollCall:
         """Judge the events of one producer; return the ids of those that do not count."""
         absent: list[int] = []
         sequences = self._sequences
-        before = (self._received, self._duplicates, sequences.begun_again, len(sequences.restarts))
-        twice = self._register.twice
+        before = (self._received, self._duplicates, sequences.reopened_windows, len(sequences.restarts))
+        twice = self._register.double_sources
         for run in _runs(events, beats):
             if not self._goes_on(key, run):
                 absent += [id(event) for event in run if not self._counts(key, event)]
@@ -271,7 +271,7 @@ class RollCall:
         counts = (
             self._received - received,
             self._duplicates - duplicates,
-            sequences.begun_again - again,
+            sequences.reopened_windows - again,
             len(sequences.restarts) - epochs,
         )
         self._register.names.note(_sender(events), counts, self._now, limit=self._labels.max_producers)

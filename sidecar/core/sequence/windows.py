@@ -55,7 +55,7 @@ class Window(Struct, array_like=True):
             self.holes.append(Hole(self.high + 1, last_missing, due))
         self.high = high
 
-    def place_of(self, seq: int) -> int | None:
+    def hole_index(self, seq: int) -> int | None:
         """Return the index of the hole with a number, if it is within the window."""
         at = bisect_right(self.holes, seq, key=lambda hole: hole.first) - 1
         return at if at >= 0 and self.floor < seq <= self.holes[at].last else None
@@ -79,7 +79,7 @@ class Window(Struct, array_like=True):
             return None
         late = numbers[: bisect_right(numbers, self.high)]
         for seq in late:
-            at = self.place_of(seq)
+            at = self.hole_index(seq)
             if at is None or (self.holes[at].due == BEFORE_CONTACT and not named):
                 return None
         return late
@@ -88,7 +88,7 @@ class Window(Struct, array_like=True):
         """Fill holes, then move up through ascending numbers; return how many had been missed."""
         recovered = 0
         for seq in late:
-            at = self.place_of(seq)
+            at = self.hole_index(seq)
             assert at is not None
             recovered += self.holes[at].due is None
             self.fill(at, seq)

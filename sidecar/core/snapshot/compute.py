@@ -44,7 +44,7 @@ PERMILLES = (500, 900, 950, 990, 999)
 MICROS = 10**6
 
 
-class Frame(Struct, frozen=True, kw_only=True):
+class SnapshotContext(Struct, frozen=True, kw_only=True):
     """What surrounds the counts: who shows them, and when. Times are Unix seconds.
 
     `settled` is how long a second must have ended before it is shown as whole: one commit interval.
@@ -72,34 +72,34 @@ def is_stale(committed_at: float | None, now: float, commit_interval: float) -> 
     return committed_at is None or now - committed_at > max(3 * commit_interval, 2.0)
 
 
-def picture(state: State, rules: Rules, frame: Frame) -> Snapshot:
-    """Return the Snapshot of `state` at `frame.now`."""
-    last_second = int(frame.now - frame.settled) - 1
+def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
+    """Return the Snapshot of `state` at `context.now`."""
+    last_second = int(context.now - context.settled) - 1
     windows = {name: _window(state, name, last_second) for name in RINGS}
     return Snapshot(
-        instance=frame.instance,
-        scope=frame.scope,
-        instances=frame.instances,
-        role=frame.role,
-        ts=frame.now,
+        instance=context.instance,
+        scope=context.scope,
+        instances=context.instances,
+        role=context.role,
+        ts=context.now,
         since=state.total.since,
-        committed_at=frame.committed_at,
-        stale=frame.stale,
-        uptime_s=round(frame.uptime_s, 3),
+        committed_at=context.committed_at,
+        stale=context.stale,
+        uptime_s=round(context.uptime_s, 3),
         sale=state.total.sale,
-        orders=_orders(state, rules, windows, last_second, frame.now),
+        orders=_orders(state, rules, windows, last_second, context.now),
         latency_ms=_timings(state, "latency", {name: part.latency for name, part in windows.items()}),
         processing_ms=_timings(state, "processing", {name: part.processing for name, part in windows.items()}),
         queues={name: Queue(*reading.values) for name, reading in sorted(state.queues.items())},
         inventory={
-            name: _inventory(part, part.stock, frame.now, over=state.total.sale.state == "ended")
+            name: _inventory(part, part.stock, context.now, over=state.total.sale.state == "ended")
             for name, part in sorted(state.products.items())
             if part.stock is not None
         },
-        connections=Connections(added_up(state.connections.values(), frame.now - CONNECTION_SECONDS)),
-        completeness=_completeness(state, frame, last_second),
-        system=frame.system,
-        series=_series(state, rules, frame),
+        connections=Connections(added_up(state.connections.values(), context.now - CONNECTION_SECONDS)),
+        completeness=_completeness(state, context, last_second),
+        system=context.system,
+        series=_series(state, rules, context),
     )
 
 
@@ -218,7 +218,7 @@ def _histogram(state: State, duration: str, status: str) -> Histogram:
     return timing.histogram if timing else Histogram()
 
 
-def _completeness(state: State, frame: Frame, last_second: int) -> Completeness:
+def _completeness(state: State, context: SnapshotContext, last_second: int) -> Completeness:
     tallies = state.total.tallies
     received = tallies["received"].total()
     missed = state.total.missed
@@ -241,9 +241,9 @@ def _completeness(state: State, frame: Frame, last_second: int) -> Completeness:
             _ratio(lately.received, lately.missed) if knows else None, lately.received, lately.missed
         ),
         producers=_producers(state),
-        by_producer=_by_producer(state, frame.heard),
-        not_understood=dict(frame.not_understood),
-        hints=list(frame.doubts.values()) or UNSET,
+        by_producer=_by_producer(state, context.heard),
+        not_understood=dict(context.not_understood),
+        hints=list(context.doubts.values()) or UNSET,
     )
 
 
@@ -283,11 +283,11 @@ def _producer(part: Attendance, signs: list[Sign], heard: float | None) -> Produ
     return ProducerCompleteness(part.received, part.missed, part.duplicates, seen or None, state, restarts)
 
 
-def _series(state: State, rules: Rules, frame: Frame) -> Series:
+def _series(state: State, rules: Rules, context: SnapshotContext) -> Series:
     tallies = state.total.tallies
     return Series(
-        latency=_classics(state, rules, "latency", frame.exemplars),
-        processing=_classics(state, rules, "processing", frame.exemplars),
+        latency=_classics(state, rules, "latency", context.exemplars),
+        processing=_classics(state, rules, "processing", context.exemplars),
         refusals=dict(tallies["refusals"]),
         faults=dict(tallies["faults"]),
         received_by_source=dict(tallies["received"]),
@@ -297,7 +297,7 @@ def _series(state: State, rules: Rules, frame: Frame) -> Series:
         ignored_by_type=dict(tallies["ignored"]),
         adjusted_by_reason=dict(tallies["adjusted"]),
         overflow_by_label=dict(tallies["overflow"]),
-        held=frozenset(label for label, at in frame.born.items() if frame.now - at < rules.new_series_hold),
+        held=frozenset(label for label, at in context.born.items() if context.now - at < rules.new_series_hold),
     )
 
 

@@ -24,7 +24,7 @@ TALLIES = (
 HELD = {"refusals": "reason", "faults": "reason", "ignored_by_type": "ignored", "invalid_by_reason": "invalid"}
 
 
-class Hold:
+class Monotonic:
     """What the exposition shows of each Snapshot. Knows the last one, and what is still to be passed."""
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ def _histograms(
 
 
 def _histogram(one: ClassicHistogram, low: ClassicHistogram) -> ClassicHistogram:
-    """Hold each cumulative bucket, since that is what is shown."""
+    """Keep each cumulative bucket from falling: those are exposed."""
     cumulative = map(max, accumulate(one.counts), accumulate(low.counts))
     counts = tuple(above - below for below, above in pairwise((0, *cumulative)))
     return replace(one, counts=counts, sum_seconds=max(one.sum_seconds, low.sum_seconds))

@@ -1,1 +1,1 @@
-"""Who may ask: rules, tokens, passwords, TLS, and the addresses that servers listen on. For HTTP and WebSocket."""
+"""Access to HTTP and WebSocket: rules, tokens, passwords, TLS, and the addresses that servers listen on."""

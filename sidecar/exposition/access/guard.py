@@ -1,6 +1,6 @@
-"""Who may read and who may clear: tokens, users and certificate, the same for HTTP and the WebSocket.
+"""Who may read and who may clear: tokens, users and certificates, the same for HTTP and the WebSocket.
 
-Whoever is refused is counted, and logged at a bounded rate, without what he sent as his secret.
+Denied requests are counted, and logged at a bounded rate without the secrets that were sent.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from sidecar.process.telemetry import Telemetry
 Server = Literal["http", "websocket"]
 DenialReason = Literal["token", "host", "origin", "busy"]
 
-# What a wrong token costs whoever sent it; a right one costs nothing, so nobody is locked out by somebody's guesses.
+# The answer to a wrong token is delayed, to a right one never: guessing locks nobody else out.
 WRONG_SECONDS = 0.5
 BEARER = 'Bearer realm="flash-sale-sidecar"'
 BASIC = 'Basic realm="flash-sale-sidecar", charset="UTF-8"'
@@ -30,7 +30,7 @@ SHOWN_CHARACTERS = 100  # of a header in the log
 
 
 class Guard:
-    """The rules in force. A right token always opens, whoever else is guessing."""
+    """The rules in force. A right token always works, however many clients are guessing."""
 
     def __init__(self, http: HttpConfig, *, telemetry: Telemetry, clock: Callable[[], float]) -> None:
         """Read `http.web_config_file`; `clock` is monotonic, in seconds. Raises ConfigError."""
@@ -48,9 +48,9 @@ class Guard:
         self._log = structlog.get_logger("sidecar")
 
     def reload(self, http: HttpConfig) -> bool:
-        """Take other tokens, hosts, users, headers and certificates; False: TLS itself changed, which needs a restart.
+        """Apply new tokens, hosts, users, headers and certificates; False: other settings of TLS need a restart.
 
-        Raises ConfigError, and then nothing has changed.
+        Raises ConfigError without having changed anything.
         """
         web = read_web_file(http.web_config_file)
         context = server_context(web.tls) if web.tls else None
@@ -62,23 +62,23 @@ class Guard:
         return same
 
     def _present(self, connection: SSLObject, name: str | None, context: SSLContext) -> None:
-        """Show the newest certificate: in the context that listens it cannot be replaced with its key in one step."""
+        """Use the newest context: in the listening one, certificate and key cannot be replaced in one step."""
         if self._newest is not None:
             connection.context = self._newest
 
     @property
     def open(self) -> bool:
-        """Whether everybody may read."""
+        """Whether anybody may read."""
         return not self.http.read_token and not self._passwords
 
     @property
     def challenge(self) -> str:
-        """What `WWW-Authenticate` asks for."""
+        """The value of `WWW-Authenticate`."""
         return ", ".join([BEARER] * bool(self.http.read_token) + [BASIC] * bool(self._passwords))
 
     @property
     def wanted(self) -> str:
-        """What to send to read, in words."""
+        """What a client must send to read, for messages."""
         token = ["`Authorization: Bearer <token>` with the token of http.read_token"] * bool(self.http.read_token)
         return "send " + ", or ".join(token + ["name and password (basic auth)"] * bool(self._passwords))
 
@@ -91,17 +91,17 @@ class Guard:
         return "wrong"
 
     def knows(self, authorization: str | None) -> bool:
-        """Return whether this header carries one of the tokens; both let read."""
+        """Return whether this header has one of the tokens; both allow reading."""
         read = token_matches(self.http.read_token, authorization)
         admin = token_matches(self.http.admin_token, authorization)
         return read or admin
 
     def administers(self, authorization: str | None) -> bool:
-        """Return whether this header lets clear, and start or stop a sale."""
+        """Return whether this header allows to clear, and to start or stop a sale."""
         return token_matches(self.http.admin_token, authorization)
 
     def denied(self, server: Server, reason: DenialReason, address: str, **details: Any) -> None:
-        """Count a refusal, and log one of a kind every 10 s."""
+        """Count a denied request, and log one of a kind every 10 s."""
         self._counter.labels(server, reason).inc()
         suppressed = self._limit.allow(f"{server} {reason}", self._clock())
         if suppressed is not None:
@@ -112,7 +112,7 @@ class Guard:
 
 
 def _rules(tls: TlsConfig | None) -> tuple[TlsConfig, bytes] | None:
-    """Return what of TLS cannot change while it listens: all but certificate and key, and whose clients come in."""
+    """Return the settings of TLS that need a restart: all but certificate and key; with the content of the CA file."""
     if tls is None:
         return None
     authorities = Path(tls.client_ca_file).read_bytes() if tls.client_ca_file else b""

@@ -1,4 +1,4 @@
-"""The address that a server of the sidecar listens on, and the error if it cannot."""
+"""The address that a server listens on, and the error if it cannot."""
 
 import errno
 import re
@@ -19,7 +19,7 @@ WHY = {
 
 
 def parse_listen(listen: str, setting: str) -> tuple[str, int]:
-    """Split `host:port` or `[ipv6]:port`; an empty host is every interface. Port 0: a free one is chosen."""
+    """Split `host:port` or `[ipv6]:port`. An empty host is every interface, port 0 any free port."""
     match = _LISTEN.match(listen)
     if match is None or int(match["port"]) > MAX_PORT:
         raise ConfigError(f"{setting}: {listen!r} is not host:port, for example 127.0.0.1:9850")
@@ -27,10 +27,7 @@ def parse_listen(listen: str, setting: str) -> tuple[str, int]:
 
 
 def where(host: str, port: int) -> Mapping[str, Any]:
-    """Return the address in the form that asyncio's `create_server` takes; `::` is every address of IPv6 and IPv4.
-
-    Raises OSError.
-    """
+    """Return the arguments of asyncio's `create_server`; `::` is every address of IPv6 and IPv4. Raises OSError."""
     if host != "::":
         return {"host": host or None, "port": port}
     if not socket.has_dualstack_ipv6():  # a kernel without IPv6, or with separate sockets for the two
@@ -39,6 +36,6 @@ def where(host: str, port: int) -> Mapping[str, Any]:
 
 
 def cannot_listen(listen: str, setting: str, exc: OSError) -> SidecarError:
-    """Say why `listen` failed and which setting changes it."""
+    """Return the error that says why `listen` failed, and which setting to change."""
     reason = WHY.get(exc.errno or 0, f"cannot be listened on ({exc.strerror or exc})")
     return SidecarError(f"{setting}: {listen} {reason}")

@@ -1,8 +1,8 @@
-"""Names and passwords of basic auth. bcrypt is slow by design: a stolen hash is of little use. Two things follow.
+"""Names and passwords of basic auth. bcrypt is slow by design, so that a stolen hash is of little use. Hence:
 
-A password that was right is remembered, as a keyed hash, so that a scrape costs microseconds. One that is not known yet
-is checked in a thread, one at a time, with a pause after a wrong one: whoever guesses gets two guesses a second out of
-all his connections together, and a tenth of a processor at most. Those who were let in before do not notice.
+A right password is remembered as a keyed hash, so that a scrape costs microseconds. An unknown one is checked in a
+thread, one at a time, with a pause after a wrong one: all connections of a guesser together get two guesses a second,
+and a tenth of a processor at most. Clients that logged in before do not notice.
 """
 
 import asyncio
@@ -20,31 +20,31 @@ import bcrypt
 
 PasswordVerdict = Literal["right", "wrong", "busy"]
 
-# bcrypt reads no further, and its library refuses more.
+# bcrypt ignores the rest, and its library rejects longer ones.
 MAX_PASSWORD_BYTES = 72
 PAUSE_SECONDS = 0.5
-# Who waits for a check: together, and of one address, so that one guesser leaves places for others.
+# Clients that wait for a check: in all, and from one address, so that a guesser leaves room for others.
 MAX_WAITING = 16
 MAX_WAITING_OF_ONE = 2
-# A client with an outdated password asks for ever; it must not keep others waiting.
+# A client with an outdated password keeps asking; it must not keep others waiting.
 WRONG_KEPT = 256
-# The hash of nothing anybody knows.
+# A hash that no password has.
 UNKNOWN = "$2b$10$" + "." * 53
 
 
 class Passwords:
-    """Check against hashes that may be replaced while it runs."""
+    """Checks passwords against hashes that can be replaced at run time."""
 
     def __init__(self, users: Mapping[str, str]) -> None:
         self._key = secrets.token_bytes(32)
         self._checking = asyncio.Lock()
-        # asyncio's own threads may all be waiting for a resolver that does not answer.
+        # A thread of its own: those of asyncio may all be waiting for DNS.
         self._thread = ThreadPoolExecutor(1, "bcrypt")
         self._waiting: Counter[str] = Counter()
         self.replace(users)
 
     def replace(self, users: Mapping[str, str]) -> None:
-        """Take other users; what is remembered is forgotten."""
+        """Replace the users, and forget what was remembered."""
         self._users = dict(users)
         self._right: dict[str, bytes] = {}
         self._wrong: dict[bytes, None] = {}
@@ -53,7 +53,7 @@ class Passwords:
         return bool(self._users)
 
     async def check(self, authorization: str, address: str) -> PasswordVerdict:
-        """Check a header `Basic ...` of a client at `address`; `busy`: too many wait, ask again in a second."""
+        """Check a header `Basic ...` of a client at `address`; `busy`: too many wait, try again in a second."""
         name, password = _parse(authorization)
         mark = self._mark(name, password)
         if (known := self._known(name, mark)) is not None:
@@ -78,7 +78,7 @@ class Passwords:
 
     async def _ask_bcrypt(self, name: str, password: bytes, mark: bytes) -> PasswordVerdict:
         users = self._users
-        # An unknown name takes as long as a known one, so that names cannot be guessed either.
+        # An unknown name takes as long as a known one, so that names cannot be guessed.
         expected = users.get(name) or next(iter(users.values()), UNKNOWN)
         loop = asyncio.get_running_loop()
         same = await loop.run_in_executor(self._thread, bcrypt.checkpw, password, expected.encode())
@@ -94,12 +94,12 @@ class Passwords:
         return "wrong"
 
     def _mark(self, name: str, password: bytes) -> bytes:
-        """Return a hash that tells nothing without the key of this process; a name holds no colon."""
+        """Return a hash that is useless without the key of this process; names contain no colon."""
         return hmac.digest(self._key, name.encode("utf-8", "surrogateescape") + b":" + password, hashlib.sha256)
 
 
 def _parse(authorization: str) -> tuple[str, bytes]:
-    """Return name and password of `Basic <base64 of name:password>`; what cannot be read is nobody."""
+    """Return name and password of `Basic <base64 of name:password>`, empty if it cannot be read."""
     try:
         decoded = base64.b64decode(authorization.partition(" ")[2].strip(), validate=True)
     except (binascii.Error, ValueError):

@@ -1,7 +1,7 @@
-"""Who may ask: rules on headers alone, the same for HTTP and the WebSocket.
+"""Rules of access by headers alone, the same for HTTP and the WebSocket.
 
-Loopback proves nothing: a page in a browser reaches it by DNS rebinding (only `Host` tells) and by requests
-across sites (only `Origin` and `Sec-Fetch-Site` tell).
+Loopback proves nothing: a page in a browser reaches it by DNS rebinding (which only `Host` reveals) and by cross-site
+requests (which only `Origin` and `Sec-Fetch-Site` reveal).
 """
 
 import hmac
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
-# Anything else (user names, paths, spaces) is no Host header.
+# Anything else (user names, paths, spaces) is not a Host header.
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]?#\\]+)(?::\d{1,5})?\Z")
 
 
@@ -21,9 +21,9 @@ def host_name(header: str) -> str | None:
 
 
 def host_allowed(header: str | None, bound_host: str, allowed: Sequence[str]) -> bool:
-    """Return whether `Host` names this server and not somebody's rebound domain.
+    """Return whether `Host` names this server, not a rebound domain.
 
-    Good are loopback, the bound host, any IP literal where the bind is not loopback (a rebound name is never an IP),
+    Allowed are loopback, the bound host, any IP literal if the bind is not loopback (a rebound name is never an IP),
     and what `allowed` lists (`name` or `name:port`).
     """
     host = host_name(header) if header else None
@@ -42,17 +42,17 @@ def scheme(authorization: str) -> str:
 
 
 def token_matches(expected: str, authorization: str | None) -> bool:
-    """Return whether `Authorization` is `Bearer <expected>`, in constant time; no token expected matches nothing."""
+    """Return whether `Authorization` is `Bearer <expected>`, in constant time; an empty `expected` never matches."""
     token = (authorization or "").partition(" ")[2]
     same = hmac.compare_digest(_bytes(token.strip()), _bytes(expected))
     return same and scheme(authorization or "") == "bearer" and bool(expected)
 
 
 def cross_site(headers: Mapping[str, str], origins: Sequence[str] = ()) -> bool:
-    """Return whether a browser sends this for another site's page.
+    """Return whether a page of another site sends this.
 
-    The same host on any port is no other site; `origins` (scheme://host:port) are welcome. Without the headers it is
-    no browser.
+    The same host on any port is the same site; `origins` (scheme://host:port) are allowed. Requests without these
+    headers do not come from a browser.
     """
     origin = headers.get("Origin")
     if origin is not None and origin in origins:
@@ -83,5 +83,5 @@ def _ip(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _bytes(text: str) -> bytes:
-    """Encode what a header can hold: aiohttp decodes bytes that are no UTF-8 to surrogates."""
+    """Encode a header: aiohttp decodes invalid UTF-8 to surrogates."""
     return text.encode("utf-8", "surrogateescape")

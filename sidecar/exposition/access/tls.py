@@ -1,4 +1,4 @@
-"""TLS of our servers, as the web configuration file asks for it; ciphers and curves are OpenSSL's own choice."""
+"""TLS of the sidecar's servers, by the web configuration file; ciphers and curves are the defaults of OpenSSL."""
 
 import ssl
 from asyncio.sslproto import SSLProtocol
@@ -13,21 +13,21 @@ CLIENTS = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-# What TLS sets aside for each connection to read into, whether it ever sends or not; a record has 16 KiB at most.
+# The read buffer of each TLS connection, allocated even if it never sends; a record has 16 KiB at most.
 SSLProtocol.max_size = 16 * 1024
-# How long a client may take to agree on a key, and to say goodbye; asyncio would wait 60 s and 30 s.
+# How long handshake and shutdown may take; asyncio would wait 60 s and 30 s.
 HANDSHAKE_SECONDS = 5.0
-GOODBYE_SECONDS = 1.0
+SHUTDOWN_SECONDS = 1.0
 
 
 def server_context(tls: TlsConfig) -> ssl.SSLContext:
-    """Return a context with certificate and rules. Raises ConfigError that names the file."""
+    """Return a context with certificate and settings. Raises ConfigError that names an unusable file."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = VERSIONS[tls.min_version], VERSIONS[tls.max_version]
-    # A client that asks for a new key again and again would cost us a processor.
+    # Clients that renegotiate in a loop would use up a processor.
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
-        # An encrypted key would be asked for on the terminal; nobody is there.
+        # Without a password, OpenSSL would ask for that of an encrypted key on the terminal.
         context.load_cert_chain(tls.cert_file, tls.key_file, password="")
     except (OSError, ssl.SSLError, ValueError) as exc:
         files = f"certificate {tls.cert_file} with the key {tls.key_file}"
@@ -44,13 +44,13 @@ def server_context(tls: TlsConfig) -> ssl.SSLContext:
 
 
 def listening(context: ssl.SSLContext | None) -> dict[str, Any]:
-    """Return what asyncio's `create_server` takes for it."""
+    """Return the arguments of asyncio's `create_server` for a context."""
     if context is None:
         return {}
     return {
         "ssl": context,
         "ssl_handshake_timeout": HANDSHAKE_SECONDS,
-        "ssl_shutdown_timeout": GOODBYE_SECONDS,
+        "ssl_shutdown_timeout": SHUTDOWN_SECONDS,
     }
 
 

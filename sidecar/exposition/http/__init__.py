@@ -1,1 +1,1 @@
-"""The HTTP server: what each path answers. Imports `access`, `prometheus` and what lies beside the rooms."""
+"""The HTTP server. Imports `access`, `prometheus` and the modules of `exposition` itself."""

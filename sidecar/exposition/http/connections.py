@@ -1,7 +1,7 @@
-"""The connections of the HTTP server: so many and no more, each within limits of time.
+"""The connections of the HTTP server: a bounded number, each with deadlines.
 
-A full house turns nobody away who knows the way in: a newcomer takes the place of the connection that has waited
-longest for its client. What is being answered stays, for a while.
+At the limit, a new connection replaces the one that has been idle longest, so idle connections keep nobody out. One
+whose request is being answered is protected for a while.
 """
 
 import asyncio
@@ -12,46 +12,46 @@ from aiohttp import web
 
 from sidecar.exposition.http.problem import ALWAYS, CODES, Problem
 
-# A few readers keep one or two each. With the usual 1,024 file descriptors of a process this leaves half to the others.
+# A reader keeps one or two. Of the usual 1,024 file descriptors of a process this leaves half to others.
 MAX_CONNECTIONS = 512
-# How long an answer that is on its way protects its connection from a newcomer.
+# How long an answer in progress protects its connection from being replaced.
 PROTECTED_SECONDS = 5.0
-# The longest answer is a megabyte; whoever is slower reads nothing.
+# The longest answer is a megabyte; a slower client is not reading.
 ANSWER_SECONDS = 30.0
-# The kernel ends a connection whose client takes nothing, closed or not; asyncio would wait without end.
-DEAF_MS = 10_000
+# The kernel ends a connection whose client acknowledges nothing; asyncio would wait forever.
+UNACKNOWLEDGED_MS = 10_000
 
 
 class OpenConnections:
-    """Those that are open, in the order in which they were last heard: connected, let in, or answered."""
+    """The open connections, ordered by their last activity: connected, allowed, or answered."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._heard: dict[Connection, float] = {}
+        self._active_at: dict[Connection, float] = {}
 
     def enter(self, connection: "Connection", now: float) -> None:
-        """Take one in; `now` is the loop's time. One that has to go for it, which may be itself, is cut."""
-        if len(self._heard) >= self._most:
+        """Add a connection; `now` is the loop's time. At the limit one is cut, which may be the new one."""
+        if len(self._active_at) >= self._most:
             leaving = next(
-                (one for one, at in self._heard.items() if not one.answering or now - at > PROTECTED_SECONDS),
+                (one for one, at in self._active_at.items() if not one.answering or now - at > PROTECTED_SECONDS),
                 connection,
             )
             leaving.cut()
             self.leave(leaving)
-        self._heard[connection] = now
+        self._active_at[connection] = now
 
-    def heard(self, connection: "Connection", now: float) -> None:
-        """Note that it is no stranger, or has its answer."""
-        if self._heard.pop(connection, None) is not None:
-            self._heard[connection] = now
+    def renew(self, connection: "Connection", now: float) -> None:
+        """Note that a request was allowed or answered."""
+        if self._active_at.pop(connection, None) is not None:
+            self._active_at[connection] = now
 
     def leave(self, connection: "Connection") -> None:
-        """Forget one that is closed."""
-        self._heard.pop(connection, None)
+        """Remove a closed connection."""
+        self._active_at.pop(connection, None)
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's protocol, with limits; its own errors (a request that is no HTTP) are JSON like all others."""
+    """aiohttp's protocol with limits; its own errors (a request that is no HTTP) are JSON like all others."""
 
     def __init__(self, *arguments: Any, connections: OpenConnections, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -59,31 +59,31 @@ class Connection(web.RequestHandler):
         self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a place among the others."""
         super().connection_made(transport)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_MS)
+            transport.get_extra_info("socket").setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS
+            )
         self._connections.enter(self, self._loop.time())
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Give the place back."""
         self._connections.leave(self)
         super().connection_lost(exc)
 
-    def let_in(self) -> None:
-        """Note that the request in progress may be answered."""
+    def allow(self) -> None:
+        """Note that the request in progress is allowed."""
         self.answering = True
-        self._connections.heard(self, self._loop.time())
+        self._connections.renew(self, self._loop.time())
 
     def cut(self) -> None:
-        """End it at once."""
+        """Close it at once."""
         if isinstance(self.transport, asyncio.Transport):
             self.transport.abort()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer, within a time."""
+        """Send the answer, with a deadline."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await super().finish_response(request, resp, start_time)
@@ -92,7 +92,7 @@ class Connection(web.RequestHandler):
             return resp, True
         finally:
             self.answering = False
-            self._connections.heard(self, self._loop.time())
+            self._connections.renew(self, self._loop.time())
 
     def handle_error(
         self,
@@ -101,7 +101,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer with our body; log only what is our fault: anybody can send what is no HTTP, or go, in floods."""
+        """Answer with JSON; log only the sidecar's own errors: anybody can send bad HTTP, or hang up, in floods."""
         if isinstance(exc, UnicodeEncodeError):  # aiohttp quoted an `Expect` that is no UTF-8
             status = 400
         if status >= 500 and not isinstance(exc, ConnectionError):

@@ -1,4 +1,4 @@
-"""What each path answers, from the newest Snapshot and the Monitor."""
+"""The answer of each path, from the newest Snapshot and the Monitor."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -27,11 +27,11 @@ REJECTED_LIMITS = frozenset(map(str, range(1, REJECTED_KEPT + 1)))
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 NOT_READY = "the state is not loaded yet; /monitoring/health says what is missing"
-STANDBY = "this instance is a standby: it reads nothing, the active one serves the numbers"
+STANDBY = "this instance is a standby: it reads nothing; the active one has the numbers"
 
 
 class Endpoints:
-    """The handlers. They never wait for Redis, except those of `rejected`, `clear`, sales and the fleet."""
+    """The handlers. Only those of `rejected`, `clear`, sales and the fleet wait for Redis."""
 
     def __init__(self, *, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str) -> None:
         self._latest = latest
@@ -71,7 +71,7 @@ class Endpoints:
         return web.Response(body=body, headers=headers | ({"Content-Encoding": "gzip"} if gzipped else {}))
 
     async def snapshot(self, request: web.Request) -> web.Response:
-        """Answer with the Snapshot as JSON, or to a Prometheus with the exposition."""
+        """Answer with the Snapshot as JSON, or with the exposition if Prometheus asks."""
         if wants_exposition(_accept(request)):
             return await self.metrics(request)
         body = await self._rendered(request, documents.full)
@@ -94,11 +94,11 @@ class Endpoints:
         return json_response(health, status=503 if bad else 200)
 
     async def alive(self, request: web.Request) -> web.Response:
-        """Answer that the process answers."""
+        """Answer that the process is alive."""
         return json_response({"alive": True})
 
     async def ready(self, request: web.Request) -> web.Response:
-        """Answer whether the state is loaded and the sources are subscribed, or this is a standby."""
+        """Answer whether the state is loaded and the sources are subscribed; a standby is ready, too."""
         ready, role = self._monitor.ready()
         return json_response({"ready": ready, "role": role}, status=200 if ready else 503)
 
@@ -122,7 +122,7 @@ class Endpoints:
         return json_response({"rejected": await self._monitor.rejected(int(limit))})
 
     async def clear(self, request: web.Request) -> web.Response:
-        """Clear the metrics and answer with what they were."""
+        """Clear the metrics, and answer with what was cleared."""
         return json_response({"cleared": await self._monitor.clear()})
 
     async def start_sale(self, request: web.Request) -> web.Response:
@@ -138,7 +138,7 @@ class Endpoints:
         return json_response(self._description)
 
     async def index(self, request: web.Request) -> web.Response:
-        """Answer with a list of what there is."""
+        """Answer with a list of the paths."""
         rows = "".join(
             f"<li><code>{method.upper()} {_link(method, path)}</code> {html.escape(operation['summary'])}</li>"
             for path, item in self._description["paths"].items()
@@ -149,15 +149,15 @@ class Endpoints:
 
     async def _announce(self, action: Action, name: str) -> web.Response:
         if name != CURRENT and not is_id(name):
-            raise Problem(400, "bad_request", f"the id of a sale has {ID_RULE}, which stands for the one there is")
+            raise Problem(400, "bad_request", f"the id of a sale has {ID_RULE}, which stands for the present sale")
         snapshot = self._serving().snapshot
         said = Announcement(action=action, id=None if name == CURRENT else name, at=snapshot.ts, by="http")
-        if refusal := objection(snapshot.sale, said):
-            raise Problem(409, "conflict", refusal)
+        if problem := objection(snapshot.sale, said):
+            raise Problem(409, "conflict", problem)
         return json_response({"sale": await self._monitor.announce(said.action, said.id)})
 
     def _counted(self) -> Published | None:
-        """Return what is published if this instance is the one that counts."""
+        """Return the newest values if this instance is active."""
         published = self._latest.published
         active = published and published.snapshot.role == "active" and self._monitor.ready()[1] == "active"
         return published if active else None
@@ -171,7 +171,7 @@ class Endpoints:
         raise Problem(503, "not_ready", NOT_READY)
 
     async def _rendered(self, request: web.Request, render: Callable[[Snapshot], bytes]) -> bytes:
-        """Return the newest Snapshot of the scope that is asked for, in this form."""
+        """Render the newest Snapshot of the requested scope."""
         scope = _choice(request, "scope", SCOPES)
         published = self._serving()
         if scope == "fleet":
@@ -179,7 +179,7 @@ class Endpoints:
         return published.rendered(render)
 
     async def _drawn(self, metric: Metric, query: Query, now: int) -> msgspec.Raw:
-        """Return the JSON: as values an hour is ten times as large."""
+        """Return the points as JSON, which takes a tenth of the memory of Python values."""
         drawn = await draw(metric, query, now, self._monitor.history)
         return msgspec.Raw(msgspec.json.encode(drawn.document()))
 
@@ -199,7 +199,7 @@ def _accept(request: web.Request) -> str:
 
 
 def _choice(request: web.Request, name: str, allowed: Sequence[str]) -> Any:
-    """Return the value of a query parameter, `None` if it is absent; anything not allowed is a 400."""
+    """Return the value of a query parameter, `None` if absent; other values than `allowed` are a 400."""
     value = request.query.get(name)
     if value is not None and value not in allowed:
         raise Problem(400, "bad_request", f"{name} is one of: {', '.join(allowed)}")

@@ -1,4 +1,4 @@
-"""What every HTTP request passes: errors as JSON, then the rules of access, then a bounded body."""
+"""The middlewares, in order: errors as JSON, rules of access, bounded bodies."""
 
 import asyncio
 import logging
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 CLEAR = "/monitoring/metrics/clear"
 SALES = "/monitoring/sales/"
 
-# Probes of an orchestrator carry no token, and tell nothing.
+# Probes of an orchestrator have no token; these paths reveal nothing.
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/-/healthy", "/-/ready"})
 
-# No endpoint reads a body, so who sends one slowly only holds a connection.
+# No endpoint needs a body; sending one slowly only keeps a connection busy.
 BODY_SECONDS = 5.0
 
 PREFLIGHT = {
@@ -33,7 +33,7 @@ PREFLIGHT = {
 
 @web.middleware
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error with the same JSON; what is unforeseen is logged and says nothing outside."""
+    """Answer every error with JSON of one form; unexpected errors are logged, and reveal nothing to clients."""
     try:
         return await handler(request)
     except Problem as exc:
@@ -49,7 +49,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 @web.middleware
 async def bounded_body(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Read the body, which nobody needs, within a time and (by aiohttp) a size."""
+    """Read and ignore the body, with a deadline and (by aiohttp) a limit of its size."""
     if request.can_read_body:
         try:
             async with asyncio.timeout(BODY_SECONDS):
@@ -63,12 +63,12 @@ async def bounded_body(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 def access_rules(guard: Guard, bound_host: str) -> Middleware:
-    """Return the middleware that checks `Host`, preflights, other sites and who asks, in this order."""
+    """Return the middleware that checks `Host`, preflights, cross-site requests and authorization, in this order."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         host = request.headers.get("Host")
-        # Health checks of proxies send HTTP/1.0 without a Host. No browser does, so no page can be behind it.
+        # Health checks of proxies send HTTP/1.0 without a Host. No browser does, so no page can be the sender.
         if host is not None and not host_allowed(host, bound_host, guard.http.allowed_hosts):
             guard.denied("http", "host", _address(request), host=host)
             message = f"Host {host!r} is not a name of this server; list it in http.allowed_hosts if it is"
@@ -80,14 +80,14 @@ def access_rules(guard: Guard, bound_host: str) -> Middleware:
             raise Problem(403, "cross_site", "the request comes from another site's page; see http.cors_origins")
         await _check_authorization(request, guard)
         if isinstance(request.protocol, Connection):
-            request.protocol.let_in()
+            request.protocol.allow()
         return await handler(request)
 
     return check
 
 
 def response_headers(guard: Guard) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return the signal handler that adds what every answer carries, errors too."""
+    """Return the signal handler that adds headers to every answer, errors included."""
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(ALWAYS)
@@ -141,7 +141,7 @@ def _disabled(path: str) -> Problem:
 
 
 async def _denial(request: web.Request, guard: Guard, wanted: str, challenge: str) -> Problem:
-    """Let whoever sent something wrong wait for the answer, and reconnect."""
+    """Return a 401; after a wrong token or password it is delayed, and the connection closes."""
     guesses = "Authorization" in request.headers
     guard.denied("http", "token", _address(request), sent="something wrong" if guesses else "nothing")
     if guesses:

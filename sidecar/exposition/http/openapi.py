@@ -1,4 +1,4 @@
-"""The HTTP API described in OpenAPI 3.1; the schemas are generated from the types that are served."""
+"""The description of the HTTP API in OpenAPI 3.1; schemas are generated from the types that are served."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from sidecar.exposition.prometheus.negotiation import Format
 from sidecar.exposition.published import Health
 
 JSON = "application/json"
-# Grows with an incompatible change, as the Snapshot's `schema` does.
+# Changes when the API becomes incompatible, like the Snapshot's `schema`.
 API_VERSION = "1"
 
 OpenApi = dict[str, Any]
@@ -28,7 +28,7 @@ def describe() -> OpenApi:
             "version": API_VERSION,
             "description": "Live metrics of a flash sale. Errors are JSON with a code and a message.",
         },
-        # Nothing, unless http.read_token is set.
+        # None, unless http.read_token or users are configured.
         "security": [{}, {"token": []}, {"user": []}],
         "paths": _paths(),
         "components": {
@@ -51,7 +51,7 @@ def _paths() -> OpenApi:
         "/": {"get": _get("This list", _content("HTML.", "text/html", {"type": "string"}))},
         "/metrics": {"get": _get("Prometheus text 0.0.4 or OpenMetrics 1.0.0, by Accept", _exposition(), [_names()])},
         "/monitoring/metrics": {
-            "get": _get("The newest snapshot as JSON; the exposition to a Prometheus", _snapshot(), [_scope()], (503,))
+            "get": _get("The newest snapshot as JSON; for Prometheus the exposition", _snapshot(), [_scope()], (503,))
         },
         "/monitoring/benchmark": {"get": report},
         "/monitoring/report": {"get": report},
@@ -63,8 +63,8 @@ def _paths() -> OpenApi:
         "/monitoring/history": {"get": _get("The last hour by the second", _history(), _grid(), (503,))},
         "/monitoring/rejected": {"get": _get("The newest rejected payloads", _rejected(), [_limit()], (503,))},
         "/monitoring/metrics/clear": {"post": _clear()},
-        "/monitoring/sales/{id}/start": {"post": _announcement("Start a sale; orders show one, too")},
-        "/monitoring/sales/{id}/stop": {"post": _announcement("Stop the sale: late orders do not go on with it")},
+        "/monitoring/sales/{id}/start": {"post": _announcement("Start a sale; orders alone show one, too")},
+        "/monitoring/sales/{id}/stop": {"post": _announcement("Stop the sale: late orders do not continue it")},
         "/openapi.json": {"get": _get("This API, described", _content("OpenAPI 3.1.", JSON, {"type": "object"}))},
     }
 
@@ -140,7 +140,7 @@ def _clear() -> OpenApi:
 
 
 def _announcement(summary: str) -> OpenApi:
-    """Describe how a sale is started or stopped; `current` is whichever there is."""
+    """Describe how a sale is started or stopped; `current` is the present one."""
     name = {"type": "string", "pattern": ID_PATTERN}
     called = {"name": "id", "in": "path", "required": True, "schema": name, "description": f"Or `{CURRENT}`."}
     operation = _get(summary, _content("The sale as it is now.", JSON, _object(sale=_ref("Sale"))), [called])
@@ -159,7 +159,7 @@ def _scope() -> OpenApi:
 
 
 def _format() -> OpenApi:
-    return _query("format", {"enum": ["json", "markdown"]}, "Before what Accept says.")
+    return _query("format", {"enum": ["json", "markdown"]}, "Takes precedence over Accept.")
 
 
 def _query(name: str, schema: OpenApi, description: str) -> OpenApi:

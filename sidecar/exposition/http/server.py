@@ -1,4 +1,4 @@
-"""The HTTP server: starts, says where it listens, and stops within a bounded time."""
+"""The HTTP server: start, address, and stop within a bounded time."""
 
 import asyncio
 import functools
@@ -19,17 +19,17 @@ from sidecar.exposition.published import Latest, Monitor
 
 SETTING = "http.listen"
 
-# aiohttp has no deadline for headers: an idle connection and one that sends them slowly are the same to it.
+# aiohttp treats an idle connection and one that sends headers slowly alike; both have this deadline.
 HEADER_SECONDS = 10.0
 
-# How long what a client still sends is read and dropped after the answer, so that it gets to read the answer.
+# How long to read and drop what a client still sends after the answer, so that it can read the answer.
 LINGER_SECONDS = 1.0
 MAX_BODY_BYTES = 4096
-# asyncio takes as many new connections in one turn. A fifth of the places: before a crowd could push out one that has
-# just come, its request has been read.
+# asyncio accepts this many connections in one iteration. It is a fifth of the limit, so that the request of a new
+# connection is read before a crowd can replace it.
 BACKLOG = 100
 
-# aiohttp waits this long twice, for the answer and for the connection; a stop as a whole has 2 s.
+# aiohttp waits this long twice, for the answer and for the connection; a shutdown as a whole has 2 s.
 STOP_SECONDS = 0.5
 
 
@@ -47,13 +47,13 @@ class HttpServer:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens, after `start`: the host and the real port."""
+        """The host and the port that it listens on, after `start`."""
         assert self._listener is not None
         host, port = self._listener.sockets[0].getsockname()[:2]
         return host, port
 
     async def start(self) -> None:
-        """Listen; raises SidecarError where that cannot be."""
+        """Listen. Raises SidecarError if that fails."""
         host, port = parse_listen(self._listen, SETTING)
         self._runner = web.AppRunner(self._application(host), shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
@@ -71,7 +71,7 @@ class HttpServer:
             raise cannot_listen(self._listen, SETTING, exc) from exc
 
     async def stop(self) -> None:
-        """Close the listener, let answers in progress finish for `STOP_SECONDS`, then cut."""
+        """Close the listener, let answers in progress finish within `STOP_SECONDS`, then close connections."""
         if self._listener is None or self._runner is None:
             return
         self._listener.close()
@@ -87,7 +87,7 @@ class HttpServer:
 
 
 def _request(make: Callable[..., web.BaseRequest], message: Any, *rest: Any) -> web.BaseRequest:
-    """Make the request of a message. aiohttp's parser lets a CONNECT without a target pass, and fails here."""
+    """Make a request. aiohttp's parser accepts a CONNECT without a target, on which aiohttp then fails."""
     return make(message._replace(url=URL("/")) if message.url is None else message, *rest)
 
 
@@ -96,6 +96,6 @@ def _protocol_settings() -> dict[str, Any]:
         "keepalive_timeout": HEADER_SECONDS,
         "lingering_time": LINGER_SECONDS,
         "access_log": None,
-        # A compressed body is a bomb as likely as not, and nobody reads it.
+        # Nobody reads bodies, and a compressed one may be a bomb.
         "auto_decompress": False,
     }

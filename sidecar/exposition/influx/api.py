@@ -1,4 +1,4 @@
-"""The write APIs of InfluxDB, as values: where a batch goes, who sends it, and what an answer means. Pure."""
+"""The write APIs of InfluxDB: URL, headers, and what an answer means. Pure."""
 
 import json
 from base64 import b64encode
@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from sidecar.config import InfluxConfig
 
-# How each batch ends; `again` does not end it.
+# The outcome of a request; after `again` the batch is sent again.
 WriteOutcome = Literal["written", "refused", "again"]
 
-# Besides 5xx. Everything else would be answered alike the next time, too.
+# Errors other than 5xx that may pass; all others would recur.
 LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 FIXES: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "check influx.token, or influx.username and influx.password",
@@ -23,23 +23,23 @@ SHOWN_CHARACTERS = 200
 
 
 class WriteAnswer(Struct, frozen=True):
-    """What came of a request; `problem` is empty when all is well."""
+    """The outcome of a request; `problem` is empty if there was none."""
 
     outcome: WriteOutcome
     problem: str = ""
 
 
 def endpoint(config: InfluxConfig) -> tuple[str, dict[str, str]]:
-    """Return URL and query: a database is InfluxDB 1.x, a bucket 2.x."""
+    """Return URL and query parameters: a database is InfluxDB 1.x, a bucket 2.x."""
     root = config.url.rstrip("/")
     if config.database:
         return f"{root}/write", {"db": config.database, "precision": "ns"}
-    organization = {"org": config.org} if config.org else {}  # InfluxDB 3 takes the same API, and has none
+    organization = {"org": config.org} if config.org else {}  # InfluxDB 3 has the same API without organizations
     return f"{root}/api/v2/write", {"bucket": config.bucket, "precision": "ns", **organization}
 
 
 def headers(config: InfluxConfig) -> dict[str, str]:
-    """Return what every request carries."""
+    """Return the headers of every request."""
     shared = {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "gzip"}
     if config.token:
         return {**shared, "Authorization": f"Token {config.token}"}
@@ -50,12 +50,12 @@ def headers(config: InfluxConfig) -> dict[str, str]:
 
 
 def secrets(config: InfluxConfig) -> tuple[str, ...]:
-    """Return what no message may quote: what is configured, and how it is sent."""
+    """Return what no message may quote: the configured secrets, and how they are sent."""
     return config.token, config.password, headers(config).get("Authorization", "").rpartition(" ")[2]
 
 
 def judge(status: int, body: bytes, *, hidden: tuple[str, ...] = ()) -> WriteAnswer:
-    """Say what an answer means; of its words only the first, and none of those that are `hidden`."""
+    """Interpret an answer; the problem quotes the beginning of its message, without the `hidden` texts."""
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return WriteAnswer("written")
     said = message(body)
@@ -68,7 +68,7 @@ def judge(status: int, body: bytes, *, hidden: tuple[str, ...] = ()) -> WriteAns
 
 
 def message(body: bytes) -> str:
-    """Return the server's words in one line: `error` of 1.x, `message` of 2.x, or whatever it says."""
+    """Return the server's message in one line: `error` of 1.x, `message` of 2.x, or the whole body."""
     text = body.decode("utf-8", "replace")
     try:
         document = json.loads(text)

@@ -1,7 +1,7 @@
-"""Snapshot -> InfluxDB line protocol: measurements, tags and fields, nothing computed and nothing sent. Pure.
+"""Snapshot -> InfluxDB line protocol: measurements, tags and fields. It computes nothing. Pure.
 
-A line is `measurement,tag=value field=1i,other=0.5 nanoseconds`. A field is an integer (counts, bytes), a float or
-a boolean, always the same: InfluxDB refuses a field whose type changes. What is unknown has no field.
+A line is `measurement,tag=value field=1i,other=0.5 nanoseconds`. A field is always an integer (counts, bytes), a float
+or a boolean: InfluxDB refuses points whose type changes. Unknown values have no field.
 """
 
 import math
@@ -16,10 +16,9 @@ from sidecar.core.snapshot.snapshot import Orders, ProductOrders, Series, Snapsh
 from sidecar.exposition.prometheus.families import WINDOWS
 
 US_PER_SECOND, NS_PER_US = 10**6, 10**3  # a float of seconds holds no more than microseconds
-ALL = "all"  # the tag `status` of what is not by status
+ALL = "all"  # the tag `status` of summaries over all statuses
 
-# A line ends at a line feed, and readers disagree on a backslash before a comma. Neither is in a name for long: both
-# are written as in a URL.
+# A line ends at a line feed, and readers disagree about a backslash before a comma: both are percent-encoded.
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 SPECIAL = re.compile(r"([,= ])")
 
@@ -28,7 +27,7 @@ Point = tuple[str, Mapping[str, str], Mapping[str, LineValue]]  # measurement wi
 
 
 def lines(snapshot: Snapshot, series: Series, environment: str) -> Iterator[str]:
-    """Yield a line, with its end, for every point that has a field; all at the Snapshot's time."""
+    """Yield a line for every point that has a field, with the time of the Snapshot and a line feed."""
     common = {"environment": environment, "instance": snapshot.instance}
     at = round(snapshot.ts * US_PER_SECOND) * NS_PER_US
     for name, tags, fields in _points(snapshot, series):
@@ -49,13 +48,13 @@ def _points(snapshot: Snapshot, series: Series) -> Iterator[Point]:
     for queue, lengths in snapshot.queues.items():
         yield "queue", {"queue": queue}, asdict(lengths)
     yield "connections", {}, asdict(snapshot.connections)
-    facts = asdict(snapshot.completeness).items()  # sentences by producer or source, which are no fields
+    facts = asdict(snapshot.completeness).items()  # dicts and sentences are no fields
     yield "completeness", {}, {name: value for name, value in facts if isinstance(value, int | float)}
     yield "sidecar", {}, {**asdict(snapshot.system), "uptime_s": snapshot.uptime_s, "stale": snapshot.stale}
 
 
 def _orders(orders: Orders, series: Series) -> dict[str, LineValue]:
-    """Counts as the exposition shows them, which do not go back over a rollback of Redis, and the recent rates."""
+    """Return the counts of the exposition, which do not fall after a rollback of Redis, and the recent rates."""
     counts: dict[str, LineValue] = {status: orders.by_status.get(status, 0) for status in STATUSES}
     return {
         **counts,
@@ -71,7 +70,7 @@ def _orders(orders: Orders, series: Series) -> dict[str, LineValue]:
 
 
 def _products(snapshot: Snapshot) -> Iterator[Point]:
-    """Orders and stock of a product are one point, so that one query compares them."""
+    """Yield a point per product, with both orders and stock, so that one query can compare them."""
     orders, inventory = snapshot.orders.by_product, snapshot.inventory
     nothing = ProductOrders()
     for name in orders | inventory:
@@ -91,7 +90,7 @@ def _summary(summary: Summary) -> dict[str, LineValue]:
 
 
 def _tags(tags: Mapping[str, str]) -> str:
-    """Write tags in the order in which InfluxDB need not sort them; an empty one cannot be written."""
+    """Format tags, sorted as InfluxDB prefers; empty ones are not allowed."""
     return "".join([f",{name}={escaped(value)}" for name, value in sorted(tags.items()) if value])
 
 
@@ -101,7 +100,7 @@ def _fields(fields: Mapping[str, LineValue]) -> str:
 
 
 def _field(value: int | float | bool | Decimal) -> str:
-    """Write a value by its type; one that is no finite number has no spelling."""
+    """Format a value by its type, "" if it is not finite."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -114,5 +113,5 @@ def _field(value: int | float | bool | Decimal) -> str:
 
 
 def escaped(tag: str) -> str:
-    """Return the value of a tag as it stands in a line."""
+    """Escape the value of a tag."""
     return SPECIAL.sub(r"\\\1", UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", tag))

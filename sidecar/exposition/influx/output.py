@@ -1,9 +1,9 @@
-"""The newest numbers to an InfluxDB, once per interval: what a database of metrics keeps when Redis has forgotten.
+"""Write the newest numbers to InfluxDB once per interval, to keep them longer than Redis does.
 
-Two tasks that never wait for each other, and for which nothing waits. One renders the Snapshot of the moment into
-batches and keeps them; the other sends them, oldest first, until each is written or refused. A batch may arrive twice
-(an answer was lost): the same point at the same time is the same point. While the server is away, batches wait up to
-a bound; beyond it the oldest are dropped, and counted.
+Two tasks never wait for each other, and nothing waits for them. One renders the newest Snapshot into batches; the
+other sends them, oldest first, until each is written or refused. A batch may arrive twice if an answer was lost: the
+same point at the same time stays one point. During an outage batches wait, up to a bound; beyond it the oldest are
+dropped and counted.
 """
 
 import asyncio
@@ -29,36 +29,36 @@ from sidecar.process.logs import RateLimit
 from sidecar.process.telemetry import Telemetry
 from sidecar.redis.secret import read_secret
 
-# As many points a request as InfluxDB's own documentation advises.
+# Points in one request, as InfluxDB's documentation advises.
 BATCH_POINTS = 5000
-# A line takes 10 us: the loop is held for 2 to 3 ms.
+# A line takes 10 us: this blocks the loop for 2 to 3 ms.
 LINES_BEFORE_YIELD = 250
-# A fourth of the bytes to keep and to send. The window makes it gzip, and not bare zlib.
+# Compression to a quarter. The window size selects gzip, not bare zlib.
 GZIP_LEVEL = 1
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
-# Compressed: an hour of 700 products every 10 s. After a longer outage the newest is there.
+# Compressed: an hour of 700 products every 10 s. After a longer outage only the newest points are left.
 BACKLOG_BYTES = 16 * 2**20
-# InfluxDB itself gives up a write after 10 s.
+# InfluxDB gives up a write after 10 s, too.
 ANSWER_SECONDS = 10.0
 BACKOFF_SECONDS = (1.0, 30.0)
-# For the last numbers of a process that ends: a stop takes 2 s at most.
+# For the last numbers on shutdown, which takes 2 s at most.
 LAST_SECONDS = 0.5
 LOG_SECONDS = 60.0
-# What InfluxDB 3 says of a comment, to who may write.
+# The answer of InfluxDB 3 to a comment from a user that may write.
 NOTHING_WRITTEN = "incoming write was empty"
-# Of an answer that is no success; the message is in its beginning.
+# Of an error answer; the message is at its beginning.
 SHOWN_BYTES = 4096
 
 
 class LineBatch(Struct, frozen=True):
-    """Lines ready to be sent, compressed, and how many they are."""
+    """Compressed lines, and how many points they are."""
 
     body: bytes
     points: int
 
 
 class Backlog:
-    """Batches that wait, oldest first, of `most` bytes together."""
+    """Batches that wait, oldest first, up to `most` bytes in all."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -76,7 +76,7 @@ class Backlog:
         return sum(batch.points for batch in self._batches)
 
     def add(self, batch: LineBatch) -> int:
-        """Keep a batch; return how many points had to go for it."""
+        """Add a batch; return how many points were dropped for it."""
         self._batches.append(batch)
         self._bytes += len(batch.body)
         dropped = 0
@@ -85,7 +85,7 @@ class Backlog:
         return dropped
 
     def remove(self, batch: LineBatch) -> bool:
-        """Forget a batch that is done with; False if it was dropped meanwhile."""
+        """Remove a finished batch; False if it was dropped meanwhile."""
         if self.oldest is not batch:
             return False
         self._pop()
@@ -101,7 +101,7 @@ class InfluxOutput:
     """Write what `latest` exposes to the configured InfluxDB."""
 
     def __init__(self, config: InfluxConfig, *, environment: str, latest: Latest, telemetry: Telemetry) -> None:
-        """Prepare; nothing is opened before `run`. Raises ConfigError for a `ca_file` that is no use."""
+        """Open nothing before `run`. Raises ConfigError for an unusable `ca_file`."""
         self._config = config
         self._environment = environment
         self._latest = latest
@@ -117,14 +117,14 @@ class InfluxOutput:
 
     @property
     def component(self) -> Component:
-        """How it goes, for `/monitoring/health`."""
+        """Its state, for `/monitoring/health`."""
         if not self._problem:
             return Component("ok")
         waiting = f"; {points} points wait" if (points := self._backlog.points) else ""
         return Component("degraded", self._problem + waiting)
 
     async def run(self) -> None:
-        """Take and send until cancelled; then send the last numbers, if that is quickly done."""
+        """Take and send until cancelled; then send the last numbers, if that is quick."""
         async with _session(self._tls) as session:
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -134,7 +134,7 @@ class InfluxOutput:
                 await self._finish(session)
 
     async def _finish(self, session: aiohttp.ClientSession) -> None:
-        if not self._away:  # an InfluxDB that has not answered by now is not awaited
+        if not self._away:  # do not wait for an InfluxDB in an outage
             # Not asyncio.timeout: this task is already cancelled, and before Python 3.11.3 a timeout in such a task
             # raises CancelledError.
             last = asyncio.create_task(self._send_last(session))
@@ -153,7 +153,7 @@ class InfluxOutput:
     # Taking
 
     async def _keep_taking(self) -> None:
-        """Take the numbers of the moment every interval, the first as soon as there are any."""
+        """Take the newest numbers every interval, the first as soon as there are any."""
         await self._latest.newest()
         loop = asyncio.get_running_loop()
         due = loop.time()
@@ -163,7 +163,7 @@ class InfluxOutput:
             await asyncio.sleep(due - loop.time())
 
     async def _take(self) -> None:
-        """Render the newest Snapshot, unless this is no longer, or not yet, the one that counts."""
+        """Render the newest Snapshot, if there is a new one: a standby has none."""
         published = self._latest.published
         if published is None or published.exposed.ts == self._taken_ts:
             return
@@ -171,13 +171,13 @@ class InfluxOutput:
         async for batch in batches(published.exposed, self._environment):
             if dropped := self._backlog.add(batch):
                 self._counter.labels("dropped").inc(dropped)
-                self._tell("points dropped", points=dropped, detail="the oldest, since InfluxDB is away for so long")
+                self._warn("points dropped", points=dropped, detail="the oldest, since InfluxDB has been away so long")
             self._filled.set()
 
     # Sending
 
     async def _keep_sending(self, session: aiohttp.ClientSession) -> None:
-        """Send what is there; wait longer after each failure, up to a bound."""
+        """Send what waits; wait longer after each failure, up to a bound."""
         failures = 0
         while True:
             await self._filled.wait()
@@ -187,7 +187,7 @@ class InfluxOutput:
                 await asyncio.sleep(min(first * 2 ** min(failures - 1, 10), longest) * random.uniform(0.5, 1))
 
     async def _send_waiting(self, session: aiohttp.ClientSession) -> bool:
-        """Send all that waits; False: the server must be given time first."""
+        """Send everything that waits; return False if it must be retried later."""
         while (batch := self._backlog.oldest) is not None:
             answer = await _send(session, self._config, batch.body)
             self._note(answer, batch)
@@ -199,7 +199,7 @@ class InfluxOutput:
         return True
 
     def _note(self, answer: WriteAnswer, batch: LineBatch) -> None:
-        """Remember how it went, and say so when it changes."""
+        """Remember the outcome, and log when it changes."""
         self._problem = answer.problem and f"{self._config.url}: {answer.problem}"
         before, self._away = self._away, answer.outcome == "again"
         if self._away and not before:
@@ -207,17 +207,17 @@ class InfluxOutput:
         elif before and not self._away:
             self._log.info("InfluxDB is back", points=self._backlog.points)
         if answer.outcome == "refused":
-            self._tell("InfluxDB refused points", points=batch.points, detail=self._problem)
+            self._warn("InfluxDB refused points", points=batch.points, detail=self._problem)
 
-    def _tell(self, event: str, **details: object) -> None:
-        """Log one of a kind a minute."""
+    def _warn(self, event: str, **details: object) -> None:
+        """Log one warning of a kind per minute."""
         suppressed = self._limit.allow(event, asyncio.get_running_loop().time())
         if suppressed is not None:
             self._log.warning(event, **details, suppressed=suppressed)
 
 
 async def attempt(config: InfluxConfig) -> WriteAnswer:
-    """Write a comment: no point, but taken or refused as one would be. Raises ConfigError for a `ca_file` of no use."""
+    """Write a comment, which succeeds or fails like a point. Raises ConfigError for an unusable `ca_file`."""
     async with _session(_tls(config.ca_file)) as session:
         answer = await _send(session, config, zlib.compress(b"# sidecar check\n", wbits=GZIP_WINDOW))
     return WriteAnswer("written") if NOTHING_WRITTEN in answer.problem else answer
@@ -227,12 +227,12 @@ def _session(tls: ssl.SSLContext | bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=tls, limit=1),
         timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
-        cookie_jar=aiohttp.DummyCookieJar(),  # InfluxDB sets none, and whoever sets many would fill the memory
+        cookie_jar=aiohttp.DummyCookieJar(),  # InfluxDB sets no cookies; something else could fill the memory with them
     )
 
 
 def _fresh(config: InfluxConfig) -> InfluxConfig:
-    """Return it with the current secrets of its files; an unreadable file keeps its last value."""
+    """Return the configuration with the current content of secret files; an unreadable one keeps its last value."""
     for name in ("token", "password"):
         if file := getattr(config, f"{name}_file"):
             with suppress(ValueError):
@@ -257,7 +257,7 @@ async def _send(session: aiohttp.ClientSession, config: InfluxConfig, body: byte
 
 
 async def batches(snapshot: Snapshot, environment: str) -> AsyncIterator[LineBatch]:
-    """Yield the Snapshot's lines in batches; the loop turns in between, and gzip needs no interpreter."""
+    """Yield the lines of a Snapshot in batches, without blocking the loop for long."""
     text: list[str] = []
     if snapshot.series is not UNSET:
         for line in lines(snapshot, snapshot.series, environment):
@@ -272,12 +272,12 @@ async def batches(snapshot: Snapshot, environment: str) -> AsyncIterator[LineBat
 
 
 async def _packed(text: list[str]) -> LineBatch:
-    whole = "".join(text).encode(errors="replace")  # an instance named by the environment may be no UTF-8
+    whole = "".join(text).encode(errors="replace")  # the instance name from the environment may be no UTF-8
     return LineBatch(await asyncio.to_thread(zlib.compress, whole, level=GZIP_LEVEL, wbits=GZIP_WINDOW), len(text))
 
 
 def _tls(ca_file: str) -> ssl.SSLContext | bool:
-    """Return whom to trust: the system's authorities, or those of a file alone."""
+    """Return which authorities to trust: the system's, or those of a file."""
     if not ca_file:
         return True
     try:

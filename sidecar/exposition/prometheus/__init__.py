@@ -1,1 +1,1 @@
-"""Snapshot -> the two text expositions of Prometheus. Renders; imports nothing of its neighbours."""
+"""Snapshot -> the two text expositions of Prometheus. Imports no other package of `exposition`."""

@@ -1,4 +1,4 @@
-"""Snapshot -> families of metrics: the names, types and labels of the contract, and nothing computed."""
+"""Snapshot -> families of metrics: names, types and labels. It computes nothing."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -33,8 +33,9 @@ SampleValue = int | float | None
 def snapshot_families(
     snapshot: Snapshot, series: Series, environment: str, sources: tuple[str, ...]
 ) -> Iterator[Family]:
-    """Yield every family of the Snapshot. Unknown values have no sample; held label sets are 0. All counts began at
-    `since`, also those of later label sets: they were 0 then.
+    """Yield every family of the Snapshot. Unknown values have no sample; held label sets are 0.
+
+    All counts were created at `since`, those of later label sets too: they were 0 then.
     """
     for family in _families(snapshot, series, environment, sources):
         yield family if family.type == "gauge" else replace(family, created=snapshot.since)
@@ -115,7 +116,7 @@ def _failures(series: Series) -> Iterator[Family]:
     kinds = (("refusal", series.refusals), ("fault", series.faults))
     values = {(name, kind): 0 if name in held else n for kind, counts in kinds for name, n in counts.items()}
     yield counter("order_failures", "Failed orders by reason.", ("reason", "kind"), values)
-    # Without a label it is there from 0, and a reason that is new is in it at once.
+    # Without labels: it starts at 0, and includes a new reason at once.
     faults = sum(series.faults.values())
     yield counter("sidecar_order_faults", "Orders that failed through a fault, of any reason.", (), {(): faults})
 
@@ -197,7 +198,7 @@ def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]
 def _by_label(
     counts: Mapping[str, int | float], known: Iterable[str], held: Iterable[str]
 ) -> dict[tuple[str, ...], int | float]:
-    """Key by label value: the known ones are there from 0, the held ones still are 0."""
+    """Key by label value: known ones start at 0, held ones are still 0."""
     shown = dict.fromkeys(known, 0) | dict(counts) | dict.fromkeys(held, 0)
     return {(value,): count for value, count in shown.items()}
 

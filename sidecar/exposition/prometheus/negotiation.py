@@ -1,11 +1,11 @@
-"""What a reader asks for in `Accept` and `Accept-Encoding` (RFC 9110, section 12.5)."""
+"""What a client asks for in `Accept` and `Accept-Encoding` (RFC 9110, section 12.5)."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-# Separators inside quotes separate nothing. The closing quote is optional, so that no input makes the match retry.
+# Ignores separators within quotes. The closing quote is optional, so that no input causes backtracking.
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?')
 _SEPARATORS = re.compile(r"[,;]")
 _QVALUE = re.compile(r"(?:0(?:\.\d*)?|1(?:\.0*)?)\Z")
@@ -32,7 +32,7 @@ class Range:
 
 
 def ranges(header: str) -> list[Range]:
-    """Parse `Accept` or `Accept-Encoding`; a weight that is none counts as 0."""
+    """Parse `Accept` or `Accept-Encoding`; an invalid weight counts as 0."""
     plain = _QUOTED.sub(lambda match: _SEPARATORS.sub(" ", match[1]), header)
     return [_range(element) for element in plain.split(",") if element.strip()]
 
@@ -46,7 +46,7 @@ def _range(element: str) -> Range:
 
 
 def exposition_format(accept: str) -> Format:
-    """Choose OpenMetrics where it is named and not liked less than the text format, else the text format."""
+    """Choose OpenMetrics if it is named, with no lower weight than the text format, else the text format."""
     asked = ranges(accept)
     openmetrics = _best(r.q for r in asked if r.name == OPENMETRICS and r.version in OPENMETRICS_VERSIONS)
     text = _best(r.q for r in asked if r.name == "text/plain")
@@ -54,8 +54,9 @@ def exposition_format(accept: str) -> Format:
 
 
 def wants_exposition(accept: str) -> bool:
-    """Return whether a type that only a scraper names has a strictly higher weight than JSON: OpenMetrics, text/plain
-    with a version, or the protobuf of Prometheus, which gets the text format.
+    """Return whether a type that only scrapers name has a higher weight than JSON.
+
+    These are OpenMetrics, text/plain with a version, and the protobuf of Prometheus, which gets the text format.
     """
     asked = ranges(accept)
     exposition = _best(r.q for r in asked if r.name in SCRAPED or (r.name == "text/plain" and r.version))
@@ -63,7 +64,7 @@ def wants_exposition(accept: str) -> bool:
 
 
 def wants_markdown(accept: str) -> bool:
-    """Return whether Markdown is named, and not liked less than JSON."""
+    """Return whether Markdown is named, with no lower weight than JSON."""
     asked = ranges(accept)
     markdown = _best(r.q for r in asked if r.name == "text/markdown")
     return markdown > 0 and markdown >= _json_weight(asked)

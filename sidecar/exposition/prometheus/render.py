@@ -1,8 +1,8 @@
-"""Snapshot -> one of the two expositions, in bytes: rendered once for each, however many ask.
+"""Snapshot -> one of the two expositions, in bytes: rendered once each, however many clients ask.
 
-Families of the Snapshot are written in slices on the loop, which turns in between: in a thread they would wait for
-the interpreter at every turn of a busy loop, and hold it for as long. The process's own, from a registry that is
-passed in, are few. Only gzip runs in a thread, since it needs no interpreter.
+Families of the Snapshot are written in slices on the event loop: a thread would compete with a busy loop for the
+interpreter, and block it as long. The process's own metrics, from a registry that is passed in, are few. Only gzip runs
+in a thread, since it releases the interpreter.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from sidecar.exposition.prometheus.negotiation import Format
 from sidecar.exposition.prometheus.text import Family, Writer
 from sidecar.exposition.published import Published
 
-# The start of counting, for OpenMetrics; in the text format it would be one more gauge for each series.
+# When counting began, for OpenMetrics; in the text format it would be one more gauge for each series.
 CREATED = "_created"
-REUSE_SECONDS = 1.0  # the process's own metrics must not be older, however rarely a commit makes a new Snapshot
-# A line is half a microsecond, and two where its labels are new: the loop is held for 1 to 4 ms.
+REUSE_SECONDS = 1.0  # the maximum age of the process's own metrics, however rare commits are
+# A line takes half a microsecond, two if its labels are new: this blocks the loop for 1 to 4 ms.
 LINES_BEFORE_YIELD = 2000
-# 1 MB in 3 ms instead of 9; what is saved on the way to a scraper nearby is not worth more.
+# 1 MB in 3 ms instead of 9: a scraper nearby gains nothing from a better compression.
 GZIP_LEVEL = 1
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
@@ -41,7 +41,7 @@ _GENERATE: dict[Format, Callable[[Collector], bytes]] = {
 
 
 class Rendered(Struct):
-    """One exposition of one tick; `at` is the loop's time when it was begun, `gzipped` is made when asked for."""
+    """One exposition of one tick; `at` is the loop's time when rendering began, `gzipped` is made on demand."""
 
     at: float
     plain: bytes
@@ -61,7 +61,7 @@ class Exposition:
         self._sources = sources
         self._rendering = {format: asyncio.Lock() for format in Format}
         self._writer = Writer()
-        # asyncio's own threads may all be waiting for a resolver that does not answer.
+        # A thread of its own: those of asyncio may all be waiting for DNS.
         self._thread = ThreadPoolExecutor(1, "gzip")
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -77,7 +77,7 @@ class Exposition:
     ) -> bytes:
         """Render everything, or only the samples and families in `names`.
 
-        `newest` returns what to show, `None` where there is nothing of the business to show.
+        `newest` returns what to show, `None` if there are no business metrics.
         """
         async with self._rendering[format]:
             rendered = await self._current(newest(), format, frozenset(names))
@@ -89,10 +89,10 @@ class Exposition:
             return rendered.gzipped
 
     async def _current(self, published: Published | None, format: Format, names: frozenset[str]) -> Rendered:
-        """Return what is rendered already, if it is whole and new enough."""
+        """Return the last rendering, if it is complete and new enough, else render."""
         now = asyncio.get_running_loop().time()
         exposed = None if published is None else published.exposed
-        # Without a Snapshot nothing says when the live metrics have changed.
+        # Without a Snapshot always render: the live metrics may have changed.
         known = published.rendered(_nothing_yet) if published and not names else {}
         if format not in known or now - known[format].at >= REUSE_SECONDS:
             known[format] = Rendered(now, await self._write(exposed, format, names))
@@ -107,7 +107,7 @@ class Exposition:
             if waiting >= LINES_BEFORE_YIELD:
                 waiting = 0
                 await asyncio.sleep(0)
-        await asyncio.sleep(0)  # however few the lines: a crowd of filtered scrapes comes one after the other
+        await asyncio.sleep(0)  # even after few lines: many filtered scrapes may come at once
         text.append(_GENERATE[format](_Live(_live(self._registry.collect(), format, names))))
         return b"".join(text)
 
@@ -118,12 +118,12 @@ class Exposition:
 
 
 def _nothing_yet(snapshot: Snapshot) -> dict[Format, Rendered]:
-    """Begin the expositions of a Snapshot, which are filled in as they are asked for."""
+    """Return a place for the expositions of a Snapshot, which are rendered on demand."""
     return {}
 
 
 class _Live(Collector):
-    """What `generate_latest` asks of a registry, without registering anything."""
+    """Families as the registry that `generate_latest` expects."""
 
     def __init__(self, families: Iterator[Metric]) -> None:
         self._families = families
@@ -138,7 +138,7 @@ def _only(family: Family, names: frozenset[str]) -> Family:
 
 
 def _live(families: Iterable[Metric], format: Format, names: frozenset[str]) -> Iterator[Metric]:
-    """Drop unknown values (NaN), names not in `names`, `_created` in text, and the families that this empties."""
+    """Drop unknown values (NaN), names not in `names`, `_created` in text, and families without samples."""
     for family in families:
         known = [s for s in family.samples if not isnan(s.value)]
         if format is Format.TEXT:

@@ -38,7 +38,7 @@ def test_the_shipped_rights_suffice_and_the_check_leaves_nothing_behind(
     redis_server: RedisServer, client: "redis.Redis"
 ) -> None:
     code, said = check(redis_server, *RIGHTS)
-    assert "every command that `sidecar run` needs is there and allowed" in said
+    assert "every command that `sidecar run` needs exists and is allowed" in said
     assert code == 0
     assert client.keys() == []
 

@@ -33,7 +33,7 @@ def found(status: int, body: bytes) -> Alerts:
         request.wfile.write(body)
 
     with answering(answer) as url:
-        return Alertmanager(f"{url}/am/").look()
+        return Alertmanager(f"{url}/am/").firing()
 
 
 def test_the_worst_comes_first_alerts_of_a_name_are_one_and_the_watchdog_is_none() -> None:
@@ -82,13 +82,13 @@ def test_one_that_does_not_answer_is_not_waited_for_nor_asked_at_every_look(monk
     with answering(stuck) as url:
         there = Alertmanager(url)
         for _ in range(3):
-            assert there.look().problem.startswith(f"no Alertmanager answers at {url} (")
+            assert there.firing().problem.startswith(f"no Alertmanager answers at {url} (")
     assert len(asked) == 1
 
 
 def test_nobody_there_is_said() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    assert "Connection refused" in Alertmanager(url).look().problem
+    assert "Connection refused" in Alertmanager(url).firing().problem
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9093", "ftp://host", "http://"])

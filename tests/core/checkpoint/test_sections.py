@@ -14,9 +14,9 @@ from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.commit.commit import Position
 from sidecar.core.commit.ledger import Ledger
 from sidecar.core.counts.state import State
-from sidecar.core.snapshot.compute import picture
+from sidecar.core.snapshot.compute import compute
 from sidecar.errors import CheckpointError
-from tests.core.counted import content, frame
+from tests.core.counted import content, context
 from tests.ledgers import RULES, T0, heard, new_ledger, order, owner, read, settle
 
 
@@ -83,7 +83,7 @@ def check_loaded(ledger: Ledger | None) -> None:
     state = ledger.aggregate.committed
     again = load_state(dump_state(state))
     assert content(again) == content(state)
-    picture(state, RULES, frame(T0)).public()
+    compute(state, RULES, context(T0)).public()
     ledger.apply(heard(order(product_id="a", producer="p", seq=6)), T0)
     settle(ledger)
 

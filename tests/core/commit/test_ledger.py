@@ -9,9 +9,9 @@ from sidecar.core.commit.commit import Position, era_of, owner_of
 from sidecar.core.commit.ledger import CommitVerdict, Ledger
 from sidecar.core.counts.parts import Reading
 from sidecar.core.counts.rules import MAX_PRODUCERS
-from sidecar.core.snapshot.compute import picture
+from sidecar.core.snapshot.compute import compute
 from sidecar.errors import CheckpointError
-from tests.core.counted import frame
+from tests.core.counted import context
 from tests.ledgers import RULES, T0, answer, heard, landed, new_ledger, order, owner, read, settle, shown
 
 
@@ -747,7 +747,7 @@ def cleared(ledger: Ledger, generation: str = "g", *, offline: bool = False) -> 
 def completeness(ledger: Ledger) -> tuple[int, int, dict[str, int]]:
     """Commit once every hole is missed; return what is received, missed, and missed by producer."""
     settle(ledger, T0 + 100)
-    document = picture(ledger.aggregate.committed, RULES, frame(T0 + 100))
+    document = compute(ledger.aggregate.committed, RULES, context(T0 + 100))
     of = document.completeness
     recovered = document.series.recovered_by_source if document.series is not UNSET else {}
     assert all(n <= ledger.aggregate.committed.total.tallies["missed"][name] for name, n in recovered.items())

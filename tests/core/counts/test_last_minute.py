@@ -6,9 +6,9 @@ import pytest
 
 from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.counts.last_minute import KEPT_SECONDS
-from sidecar.core.snapshot.compute import merged, picture
+from sidecar.core.snapshot.compute import compute, merged
 from sidecar.core.snapshot.snapshot import LastMinute
-from tests.core.counted import NOW, RULES, STREAM, aggregator, batch, commit, frame, order, shown
+from tests.core.counted import NOW, RULES, STREAM, aggregator, batch, commit, context, order, shown
 
 
 def publish(aggregate: Aggregator, second: int, *numbers: int, **fields: Any) -> None:
@@ -85,7 +85,7 @@ def test_a_fleet_adds_up_and_a_clear_begins_again() -> None:
         minute(aggregate, 0)
         minute(aggregate, 7)
     both = merged([("a", one.committed), ("b", other.committed)], RULES)
-    found = picture(both, RULES, frame(NOW + 12)).completeness
+    found = compute(both, RULES, context(NOW + 12)).completeness
     assert found.last_minute == LastMinute(4 / 6, 4, 2)
     one.clear(NOW + 12)
     assert minute(one, 13) == LastMinute(None, 0, 0)

@@ -30,7 +30,7 @@ def test_the_share_and_the_most_frequent_reason_and_type_are_reported() -> None:
     assert (one.reason, one.type) == ("unknown_status", "cart")
     assert one.detail == "status: expected one of success, failed, pending, cancelled"
     assert one.example == '{"status": "shipped", "email": "…"}'
-    assert one.told() == (
+    assert one.described() == (
         "6 of 7 events of the last minute are not understood, most rejected as unknown_status (status: expected one of "
         'success, failed, pending, cancelled), such as {"status": "shipped", "email": "…"}; '
         "`sidecar rejected` shows them"
@@ -42,7 +42,7 @@ def test_ignored_types_are_reported_with_an_example() -> None:
         order(), {"type": "page_view", "user": 7}, {"service": "db", "status": "ok"}, {"type": "page_view"}
     ).values()
     assert (one.reason, one.type, one.detail) == (None, "page_view", "")
-    assert one.told() == (
+    assert one.described() == (
         '3 of 4 events of the last minute are not understood, most ignored as type page_view, such as {"type": '
         '"page_view", "user": 0}; give orders the type order, or send these events elsewhere'
     )
@@ -83,10 +83,10 @@ def test_sources_are_reported_separately() -> None:
 def test_payloads_other_than_json_are_described_by_what_they_look_like() -> None:
     [one] = told(b"\x81\xa6status\xa7success").values()
     assert one.example == ""
-    assert "most rejected as not_json (payload: it looks like MessagePack; publish JSON); `sidecar" in one.told()
+    assert "most rejected as not_json (payload: it looks like MessagePack; publish JSON); `sidecar" in one.described()
     aggregate = aggregator()
     aggregate.understanding.rejected(PUBSUB, NOW, Rejection("too_large", "", b"", NOW))
-    assert "most rejected as too_large; " in aggregate.understanding.last_minute(NOW)[PUBSUB].told()
+    assert "most rejected as too_large; " in aggregate.understanding.last_minute(NOW)[PUBSUB].described()
 
 
 def test_names_and_sources_are_bounded() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.core.events.batch import COMMA_BYTES, TURN_BYTES, first_turn
+from sidecar.core.events.batch import BYTES_BEFORE_YIELD, COMMA_BYTES, before_yield
 
 SINGLE = b'{"status":"success"}'
 EVENTS = 1000
@@ -15,12 +15,12 @@ ARRAY = b"[" + b",".join([b"1"] * EVENTS) + b"]"  # costs as COMMA_BYTES * 999 b
         ([], 0),
         ([SINGLE] * 500, 500),
         ([SINGLE, b" [1]", b"?", SINGLE], 4),
-        ([b"{" * (TURN_BYTES + 1)] * 3, 1),
-        ([b"{" * (TURN_BYTES // 2)] * 3, 2),
-        ([ARRAY] * 20, TURN_BYTES // (COMMA_BYTES * (EVENTS - 1))),
-        ([SINGLE] + [b" " + ARRAY] * 20, 1 + TURN_BYTES // (COMMA_BYTES * (EVENTS - 1))),
-        ([b"[" + b" " * TURN_BYTES + b"]"] * 2, 1),
+        ([b"{" * (BYTES_BEFORE_YIELD + 1)] * 3, 1),
+        ([b"{" * (BYTES_BEFORE_YIELD // 2)] * 3, 2),
+        ([ARRAY] * 20, BYTES_BEFORE_YIELD // (COMMA_BYTES * (EVENTS - 1))),
+        ([SINGLE] + [b" " + ARRAY] * 20, 1 + BYTES_BEFORE_YIELD // (COMMA_BYTES * (EVENTS - 1))),
+        ([b"[" + b" " * BYTES_BEFORE_YIELD + b"]"] * 2, 1),
     ],
 )
 def test_what_costs_as_much_as_a_turn_is_counted_in_one(payloads: list[bytes], count: int) -> None:
-    assert first_turn(payloads) == count
+    assert before_yield(payloads) == count

@@ -14,8 +14,8 @@ from sidecar.core.sequence.double_sources import (
     PAIRS_KEPT,
     QUIET_SECONDS,
     SPACING,
-    Twice,
-    told,
+    DoubleSources,
+    described,
 )
 from sidecar.core.sequence.windows import Window
 from tests.core.counted import NOW, PUBSUB, STREAM, aggregator, batch, commit, order, shown
@@ -69,8 +69,8 @@ def test_ten_events_that_were_added_and_published_one_by_one_are_counted_twice()
         publish(aggregate, [event], PUBSUB)
     assert counted_twice(aggregate) == 10
     assert shown(aggregate).orders.by_status["success"] == 20
-    pairs = list(aggregate.register.twice.proven(NOW))
-    assert told(pairs, 10) == (
+    pairs = list(aggregate.register.double_sources.proven(NOW))
+    assert described(pairs, 10) == (
         "p sends the same numbers over pubsub:events and stream:events; 10 events are counted twice; turn one off"
     )
 
@@ -83,8 +83,8 @@ def test_it_goes_on_being_counted_until_one_is_turned_off() -> None:
         if second < 5:
             publish(aggregate, events, PUBSUB, at_once=8, now=NOW + second)
         assert counted_twice(aggregate, NOW + second) == min(second + 1, 5) * 40
-    assert list(aggregate.register.twice.proven(NOW + 9))
-    assert not list(aggregate.register.twice.proven(NOW + 4 + QUIET_SECONDS))
+    assert list(aggregate.register.double_sources.proven(NOW + 9))
+    assert not list(aggregate.register.double_sources.proven(NOW + 4 + QUIET_SECONDS))
     commit(aggregate, NOW + 5 + QUIET_SECONDS)
     assert shown(aggregate).completeness.counted_twice == 200
 
@@ -182,8 +182,8 @@ def test_two_channels_of_a_pattern_are_two_sources() -> None:
     channels = [b"shop:eu", b"shop:us"] * 10
     aggregate.apply(Batch(source=PATTERN, payloads=events, arrivals=[NOW] * 20, channels=channels), NOW)
     assert counted_twice(aggregate) == 10
-    pairs = list(aggregate.register.twice.proven(NOW))
-    assert "over pubsub:shop:eu and pubsub:shop:us" in told(pairs, 10)
+    pairs = list(aggregate.register.double_sources.proven(NOW))
+    assert "over pubsub:shop:eu and pubsub:shop:us" in described(pairs, 10)
 
 
 def test_a_new_epoch_is_counted_by_itself() -> None:
@@ -210,20 +210,20 @@ def test_after_a_step_of_the_clock_or_a_rollback_it_begins_again(what: str) -> N
 
 
 def test_many_producers_are_named_by_the_first_three() -> None:
-    twice, windows = Twice(), {"1": Window("1", high=5)}
+    twice, windows = DoubleSources(), {"1": Window("1", high=5)}
     for number in range(5):
         for source in (STREAM, PUBSUB):
             for seq in range(1, 6):
                 event = Event(producer=f"p{number}", epoch=1, seq=seq, items=[Item("a")])
                 twice.see((source, f"p{number}"), [event], NOW)
     assert twice.count(lambda place, epoch: windows[epoch or ""], NOW) == 25
-    text = told(list(twice.proven(NOW)), 1)
+    text = described(list(twice.proven(NOW)), 1)
     assert text.startswith("p0, p1, p2 and 2 more send the same numbers over ")
     assert text.endswith("; 1 event is counted twice; turn one off")
 
 
 def test_what_is_kept_is_bounded() -> None:
-    twice = Twice()
+    twice = DoubleSources()
     for number in range(2 * MARKS_KEPT):
         twice.see((STREAM, f"p{number}"), [Event(producer=f"p{number}", seq=64)], NOW)
     assert len(twice._marks) == MARKS_KEPT

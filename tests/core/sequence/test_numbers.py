@@ -234,7 +234,7 @@ def test_more_processes_than_are_remembered_invent_no_loss() -> None:
     sequences, epochs = Sequences(), [f"{number:02}" for number in range(50)]
     assert interleaved(sequences, epochs, range(1, 30))["duplicate"] == 0
     assert sequences.advance(T0 + 5).get("p", 0) < 29 * 4, "but of the newest one, which looks like a new start"
-    assert sequences.begun_again > 50
+    assert sequences.reopened_windows > 50
 
 
 def test_a_new_start_after_many_opens_at_1() -> None:
@@ -248,7 +248,7 @@ def test_a_new_start_after_many_opens_at_1() -> None:
 def test_the_windows_of_restarts_without_an_epoch_do_not_return() -> None:
     sequences = after(None, *[1] * 40)
     assert len(sequences.dump()["p"]) < 100
-    assert sequences.begun_again == 39
+    assert sequences.reopened_windows == 39
 
 
 def test_a_missed_number_of_a_producer_that_others_pushed_out_is_recovered() -> None:

@@ -11,13 +11,13 @@ from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.counts.parts import Reading
 from sidecar.core.counts.rules import OTHER, Rules
 from sidecar.core.counts.state import State
-from sidecar.core.snapshot.compute import _decimal, is_stale, merged, picture
+from sidecar.core.snapshot.compute import _decimal, compute, is_stale, merged
 from sidecar.core.snapshot.snapshot import Connections, ProducerCompleteness, Snapshot, Summary, System
-from tests.core.counted import NOW, PUBSUB, RULES, STREAM, aggregator, batch, commit, committed, frame, order, shown
+from tests.core.counted import NOW, PUBSUB, RULES, STREAM, aggregator, batch, commit, committed, context, order, shown
 
 
 def test_where_nothing_is_known_it_says_null_and_not_0() -> None:
-    snapshot = picture(State(), RULES, frame(committed_at=None))
+    snapshot = compute(State(), RULES, context(committed_at=None))
     orders, rates, speed = snapshot.orders, snapshot.orders.error_rate, snapshot.orders.per_second
     assert (snapshot.since, snapshot.committed_at, snapshot.connections) == (None, None, Connections(None))
     assert (orders.total, orders.in_flight, orders.by_product, orders.revenue) == (0, None, {}, {})
@@ -35,7 +35,7 @@ def test_where_nothing_is_known_it_says_null_and_not_0() -> None:
 
 def test_the_frame_is_shown_as_it_is() -> None:
     system = System(1.0, 2, 3)
-    surroundings = frame(
+    surroundings = context(
         NOW + 0.1,
         instance="x",
         committed_at=NOW,
@@ -46,7 +46,7 @@ def test_the_frame_is_shown_as_it_is() -> None:
         instances=["x", "y"],
         system=system,
     )
-    found = picture(State(), RULES, surroundings)
+    found = compute(State(), RULES, surroundings)
     assert (found.instance, found.ts, found.committed_at, found.stale) == ("x", NOW + 0.1, NOW, True)
     assert (found.uptime_s, found.role, found.scope, found.instances) == (12.346, "standby", "fleet", ["x", "y"])
     assert found.system == system
@@ -159,7 +159,7 @@ def test_a_fleet_has_counted_as_long_as_its_oldest_member() -> None:
         aggregate.apply(batch(*(order(ts=NOW - second) for second in range(1, age + 1))), NOW)
         commit(aggregate)
     state = merged([("old", old.committed), ("young", young.committed)], RULES)
-    speed = picture(state, RULES, frame(NOW + 0.75)).orders.per_second
+    speed = compute(state, RULES, context(NOW + 0.75)).orders.per_second
     assert (speed.last_10s, speed.last_1m) == (1.5, 35 / 30)
 
 
@@ -355,7 +355,7 @@ def test_a_fleet_adds_up_and_shows_the_newest_stock() -> None:
         rules=Rules(buckets_ns=(1,)),
     )
     states = [("one", one.committed), ("two", two.committed), ("three", State())]
-    snapshot = picture(merged(states, RULES), RULES, frame())
+    snapshot = compute(merged(states, RULES), RULES, context())
     assert snapshot.orders.by_status == {"success": 3, "failed": 1, "pending": 0, "cancelled": 0}
     assert snapshot.orders.error_rate.last_10s == 1 / 4
     assert snapshot.orders.by_product["p"].success == snapshot.orders.by_product["p"].failed == 1
@@ -374,7 +374,7 @@ def test_producers_and_queues_with_the_same_name_in_two_shops_are_two() -> None:
     shops = [committed(producer_gauge("api", 50), queue_gauge(30 * number)) for number in (1, 2)]
     shops.append(committed(queue_gauge(5, queue="mails")))
     states = list(zip((*names, "three"), (shop.committed for shop in shops), strict=True))
-    snapshot = picture(merged(states, RULES), RULES, frame())
+    snapshot = compute(merged(states, RULES), RULES, context())
     assert snapshot.connections.active == 100
     assert {name: queue.waiting for name, queue in snapshot.queues.items()} == {
         "mails": 5,
@@ -388,7 +388,7 @@ def test_a_member_of_the_first_version_does_not_lower_what_is_in_flight_elsewher
     old, young = committed(*[order()] * 3, order("pending")), committed(*[order("pending")] * 5)
     old.committed.total.tallies["beside"].clear()
     states = [("old", load_state(dump_state(old.committed))), ("young", young.committed)]
-    assert picture(merged(states, RULES), RULES, frame()).orders.in_flight == 5
+    assert compute(merged(states, RULES), RULES, context()).orders.in_flight == 5
 
 
 def test_a_fleet_does_not_merge_the_memory_of_single_orders() -> None:
@@ -399,13 +399,13 @@ def test_a_fleet_does_not_merge_the_memory_of_single_orders() -> None:
 
 
 def test_a_fleet_of_nobody_is_empty() -> None:
-    assert picture(merged([], RULES), RULES, frame()).orders.total == 0
+    assert compute(merged([], RULES), RULES, context()).orders.total == 0
 
 
 def test_queues_and_products_are_in_order_of_their_names() -> None:
     state = State()
     state.queues.update({name: Reading(NOW, [1, None, None, None, None]) for name in ("z", OTHER, "a")})
-    assert list(picture(state, RULES, frame()).queues) == [OTHER, "a", "z"]
+    assert list(compute(state, RULES, context()).queues) == [OTHER, "a", "z"]
 
 
 def test_the_json_leaves_out_what_only_the_exposition_needs() -> None:

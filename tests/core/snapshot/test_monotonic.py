@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from sidecar.core.snapshot.monotonic import Hold, as_exposed, raised
+from sidecar.core.snapshot.monotonic import Monotonic, as_exposed, raised
 from sidecar.core.snapshot.snapshot import Snapshot
 from tests.core.counted import NOW, STREAM, batch, commit, committed, order, shown
 
@@ -60,7 +60,7 @@ def fallen(before: Counters, after: Counters) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_over_a_rollback_nothing_shown_goes_back_and_in_the_end_it_is_the_truth(seed: int) -> None:
-    hold = Hold()
+    hold = Monotonic()
     before = shown(committed(*events(seed, 300)))
     last = counters(hold.shown(before, 1, ""))
     assert last == counters(before)
@@ -77,14 +77,14 @@ def test_over_a_rollback_nothing_shown_goes_back_and_in_the_end_it_is_the_truth(
 
 
 def test_without_a_rollback_everything_is_shown_as_it_is() -> None:
-    hold = Hold()
+    hold = Monotonic()
     for number in (1, 5, 3):  # whatever the reason
         snapshot = shown(committed(*events(0, number)))
         assert hold.shown(snapshot, 0, "") is snapshot
 
 
 def test_once_the_recount_has_passed_nothing_is_held_any_more() -> None:
-    hold = Hold()
+    hold = Monotonic()
     more, less = shown(committed(*[order()] * 3)), shown(committed(order()))
     assert hold.shown(more, 1, "") is more
     assert hold.shown(less, 2, "").orders.by_status["success"] == 3
@@ -93,14 +93,14 @@ def test_once_the_recount_has_passed_nothing_is_held_any_more() -> None:
 
 
 def test_a_second_rollback_holds_what_was_shown_of_the_first() -> None:
-    hold = Hold()
+    hold = Monotonic()
     hold.shown(shown(committed(*[order()] * 3)), 1, "")
     hold.shown(shown(committed(order())), 2, "")
     assert hold.shown(shown(committed(order(), order())), 3, "").orders.by_status["success"] == 3
 
 
 def test_a_clear_ends_it() -> None:
-    hold = Hold()
+    hold = Monotonic()
     hold.shown(shown(committed(*[order()] * 3)), 1, "")
     hold.shown(shown(committed(order())), 2, "")
     cleared = shown(committed(order()))
@@ -108,7 +108,7 @@ def test_a_clear_ends_it() -> None:
 
 
 def test_a_clock_step_ends_no_hold() -> None:
-    hold = Hold()
+    hold = Monotonic()
     hold.shown(shown(committed(*[order()] * 3)), 1, "")
     hold.shown(shown(committed(order())), 2, "")
     moved = replace(shown(committed(order())), since=1_789_999_980.0)
@@ -135,7 +135,7 @@ def test_a_series_that_was_shown_with_a_value_is_not_held_at_0_when_the_recount_
 
 
 def test_a_series_that_was_still_held_at_0_does_not_rise_by_what_was_lost() -> None:
-    hold, empty = Hold(), shown(committed())
+    hold, empty = Monotonic(), shown(committed())
     events = order("failed", reason="boom", product_id="p1"), order(amount=1, currency="EUR"), {"type": "t1"}
     aggregate = committed(*events)
     assert counters(hold.shown(shown(aggregate), 0, ""))["faults", "boom"] == 0
