@@ -43,7 +43,7 @@ def test_a_clock_that_is_not_set_limits_nothing() -> None:
 
 def test_a_rejection_knows_how_many_events_came_before_it() -> None:
     one = Event(status="success")
-    assert decoded(b"x", one, one, b"y").places == [0, 2]
+    assert decoded(b"x", one, one, b"y").events_before == [0, 2]
 
 
 def test_what_is_decoded_later_is_appended_in_order() -> None:
@@ -53,7 +53,7 @@ def test_what_is_decoded_later_is_appended_in_order() -> None:
     first.extend(later)
     assert first.events == [one, other]
     assert first.arrivals == [NOW, NOW]
-    assert [(place, found.payload) for place, found in zip(first.places, first.rejections, strict=True)] == [
+    assert [(place, found.payload) for place, found in zip(first.events_before, first.rejections, strict=True)] == [
         (1, b"x"),
         (2, b"y"),
     ]

@@ -42,7 +42,7 @@ def test_skipped_numbers_are_one_hole() -> None:
 )
 def test_a_number_taken_out_of_a_hole_leaves_the_rest(number: int, left: list[tuple[int, int]]) -> None:
     one = window(1, 5)
-    at = one.place_of(number)
+    at = one.hole_index(number)
     assert at == 0
     one.fill(at, number)
     assert missing(one) == left
@@ -50,13 +50,13 @@ def test_a_number_taken_out_of_a_hole_leaves_the_rest(number: int, left: list[tu
 
 @pytest.mark.parametrize("number", [1, 5, 6, 100])
 def test_a_number_that_came_or_is_ahead_is_in_no_hole(number: int) -> None:
-    assert window(1, 5).place_of(number) is None
+    assert window(1, 5).hole_index(number) is None
 
 
 def test_a_hole_below_the_window_is_out_of_reach() -> None:
     one = window(1, 3, WINDOW + 2)
     assert one.floor == 2
-    assert one.place_of(2) is None
+    assert one.hole_index(2) is None
 
 
 def test_late_and_new_numbers_are_taken_together() -> None:

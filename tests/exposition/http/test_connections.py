@@ -31,7 +31,7 @@ def test_the_one_that_was_not_heard_for_longest_goes_for_a_newcomer() -> None:
     house, first, second = OpenConnections(2), connection(), connection()
     house.enter(first, 0)
     house.enter(second, 1)
-    house.heard(first, 2)
+    house.renew(first, 2)
     house.enter(connection(), 3)
     assert (first.was_cut, second.was_cut) == (False, True)
 
@@ -65,5 +65,5 @@ def test_one_that_was_cut_is_not_heard_again() -> None:
     house, gone = OpenConnections(1), connection()
     house.enter(gone, 0)
     house.enter(connection(), 1)
-    house.heard(gone, 2)
-    assert len(house._heard) == 1
+    house.renew(gone, 2)
+    assert len(house._active_at) == 1
