@@ -39,6 +39,7 @@ PURE = {
         "string",
         "struct",
     ),
+    "zoneinfo",  # the zones of this machine, read once when a mapping is compiled
     *("types", "typing", "zlib", "msgspec", "numpy"),
 }
 # The type of an argument; a core that made one itself would not be pure.

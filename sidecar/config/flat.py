@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from sidecar.config.structs import Config
+from sidecar.core.mapping.definition import Definition
 
 PREFIX = "SIDECAR_"
 
@@ -35,6 +36,11 @@ def diff(old: Config, new: Config) -> list[str]:
     """Return the dotted names whose values differ."""
     before, after = flatten(old), flatten(new)
     return [name for name, value in after.items() if value != before[name]]
+
+
+def variables() -> list[str]:
+    """Return the settings that variables and flags can hold: all but lists of structs."""
+    return [name for name, kind in schema().items() if kind != tuple[Definition, ...]]
 
 
 def variable(name: str) -> str:

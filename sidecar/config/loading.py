@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from sidecar.config.checks import problems
-from sidecar.config.flat import PREFIX, schema, unflatten, variable
+from sidecar.config.flat import PREFIX, schema, unflatten, variable, variables
+from sidecar.config.mappings import definitions, with_mapped
 from sidecar.config.nearest import did_you_mean, nearest, unknown_setting
 from sidecar.config.structs import Config, Secret
+from sidecar.config.tree import Tree, YamlList, YamlSection, YamlText
 from sidecar.config.values import Raw, convert
 from sidecar.config.web_file import read_web_file
 from sidecar.config.yaml_file import read_file
@@ -34,21 +37,27 @@ def load(path: str | None, *, environ: Mapping[str, str], flags: Mapping[str, st
     """
     path = path or environ.get(FILE_VARIABLE)
     raws = read_file(path) if path else {}
-    raws |= {name: (environ[variable(name)], variable(name)) for name in schema() if variable(name) in environ}
+    raws |= {name: (environ[variable(name)], variable(name)) for name in variables() if variable(name) in environ}
     raws |= {name: (text, "command line") for name, text in (flags or {}).items() if text is not None}
     values = _secrets({name: _value(name, raw, origin) for name, (raw, origin) in raws.items()})
     if not values.get("instance"):
         values["instance"] = socket.gethostname()
-    config = unflatten(values)
+    config = _with_mapped_sources(unflatten(values))
     for name, problem in problems(config):
         raise ConfigError(_located(name, problem, raws))
     read_web_file(config.http.web_config_file)  # what is wrong there is wrong here
     return Loaded(config, _warnings(environ))
 
 
-def _value(name: str, raw: Raw, origin: str) -> Any:
+def _with_mapped_sources(config: Config) -> Config:
+    return replace(config, sources=with_mapped(config.sources, config.mappings))
+
+
+def _value(name: str, raw: Raw | Tree, origin: str) -> Any:
     """Convert one raw value, or say where it is wrong."""
     kinds = schema()
+    if isinstance(raw, YamlText | YamlList | YamlSection):
+        return definitions(raw)
     if name not in kinds:
         raise ConfigError(f"{origin}: {unknown_setting(name, kinds)}")
     try:
@@ -76,7 +85,7 @@ def _secrets(values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _located(name: str, problem: str, raws: Mapping[str, tuple[Raw, str]]) -> str:
+def _located(name: str, problem: str, raws: Mapping[str, tuple[Raw | Tree, str]]) -> str:
     """Say where a refused value stands, and show it where it is short and cannot hold a password."""
     if name not in raws:
         return f"{name} {problem}"
@@ -88,7 +97,7 @@ def _located(name: str, problem: str, raws: Mapping[str, tuple[Raw, str]]) -> st
 
 def _warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Name SIDECAR_* variables that set nothing; Kubernetes injects such names, so they are no error."""
-    known = [FILE_VARIABLE, *map(variable, schema())]
+    known = [FILE_VARIABLE, *map(variable, variables())]
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
     return tuple(f"unknown environment variable {name}{did_you_mean(_like(name, known))}" for name in unknown)
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
+from sidecar.core.mapping.definition import Definition
 from sidecar.redis.url import RedisTarget, parse
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -160,6 +161,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     products: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ("sold_out", "limit_reached", "duplicate", "payment_declined")
     currency: str = "XXX"
+    mappings: tuple[Definition, ...] = ()
 
     @property
     def apart(self) -> bool:

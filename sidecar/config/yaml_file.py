@@ -11,9 +11,11 @@ import yaml
 
 from sidecar.config.flat import schema
 from sidecar.config.nearest import unknown_setting
+from sidecar.config.tree import Tree, tree
 from sidecar.config.values import Raw
 from sidecar.errors import ConfigError
 
+LISTS_OF_STRUCTS = ("mappings",)
 NULL = "tag:yaml.org,2002:null"
 QUOTED = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"[^"]*"|<[a-z ]+>)""")
 TOKENS = {
@@ -26,10 +28,10 @@ TOKENS = {
 }
 
 
-def read_file(path: str) -> dict[str, tuple[Raw, str]]:
+def read_file(path: str) -> dict[str, tuple[Raw | Tree, str]]:
     """Return raw values and their origin (`path:line`) by dotted name. Raises `ConfigError`."""
     root = compose(path, "the configuration")
-    settings: dict[str, tuple[Raw, str]] = {}
+    settings: dict[str, tuple[Raw | Tree, str]] = {}
     if root is not None and root.tag != NULL:
         _read_mapping(root, "", path, settings)
     return settings
@@ -56,7 +58,7 @@ def place(path: str, node: yaml.Node) -> str:
     return f"{path}:{node.start_mark.line + 1}"
 
 
-def _read_mapping(node: yaml.Node, section: str, path: str, settings: dict[str, tuple[Raw, str]]) -> None:
+def _read_mapping(node: yaml.Node, section: str, path: str, settings: dict[str, tuple[Raw | Tree, str]]) -> None:
     """Collect the settings of a section and those below it."""
     if node.tag == NULL:
         return
@@ -76,10 +78,12 @@ def _read_mapping(node: yaml.Node, section: str, path: str, settings: dict[str, 
         elif name in settings:
             raise ConfigError(f"{origin}: {name} is set twice, first at {settings[name][1]}")
         elif value.tag != NULL:
-            settings[name] = (_raw(value, name, origin), origin)
+            settings[name] = (_raw(value, name, origin, path), origin)
 
 
-def _raw(node: yaml.Node, name: str, origin: str) -> Raw:
+def _raw(node: yaml.Node, name: str, origin: str, path: str) -> Raw | Tree:
+    if name in LISTS_OF_STRUCTS:
+        return tree(node, path)
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):

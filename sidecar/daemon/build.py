@@ -6,6 +6,8 @@ Nothing is opened here but by `read`, which needs no daemon.
 from sidecar.config import Config, RedisConfig
 from sidecar.core.checkpoint.state import load_state
 from sidecar.core.counts.rules import Rules
+from sidecar.core.mapping.entries import PayloadOf, payload_of
+from sidecar.core.mapping.mapping import Chain, Mapping
 from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.errors import CheckpointError, SidecarError
@@ -51,8 +53,24 @@ def store(config: Config, where: Servers | None = None) -> RedisStore:
 def sources(config: Config, where: Servers) -> tuple[Source, ...]:
     """Return the configured sources."""
     channels = [PubSubSource(name, where) for name in config.sources.pubsub]
-    streams = [StreamSource(name, where) for name in config.sources.streams]
+    streams = [StreamSource(name, where, _payload_of(config, f"stream:{name}")) for name in config.sources.streams]
     return (*channels, *streams)
+
+
+def mappings(config: Config) -> dict[str, Chain]:
+    """Return what decodes each source that has a mapping."""
+    by_source: dict[str, list[Mapping]] = {}
+    for definition in config.mappings:
+        mapping = Mapping(definition, currency=config.currency)
+        for source in definition.sources:
+            by_source.setdefault(source, []).append(mapping)
+    return {source: Chain(of_source) for source, of_source in by_source.items()}
+
+
+def _payload_of(config: Config, source: str) -> PayloadOf | None:
+    """Return how to find the event in an entry of a stream; its mappings agree about that."""
+    mapping = next((one for one in config.mappings if source in one.sources), None)
+    return None if mapping is None else payload_of(mapping.entry, mapping.values)
 
 
 async def read(config: Config, now: float) -> Snapshot:

@@ -14,9 +14,9 @@ from msgspec import UNSET
 
 from sidecar.config import Config
 from sidecar.core.commit.ledger import Ledger
-from sidecar.core.counts.currencies import ALL_WHOLE, ENOUGH
 from sidecar.core.counts.liveness import Sign
 from sidecar.core.counts.understanding import HALF, NotUnderstood
+from sidecar.core.events.currencies import ALL_WHOLE, ENOUGH
 from sidecar.core.naming import first_few
 from sidecar.core.sequence.double_sources import described
 from sidecar.core.snapshot.snapshot import Role, System

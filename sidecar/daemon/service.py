@@ -22,7 +22,7 @@ from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale, me
 from sidecar.core.snapshot.monotonic import Monotonic
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 from sidecar.daemon import lease
-from sidecar.daemon.build import rules, servers, sources, store
+from sidecar.daemon.build import mappings, rules, servers, sources, store
 from sidecar.daemon.fleet import Fleet, age
 from sidecar.daemon.health import Gauges, health
 from sidecar.daemon.pipeline import Pipeline
@@ -81,12 +81,14 @@ class Service:
         names += [f"stream:{name}" for name in config.sources.streams]
         registry = CollectorRegistry()
         telemetry = Telemetry(registry, version=__version__, sources=tuple(names))
+        self._mappings = mappings(config)
+        decoders = {source: mapping.decode for source, mapping in self._mappings.items()}
         self._ledger = Ledger(
             owner=lease.name(),
             streams=config.sources.streams,
             apart=config.apart,
             random_id=lease.random_id,
-            fresh=lambda: Aggregator(self._rules, random.Random()),
+            fresh=lambda: Aggregator(self._rules, random.Random(), decoders),
         )
         here = servers(config.redis)
         there = here if config.events == config.redis else servers(config.events)

@@ -10,6 +10,7 @@ from msgspec.structs import astuple
 
 from sidecar.core.events.batch import Batch, Empty, StreamRead, before_yield
 from sidecar.core.events.source import STREAM
+from sidecar.core.mapping.entries import PayloadOf
 from sidecar.errors import CommandError, UnavailableError
 from sidecar.redis.errors import advised
 from sidecar.redis.link import Link, expected, making_sense, only_bytes
@@ -43,10 +44,12 @@ class StreamSource:
 
     kind = STREAM
 
-    def __init__(self, stream: str, servers: Servers) -> None:
+    def __init__(self, stream: str, servers: Servers, payload_of: PayloadOf | None = None) -> None:
+        """`payload_of` finds the event in the fields of an entry, if it is not in the field `e`."""
         self.name = f"stream:{stream}"
         self._stream = stream
         self._servers = servers
+        self._payload_of = payload_of or _field_e
         self._link: Link | None = None
         self._replid = ""
         self._drained = False
@@ -113,7 +116,7 @@ class StreamSource:
             if isinstance(found, Exception):
                 raise CommandError(f"reading stream {self._stream!r}: {advised(str(found))}")
             entries = found[0][1] if found else []
-            payloads, arrivals = _events(entries)
+            payloads, arrivals = self._events(entries)
             facts = {} if isinstance(info, Exception) else dict(zip(info[::2], info[1::2], strict=True))
             self._drained = len(entries) < self._portion
             if entries:
@@ -124,7 +127,7 @@ class StreamSource:
         """Return what to count before the loop turns, and keep the rest for the next read."""
         after, replid, entries, payloads, arrivals, facts = astuple(unread)
         if (count := before_yield(payloads)) < len(payloads):
-            at = [place for place, (_, pairs) in enumerate(entries) if _payload(pairs or ()) is not None][count]
+            at = [at for at, (_, pairs) in enumerate(entries) if self._payload_of(pairs or ()) is not None][count]
             rest = entries[at:]
             entries, payloads, arrivals = entries[:at], payloads[:count], arrivals[:count]
             last = entries[-1][0].decode()
@@ -147,9 +150,33 @@ class StreamSource:
             source=self.name,
             payloads=payloads,
             arrivals=arrivals,
-            empty=_empty(entries) if len(payloads) < len(entries) else [],
+            empty=self._empty(entries) if len(payloads) < len(entries) else [],
             stream=expected(read, StreamRead, self.name),
         )
+
+    def _events(self, entries: list[Any]) -> tuple[list[bytes], list[float]]:
+        """Return the payloads of entries that have one, and when each came. Many come within one millisecond."""
+        payloads: list[bytes] = []
+        arrivals: list[float] = []
+        millisecond, arrival = b"-", 0.0
+        first = FIELD if self._payload_of is _field_e else None
+        for entry_id, pairs in entries:
+            payload = pairs[1] if pairs and pairs[0] == first else self._payload_of(pairs or ())
+            if payload is not None:
+                if not entry_id.startswith(millisecond):
+                    millisecond = entry_id[: entry_id.index(b"-") + 1]
+                    arrival = int(millisecond[:-1]) / 1000
+                payloads.append(payload)
+                arrivals.append(arrival)
+        return payloads, arrivals
+
+    def _empty(self, entries: list[Any]) -> list[Empty]:
+        """Return the entries without a payload."""
+        return [
+            Empty(entry_id.decode(), only_bytes(list(pairs or ())))
+            for entry_id, pairs in entries
+            if self._payload_of(pairs or ()) is None
+        ]
 
 
 def _portion(entry_bytes: float) -> int:
@@ -157,33 +184,8 @@ def _portion(entry_bytes: float) -> int:
     return min(max(int(BYTES_A_READ / max(entry_bytes, 1)), 1), ENTRIES_A_READ)
 
 
-def _events(entries: list[Any]) -> tuple[list[bytes], list[float]]:
-    """Return the payloads of entries that have one, and when each came. Many come within one millisecond."""
-    payloads: list[bytes] = []
-    arrivals: list[float] = []
-    millisecond, arrival = b"-", 0.0
-    for entry_id, pairs in entries:
-        payload = pairs[1] if pairs and pairs[0] == FIELD else _payload(pairs or ())
-        if payload is not None:
-            if not entry_id.startswith(millisecond):
-                millisecond = entry_id[: entry_id.index(b"-") + 1]
-                arrival = int(millisecond[:-1]) / 1000
-            payloads.append(payload)
-            arrivals.append(arrival)
-    return payloads, arrivals
-
-
-def _empty(entries: list[Any]) -> list[Empty]:
-    """Return the entries without a payload."""
-    return [
-        Empty(entry_id.decode(), only_bytes(list(pairs or ())))
-        for entry_id, pairs in entries
-        if _payload(pairs or ()) is None
-    ]
-
-
-def _payload(pairs: Any) -> bytes | None:
-    """Return the value of the field that holds the event."""
+def _field_e(pairs: Any) -> bytes | None:
+    """Return the value of the field that holds an event of our own."""
     for i in range(0, len(pairs), 2):
         if pairs[i] == FIELD:
             return pairs[i + 1]  # type: ignore[no-any-return]

@@ -9,8 +9,8 @@ from typing import Literal
 from msgspec import Struct
 
 from sidecar.cli.view.terminal import counted
-from sidecar.core.counts.currencies import ALL_WHOLE, ENOUGH, looks_minor
 from sidecar.core.counts.understanding import HALF
+from sidecar.core.events.currencies import ALL_WHOLE, ENOUGH, looks_minor
 from sidecar.core.events.event import FIELDS, Decoded, Event
 from sidecar.core.sequence.shared_names import MIN_REPEATS, QUESTION
 from sidecar.core.snapshot.snapshot import Completeness, ProducerCompleteness

@@ -11,7 +11,6 @@ from typing import Any
 from msgspec import Struct
 
 from sidecar.core.checkpoint.state import dump_state, load_state
-from sidecar.core.counts.currencies import looks_minor
 from sidecar.core.counts.exemplars import Exemplars
 from sidecar.core.counts.history import reach_peak, write_gauges
 from sidecar.core.counts.in_flight import Course
@@ -26,8 +25,10 @@ from sidecar.core.counts.tally import Tally, fold
 from sidecar.core.counts.understanding import Understanding
 from sidecar.core.events.batch import Batch
 from sidecar.core.events.by_channel import Origins, decode_by_channel
-from sidecar.core.events.decode import Decoder, decode, unknown_fields, without_event
+from sidecar.core.events.currencies import looks_minor
+from sidecar.core.events.decode import Decoder, decode, unknown_fields
 from sidecar.core.events.event import EARLIEST, Decoded, Event, Rejection
+from sidecar.core.events.rejections import without_event
 from sidecar.core.events.source import kind_of
 from sidecar.core.sale.following import Following, keep, keep_stored
 from sidecar.core.sequence.roll_call import Register, RollCall, windows_of
@@ -35,6 +36,7 @@ from sidecar.core.sequence.roll_call import Register, RollCall, windows_of
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
 MISSED_UNDER = "wgen"  # field of the checkpoint: the generation in which the missed numbers of the windows were counted
 HEARD_SECONDS = 10.0  # a producer with connections that sent events since is stored again after this time
+DELIVERY = "delivery"  # in the place of a status, what is remembered is the name of a delivery
 NO_SOURCE = ""  # what no single source contributes
 LOOK_SECONDS = 0.05  # a sample is enough: a misspelled field is in many events
 
@@ -287,6 +289,8 @@ class Aggregator:
             channels = None if origins is None else origins.events[start:end]
             events, arrivals = decoded.events[start:end], decoded.arrivals[start:end]
             events, arrivals = call.attend(events, arrivals, channels, only_orders=decoded.shared.only_orders)
+            if decoded.repeats:
+                events, arrivals = self._first_deliveries(events, arrivals, decoded.repeats, pending, now)
             count.add(events, arrivals, decoded.shared)
             received += len(events)
             if decoded.adjusted:
@@ -299,6 +303,19 @@ class Aggregator:
                     received += numbers
             start = end
         return received, count.ignored
+
+    def _first_deliveries(
+        self, events: list[Event], arrivals: list[float], names: Mapping[int, str], pending: Pending, now: float
+    ) -> tuple[list[Event], list[float]]:
+        """Return the events that were not delivered before, with their arrivals; the others are duplicates."""
+        said, repeats = pending.state.said, self._memory.repeats
+        new = [
+            at
+            for at, event in enumerate(events)
+            if not ((name := names.get(id(event))) and repeats(said, DELIVERY, name, now))
+        ]
+        pending.state.total.tallies["duplicates"][""] += len(events) - len(new)
+        return [events[at] for at in new], [arrivals[at] for at in new]
 
     def _count_empty(self, batch: Batch, pending: Pending, now: float) -> int:
         """Refuse the entries without an event; return how many were received."""

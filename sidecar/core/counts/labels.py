@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from sidecar.core.counts.currencies import ISO_4217
 from sidecar.core.counts.rules import OTHER, Rules
 from sidecar.core.counts.state import State
+from sidecar.core.events.currencies import ISO_4217
 
 KINDS = ("product", "reason", "currency", "queue", "type", "producer", "connection")
 

@@ -21,7 +21,7 @@ from math import inf, nextafter
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, convert
 
 from sidecar.core.events.event import (
     EARLIEST,
@@ -29,23 +29,37 @@ from sidecar.core.events.event import (
     MAX_AMOUNT,
     MAX_BATCH_EVENTS,
     MAX_PAYLOAD_BYTES,
-    MAX_REJECTED_BYTES,
     NOTHING_SHARED,
     QUEUE_FIELDS,
     REQUIRED,
+    STATUSES,
     Decoded,
     Event,
-    Rejection,
-    RejectionReason,
     Shared,
     latest,
 )
 from sidecar.core.events.json_array import elements
-from sidecar.core.events.lookalikes import looks_like, plain
-from sidecar.core.events.numbers import numbers_in
-from sidecar.core.events.spelling import CAMEL_CASE, Fields, fields_of, respelled, unknown_names
-from sidecar.core.events.tolerant import numbers_of, read
-from sidecar.core.events.values import Rejected, decimal, seconds, unix_time
+from sidecar.core.events.rejections import (
+    MAX_NAME_CHARACTERS,
+    MAX_NAMES,
+    UNREADABLE,
+    not_json,
+    not_object,
+    too_large,
+    too_many,
+    unread,
+)
+from sidecar.core.events.spelling import CAMEL_CASE, unknown_names
+from sidecar.core.events.tolerant import read_into
+from sidecar.core.events.values import (
+    STATUS_WORDS,
+    Rejected,
+    decode_plainly,
+    reason_of,
+    seconds,
+    status_word,
+    unix_time,
+)
 
 _Never = Literal["\0"] | UnsetType  # no payload of the strict stage can hold this character
 _UNWRITABLE = "\N{NO-BREAK SPACE}"  # a field name that no payload of the strict stage can have: it is not ASCII
@@ -84,17 +98,11 @@ _decode_event = msgspec.json.Decoder(_Strict).decode
 _decode_strictly = msgspec.json.Decoder(_Strict | list[_Strict]).decode
 _decode_camel_case = msgspec.json.Decoder(_CamelCase | list[_CamelCase]).decode
 
-_decode_plainly = msgspec.json.Decoder(float_hook=decimal).decode
-
-# Errors of syntax, surrogates and UTF-8; of depth; and in the strict stage of an exponent that Decimal cannot hold.
-_UNREADABLE = (ValueError, RecursionError, ArithmeticError)
 _JSON_SPACE = b" \t\r\n"  # bytes.strip() strips more
 _BACKSLASH = ord("\\")
 _SECONDS = nextafter(1e11, 0)  # a later time is not in seconds
 # Payloads checked together. To find an odd one by halves costs about as much again.
 TOGETHER = 128
-_MAX_UNKNOWN_NAMES = 20
-_MAX_NAME_CHARACTERS = 64
 
 
 # Payloads with their arrivals in Unix seconds -> events and rejections; nothing raises.
@@ -131,7 +139,7 @@ def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float], decod
         return False
     try:
         events = list(map(_decode_event, payloads))
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
     unlike = [
         event
@@ -177,15 +185,42 @@ def _decode_one(payload: bytes, arrival: float, decoded: Decoded) -> None:
         decoded.arrivals.append(arrival)
 
 
+def accept_fields(fields: dict[str, Any], arrival: float) -> Event | None:
+    """Return the event that fields under the names of our own describe, if they are all of the kinds that are stored.
+
+    `None` leaves them to the tolerant stage (tolerant.py), which reads them the same, or says what is wrong with them.
+    """
+    if not _is_simple(fields) or not all(map(_is_simple, fields.get("items", ()))):
+        return None
+    word, status = "", fields.get("status")
+    if isinstance(status, str) and status not in STATUSES:
+        canonical = STATUS_WORDS.get(status.lower())
+        fields = {"reason": reason_of(status), **fields, "status": canonical}
+        word = status_word(status)
+    try:
+        event = convert(fields, _Strict)
+    except (*UNREADABLE, TypeError):
+        return None
+    if not _is_sound(event, arrival):
+        return None
+    event.status_word = word
+    return event
+
+
+def _is_simple(fields: dict[str, Any]) -> bool:
+    """Return whether in all texts a character is a byte, and none is a control character."""
+    return all(text.isascii() and text.isprintable() for text in fields.values() if text.__class__ is str)
+
+
 def _accept_strictly(payload: bytes, arrival: float) -> _Strict | list[_Strict] | None:
     if len(payload) > MAX_PAYLOAD_BYTES or not payload.isascii() or _BACKSLASH in payload:
         return None
     try:
         found = _decode_strictly(payload)
-    except _UNREADABLE:
+    except UNREADABLE:
         try:
             found = _decode_camel_case(payload)
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
     if isinstance(found, list):
         return found if len(found) <= MAX_BATCH_EVENTS and all(_is_sound(event, arrival) for event in found) else None
@@ -230,8 +265,7 @@ def _is_amount(amount: Decimal | None) -> bool:
 def _read_payload(payload: bytes, arrival: float, decoded: Decoded) -> None:
     """Read a payload that the strict stage did not accept."""
     if len(payload) > MAX_PAYLOAD_BYTES:
-        detail = f"payload: expected at most {MAX_PAYLOAD_BYTES} bytes, got {len(payload)}"
-        decoded.reject(_unread("too_large", detail, payload, arrival))
+        decoded.reject(too_large(payload, arrival))
         return
     payload = payload.removeprefix(BOM_UTF8)
     if _is_array(payload):
@@ -247,12 +281,11 @@ def _is_array(payload: bytes) -> bool:
 def _read_batch(payload: bytes, arrival: float, decoded: Decoded) -> None:
     try:
         found = elements(payload)
-    except _UNREADABLE as error:
-        decoded.reject(_not_json(payload, arrival, error))
+    except UNREADABLE as error:
+        decoded.reject(not_json(payload, arrival, error))
         return
     if len(found) > MAX_BATCH_EVENTS:
-        detail = f"payload: expected at most {MAX_BATCH_EVENTS} events in a batch, got {len(found)}"
-        decoded.reject(_unread("too_large", detail, payload, arrival, whole=True))
+        decoded.reject(too_many(len(found), payload, arrival))
         return
     for element in found:
         event = _accept_strictly(element, arrival)
@@ -266,66 +299,25 @@ def _read_batch(payload: bytes, arrival: float, decoded: Decoded) -> None:
 def _read_event(payload: bytes, arrival: float, decoded: Decoded) -> None:
     """Read one event tolerantly."""
     try:
-        fields = _decode_plainly(payload)
+        fields = decode_plainly(payload)
     except msgspec.ValidationError:
         detail = "event: expected numbers that can be held, got one with too many digits"
-        decoded.reject(_unread("out_of_range", detail, payload, arrival, whole=True))
-    except _UNREADABLE as error:
-        decoded.reject(_not_json(payload, arrival, error))
+        decoded.reject(unread("out_of_range", detail, payload, arrival, whole=True))
+    except UNREADABLE as error:
+        decoded.reject(not_json(payload, arrival, error))
     else:
         if isinstance(fields, dict):
-            _read_fields(fields, payload, arrival, decoded)
+            read_into(decoded, fields, payload, arrival)
         else:
-            detail = looks_like(payload) or "event: expected a JSON object or an array of objects"
-            decoded.reject(_unread("not_object", detail, payload, arrival, whole=True))
-
-
-def _read_fields(fields: Fields, payload: bytes, arrival: float, decoded: Decoded) -> None:
-    try:
-        fields = fields_of(fields)
-        event, adjusted = read(fields, arrival)
-    except Rejected as exc:
-        rejection = Rejection(exc.reason, exc.detail, payload[:MAX_REJECTED_BYTES], arrival, numbers_of(fields))
-        decoded.reject(rejection)
-        return
-    decoded.events.append(event)
-    decoded.arrivals.append(arrival)
-    decoded.worded |= event.status_word != ""
-    if adjusted:
-        decoded.adjusted[id(event)] = adjusted
-
-
-def _not_json(payload: bytes, arrival: float, error: Exception) -> Rejection:
-    cut = "; was it cut? publish the whole of it" if "truncated" in str(error) else ""
-    detail = looks_like(payload) or plain(payload) or f"payload: expected JSON: {error}{cut}"
-    return _unread("not_json", detail, payload, arrival)
-
-
-def _unread(reason: RejectionReason, detail: str, payload: bytes, arrival: float, *, whole: bool = False) -> Rejection:
-    """Return the rejection of a payload that cannot be read. In a `whole` one all numbers can be found."""
-    numbers = numbers_in(payload)
-    return Rejection(
-        reason, detail, payload[:MAX_REJECTED_BYTES], arrival, () if numbers is None and whole else numbers
-    )
-
-
-def without_event(entry_id: str, fields: list[bytes], arrival: float) -> Rejection:
-    """Return the rejection of a stream entry without the event field; its other fields may be, or hold, the event."""
-    names = [name.decode("utf-8", "backslashreplace")[:_MAX_NAME_CHARACTERS] for name in fields[::2]]
-    shown = ", ".join(names[:_MAX_UNKNOWN_NAMES]) + (", ..." if len(names) > _MAX_UNKNOWN_NAMES else "")
-    detail = "e: the stream entry has no such field; put the JSON into it: XADD NAME * e '{...}'"
-    payload = f"{entry_id} has {'the fields ' if shown else 'no fields'}{shown}".encode()
-    named = dict(zip(names, (value.decode("utf-8", "replace") for value in fields[1::2]), strict=False))
-    numbers = numbers_of(respelled(named)) or numbers_in(b"\n".join(fields[1::2]))
-    return Rejection("missing_field", detail, payload[:MAX_REJECTED_BYTES], arrival, numbers)
+            decoded.reject(not_object(payload, arrival))
 
 
 def unknown_fields(payload: bytes) -> set[str]:
     """Return the unknown field names of a payload's first event; this costs ten times as much as decoding it."""
     try:
         payload = payload.removeprefix(BOM_UTF8)
-        event = _decode_plainly(elements(payload)[0] if _is_array(payload) else payload)
+        event = decode_plainly(elements(payload)[0] if _is_array(payload) else payload)
         names = unknown_names(event) if isinstance(event, dict) else set()
-    except (*_UNREADABLE, Rejected, IndexError):
+    except (*UNREADABLE, Rejected, IndexError):
         return set()
-    return {name[:_MAX_NAME_CHARACTERS] for name in sorted(names)[:_MAX_UNKNOWN_NAMES]}
+    return {name[:MAX_NAME_CHARACTERS] for name in sorted(names)[:MAX_NAMES]}

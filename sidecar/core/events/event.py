@@ -141,7 +141,7 @@ UNUSED: dict[Status, frozenset[str]] = {
 }
 
 RejectionReason = Literal[
-    "not_json", "not_object", "missing_field", "wrong_type", "out_of_range", "unknown_status", "too_large"
+    "not_json", "not_object", "missing_field", "wrong_type", "out_of_range", "unknown_status", "too_large", "unmapped"
 ]
 
 
@@ -191,8 +191,9 @@ class Decoded(Struct):
     """The events and rejections of a list of payloads, in order of arrival.
 
     `arrivals[i]` is the arrival time of `events[i]`; `events_before[i]` is how many events came before `rejections[i]`.
-    `worded`: some event has a `status_word`, which is rare. `adjusted` names what was cut or left out of events, by
-    their `id()`.
+    `worded` is whether any event has a `status_word`, which is rare.
+    `adjusted` names what was cut or left out of events, by the `id()` of each; `repeats` is by what a repeated delivery
+    of one is recognised, likewise.
     """
 
     events: list[Event]
@@ -201,10 +202,19 @@ class Decoded(Struct):
     events_before: list[int] = field(default_factory=list)
     worded: bool = False
     adjusted: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    repeats: dict[int, str] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
 
+    def add(self, event: Event, arrival: float, adjusted: tuple[str, ...]) -> None:
+        """Add an event that was read by itself, with the names of what was cut or left out."""
+        self.events.append(event)
+        self.arrivals.append(arrival)
+        self.worded |= event.status_word != ""
+        if adjusted:
+            self.adjusted[id(event)] = adjusted
+
     def reject(self, rejection: Rejection) -> None:
-        """Append a rejection."""
+        """Add a rejection after what was decoded so far."""
         self.events_before.append(len(self.events))
         self.rejections.append(rejection)
 
@@ -217,3 +227,4 @@ class Decoded(Struct):
         self.worded |= later.worded
         self.shared.merge(later.shared)
         self.adjusted |= later.adjusted
+        self.repeats |= later.repeats

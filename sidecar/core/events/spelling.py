@@ -12,10 +12,8 @@ from base64 import b64decode
 from collections.abc import Container, Mapping
 from typing import Any
 
-import msgspec
-
 from sidecar.core.events.event import FIELDS, Event
-from sidecar.core.events.values import STATUS_WORDS, Rejected, cut_text, decimal
+from sidecar.core.events.values import STATUS_WORDS, Rejected, cut_text, decode_plainly
 
 Fields = Mapping[str, Any]
 
@@ -30,7 +28,6 @@ _CLOUD_EVENT_ATTRIBUTES = frozenset(
     ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "data", "data_base64")
 )
 _OF_ORDERS = ("order_id", "product_id", "items", "amount", "currency", "quantity")
-_decode = msgspec.json.Decoder(float_hook=decimal).decode
 
 
 def fields_of(event: Fields) -> Fields:
@@ -54,7 +51,7 @@ def data_of(envelope: Fields) -> Any:
         if data is None and isinstance(data := envelope.get("data_base64"), str):
             data = b64decode(data)
         for _ in range(2):  # once encoded, or twice
-            data = _decode(data) if isinstance(data, str | bytes) else data
+            data = decode_plainly(data) if isinstance(data, str | bytes) else data
     except (ValueError, RecursionError):
         if isinstance(data, bytes):
             return envelope["data_base64"]

@@ -16,17 +16,20 @@ from sidecar.core.events.event import (
     FIELDS,
     HEADER_FIELDS,
     MAX_COUNT,
+    MAX_REJECTED_BYTES,
     OPTIONAL,
     QUEUE_FIELDS,
     REQUIRED,
     UNUSED,
+    Decoded,
     Event,
     Item,
     Number,
+    Rejection,
     SaleEvent,
     latest,
 )
-from sidecar.core.events.spelling import Fields, given, respelled, says_a_sale
+from sidecar.core.events.spelling import Fields, fields_of, given, respelled, says_a_sale
 from sidecar.core.events.values import VALUES, Rejected, Unfit, cut_id, cut_text, reason_of, status_word
 
 _ITEM_FIELDS = Item.__struct_fields__
@@ -62,6 +65,18 @@ def read(fields: Fields, arrival: float) -> tuple[Event, tuple[str, ...]]:
     if event.seq == 0 and kind != "heartbeat":
         raise Rejected("out_of_range", "seq", f"an integer from 1 to {MAX_COUNT}", 0)
     return event, tuple(reading.adjusted)
+
+
+def read_into(decoded: Decoded, fields: Fields, payload: bytes, arrival: float) -> None:
+    """Add the event that plain JSON fields describe, or its rejection, which keeps the start of `payload`."""
+    try:
+        fields = fields_of(fields)
+        event, adjusted = read(fields, arrival)
+    except Rejected as rejected:
+        numbers = numbers_of(fields)
+        decoded.reject(Rejection(rejected.reason, rejected.detail, payload[:MAX_REJECTED_BYTES], arrival, numbers))
+    else:
+        decoded.add(event, arrival, adjusted)
 
 
 class _FieldReader:

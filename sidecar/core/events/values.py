@@ -107,6 +107,9 @@ def decimal(text: str) -> Decimal:
         return Decimal("Infinity")
 
 
+decode_plainly = msgspec.json.Decoder(float_hook=decimal).decode  # JSON -> plain values, exactly
+
+
 def _number(value: Any, low: int, high: int) -> int | Decimal:
     if isinstance(value, str):
         if not _NUMBER.fullmatch(value):
@@ -168,8 +171,9 @@ def _epoch(value: Any) -> str | int:
     return _text(value) if isinstance(value, str) else _whole(value, 0, MAX_EPOCH)
 
 
-def _timestamp(value: Any) -> float:
-    if isinstance(value, str) and "\0" not in value:  # msgspec takes that character for the end of a time
+def timestamp(value: Any) -> float:
+    """Return a time in Unix seconds. Raises Unfit."""
+    if isinstance(value, str) and "\0" not in value:  # msgspec takes that character for the end of a moment
         try:
             return unix_time(msgspec.convert(value, datetime))
         except msgspec.ValidationError:
@@ -240,7 +244,7 @@ _DURATION = (_duration, f"a number of milliseconds from 0 to {MAX_DURATION_MS}")
 # For each field: how to read it, and what to expect in messages.
 VALUES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "type": (_type, f"a string of at most {MAX_ID_BYTES} bytes"),
-    "ts": (_timestamp, "a Unix time or RFC 3339 from the year 2000 to a day ahead"),
+    "ts": (timestamp, "a Unix time or RFC 3339 from the year 2000 to a day ahead"),
     "producer": _ID,
     "epoch": (_epoch, f"a string of at most {MAX_ID_BYTES} bytes or an integer from 0 to {MAX_EPOCH}"),
     "seq": _COUNT,

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.counts import pending
-from sidecar.core.counts.currencies import ISO_4217
 from sidecar.core.counts.pending import SALES_GATHERED, TIMES_GATHERED
 from sidecar.core.counts.readings import count
 from sidecar.core.counts.rules import OTHER, Rules
 from sidecar.core.counts.state import RINGS
+from sidecar.core.events.currencies import ISO_4217
 from sidecar.core.events.event import MAX_BATCH_EVENTS
 from tests.core.counted import NOW, PUBSUB, RULES, STREAM, aggregator, batch, commit, committed, order, shown
 

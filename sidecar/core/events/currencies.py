@@ -18,6 +18,13 @@ ISO_4217 = frozenset(_CODES.split())
 
 _WITHOUT_MINOR_UNIT = "BIF CLP DJF GNF IDR ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
 WITHOUT_MINOR_UNIT = frozenset(_WITHOUT_MINOR_UNIT.split())
+# How many decimals the minor unit has, where it is not 2.
+_DECIMALS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+DECIMALS = {code: digits for digits, codes in _DECIMALS.items() for code in codes.split()}
 LEAST_IN_MINOR_UNITS = 100
 ENOUGH = 20  # amounts needed for a judgement
 ALL_WHOLE = "all amounts seen are whole numbers of 100 or more: are they cents? amount is in major units, as in 19.90"

@@ -1,0 +1,141 @@
+"""The list `mappings`: ready-made ones that `use` names, what a user says instead, and what is wrong with it."""
+
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from msgspec.structs import replace
+
+from sidecar.config.mapping_checks import Spot, problems
+from sidecar.config.nearest import did_you_mean, nearest
+from sidecar.config.structs import SourcesConfig
+from sidecar.config.tree import Tree, YamlList, YamlSection, YamlText, build, fail, tree
+from sidecar.core.events.source import PUBSUB, STREAM, key_of, kind_of
+from sidecar.core.mapping.definition import Definition, Rule
+
+READY_MADE = files("sidecar.config") / "ready_made"
+
+
+def names() -> list[str]:
+    """Return the names of the ready-made mappings."""
+    return sorted(file.name.removesuffix(".yml") for file in READY_MADE.iterdir() if file.name.endswith(".yml"))
+
+
+def ready_made(name: str) -> str:
+    """Return the YAML of a ready-made mapping."""
+    return (READY_MADE / f"{name}.yml").read_text(encoding="utf-8")
+
+
+def definitions(found: Tree) -> tuple[Definition, ...]:
+    """Return the mappings of a configuration. Raises ConfigError for the first thing that is wrong."""
+    if not isinstance(found, YamlList):
+        raise fail(found, "mappings", "is a list: write `- use: NAME` or `- name: NAME` below it")
+    result: list[Definition] = []
+    for at, one in enumerate(found):
+        name = f"mappings[{at}]"
+        definition = _definition(one, name)
+        if definition.name in [other.name for other in result]:
+            raise fail(one, name, f'has the name "{definition.name}" a second time: set another `name`')
+        for other in result:
+            shared = [source for source in definition.sources if source in other.sources]
+            if shared and (definition.entry, definition.values) != (other.entry, other.values):
+                raise fail(one, name, f'and "{other.name}" read {shared[0]} differently: give both the same `entry`')
+        result.append(definition)
+    return tuple(result)
+
+
+def with_mapped(sources: SourcesConfig, mappings: tuple[Definition, ...]) -> SourcesConfig:
+    """Return the sources with those that only a mapping names."""
+    named = dict.fromkeys(source for mapping in mappings for source in mapping.sources)
+    pubsub = [key_of(source) for source in named if kind_of(source) is PUBSUB]
+    streams = [key_of(source) for source in named if kind_of(source) is STREAM]
+    return replace(
+        sources,
+        pubsub=(*sources.pubsub, *(name for name in pubsub if name not in sources.pubsub)),
+        streams=(*sources.streams, *(name for name in streams if name not in sources.streams)),
+    )
+
+
+def _definition(found: Tree, name: str) -> Definition:
+    if not isinstance(found, YamlSection):
+        raise fail(found, name, "is a section: write `use: NAME` or `rules:` below it")
+    if isinstance(use := found.get("use"), YamlText):
+        if use not in names():
+            guess = did_you_mean(nearest(use, names()))
+            raise fail(use, f"{name}.use", f'"{use}" is no ready-made mapping{guess}; there is {", ".join(names())}')
+        root = yaml.compose(ready_made(use), Loader=yaml.SafeLoader)
+        base = None if root is None else tree(root, f"{use}.yml")
+        assert isinstance(base, YamlSection)
+        found = _overridden(base, found)
+    definition: Definition = build(Definition, found, name)
+    definition = replace(definition, name=definition.name or definition.use or f"mapping {name[9:-1]}")
+    definition = replace(definition, rules=tuple(map(_named, enumerate(definition.rules, 1))))
+    for where, problem in problems(definition):
+        raise fail(_part(found, where), _name(name, where), problem)
+    return definition
+
+
+def _name(name: str, where: Spot) -> str:
+    return name + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where)
+
+
+def _named(numbered: tuple[int, Rule]) -> Rule:
+    number, rule = numbered
+    return rule if rule.name else replace(rule, name=str(number))
+
+
+# What a user says instead of a ready-made mapping
+
+
+def _overridden(base: YamlSection, over: YamlSection) -> YamlSection:
+    """Return a ready-made mapping with the changes of a user; a rule of his comes first, or replaces its namesake."""
+    rules = {str(rule.get("name", at)): rule for at, rule in enumerate(base.get("rules", ()))}
+    new = []
+    for rule in over.get("rules", ()):
+        there = rules.get(str(rule.get("name", ""))) if isinstance(rule, YamlSection) else None
+        if there is None:
+            new.append(rule)
+        else:
+            rules[str(rule["name"])] = _merged(there, rule)
+    changed = over.get("event")
+    if isinstance(changed, YamlSection):
+        for name, rule in rules.items():
+            own = rule.get("event", {})
+            said = _like(over, {field: value for field, value in changed.items() if field in own})
+            rules[name] = _merged(rule, _like(over, {"event": said})) if said else rule
+    result = _merged(base, _like(over, {name: value for name, value in over.items() if name != "rules"}))
+    listing = YamlList([*new, *rules.values()])
+    listing.origin = over.origin
+    result["rules"] = listing
+    return result
+
+
+def _merged(base: YamlSection, over: YamlSection) -> YamlSection:
+    """Return both, `over` first; a path and a constant replace each other."""
+    result = _like(over, dict(base))
+    for name, value in over.items():
+        there = result.get(name)
+        if isinstance(value, YamlSection) and isinstance(there, YamlText | YamlList):
+            there = _like(value, {"path": there})
+        if isinstance(value, YamlSection) and isinstance(there, YamlSection):
+            if "path" in value or "value" in value:
+                there = _like(there, {key: one for key, one in there.items() if key not in ("path", "value")})
+            value = _merged(there, value)
+        result[name] = value
+    return result
+
+
+def _like(other: Any, values: dict[Any, Any]) -> YamlSection:
+    section = YamlSection(values)
+    section.origin = other.origin
+    return section
+
+
+def _part(found: Any, where: tuple[str | int, ...]) -> Any:
+    """Return the innermost part that stands in a file on the way to a part."""
+    for step in where:
+        try:
+            found = found[step]
+        except (KeyError, IndexError, TypeError):
+            break
+    return found

@@ -1,0 +1,145 @@
+"""YAML -> lists of structs: every part knows the line it stands on, so that an error can name it.
+
+Values are the text in the file, as in yaml_file.
+"""
+
+import types
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import msgspec
+import yaml
+
+from sidecar.config.nearest import did_you_mean, nearest
+from sidecar.config.values import BOOLEANS
+from sidecar.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class YamlText(str):
+    """A scalar."""
+
+    origin: str
+
+
+class YamlSection(dict[str, Any]):
+    """`name: value` lines."""
+
+    origin: str
+
+
+class YamlList(list[Any]):
+    """A list."""
+
+    origin: str
+
+
+Tree = YamlText | YamlSection | YamlList
+
+
+def tree(node: yaml.Node, path: str) -> Tree:
+    """Return a node of a file as plain values that know where they stand. Raises ConfigError."""
+    origin = f"{path}:{node.start_mark.line + 1}"
+    found: Tree
+    if isinstance(node, yaml.ScalarNode):
+        found = YamlText(node.value)
+    elif isinstance(node, yaml.SequenceNode):
+        found = YamlList(tree(item, path) for item in node.value)
+    else:
+        found = YamlSection()
+        for key, value in node.value:
+            name = tree(key, path)
+            if not isinstance(name, YamlText):
+                raise ConfigError(f"{origin}: a name must be a plain word")
+            if name in found:
+                raise ConfigError(f"{name.origin}: {name} is set twice")
+            found[name] = tree(value, path)
+    found.origin = origin
+    return found
+
+
+def build(kind: Any, found: Tree, name: str) -> Any:
+    """Return a value of a type: a struct, a mapping, a tuple, a literal or a scalar.
+
+    Raises ConfigError with file, line and `name`, which is where in the configuration it belongs.
+    """
+    origin, parameters = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return build(_chosen(parameters, found), found, name)
+    if origin is Literal:
+        return _one_of(parameters, found, name)
+    if origin is tuple:
+        parts = found if isinstance(found, YamlList) else [found]
+        return tuple(build(parameters[0], part, f"{name}[{at}]") for at, part in enumerate(parts))
+    if origin is dict:
+        section = _section(found, name)
+        return {str(key): build(parameters[1], value, f"{name}.{key}") for key, value in section.items()}
+    if issubclass(kind, msgspec.Struct):
+        return _struct(kind, found, name)
+    return _scalar(kind, found, name)
+
+
+def fail(found: Any, name: str, problem: str) -> ConfigError:
+    """Return the error about a part: where it stands, its name, what is wrong and what to do."""
+    return ConfigError(f"{found.origin}: {name} {problem}")
+
+
+def _chosen(kinds: tuple[Any, ...], found: Tree) -> Any:
+    """Choose among alternatives: the struct whose fields are all there, else the first."""
+    structs = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+    if isinstance(found, YamlSection) and len(structs) > 1:
+        return max(structs, key=lambda kind: len(found.keys() & _fields(kind).keys()))
+    return next(kind for kind in kinds if kind is not types.NoneType)
+
+
+def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
+def _struct(kind: type[msgspec.Struct], found: Tree, name: str) -> Any:
+    """Build a struct; where it may be written short, its `short` makes a section of a text or a list."""
+    if not isinstance(found, YamlSection):
+        short = getattr(kind, "short", None)
+        key = short.get(type(found).__name__) if short else None
+        if key is None:
+            raise fail(found, name, "is a section: write `name: value` lines below it")
+        section = YamlSection({key: found})
+        section.origin = found.origin
+        found = section
+    fields = _fields(kind)
+    values = {}
+    for key, value in found.items():
+        field = fields.get(key)
+        if field is None:
+            known = f"; there is {', '.join(fields)}" if nearest(key, fields) is None else ""
+            where = getattr(key, "origin", found.origin)
+            raise ConfigError(f"{where}: {name} has no setting {str(key)!r}{did_you_mean(nearest(key, fields))}{known}")
+        if value != "" or field.type is str:
+            values[field.name] = build(field.type, value, f"{name}.{key}")
+    return kind(**values)
+
+
+def _section(found: Tree, name: str) -> YamlSection:
+    if not isinstance(found, YamlSection):
+        raise fail(found, name, "is a section: write `name: value` lines below it")
+    return found
+
+
+def _one_of(choices: tuple[str, ...], found: Tree, name: str) -> str:
+    if not isinstance(found, YamlText) or found not in choices:
+        raise fail(found, name, f"must be one of {', '.join(choices)}")
+    return str(found)
+
+
+def _scalar(kind: Any, found: Tree, name: str) -> Any:
+    if not isinstance(found, YamlText):
+        raise fail(found, name, "must be a single value")
+    text = str(found)
+    try:
+        if kind is bool:
+            return BOOLEANS[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError, InvalidOperation):
+        expected = {bool: "true or false", int: "a whole number", Decimal: "a number"}[kind]
+        raise fail(found, name, f"must be {expected}") from None

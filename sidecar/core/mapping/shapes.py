@@ -1,0 +1,165 @@
+"""Shapes: structs made of the paths of a mapping, so that what no path names is skipped while a payload is decoded.
+
+A payload that does not fit its shape (a list in place of an object, say) is decoded as a whole, and read by paths.
+"""
+
+from operator import attrgetter
+from typing import Any, Protocol
+
+import msgspec
+
+from sidecar.core.events.values import decimal
+from sidecar.core.mapping.paths import Getter, PathStep, first_of, get_by, steps_of
+
+
+class Lookup(Protocol):
+    """How to read what is at paths, in payloads that are decoded in one way."""
+
+    def get(self, *paths: str) -> Getter:
+        """Return a function from a payload to what is at the first of the paths that has a value, else `None`."""
+        ...
+
+    def exists(self, *paths: str) -> Getter:
+        """Return the same, if only whether it is there matters, or the elements that it has."""
+        ...
+
+    def elements(self, *paths: str) -> "Lookup":
+        """Return how to read the elements of the list that is at one of the paths."""
+        ...
+
+
+class PlainLookup:
+    """In plain values."""
+
+    def get(self, *paths: str) -> Getter:
+        return first_of([get_by(steps_of(path)) for path in paths])
+
+    def exists(self, *paths: str) -> Getter:
+        return self.get(*paths)
+
+    def elements(self, *paths: str) -> Lookup:
+        return self
+
+
+class _Node:
+    """What paths name at one place: some names of an object, the elements of a list, or the value as it is."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, _Node] = {}
+        self.list_of: _Node | None = None
+        self.whole = False
+
+    @property
+    def is_any(self) -> bool:
+        """Whether its value is decoded as it is."""
+        return self.whole or bool(self.names) == (self.list_of is not None)
+
+    def along(self, steps: tuple[PathStep, ...]) -> "_Node":
+        """Return the node at a path, made if need be; what an index is of is decoded as it is."""
+        node = self
+        for step in steps:
+            if not isinstance(step, str):
+                node.whole = True
+                return node
+            node = node.names.setdefault(step, _Node())
+        return node
+
+    def reached(self, steps: tuple[PathStep, ...]) -> "tuple[_Node, int]":
+        """Return the last node on the way that is decoded by names, or the one at the path; and how far that is."""
+        node = self
+        for at, step in enumerate(steps):
+            if node.is_any:
+                return node, at
+            node = node.names[str(step)]
+        return node, len(steps)
+
+    def type(self) -> Any:
+        """Return the type to decode to."""
+        if self.is_any:
+            return Any
+        if self.list_of is not None:
+            return list[self.list_of.type()] | None  # type: ignore[misc]  # a type made here
+        fields = [(f"f{at}", node.type(), None) for at, node in enumerate(self.names.values())]
+        rename = {f"f{at}": name for at, name in enumerate(self.names)}
+        return msgspec.defstruct("Shape", fields, rename=rename, gc=False) | None
+
+
+class Paths:
+    """Takes down the paths that are asked for, to make a Shape of them."""
+
+    def __init__(self, root: _Node | None = None, groups: list[list[tuple[PathStep, ...]]] | None = None) -> None:
+        self.root = root or _Node()
+        self._groups = [] if groups is None else groups
+
+    def get(self, *paths: str) -> Getter:
+        for path in paths:
+            self.root.along(steps_of(path)).whole = True
+        return _nothing
+
+    def exists(self, *paths: str) -> Getter:
+        for path in paths:
+            self.root.along(steps_of(path))
+        return _nothing
+
+    def elements(self, *paths: str) -> "Paths":
+        steps = [steps_of(path) for path in paths]
+        element = _Node()
+        for one in steps:
+            self.root.along(one).list_of = element
+        self._groups.append(steps)
+        return Paths(element)
+
+    def shape(self) -> "Shape":
+        """Return the shape of all paths so far."""
+        for group in self._groups:  # one of them decoded as it is: all of them
+            if any(node.is_any or at < len(steps) for steps in group for node, at in [self.root.reached(steps)]):
+                for steps in group:
+                    self.root.along(steps).whole = True
+        return Shape(self.root)
+
+
+class Shape:
+    """A struct in place of plain values."""
+
+    def __init__(self, root: _Node) -> None:
+        self._root = root
+        self.decode = msgspec.json.Decoder(root.type(), float_hook=decimal).decode
+
+    def get(self, *paths: str) -> Getter:
+        return first_of([self._getter(steps_of(path)) for path in paths])
+
+    def exists(self, *paths: str) -> Getter:
+        return self.get(*paths)
+
+    def elements(self, *paths: str) -> Lookup:
+        node = self._root.reached(steps_of(paths[0]))[0]
+        return PlainLookup() if node.is_any or node.list_of is None else Shape(node.list_of)
+
+    def _getter(self, steps: tuple[PathStep, ...]) -> Getter:
+        at = self._root.reached(steps)[1]
+        attributes, inner = [], self._root
+        for step in steps[:at]:
+            attributes.append(f"f{list(inner.names).index(str(step))}")
+            inner = inner.names[str(step)]
+        return _attribute(attributes, get_by(steps[at:]) if at < len(steps) else None)
+
+
+def _attribute(names: list[str], then: Getter | None) -> Getter:
+    """Return a function that follows attributes, and reads what is there as a plain value."""
+    *before, last = names
+    if not before and then is None:
+        return attrgetter(last)
+
+    def get(value: Any) -> Any:
+        for name in before:
+            value = getattr(value, name)
+            if value is None:
+                return None
+        found = getattr(value, last)
+        return found if then is None or found is None else then(found)
+
+    return get
+
+
+def _nothing(value: Any) -> Any:
+    return None
