@@ -9,8 +9,8 @@ from msgspec import UNSET
 from prometheus_client import CollectorRegistry
 
 from sidecar.config import Config
-from sidecar.core.events.currencies import ENOUGH
 from sidecar.core.counts.liveness import Sign
+from sidecar.core.events.currencies import ENOUGH
 from sidecar.core.events.event import Rejection
 from sidecar.core.sequence.clock_offsets import Offset
 from sidecar.core.sequence.shared_names import Use

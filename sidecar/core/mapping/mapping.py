@@ -50,7 +50,7 @@ class Outcome(Struct, frozen=True):
         return "dropped" if self.event is None else "mapped"
 
 
-class _Reader:
+class _CompiledRules:
     """The rules of a mapping, for payloads that are decoded in one way."""
 
     def __init__(self, definition: Definition, currency: str, lookup: Lookup) -> None:
@@ -97,7 +97,7 @@ class Mapping:
     def __init__(self, definition: Definition, *, currency: str) -> None:
         """`currency` is that of amounts without one."""
         self.name = definition.name
-        self._reader = _Reader(definition, currency, PlainLookup())
+        self._plain = _CompiledRules(definition, currency, PlainLookup())
         self._otherwise = definition.otherwise
         self._dropped = frozenset(payload.encode() for payload in definition.drop_payloads)
         self._inner = codecs.inner(definition.inner)
@@ -106,10 +106,10 @@ class Mapping:
         self._decode_shape: Callable[[bytes], Any] | None = None
         if not (self._inner or self._each or self._whole):
             paths = Paths()
-            _Reader(definition, currency, paths)
+            _CompiledRules(definition, currency, paths)
             shape = paths.shape()
             self._decode_shape = shape.decode
-            self._shaped = _Reader(definition, currency, shape)
+            self._shaped = _CompiledRules(definition, currency, shape)
 
     def outcomes(self, payload: bytes, arrival: float) -> Iterable[Outcome]:
         """Return what becomes of a payload, in order; nothing is counted."""
@@ -160,7 +160,7 @@ class Mapping:
             yield self._of_event(event, text, arrival)
 
     def _of_event(self, event: Any, text: bytes, arrival: float) -> Outcome:
-        found = self._reader.outcome(event, text, arrival)
+        found = self._plain.outcome(event, text, arrival)
         return self._unmatched(event, text, arrival) if found is None else found
 
     def _unmatched(self, event: Any, text: bytes, arrival: float) -> Outcome:
@@ -176,7 +176,7 @@ class Mapping:
         read_into(alone, event, text, arrival)
         if alone.rejections:
             return Outcome(self.name, UNMATCHED, rejection=alone.rejections[0])
-        found, repeats = alone.events[0], self._reader.repeats_of(event)
+        found, repeats = alone.events[0], self._plain.repeats_of(event)
         return Outcome(self.name, UNMATCHED, found, None, alone.adjusted.get(id(found), ()), repeats)
 
 

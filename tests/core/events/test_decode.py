@@ -56,7 +56,7 @@ def test_every_payload_needs_an_arrival() -> None:
 
 
 def test_an_ordinary_event_is_read_by_the_strict_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(decode_module, "read")
+    monkeypatch.delattr(decode_module, "read_into")
     payloads = [
         b'{"type":"order","ts":1790000000.5,"producer":"api-1","epoch":1789999000,"seq":1,"status":"failed",'
         b'"order_id":"550e8400-e29b-41d4-a716-446655440000","reason":"sold_out","latency_ms":12,"user":{"id":3}}',

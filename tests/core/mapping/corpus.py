@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from sidecar.config import Config, load
+from sidecar.core.events.event import Event
 from sidecar.core.mapping.entries import payload_of
 from sidecar.core.mapping.mapping import Outcome
 
@@ -51,8 +52,9 @@ def shown(outcome: Outcome) -> Any:
     """Return an event as events.json has it: what it says of the order; else what became of the payload."""
     if outcome.event is None:
         return outcome.kind
-    said = json.loads(msgspec.json.encode(outcome.event)).items()
-    fields = {name: value for name, value in said if value not in (None, "") and name not in ("type", "word")}
+    names = [name for name in Event.__struct_fields__ if name not in ("type", "status_word")]
+    given = {name: value for name in names if (value := getattr(outcome.event, name)) is not None}
+    fields: dict[str, Any] = json.loads(msgspec.json.encode(given))
     if fields["quantity"] == 1:
         del fields["quantity"]
     return fields | ({"_adjusted": list(outcome.adjusted)} if outcome.adjusted else {})
