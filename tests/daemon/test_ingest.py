@@ -191,16 +191,18 @@ async def test_a_stale_batch_is_read_again() -> None:
     assert (source.asked_again, ground.pending()) == (1, 0)
 
 
-async def test_a_stream_that_was_replaced_is_counted_and_logged() -> None:
-    source = Scripted("stream:s", read(order(), order()))
+@pytest.mark.parametrize(("outcome", "event"), [("reset", "stream was recreated"), ("cut", "stream lost its end")])
+async def test_a_stream_that_is_not_what_it_was_is_counted_and_logged(
+    outcome: str, event: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Scripted("stream:s", read(order()))
     ground = Ground(source)
-    async with reading(ground, source):
-        await eventually(lambda: not source.script)
-        settle(ground.ledger)
+    monkeypatch.setattr(ground.ledger, "apply", lambda *_: outcome)
     with capture_logs() as logs:
-        ground.ingest.reset("stream:s")
+        async with reading(ground, source):
+            await eventually(lambda: len(logs) > 0)
     assert ground.sample("source_resets_total", "stream:s") == 1
-    assert [line["event"] for line in logs] == ["stream was recreated"]
+    assert [line["event"] for line in logs] == [event]
 
 
 # Lag
@@ -273,6 +275,26 @@ async def test_a_standby_is_not_blind() -> None:
     ground.now += 3
     ground.ingest.count_blind()
     assert ground.ledger.aggregate.pending_events() == 0
+
+
+def test_a_channel_of_before_a_takeover_has_been_blind_since_the_last_commit() -> None:
+    names = ("pubsub:c", "pubsub:new", "stream:s")
+    ground = Ground(*map(Scripted, names))
+    ground.ledger.away, ground.ledger._listened = T0 - 10, {b"pubsub:c", b"stream:s"}
+    ground.ingest.begin()
+    assert {name: state.blind for name, state in ground.ingest.states.items()} == {
+        "pubsub:c": True,
+        "pubsub:new": False,
+        "stream:s": False,
+    }
+    ground.ingest.count_blind()
+    assert ground.blind_seconds() == 10
+    assert ground.ledger._listening == b"pubsub:c\npubsub:new"
+
+
+def test_without_an_earlier_commit_nothing_was_missed() -> None:
+    ground = Ground(Scripted())
+    assert not ground.ingest.states["pubsub:c"].blind
 
 
 # A stop

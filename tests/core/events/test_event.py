@@ -49,6 +49,7 @@ def test_a_rejection_knows_how_many_events_came_before_it() -> None:
 def test_what_is_decoded_later_is_appended_in_order() -> None:
     one, other = Event(status="success"), Event(status="failed", status_word="declined")
     first, later = decoded(one, b"x"), decoded(other, b"y")
+    later.shared.priced = True
     later.worded, later.adjusted = True, {id(other): ("reason_cut",)}
     first.extend(later)
     assert first.events == [one, other]
@@ -57,7 +58,7 @@ def test_what_is_decoded_later_is_appended_in_order() -> None:
         (1, b"x"),
         (2, b"y"),
     ]
-    assert first.worded
+    assert first.worded and first.shared.priced
     assert first.adjusted == later.adjusted
 
 
