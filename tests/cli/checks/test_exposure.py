@@ -66,8 +66,8 @@ class Door:
         monkeypatch.setattr(exposure, "connected", self.connected)
 
     @asynccontextmanager
-    async def connected(self, config: RedisConfig, *, key: str, stranger: bool) -> AsyncIterator["Door"]:
-        assert stranger
+    async def connected(self, config: RedisConfig, *, key: str, anonymous: bool) -> AsyncIterator["Door"]:
+        assert anonymous
         self.knocks += 1
         yield self
 
