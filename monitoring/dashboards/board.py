@@ -1,4 +1,4 @@
-"""An empty dashboard, as all of them begin: time, links, annotations, and the variables that choose what is shown."""
+"""The empty dashboard that all start from: time, links, annotations, and the variables that choose what is shown."""
 
 import json
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ DATASOURCE_UID = "prometheus"
 
 ALL = model.VariableOption(selected=True, text="All", value="$__all")
 
-# What the SDK does not know: the words of an annotation, and the theme, which old versions of Grafana read.
+# The SDK lacks the texts of an annotation, and the theme, which old versions of Grafana read.
 ANNOTATION_WORDS = {"titleFormat": "{{alertname}}", "textFormat": "{{severity}} {{instance}}", "tagKeys": "severity"}
 THEME = {"style": "dark"}
 
 
 def board(uid: str, title: str, description: str) -> build.Dashboard:
-    """Return a dashboard with nothing on it yet but the choice of data source and environment."""
+    """Return a dashboard that has only the choice of data source and environment."""
     empty = build.Dashboard(title).uid(uid).description(description).tags([TAG]).timezone("browser")
     empty = empty.refresh("5s").time("now-15m", "now").tooltip(model.DashboardCursorSync.CROSSHAIR).editable()
     empty = empty.link(_others()).annotation(_alerts())
@@ -61,7 +61,7 @@ def arranged(empty: build.Dashboard, rows: Mapping[str, Panels]) -> build.Dashbo
 
 
 def document(dashboard: build.Dashboard) -> dict[str, Any]:
-    """Return a dashboard as Grafana's JSON; panels are numbered in order, so that links to them last."""
+    """Return a dashboard as Grafana's JSON; panels are numbered in order, so that links to them stay valid."""
     built = dashboard.build()
     for number, panel in enumerate(built.panels or [], start=1):
         panel.id_val = number
@@ -78,7 +78,7 @@ def encoded(built: model.Dashboard) -> dict[str, Any]:
 
 
 def _environment() -> build.QueryVariable:
-    """One at a time: staging added to production is nobody's numbers. "All" is for a Prometheus without the label."""
+    """One at a time: the sum of staging and production means nothing. "All" is for a Prometheus without the label."""
     variable = build.QueryVariable("environment").label("Environment")
     variable = variable.query("label_values(flash_sale_sidecar_build_info, environment)")
     return _sorted(variable).multi(False).current(model.VariableOption(text="production", value="production"))

@@ -20,16 +20,16 @@ from monitoring.dashboards.queries import COMMIT_AGE, STOCK, Query, firing
 
 FINISHED = "sum(rate(flash_sale_orders_total{SCOPE}[1m]))"
 
-# What the lights watch: a query, and above which values they are orange and red. A share of orders, then seconds.
-# Not by reason: a new one is shown at 0 for a while.
+# Each light has a query, and the values above which it is orange and red: a share of orders, then seconds.
+# Not by reason: the series of a new reason starts at 0 for a while.
 FAULTS = f"sum(rate(flash_sale_sidecar_order_faults_total{{SCOPE}}[1m])) / ({FINISHED} > 0) or vector(0)"
 WAIT = 'max(flash_sale_order_latency_percentile_seconds{SCOPE,percentile="95",window="1m"}) or vector(0)'
-# Without a single order a minute, a queue with anything in it stands still: one job then counts as 100 s.
+# If not a single order a minute is decided, a queue with jobs is stuck: one job then counts as 100 s.
 QUEUE = f"sum(flash_sale_queue_length{{SCOPE}}) / clamp_min({FINISHED}, 0.01) or vector(0)"
 # Without an active sidecar the numbers count as an hour old.
 AGE = f"{COMMIT_AGE} or vector(3600)"
-# And the pages that make a light red: without orders the values above have nothing to go by, as when every backend is
-# dead, and no light may be green while its page is out.
+# The alerts that make a light red. The values above need orders, which stop when every backend is dead, and no light
+# may be green while its alert fires.
 STOPPED = "ThroughputCollapsed|HalfOfProducersSilent"
 BLIND = "SidecarDown|NoSidecarCounting|NumbersStale|SourceDisconnected|RedisDown|RedisRefusesWrites"
 UNTRUE = f"{BLIND}|RedisMemoryHigh|CompletenessBelowOne|EventsCountedTwice"
@@ -62,7 +62,7 @@ def _level(name: str) -> str:
     level = f"clamp_max((({value}) > bool {orange}) + (({value}) > bool {red}) + ({pages}), 2)"
     if name in ("numbers", "alarms"):
         return level
-    # Nobody knows how the sale goes while its numbers are gone.
+    # While its numbers are gone, the state of the sale is unknown.
     return f"{level} unless on () (({AGE}) > 30 or count({firing('critical', BLIND)}))"
 
 
@@ -75,13 +75,13 @@ def _lights() -> Panels:
     return [
         light(
             "Is the system keeping up?",
-            "The worst of the five lights below. Orange: keep an eye on it. Red: call the people who run the shop.",
+            "The worst of the five lights below. Orange: watch it. Red: call the people who run the shop.",
             _words("YES", "BARELY", "NO"),
             Query(f"max({worst})", "all", instant=True),
         ).span(24),
         light(
             "Orders",
-            "Do orders fail because something is broken? Red from one in 20. Being sold out does not count.",
+            "Do orders fail because something is broken? Red from one in 20. Sold-out orders do not count.",
             _words("work", "some fail", "fail"),
             Query(_level("orders"), "orders", instant=True),
         ).no_value("unknown"),
@@ -93,19 +93,19 @@ def _lights() -> Panels:
         ).no_value("unknown"),
         light(
             "Queue",
-            "Will the orders that wait be done in 10 seconds (moving), in a minute (filling), or later (stuck)?",
+            "Will the waiting orders be done within 10 seconds (moving), within a minute (filling), or later (stuck)?",
             _words("moving", "filling", "stuck"),
             Query(_level("queue"), "queue", instant=True),
         ).no_value("unknown"),
         light(
             "These numbers",
-            "Live: from the last seconds. Old or gone: do not decide anything by this page, ask the people who run it.",
+            "Live: from the last seconds. Old or gone: do not base decisions on this page; ask the people who run it.",
             _words("are live", "are old", "are gone"),
             Query(_level("numbers"), "numbers", instant=True),
         ),
         light(
             "Alarms",
-            "Has somebody been called, since customers cannot buy, or pay wrong, or nothing is counted? Red: yes, now.",
+            "Has somebody been called because customers cannot buy or pay wrongly, or nothing is counted? Red: yes.",
             _words("none", "", "somebody is called"),
             Query(_level("alarms"), "alarms", instant=True),
         ).span(24),
@@ -125,7 +125,7 @@ def _totals() -> Panels:
         named(
             number(
                 "Revenue",
-                "What successful orders were worth, by currency; all products, whatever is chosen above.",
+                "The value of successful orders, by currency; for all products, whatever is chosen above.",
                 units.LocaleFormat,
                 Query("sum by (currency) (flash_sale_revenue_total{SCOPE})", "{{currency}}"),
             )
@@ -134,7 +134,7 @@ def _totals() -> Panels:
         .no_value("none yet"),
         number(
             "Orders per minute",
-            "Successful orders, at the pace of the last minute.",
+            "Successful orders, at the rate of the last minute.",
             PER_MINUTE,
             Query('sum(rate(flash_sale_orders_total{SCOPE,status="success"}[1m])) * 60', "orders"),
         ).decimals(0),
@@ -154,7 +154,7 @@ def _stock() -> Panels:
     return [
         bars(
             "Sell-out countdown",
-            "The ten products that will be gone first, at the pace they sell now. A restock sets the clock back.",
+            "The ten products that will sell out first at the current rate. A restock resets the countdown.",
             units.DurationSeconds,
             Query(f"sort(bottomk(10, {countdown}))", "{{product_id}}", instant=True),
         )
@@ -162,13 +162,13 @@ def _stock() -> Panels:
         .no_value("nothing is about to sell out"),
         bars(
             "Stock left by product",
-            "Pieces left of the 20 products with the least. Empty bars are sold out.",
+            "Pieces left of the 20 products with the lowest stock. Empty bars are sold out.",
             units.Short,
             Query(f"sort(bottomk(20, clamp_min({STOCK}, 0)))", "{{product_id}}", instant=True),
         ).thresholds(steps("orange", (20, NEUTRAL))),
         number(
             "Sold out",
-            "Products that are gone.",
+            "Products without stock.",
             units.Short,
             Query(f"count({STOCK} <= 0) or vector(0)", "products"),
         ).span(12),
@@ -196,13 +196,13 @@ def _history() -> Panels:
         stacked(coloured(orders, "bought", "turned away", "went wrong")),
         lines(
             "Revenue over time",
-            "What successful orders were worth so far, by currency. The steeper, the better the sale is going.",
+            "The value of successful orders so far, by currency. The steeper the curve, the better the sale.",
             units.LocaleFormat,
             Query("sum by (currency) (flash_sale_revenue_total{SCOPE})", "{{currency}}"),
         ),
         bars(
             "Best sellers",
-            "The ten products that sold most pieces.",
+            "The ten products with the most pieces sold.",
             units.Short,
             Query(
                 "sort_desc(topk(10, sum by (product_id) (flash_sale_units_sold_total{PRODUCT})))",

@@ -23,15 +23,15 @@ from monitoring.dashboards.panels import (
 )
 from monitoring.dashboards.queries import STOCK, Query, firing
 
-# Nothing finished: no share of it is known, and none is shown.
+# If nothing finished, no share is known, and none is shown.
 FINISHED = "(sum(rate(flash_sale_orders_total{SCOPE}[$__rate_interval])) > 0)"
 FAILED = 'sum(rate(flash_sale_orders_total{SCOPE,status="failed"}[$__rate_interval]))'
-# Not by reason, of which a new one is shown at 0 for a while.
+# Not by reason: the series of a new reason starts at 0 for a while.
 FAULTS = "sum(rate(flash_sale_sidecar_order_faults_total{SCOPE}[$__rate_interval]))"
-# A kind that never occurred has no series, and is 0 all the same.
+# A kind that never occurred has no series, but counts as 0.
 REFUSALS = '(sum(rate(flash_sale_order_failures_total{SCOPE,kind="refusal"}[$__rate_interval])) or vector(0))'
 
-# More curves than 20 cannot be told apart. Those that sold best over all the time shown, so that none comes and goes.
+# Nobody can distinguish more than 20 curves. The best sellers of the whole time range, so that none comes and goes.
 BEST_SELLING = "topk(20, sum by (product_id) (increase(flash_sale_units_sold_total{PRODUCT}[$__range] @ end())))"
 
 
@@ -60,8 +60,8 @@ def _now() -> Panels:
         ).decimals(1),
         verdict(
             "Error rate",
-            "Share of finished orders that failed because something is broken. Being sold out or declined is no error: "
-            "see *Failures* below. Orange and red begin where OrderFaultRateHigh does.",
+            "Share of finished orders that failed because of a fault. Sold-out and declined orders are no faults: "
+            "see *Failures* below. Orange and red start at the thresholds of OrderFaultRateHigh.",
             units.PercentUnit,
             steps("green", (0.02, "orange"), (0.1, "red")),
             Query(f"{FAULTS} / {FINISHED}", "faults"),
@@ -70,7 +70,7 @@ def _now() -> Panels:
         .no_value("no orders"),
         verdict(
             "Completeness",
-            "Share of the published events that was counted. Below 100 % events are missing and totals too low.",
+            "Share of the published events that was counted. Below 100 %, events are missing and totals are too low.",
             units.PercentUnit,
             steps("red", (1, "green")),
             Query("min(flash_sale_completeness_ratio{SCOPE})", "seen"),
@@ -85,8 +85,8 @@ def _orders() -> Panels:
     by_status = "sum by (status) (flash_sale_orders_total{SCOPE})"
     throughput = lines(
         "Order throughput",
-        "Orders finished per second, by outcome, and those that came in. "
-        "Look for more coming in than finishing: the queue grows by the difference.",
+        "Orders finished per second, by outcome, and orders accepted. "
+        "If more are accepted than finished, the queue grows by the difference.",
         PER_SECOND,
         Query("sum by (status) (rate(flash_sale_orders_total{SCOPE}[$__rate_interval]))", "{{status}}"),
         Query("sum(rate(flash_sale_orders_cancelled_total{SCOPE}[$__rate_interval]))", "cancelled"),
@@ -97,7 +97,7 @@ def _orders() -> Panels:
         coloured(
             pie(
                 "Order status distribution",
-                "All orders by what became of them. Look for a growing share in flight: orders come in undecided.",
+                "All orders by outcome. A growing share in flight means that orders arrive faster than decisions.",
                 units.Short,
                 Query(by_status, "{{status}}", instant=True),
                 Query("sum(flash_sale_orders_cancelled_total{SCOPE})", "cancelled", instant=True),
@@ -108,13 +108,13 @@ def _orders() -> Panels:
         coloured(throughput, "success", "failed", "cancelled", "pending"),
         dial(
             "Current queue length",
-            "Jobs that wait now, by queue. The zones are a guess: what matters is that the number falls again.",
+            "Jobs that wait now, by queue. The coloured zones are rough: what matters is that the number falls again.",
             units.Short,
             Query(waiting, "{{queue}}"),
         ).thresholds(steps("green", (100, "orange"), (1000, "red"))),
         dial(
             "Time to drain the queue",
-            "How long the jobs that wait now will take, at the pace of the last minute. It is the wait of a new order.",
+            "How long the waiting jobs will take at the rate of the last minute. A new order waits that long.",
             units.Seconds,
             Query(
                 "sum(flash_sale_queue_length{SCOPE}) / (sum(rate(flash_sale_orders_total{SCOPE}[1m])) > 0)"
@@ -126,7 +126,7 @@ def _orders() -> Panels:
         .no_value("no orders"),
         lines(
             "Queues",
-            "Jobs waiting and being worked on. Waiting that grows while the workers are all busy: too few workers.",
+            "Jobs waiting and in progress. If waiting jobs grow while all workers are busy, there are too few workers.",
             units.Short,
             Query(waiting, "{{queue}} waiting"),
             Query("sum by (queue) (flash_sale_queue_active_jobs{SCOPE})", "{{queue}} active"),
@@ -138,9 +138,9 @@ def _latency() -> Panels:
     return [
         lines(
             "Order latency: average, p95, p99",
-            "From accepted to decided, as customers wait for it. An average that stays low under a rising p99: "
-            "a few customers wait very long. Percentiles are estimated between the bounds of metrics.buckets and end "
-            "at the last one (10 s); the tiles *Latency now* below are exact.",
+            "Time from acceptance to decision, which customers wait. If the average stays low while p99 rises, a few "
+            "customers wait very long. Percentiles are estimated between the bounds of metrics.buckets and end at the "
+            "last one (10 s); the tiles *Latency now* below are exact.",
             units.Seconds,
             *_durations("flash_sale_order_latency_seconds"),
         ),
@@ -154,8 +154,8 @@ def _latency() -> Panels:
         *(
             verdict(
                 f"Latency now, {name}",
-                f"{meaning}, over the last minute. Exact to 1 %, of the slowest of the sidecars chosen. Orange and red "
-                "begin where OrderLatencyHigh does.",
+                f"{meaning}, over the last minute. Exact to 1 %, for the slowest of the chosen sidecars. Orange and "
+                "red start at the thresholds of OrderLatencyHigh.",
                 units.Seconds,
                 steps("green", (1, "orange"), (2.5, "red")),
                 Query(f'max(flash_sale_order_latency_percentile_seconds{{SCOPE,percentile="{q}",window="1m"}})', name),
@@ -171,7 +171,7 @@ def _latency() -> Panels:
 
 
 def _durations(name: str) -> list[Query]:
-    """Average and percentiles of a histogram, over all the sidecars chosen."""
+    """Average and percentiles of a histogram, over all chosen sidecars."""
     rate = f"rate({name}_%s{{SCOPE}}[$__rate_interval])"
     average = f"sum({rate % 'sum'}) / (sum({rate % 'count'}) > 0)"
     buckets = f"sum by (le) ({rate % 'bucket'})"
@@ -189,8 +189,8 @@ def _failures() -> Panels:
         coloured(
             lines(
                 "Error rate: faults and refusals",
-                "Shares of finished orders. A refusal is the business saying no (sold out, declined); "
-                "a fault is something broken. Look at faults first.",
+                "Shares of finished orders. A refusal means that the business declined the order (sold out, declined "
+                "payment); a fault means that something is broken. Look at faults first.",
                 units.PercentUnit,
                 Query(f"{FAULTS} / {FINISHED}", "faults"),
                 Query(f"{REFUSALS} / {FINISHED}", "refusals"),
@@ -200,7 +200,7 @@ def _failures() -> Panels:
         ),
         bars(
             "Failure reasons",
-            "All failed orders by reason. Any fault high on this list is worth a look into the backend's log.",
+            "All failed orders by reason. If a fault is high on this list, look into the backend's log.",
             units.Short,
             Query(
                 f"sort_desc({by_reason % 'flash_sale_order_failures_total{SCOPE}'})",
@@ -211,7 +211,7 @@ def _failures() -> Panels:
         stacked(
             lines(
                 "Failures over time",
-                "Failed orders per second, by reason. A step up in one reason names the part that broke, and when.",
+                "Failed orders per second, by reason. A step up in one reason shows which part broke, and when.",
                 PER_SECOND,
                 Query(by_reason % rates, "{{reason}} ({{kind}})"),
             )
@@ -235,33 +235,33 @@ def _stock() -> Panels:
     return [
         lines(
             "Inventory per product",
-            "Units left of the 20 products that sold best. A curve below 0 is oversold: more was sold than there was.",
+            "Units left of the 20 best-selling products. A curve below 0 is oversold: more was sold than existed.",
             units.Short,
             Query(f"{STOCK} and on (product_id) {BEST_SELLING}", "{{product_id}}"),
         ),
         grid(
             "Sell-out times",
-            "Every product: what is left, how fast it sells, and when it is gone at this pace. "
-            "An empty time means it hardly sells.",
+            "Every product: its stock, how fast it sells, and when it sells out at this rate. "
+            "An empty time means that it hardly sells.",
             columns,
             ("product_id", "Product"),
         ).sort_by([common.TableSortByFieldState().display_name("Sold per second").desc(True)]),
         number(
             "Sold out",
-            "Products without stock. Their orders fail as sold_out, which is no fault.",
+            "Products without stock. Their orders fail with the reason sold_out, which is no fault.",
             units.Short,
             Query(f"count({STOCK} <= 0) or vector(0)", "products"),
         ).height(8),
         verdict(
             "Oversold",
-            "Products with a stock below 0. Anything but 0 is a broken reservation, and customers to apologise to.",
+            "Products with a stock below 0. Anything but 0 means a broken reservation, and customers to apologise to.",
             units.Short,
             steps("green", (1, "red")),
             Query(f"count({STOCK} < 0) or vector(0)", "products"),
         ).height(8),
         lines(
             "Units sold per second",
-            "The 20 products that sold best. A curve at 0 with stock left: it cannot be bought, or nobody wants it.",
+            "The 20 best-selling products. A curve at 0 with stock left: customers cannot buy it, or nobody wants it.",
             PER_SECOND,
             Query(
                 "sum by (product_id) (rate(flash_sale_units_sold_total{PRODUCT}[$__rate_interval])) "
@@ -287,19 +287,19 @@ def _money() -> Panels:
         .height(8),
         lines(
             "Revenue per minute",
-            "By currency. It follows the successful orders; if it does not, amounts are missing from events.",
+            "By currency. It should follow the successful orders; if not, amounts are missing from events.",
             PER_MINUTE,
             Query("sum by (currency) (rate(flash_sale_revenue_total{SCOPE}[$__rate_interval])) * 60", "{{currency}}"),
         ),
         lines(
             "Open connections",
-            "Customers connected, as the backend reports it. Many connections and few orders: they cannot check out.",
+            "Connected customers, as the backend reports them. Many connections and few orders: they cannot check out.",
             units.Short,
             Query("sum by (instance) (flash_sale_active_connections{SCOPE})", "{{instance}}"),
         ),
         lines(
             "Orders in flight",
-            "Accepted and not yet decided. It rises in a rush; if it does not fall afterwards, decisions get lost.",
+            "Orders accepted but not decided. They rise in a rush; if they do not fall afterwards, decisions get lost.",
             units.Short,
             Query("sum by (instance) (flash_sale_orders_in_flight{SCOPE})", "{{instance}}"),
         ),

@@ -7,16 +7,16 @@ from monitoring.dashboards.board import Panels, arranged, board, choice
 from monitoring.dashboards.panels import PER_SECOND, UP, alerts, light, lines, steps, verdict
 from monitoring.dashboards.queries import Query
 
-# What is slow to change is scraped every 30 s; a rate over less than two scrapes would be empty.
+# Slowly changing targets are scraped every 30 s; a rate over less than two scrapes would be empty.
 SLOW = "30s"
-# Neither memory that looks like a disk, nor the disks of containers: they are layers of one that is shown.
+# Without memory that looks like a disk, and without the disks of containers, which are layers of a disk that is shown.
 DISKS = 'fstype!~"tmpfs|ramfs|squashfs|overlay|nsfs",mountpoint!~"/etc/.*|/proc/.*|/run/.*|/var/lib/docker/.*"'
 NETWORKS = 'device!~"lo|veth.*|br-.*|docker.*"'
 
 
 def dashboard() -> build.Dashboard:
     """Build it."""
-    description = "Redis and the machines under the sale. Look here when orders are slow and the backend is not."
+    description = "Redis and the machines under the sale. Look here when orders are slow but the backend is not."
     empty = board("flash-sale-infrastructure", "Infrastructure", description)
     in_environment = '{environment=~"$environment"}'
     empty = empty.with_variable(choice("redis", "Redis", f"redis_up{in_environment}", "instance"))
@@ -31,7 +31,7 @@ def _redis() -> Panels:
         alerts().span(24),
         light(
             "Redis answers",
-            "Does it answer its exporter? One that is frozen lets the exporter answer too late.",
+            "Does Redis answer its exporter? If Redis is frozen, the exporter answers too late.",
             UP,
             Query(
                 "min by (instance) (redis_up{REDIS} or up{REDIS} == 0"
@@ -42,7 +42,7 @@ def _redis() -> Panels:
         ).span(12),
         verdict(
             "Memory of its limit",
-            "Used memory of maxmemory. Full, Redis refuses writes (or evicts): commits fail. Empty: no limit is set.",
+            "Used share of maxmemory. Full: Redis rejects writes (or evicts), and commits fail. Empty: no limit is set.",
             units.PercentUnit,
             steps("green", (0.75, "orange"), (0.9, "red")),
             Query("redis_memory_used_bytes{REDIS} / (redis_memory_max_bytes{REDIS} > 0)", "{{instance}}"),
@@ -52,14 +52,14 @@ def _redis() -> Panels:
         .no_value("no limit"),
         lines(
             "Memory",
-            "What Redis uses and what the system gave it. Resident far above used: fragmentation, or a save.",
+            "What Redis uses, and what the system gave it. If resident is far above used: fragmentation, or a save.",
             units.BytesIEC,
             Query("redis_memory_used_bytes{REDIS}", "{{instance}} used"),
             Query("redis_memory_used_rss_bytes{REDIS}", "{{instance}} resident"),
         ),
         lines(
             "Commands per second",
-            "A few are the sidecar's. Flat while customers are there: something before Redis is full.",
+            "A few come from the sidecar. Flat while customers are there: something in front of Redis is at its limit.",
             PER_SECOND,
             Query("rate(redis_commands_processed_total{REDIS}[$__rate_interval])", "{{instance}}"),
         ),
@@ -75,35 +75,35 @@ def _redis() -> Panels:
         ),
         lines(
             "Clients",
-            "Connected, and blocked in a read that waits. Steps up that never go down: connections leak.",
+            "Connected clients, and clients blocked in a waiting read. Steps up that never go down: connections leak.",
             units.Short,
             Query("redis_connected_clients{REDIS}", "{{instance}} connected"),
             Query("redis_blocked_clients{REDIS}", "{{instance}} blocked"),
         ),
         lines(
             "Hit rate",
-            "Lookups that found their key. It matters to caches of the backend, not to the sidecar.",
+            "Share of lookups that found their key. It matters to caches of the backend, not to the sidecar.",
             units.PercentUnit,
             Query(f"{hits} / ({hits} + {misses} > 0)", "{{instance}}"),
         ).max(1),
         lines(
-            "Evictions and refused connections",
-            "Per second, and both should be 0. Evicted keys of the sidecar come back with its next commit; "
-            "a stream does not.",
+            "Evictions and rejected connections",
+            "Per second; both should be 0. Evicted keys of the sidecar come back with its next commit; "
+            "an evicted stream does not.",
             PER_SECOND,
             Query("rate(redis_evicted_keys_total{REDIS}[$__rate_interval])", "{{instance}} evicted"),
-            Query("rate(redis_rejected_connections_total{REDIS}[$__rate_interval])", "{{instance}} refused"),
+            Query("rate(redis_rejected_connections_total{REDIS}[$__rate_interval])", "{{instance}} rejected"),
         ),
         lines(
             "Largest output buffer",
-            "Of any client. A slow subscriber fills it; at the limit (client-output-buffer-limit pubsub) "
-            "Redis cuts it off, and its events are lost.",
+            "The largest of all clients. A slow subscriber fills its buffer; at the limit "
+            "(client-output-buffer-limit pubsub) Redis cuts it off, and its events are lost.",
             units.BytesIEC,
             Query("redis_client_recent_max_output_buffer_bytes{REDIS}", "{{instance}}"),
         ),
         lines(
             "Network",
-            "Bytes in and out. Out far above in: somebody reads large values often.",
+            "Bytes in and out. Out far above in: a client often reads large values.",
             units.BytesPerSecondIEC,
             Query("rate(redis_net_input_bytes_total{REDIS}[$__rate_interval])", "{{instance}} in"),
             Query("rate(redis_net_output_bytes_total{REDIS}[$__rate_interval])", "{{instance}} out"),
@@ -115,13 +115,13 @@ def _replication() -> Panels:
     return [
         lines(
             "Replicas",
-            "Replicas connected to each Redis. A drop: the next failover has nowhere to go.",
+            "Replicas connected to each Redis. After a drop, the next failover has no target.",
             units.Short,
             Query("redis_connected_slaves{REDIS}", "{{instance}}"),
         ),
         lines(
             "Bytes behind",
-            "What each replica has yet to receive. In a failover this much is lost.",
+            "Bytes that each replica has yet to receive. A failover loses them.",
             units.BytesIEC,
             Query(
                 "redis_master_repl_offset{REDIS}"
@@ -137,21 +137,21 @@ def _machines() -> Panels:
     return [
         verdict(
             "CPU busy",
-            "Share of all cores that is busy. Above 90 % latency grows for everything on the machine.",
+            "Share of all cores that is busy. Above 90 %, latency grows for everything on the machine.",
             units.PercentUnit,
             steps("green", (0.75, "orange"), (0.9, "red")),
             Query(f"1 - avg by (instance) ({idle})", "{{instance}}", every=SLOW),
         ).decimals(0),
         verdict(
             "Memory in use",
-            "Share in use, caches not counted. Near 100 % the kernel kills the largest process, which may be Redis.",
+            "Share in use, excluding caches. Near 100 % the kernel kills the largest process, which may be Redis.",
             units.PercentUnit,
             steps("green", (0.8, "orange"), (0.95, "red")),
             Query("1 - node_memory_MemAvailable_bytes{NODE} / node_memory_MemTotal_bytes{NODE}", "{{instance}}"),
         ).decimals(0),
         verdict(
             "Fullest disk",
-            "Share in use of the fullest file system. Full, Redis can no longer save, and Prometheus stops.",
+            "Used share of the fullest file system. When it is full, Redis can no longer save, and Prometheus stops.",
             units.PercentUnit,
             steps("green", (0.8, "orange"), (0.9, "red")),
             Query(
@@ -162,7 +162,7 @@ def _machines() -> Panels:
         ).decimals(0),
         verdict(
             "Load per core",
-            "Processes that run or want to. Above 1 they wait for each other.",
+            "Processes that run or are ready to run. Above 1 they wait for each other.",
             units.Short,
             steps("green", (1, "orange"), (2, "red")),
             Query(
@@ -178,13 +178,13 @@ def _machines() -> Panels:
         ).max(1),
         lines(
             "Memory available",
-            "What programs can still get. A steady decline is a leak somewhere.",
+            "Memory that programs can still get. A steady decline is a leak somewhere.",
             units.BytesIEC,
             Query("node_memory_MemAvailable_bytes{NODE}", "{{instance}}"),
         ),
         lines(
             "Disk traffic",
-            "Bytes read and written per second, all disks together. Saves of Redis show as peaks of writing.",
+            "Bytes read and written per second, all disks together. Saves of Redis show as write peaks.",
             units.BytesPerSecondIEC,
             Query(
                 "sum by (instance) (rate(node_disk_read_bytes_total{NODE}[$__rate_interval]))",

@@ -1,6 +1,6 @@
-"""Panels: one function a kind. They return the SDK's builders, so that a dashboard adds what is its own.
+"""Panels: one function per kind. They return the SDK's builders, so that a dashboard can add its own settings.
 
-Widths are 6, 12 or 24 of Grafana's 24 columns: a phone stacks them, and each stays legible alone.
+Widths are 6, 12 or 24 of Grafana's 24 columns: a phone stacks the panels, and each stays legible alone.
 """
 
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ Panel = TypeVar("Panel", bargauge.Panel, gauge.Panel, piechart.Panel, stat.Panel
 PER_SECOND = "suffix:/s"  # Grafana puts a space before it
 PER_MINUTE = "suffix:/min"
 
-# Where Grafana serves docs/runbooks from, mounted into its public folder. Or the address of your copy of them.
+# Where Grafana serves docs/runbooks, mounted into its public folder. Or use the address of your copy of them.
 RUNBOOKS = "/public/runbooks"
 
 LAST = ["lastNotNull"]
 
 UP = {1: ("up", "green"), 0: ("down", "red")}
 
-# Green, orange and red are verdicts, of now. What is not judged, or not known, is blue.
+# Green, orange and red judge the current moment. A value that has no good or bad, or is unknown, is blue.
 NEUTRAL = "blue"
 NOTHING = model.SpecialValueMap(
     options=model.DashboardSpecialValueMapOptions(
@@ -60,7 +60,7 @@ def number(title: str, description: str, unit: str, *queries: Query) -> stat.Pan
 
 
 def verdict(title: str, description: str, unit: str, thresholds: build.ThresholdsConfig, *queries: Query) -> stat.Panel:
-    """Big numbers with a colour: of now, as a query over a range shows the last value there was, however old."""
+    """Big numbers with a colour, of now: a query over a range would show the last value, however old."""
     panel = number(title, description, unit, *(replace(query, instant=True) for query in queries))
     return panel.graph_mode(look.BigValueGraphMode.NONE).thresholds(thresholds).mappings([NOTHING])
 
@@ -76,7 +76,7 @@ def light(title: str, description: str, words: Mapping[int, tuple[str, str]], *q
 
 
 def named(panel: stat.Panel) -> stat.Panel:
-    """Show the name beside the number even where there is only one."""
+    """Show the name beside the number even if there is only one."""
     return panel.text_mode(look.BigValueTextMode.VALUE_AND_NAME)
 
 
@@ -84,7 +84,7 @@ def alerts() -> stat.Panel:
     """The alerts that fire, each with a link to its runbook."""
     description = (
         "Alerts that fire now, by name, and how many of each: red is critical, orange a warning, blue good to know. "
-        "A click leads to the runbook: what to do."
+        "Click one to open its runbook, which says what to do."
     )
     queries = [Query(f"count by (alertname) ({firing(one)})", "{{alertname}}", instant=True) for one in SEVERITIES]
     panel = named(number("Alerts firing", description, "short", *queries))
@@ -106,12 +106,12 @@ def lines(title: str, description: str, unit: str, *queries: Query) -> timeserie
 
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
-    """Stack the curves: where their sum means something."""
+    """Stack the curves, if their sum means something."""
     return panel.stacking(common.StackingConfig().mode(look.StackingMode.NORMAL)).fill_opacity(40)
 
 
 def dial(title: str, description: str, unit: str, *queries: Query) -> gauge.Panel:
-    """A dial with coloured zones, which are a verdict of now."""
+    """A dial with coloured zones, which judge the current moment."""
     now = (replace(query, instant=True) for query in queries)
     panel = _described(gauge.Panel(), title, description, unit, *now).span(6).height(8)
     return panel.reduce_options(_newest()).min(0).mappings([NOTHING])
@@ -127,7 +127,7 @@ def pie(title: str, description: str, unit: str, *queries: Query) -> piechart.Pa
 
 
 def bars(title: str, description: str, unit: str, *queries: Query) -> bargauge.Panel:
-    """One horizontal bar a series."""
+    """One horizontal bar per series."""
     panel = _described(bargauge.Panel(), title, description, unit, *queries).span(12).height(8)
     panel = panel.orientation(look.VizOrientation.HORIZONTAL).display_mode(look.BarGaugeDisplayMode.BASIC)
     return panel.reduce_options(_newest()).min(0).thresholds(steps(NEUTRAL)).mappings([NOTHING])
@@ -155,7 +155,7 @@ def coloured(panel: Panel, *names: str) -> Panel:
 
 
 def steps(base: str, *above: tuple[float, str]) -> build.ThresholdsConfig:
-    """Return thresholds: a colour, and the colours from certain values on."""
+    """Return thresholds: a base colour, and the colours above certain values."""
     rest = [model.Threshold(value=value, color=colour) for value, colour in above]
     thresholds = [model.Threshold(value=None, color=base), *rest]
     return build.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(thresholds)

@@ -1,8 +1,8 @@
-"""PromQL as it is written here, and how it reaches Grafana.
+"""PromQL with placeholders, and how it becomes a Grafana query.
 
 Capitals in a query stand for the labels that the variables of a dashboard choose:
 `flash_sale_orders_total{SCOPE,status="failed"}`. They match with `=~`, and "All" is `.*`, which also matches a series
-without the label: the dashboards work where no target carries an `environment`.
+without the label: the dashboards work even if no target has an `environment`.
 """
 
 import re
@@ -25,8 +25,8 @@ FILTERS = {
 # Two sidecars that count the same product see one stock, not two.
 STOCK = "min by (product_id) (flash_sale_inventory_stock_units{PRODUCT})"
 
-# Of active sidecars only: a standby shows no such time, or an old one from when it was active. By the time of the
-# scrape: by that of the evaluation it is a saw-tooth as high as the scrape interval.
+# Active sidecars only: a standby shows no such time, or an old one from when it was active. Relative to the scrape:
+# relative to the evaluation it would be a saw-tooth as high as the scrape interval.
 COMMIT_AGE = """
     max(
       timestamp(flash_sale_sidecar_last_commit_timestamp_seconds{SCOPE})
@@ -34,7 +34,7 @@ COMMIT_AGE = """
     )
 """
 
-# An alert over several environments carries no such label; the watchdog always fires, and says nothing here.
+# An alert over several environments has no such label; the watchdog always fires, so it says nothing here.
 FIRING = 'ALERTS{alertstate="firing",alertname!="Watchdog",environment=~"$environment|"}'
 
 
@@ -45,7 +45,7 @@ def firing(severity: str, alerts: str = ".*") -> str:
 
 @dataclass(frozen=True)
 class Query:
-    """One query of a panel; `every` is the scrape interval where it is not the data source's 5 s."""
+    """One query of a panel; `every` is the scrape interval if it is not the data source's 5 s."""
 
     text: str
     legend: str = ""
@@ -54,7 +54,7 @@ class Query:
     exemplars: bool = False
 
     def build(self, ref_id: str, *, table: bool = False) -> prometheus.Dataquery:
-        """Return it as Grafana wants it."""
+        """Return it as Grafana expects it."""
         query = prometheus.Dataquery().ref_id(ref_id).datasource(DATASOURCE).expr(filled(self.text))
         query = query.legend_format(self.legend).exemplar(self.exemplars)
         query = query.instant() if self.instant or table else query.range()

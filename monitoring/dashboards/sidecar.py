@@ -1,4 +1,4 @@
-"""*Sidecar*: is the daemon well, and are its numbers true?"""
+"""*Sidecar*: is the daemon healthy, and are its numbers correct?"""
 
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import units
@@ -7,7 +7,7 @@ from monitoring.dashboards.board import Panels, arranged, board, sidecars
 from monitoring.dashboards.panels import PER_SECOND, UP, alerts, bars, light, lines, stacked, steps, verdict
 from monitoring.dashboards.queries import COMMIT_AGE, Query
 
-# The process metrics have the same names in every exporter: only those of targets that are sidecars.
+# The process metrics have the same names in every exporter, so select those of sidecars.
 OF_SIDECARS = "and on (job, instance) flash_sale_sidecar_build_info{SCOPE}"
 ROLES = {1: ("active", "green"), 0: ("standby", "blue"), -1: ("down", "red")}
 
@@ -15,7 +15,7 @@ ROLES = {1: ("active", "green"), 0: ("standby", "blue"), -1: ("down", "red")}
 def dashboard() -> build.Dashboard:
     """Build it."""
     description = (
-        "Is the sidecar well, and are its numbers complete and fresh? One sidecar writes a prefix; the others stand by."
+        "Is the sidecar healthy, and are its numbers complete and fresh? One sidecar writes a prefix; the others stand by."
     )
     empty = board("flash-sale-sidecar", "Sidecar", description).with_variable(sidecars())
     rows = {
@@ -40,14 +40,14 @@ def _state() -> Panels:
     return [
         light(
             "Role",
-            "The active one counts; a standby waits to take over; down: Prometheus gets no answer from it.",
+            "The active sidecar counts; a standby waits to take over; down: Prometheus gets no answer from it.",
             ROLES,
             Query(role, "{{instance}}", instant=True),
         ),
         light(
             "Redis",
-            "Does Redis answer the sidecar, and take what it writes? While it does not, events are kept in memory and "
-            "nothing new is shown.",
+            "Does Redis answer the sidecar, and accept its writes? While it does not, the sidecar keeps what it reads "
+            "in memory and shows nothing new.",
             UP | {-1: ("refuses", "red")},
             Query(
                 "min by (instance) (flash_sale_sidecar_redis_up{SCOPE}"
@@ -58,7 +58,7 @@ def _state() -> Panels:
         ),
         light(
             "Sources",
-            "Is each channel and stream read? On a standby none is. Down on the active one: events pass unseen.",
+            "Is each channel and stream read? On a standby none is. Down on the active sidecar: it misses events.",
             UP,
             Query(
                 "max by (source) (flash_sale_sidecar_source_connected{SCOPE}"
@@ -69,7 +69,7 @@ def _state() -> Panels:
         ).no_value("no active sidecar"),
         verdict(
             "Age of the numbers",
-            "Time from the last commit to the last scrape. Normal is below the commit interval (0.5 s).",
+            "Time from the last commit to the last scrape. It is normally below the commit interval (0.5 s).",
             units.Seconds,
             steps("green", (3, "orange"), (5, "red")),
             Query(COMMIT_AGE, "age"),
@@ -91,7 +91,7 @@ def _events() -> Panels:
         ),
         lines(
             "Lag",
-            "How long events waited in Redis before they were read. Rising: more comes in than can be counted.",
+            "How long events waited in Redis before they were read. Rising: more arrive than can be counted.",
             units.Seconds,
             Query("max by (source) (flash_sale_sidecar_source_lag_seconds{SCOPE})", "{{source}}"),
         ),
@@ -107,7 +107,7 @@ def _events() -> Panels:
         ),
         verdict(
             "Completeness",
-            "Share of the published events that was counted. Below 100 % see *missed* below.",
+            "Share of the published events that was counted. If it is below 100 %, see *missed* below.",
             units.PercentUnit,
             steps("red", (1, "green")),
             Query("min by (instance) (flash_sale_completeness_ratio{SCOPE})", "{{instance}}"),
@@ -117,7 +117,7 @@ def _events() -> Panels:
         .no_value("unknown"),
         verdict(
             "Streams replaced",
-            "Times a stream was found deleted or replaced, in the time shown: by an operator, or by a failover.",
+            "How often a stream was found deleted or replaced, in the time range: by an operator, or by a failover.",
             units.Short,
             steps("green", (1, "orange")),
             Query("sum by (source) (increase(flash_sale_sidecar_source_resets_total{SCOPE}[$__range]))", "{{source}}"),
@@ -131,7 +131,7 @@ def _oddities() -> Panels:
     return [
         lines(
             "Missed, duplicate, late and ignored",
-            "Events per second. Missed: published and never seen. Duplicate: sent again, counted once. "
+            "Events per second. Missed: published but never seen. Duplicate: sent again, counted once. "
             "Late: more than 5 s old. Ignored: of a type that nothing counts.",
             PER_SECOND,
             *(
@@ -143,8 +143,8 @@ def _oddities() -> Panels:
         ),
         lines(
             "Invalid events",
-            "Refused events per second, by reason. Their payloads: `sidecar rejected`. After a release of the backend, "
-            "a new reason here is a bug there.",
+            "Rejected events per second, by reason. `sidecar rejected` shows their payloads. If a new reason appears "
+            "after a release of the backend, the backend has a bug.",
             PER_SECOND,
             Query(
                 "sum by (reason) (rate(flash_sale_sidecar_events_invalid_total{SCOPE}[$__rate_interval]))",
@@ -169,7 +169,7 @@ def _commits() -> Panels:
         stacked(
             lines(
                 "Commits by outcome",
-                "Per second. conflict: two sidecars on one prefix. failed: Redis did not answer, or refused.",
+                "Per second. conflict: two sidecars on one prefix. failed: Redis did not answer, or rejected it.",
                 PER_SECOND,
                 Query(
                     "sum by (outcome) (rate(flash_sale_sidecar_commits_total{SCOPE}[$__rate_interval]))", "{{outcome}}"
@@ -190,13 +190,13 @@ def _readers() -> Panels:
     return [
         lines(
             "WebSocket clients",
-            "Open connections. A sudden 0 is a proxy or the sidecar restarting; they come back by themselves.",
+            "Open connections. A sudden 0: a proxy or the sidecar restarted; clients reconnect by themselves.",
             units.Short,
             Query("sum by (instance) (flash_sale_sidecar_websocket_clients{SCOPE})", "{{instance}}"),
         ),
         lines(
             "WebSocket updates",
-            "Per second. skipped: a client reads too slowly and gets only the newest. failed: it was gone.",
+            "Per second. skipped: a client reads too slowly and gets only the newest. failed: the client was gone.",
             PER_SECOND,
             Query(
                 "sum by (outcome) (rate(flash_sale_sidecar_websocket_updates_total{SCOPE}[$__rate_interval]))",
@@ -204,8 +204,8 @@ def _readers() -> Panels:
             ),
         ),
         lines(
-            "Refused requests",
-            "Per second, by server and reason. token: somebody guesses, or a reader has an old one. "
+            "Denied requests",
+            "Per second, by server and reason. token: somebody guesses, or a reader has an old token. "
             "host, origin: a proxy or page that the configuration does not name. busy: too many at once.",
             PER_SECOND,
             Query(
@@ -220,7 +220,7 @@ def _process() -> Panels:
     return [
         lines(
             "CPU",
-            "Cores in use. The daemon is one thread for the most part: near 1 it is at its limit.",
+            "Cores in use. The daemon mostly runs in one thread: near 1 it is at its limit.",
             units.PercentUnit,
             Query(
                 f"sum by (instance) (rate(process_cpu_seconds_total{{SCOPE}}[$__rate_interval]) {OF_SIDECARS})",
@@ -229,19 +229,19 @@ def _process() -> Panels:
         ),
         lines(
             "Memory",
-            "Resident memory. It levels off once every product was seen; a line that keeps rising is a leak.",
+            "Resident memory. It levels off once every product was seen; a curve that keeps rising is a leak.",
             units.BytesIEC,
             Query(f"sum by (instance) (process_resident_memory_bytes{{SCOPE}} {OF_SIDECARS})", "{{instance}}"),
         ),
         lines(
             "Event loop lag",
-            "Longest delay of the event loop in the last second. Above 0.1 s everything the sidecar answers is late.",
+            "Longest delay of the event loop in the last second. Above 0.1 s every answer of the sidecar is late.",
             units.Seconds,
             Query("max by (instance) (flash_sale_sidecar_loop_lag_seconds{SCOPE})", "{{instance}}"),
         ),
         lines(
             "Open files",
-            "Share of the file descriptors allowed. Connections need them: at 100 % new clients are refused.",
+            "Share of the allowed file descriptors. Connections need them: at 100 % no new client can connect.",
             units.PercentUnit,
             Query(
                 f"max by (instance) (process_open_fds{{SCOPE}} / process_max_fds{{SCOPE}} {OF_SIDECARS})",
