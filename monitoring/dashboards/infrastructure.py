@@ -42,7 +42,7 @@ def _redis() -> Panels:
         ).span(12),
         verdict(
             "Memory of its limit",
-            "Used share of maxmemory. Full: Redis rejects writes (or evicts), and commits fail. Empty: no limit is set.",
+            "Used share of maxmemory. Full: Redis rejects writes (or evicts), and commits fail. Empty: no limit set.",
             units.PercentUnit,
             steps("green", (0.75, "orange"), (0.9, "red")),
             Query("redis_memory_used_bytes{REDIS} / (redis_memory_max_bytes{REDIS} > 0)", "{{instance}}"),

@@ -15,7 +15,7 @@ ROLES = {1: ("active", "green"), 0: ("standby", "blue"), -1: ("down", "red")}
 def dashboard() -> build.Dashboard:
     """Build it."""
     description = (
-        "Is the sidecar healthy, and are its numbers complete and fresh? One sidecar writes a prefix; the others stand by."
+        "Is the sidecar healthy, and are its numbers complete and fresh? One sidecar is active; the others stand by."
     )
     empty = board("flash-sale-sidecar", "Sidecar", description).with_variable(sidecars())
     rows = {
