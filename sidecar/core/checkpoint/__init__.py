@@ -1,1 +1,1 @@
-"""How counts are stored: the table of sections, the entries of a checkpoint, their seals. Imports `counts`."""
+"""How counts are stored: the table of sections, the entries of a checkpoint, their checksums. Imports `counts`."""

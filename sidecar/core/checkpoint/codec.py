@@ -1,7 +1,6 @@
-"""Entries of the checkpoint that hold counts: their names, their content, and the checksum that seals it.
+"""The entries of the checkpoint that hold counts: their names, content and checksums.
 
-The checksum covers the name of an entry and its content, so that neither a flipped bit nor a value under another name
-is taken for the truth.
+A checksum covers the name of the entry and its content, so that a flipped bit, or a value under another name, is found.
 """
 
 import zlib
@@ -14,7 +13,7 @@ import msgspec
 from sidecar.errors import CheckpointError
 
 SEAL_BYTES = 4
-COUNTS = "c:"  # a clear removes every field that begins so
+COUNTS = "c:"  # the prefix of the entries that a clear removes
 
 # A histogram of 1,184 buckets takes 11 KB, a block of products as much.
 LARGEST_BYTES = 1 << 20
@@ -23,27 +22,27 @@ pack = msgspec.msgpack.encode
 
 
 def field(section: str, key: object) -> str:
-    """Return the field of a part."""
+    """Return the name of the entry of a part."""
     return f"{COUNTS}{section}:{key}"
 
 
 def deflated(content: Any) -> bytes:
-    """Pack what is long and repeats itself."""
+    """Pack and compress what is long and repetitive."""
     return zlib.compress(pack(content), 1)  # higher levels gain 1 % here
 
 
 def inflated(value: bytes) -> bytes:
-    """Return what was deflated, still packed. Raises ValueError or zlib.error for anything else."""
+    """Decompress what was deflated; it is still packed. Raises ValueError or zlib.error if it is damaged."""
     unpacking = zlib.decompressobj()
     content = unpacking.decompress(value, LARGEST_BYTES)
     if not unpacking.eof or unpacking.unused_data:
-        raise ValueError("it does not end where it should, or is too large")
+        raise ValueError("its end is wrong, or it is too large")
     return content
 
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turn what damaged content does to those who read it into a CheckpointError that names the field."""
+    """Turn the errors of reading damaged content into a CheckpointError that names the entry."""
     try:
         yield
     except (CheckpointError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, zlib.error) as exc:
@@ -51,15 +50,12 @@ def reading(name: str) -> Iterator[None]:
 
 
 def seal(name: str, content: bytes) -> bytes:
-    """Return the content of a field as it is stored."""
+    """Return the content of an entry with its checksum, as it is stored."""
     return content + _checksum(name, content)
 
 
 def unseal(name: str, stored: bytes) -> bytes:
-    """Return the content of a stored field.
-
-    Raises CheckpointError if it is not what was stored under this name.
-    """
+    """Return the content of a stored entry. Raises CheckpointError if its checksum is wrong."""
     content, found = stored[:-SEAL_BYTES], stored[-SEAL_BYTES:]
     if found != _checksum(name, content):
         raise CheckpointError(f"checkpoint field {name!r} is damaged: its checksum is wrong")

@@ -1,6 +1,6 @@
 """The sections of the State as they are stored: one table, from which everything about a section is derived.
 
-The form of a part is checked although its checksum fits: what a later version sealed may have another one.
+The form of a part is checked even if its checksum is right: a later version may have stored another form.
 """
 
 import re
@@ -20,7 +20,7 @@ from sidecar.core.counts.tallies import TALLIES, Totals
 from sidecar.core.events.event import MAX_ID_BYTES
 
 _Whole = Annotated[int, Meta(ge=0)]
-_StoredSecond = Annotated[int, Meta(ge=0, le=2**53)]  # or a distance from one, or what was counted in one
+_StoredSecond = Annotated[int, Meta(ge=0, le=2**53)]  # also a distance from a second, or a count in one
 _Time = Annotated[float, Meta(ge=0, le=1e11)]
 _Wholes = list[_Whole]
 _Times = list[_Time]
@@ -46,7 +46,7 @@ _Numerals = Annotated[str, Meta(pattern="^[0-9]{1,60}$")]  # millionths of a rev
 
 
 class _StoredTotals(Struct, array_like=True):
-    """Fields of later versions have a default: version 0.1.0 stored five numbers."""
+    """Fields added later have defaults: version 0.1.0 stored the first five."""
 
     tallies: dict[_TallyName, dict[str, _Numerals]]
     since: _Time | None
@@ -63,10 +63,10 @@ _StoredSign = tuple[_Time, _Time, Annotated[_Times, Meta(max_length=5)], str | N
 
 
 class Section(Struct, frozen=True):
-    """One section of a State: the type of its parts, and the form that a stored one must have.
+    """One section of a State: the type of its parts, and the form of a stored one.
 
-    `deflated` parts are compressed; the parts of a section `by_time` are keyed by the Unix second they begin at.
-    Products are stored in blocks (products.py): their form is that of a block's columns.
+    `deflated` parts are compressed; parts `by_time` are keyed by the Unix second at which they begin. The form of
+    products is that of the columns of a block (products.py).
     """
 
     part: type[Part]
@@ -85,7 +85,7 @@ SECTIONS: dict[str, Section] = {
     "products": Section(Product, _Block, deflated=True),
     "queues": Section(Reading, _StoredReading),
     "connections": Section(Reading, _StoredReading),
-    # What is recovered after a clear leaves less than nothing missed.
+    # Missed may be below 0: numbers missed before a clear may be recovered after it.
     "producers": Section(Attendance, tuple[_Whole, int, _Whole]),
     "signs": Section(Sign, _StoredSign),
     "lately": Section(Lately, tuple[_Whole, int], by_time=True),
@@ -98,7 +98,7 @@ _DECODE: dict[str, Callable[[bytes], Any]] = {
 
 
 def section_and_key(name: str) -> tuple[str, str | int]:
-    """Return section and key of a part's field `c:<section>:<key>`; parts by time have the second they begin at.
+    """Return section and key of the entry `c:<section>:<key>`; the key of a part by time is a Unix second.
 
     Raises ValueError if there is no such section or key.
     """
@@ -115,6 +115,6 @@ def section_and_key(name: str) -> tuple[str, str | int]:
 
 
 def decode(section: str, packed: bytes) -> Any:
-    """Return the dump of a part, or of a block of products. Raises msgspec's errors if it has another form."""
+    """Return the dump of a part, or of a block of products. Raises msgspec's errors if its form is wrong."""
     found = _DECODE[section](packed)
     return msgspec.to_builtins(found) if isinstance(found, Struct) else found

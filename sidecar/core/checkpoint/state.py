@@ -12,11 +12,11 @@ from sidecar.core.checkpoint.sections import SECTIONS, decode, section_and_key
 from sidecar.core.counts.state import State
 from sidecar.errors import CheckpointError
 
-CLEARED_AT = "cleared_at"  # field of the checkpoint: when it was last cleared, in Unix seconds
+CLEARED_AT = "cleared_at"  # entry of the checkpoint: when it was last cleared, in Unix seconds
 
 
 def dump_state(state: State, committed: State | None = None) -> dict[str, bytes]:
-    """Return every part as an entry of the checkpoint; products with the others of their block in `committed`."""
+    """Return every part as an entry of the checkpoint; products with the rest of their block in `committed`."""
     found = products.dump(state.products, committed.products if committed else {})
     for name, parts in state.sections():
         if name != products.NUMBERS:
@@ -26,9 +26,9 @@ def dump_state(state: State, committed: State | None = None) -> dict[str, bytes]
 
 
 def load_state(fields: Mapping[str, bytes]) -> State:
-    """Read the counts of a checkpoint: its `c:` entries, or nothing since a clear that nobody committed after.
+    """Return the counts of a checkpoint, empty after a clear without a commit since.
 
-    Raises CheckpointError if one of them is damaged.
+    Raises CheckpointError if an entry is damaged.
     """
     state = State()
     counts = {name: unseal(name, value) for name, value in fields.items() if name.startswith(COUNTS)}
@@ -43,7 +43,7 @@ def load_state(fields: Mapping[str, bytes]) -> State:
     cleared_at = _moment(fields[CLEARED_AT]) if CLEARED_AT in fields else None
     if state.total.committed_at is None:
         state.total.since = state.total.committed_at = cleared_at
-    state.total.write_off()  # version 0.1.0 stored what is below 0 in flight
+    state.total.write_off()  # version 0.1.0 stored negative numbers in flight
     return state
 
 

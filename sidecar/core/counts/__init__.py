@@ -1,2 +1,2 @@
-"""What events add up to. Every part is mergeable, so that counts of batches, fleets and restarts can be added.
-Imports `events`."""
+"""What events add up to. Every part is mergeable, so counts of batches, fleets and restarts can be added. Imports
+`events`."""

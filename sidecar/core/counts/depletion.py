@@ -1,8 +1,8 @@
-"""How fast a product sells, and when it will be gone.
+"""How fast a product sells, and when it will be sold out.
 
-The rate is units sold, each weighted by 2^(-age/half-life), divided by the integral of the same weights since the
-first sale. The sums are kept as of the newest sale: adding is O(1), exponents never rise, and merging two equals
-replaying both (up to float rounding). A restock changes the stock alone, never the rate.
+The rate is the sum of units sold, each weighted by 2^(-age/half-life), divided by the integral of the weights since the
+first sale. The sums are as of the newest sale: adding is O(1), exponents never rise, and merging two equals replaying
+both (up to float rounding). A restock changes only the stock, never the rate.
 """
 
 from math import exp2, isfinite, log
@@ -11,18 +11,17 @@ from typing import Any
 from sidecar.errors import CheckpointError
 
 HALF_LIFE_SECONDS = 10.0  # follows a flash sale from its first seconds
-CALM_HALF_LIFE_SECONDS = 60.0  # steadier, for products that sell now and then
-CALM_BELOW_UNITS = 20.0  # fewer effective units than this make the short half-life jump
+CALM_HALF_LIFE_SECONDS = 60.0  # steadier, for products that sell rarely
+CALM_BELOW_UNITS = 20.0  # with fewer effective units the short half-life is too noisy
 KNOWN_FROM_UNITS = 1.0  # with less than one effective unit a time to sell out is a guess
-# A pause of seven times the usual gap is no chance: of random gaps, one in a thousand is so long. One of three times is
-# one in twenty.
+# Of random gaps, one in a thousand is seven times the usual one; one in twenty is three times as long.
 PAUSE_UNITS = 7.0
 SHORTEST_PAUSE_SECONDS = 10.0
-SHORTEST_SPAN_SECONDS = 1.0  # one sale a moment ago is no infinite rate
-AHEAD_SECONDS = 3.0  # the most that a sale may be ahead: 2 s, and it counts in the middle of its second
-# Sums are stored in 2^-20 of a unit, which no rate shows: the rest of a float is noise that does not compress.
+SHORTEST_SPAN_SECONDS = 1.0  # a first sale just now is no infinite rate
+AHEAD_SECONDS = 3.0  # how far a sale may be ahead: 2 s, and it counts in the middle of its second
+# Sums are stored in units of 2^-20, which no rate shows: the rest of a float is noise that does not compress.
 GRAIN = 2**20
-MOST_UNITS = 2.0**43  # 9 * 10^12; in grains that is half of what msgpack can hold
+MOST_UNITS = 2.0**43  # 9 * 10^12; in grains, half of what msgpack can hold
 
 
 def _weight(age: float, half_life: float) -> float:
@@ -55,7 +54,7 @@ class Depletion:
             self._add(other.first_ts, other.newest_ts, other.units, other.calm_units)
 
     def _add(self, first_ts: float, newest_ts: float, units: float, calm_units: float) -> None:
-        """Add effective units as of `newest_ts`, bringing the older of the two sums up to the newer."""
+        """Add effective units as of `newest_ts`, decaying the older of the two sums to the newer time."""
         if self.first_ts is None:
             self.first_ts, self.newest_ts = first_ts, newest_ts
         self.first_ts = min(self.first_ts, first_ts)
@@ -71,13 +70,13 @@ class Depletion:
         self.calm_units += calm_units
 
     def step(self, by: float, now: float) -> None:
-        """Follow a clock that was set by `by` seconds, to `now`: the newest sale stays close to it."""
+        """Follow a clock that was set by `by` seconds, to `now`; the newest sale stays close to it."""
         if self.first_ts is not None:
             by = min(by, now + AHEAD_SECONDS - self.newest_ts)
             self.first_ts, self.newest_ts = max(self.first_ts + by, 0.0), max(self.newest_ts + by, 0.0)
 
     def settle(self) -> None:
-        """Round the sums to what can be stored, so that what is loaded again is the same to the last bit."""
+        """Round the sums to what is stored, so that loading them gives the same to the last bit."""
         self.units = round(min(self.units, MOST_UNITS) * GRAIN) / GRAIN
         self.calm_units = round(min(self.calm_units, MOST_UNITS) * GRAIN) / GRAIN
 
@@ -89,7 +88,7 @@ class Depletion:
         return twin
 
     def rate(self, now: float) -> float | None:
-        """Return units sold per second as of `now`; `None` if none was ever sold.
+        """Return units sold per second as of `now`, `None` if none was ever sold.
 
         The half-life is 10 s, and 60 s below 20 effective units.
         """
@@ -108,10 +107,10 @@ class Depletion:
         return self.calm_units * _weight(max(now - self.newest_ts, 0.0), CALM_HALF_LIFE_SECONDS)
 
     def forecast(self, stock: int, now: float, *, over: bool = False) -> tuple[float | None, float | None]:
-        """Return the rate as of `now`, and the seconds until `stock` units are gone, 0 if they are.
+        """Return the rate as of `now`, and the seconds until `stock` units are sold, 0 if none is left.
 
-        The rate is 0 once nothing was sold for several times the usual gap. The seconds are `None` then, or if nothing
-        was ever sold, if less than one effective unit (half-life 60 s) is left, or if the sale is `over`.
+        The rate is 0 after a pause of several times the usual gap. The seconds are `None` then, or if nothing was ever
+        sold, if less than one effective unit (half-life 60 s) remains, or if the sale is `over`.
         """
         rate = 0.0 if self._pauses(now, over=over) else self.rate(now)
         if stock <= 0:
@@ -120,7 +119,7 @@ class Depletion:
         return rate, stock / rate if rate and known else None
 
     def _pauses(self, now: float, *, over: bool) -> bool:
-        """Return whether nothing was sold for much longer than before; after a sale nobody waits for slow products."""
+        """Return whether nothing was sold for much longer than usual; after a sale, for 10 s."""
         usual = None if over else self.rate(self.newest_ts)
         pause = max(PAUSE_UNITS / usual if usual else 0.0, SHORTEST_PAUSE_SECONDS)
         return self.first_ts is not None and now - self.newest_ts > pause

@@ -1,4 +1,4 @@
-"""Exemplars: between two commits, one order for every bucket of a histogram that got an order."""
+"""Exemplars: for every histogram bucket, one order of those that fell into it between two commits."""
 
 from bisect import bisect_left, bisect_right
 from operator import attrgetter
@@ -8,11 +8,11 @@ from msgspec import Struct
 from sidecar.core.counts.histogram import NS_PER_MS, NS_PER_SECOND
 from sidecar.core.events.event import Event
 
-# OpenMetrics 1.0 allows 128 for names and values together; a scrape with a longer one fails as a whole.
+# OpenMetrics 1.0 allows 128 for names and values together; with a longer one the whole scrape fails.
 CHARACTERS = 110
-# Characters that a label value escapes: a quote in an exemplar makes prometheus-client's parser fail the scrape.
+# Characters that would be escaped: a quote in an exemplar makes prometheus-client's parser fail the scrape.
 UNREADABLE = frozenset('"\\\n')
-# Prometheus refuses an exemplar that is older than the one before, and one of the same millisecond.
+# Prometheus ignores an exemplar that is older than the last one, or of the same millisecond.
 NEWER_SECONDS = 0.001
 
 
@@ -30,8 +30,8 @@ Exemplars = dict[tuple[str, str, int], Exemplar]  # by duration, status and buck
 class Shown:
     """The buckets of one duration and status that were checked since the last commit.
 
-    Durations from `low_ms` to `high_ms` fall into such buckets, so that mostly the smallest and the
-    largest duration settle a batch.
+    Durations between `low_ms` and `high_ms` fall into such buckets, so for most batches it is enough to compare the
+    smallest and the largest duration.
     """
 
     __slots__ = ("buckets", "high_ms", "low_ms")
@@ -49,7 +49,7 @@ class Shown:
         return {at for at in range(len(bounds_ns) + 1) if ends[at] < ends[at + 1]} - self.buckets
 
     def add(self, buckets: set[int], bounds_ns: tuple[int, ...]) -> None:
-        """Note that these buckets were checked."""
+        """Mark these buckets as checked."""
         self.buckets |= buckets
         first, last = _longest_run(self.buckets)
         bounds_ms = [bound / NS_PER_MS for bound in bounds_ns]
@@ -60,7 +60,7 @@ class Shown:
 def exemplify(
     exemplars: Exemplars, timed: tuple[str, str], orders: list[Event], buckets: set[int], bounds_ns: tuple[int, ...]
 ) -> None:
-    """Make the newest order of each of these buckets its exemplar; `timed` is a duration and the status."""
+    """Make the newest order of each of these buckets its exemplar; `timed` is (duration, status)."""
     duration_ms = attrgetter(f"{timed[0]}_ms")
     wanted = set(buckets)
     for order in reversed(orders):
@@ -74,10 +74,10 @@ def exemplify(
                 _renew(exemplars, (*timed, bucket), Exemplar(labels, ns / NS_PER_SECOND, order.ts or 0.0))
 
 
-def _renew(exemplars: Exemplars, place: tuple[str, str, int], found: Exemplar) -> None:
-    known = exemplars.get(place)
+def _renew(exemplars: Exemplars, key: tuple[str, str, int], found: Exemplar) -> None:
+    known = exemplars.get(key)
     if known is None or found.ts >= known.ts + NEWER_SECONDS:
-        exemplars[place] = found
+        exemplars[key] = found
 
 
 def _longest_run(numbers: set[int]) -> tuple[int, int]:

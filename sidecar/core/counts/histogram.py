@@ -1,10 +1,10 @@
-"""Distributions of durations that merge exactly: merging two is the same as replaying all their samples.
+"""Distributions of durations that merge exactly: merging two equals replaying all their samples.
 
-Buckets grow by 2^(1/32) in seconds, as in Prometheus native histograms of schema 5: bucket k holds durations above
-2^((k-1)/32) s and up to 2^(k/32) s. An index is k + 638, so that 1 holds 1 µs; 0 is everything below.
+Bucket bounds grow by 2^(1/32), as in Prometheus native histograms of schema 5: bucket k has durations above
+2^((k-1)/32) s, up to 2^(k/32) s. Its index is k + 638, so that index 1 has 1 µs; index 0 has everything below.
 
-Counts are NumPy arrays: a thousand durations are counted at a fifteenth of what a loop over them costs. Buckets are
-found by comparing whole numbers, never by a logarithm, whose last digit differs between machines.
+Counts are NumPy arrays, which count a thousand durations in a fifteenth of the time of a loop. Buckets are found by
+comparing integers, never by a logarithm, whose last digit differs between machines.
 """
 
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ SMALLEST_NS = 1_000
 BUCKETS_PER_DOUBLING = 32
 OFFSET = 638
 BUCKETS = 1_184  # 0 and 2^(-637/32) s to 2^(545/32) s, which is beyond 36 h
-# A sum of many long durations passes 64 bits, which msgpack cannot hold: it is stored as two numbers.
+# A large sum exceeds the 64 bits of msgpack, so it is stored as two numbers.
 SUM_BASE = 10**18
 
 Nanoseconds = NDArray[np.int64] | Sequence[int]  # whole durations, at most 36 h each
-SUMMED = 60_000  # so many of 36 h still fit into 64 bits together
+SUMMED = 60_000  # the sum of this many of 36 h fits into 64 bits
 
 
 def _bound_ns(index: int) -> int:
-    """Return the longest whole duration of a bucket, exactly: five square roots are the 32nd root."""
+    """Return the upper bound of a bucket in whole nanoseconds, exactly: five square roots are the 32nd root."""
     exponent = index - OFFSET
     root: int = NS_PER_SECOND**BUCKETS_PER_DOUBLING
     root = root << exponent if exponent >= 0 else root >> -exponent
@@ -43,13 +43,13 @@ _BOUNDS_NS = np.array([SMALLEST_NS - 1, *map(_bound_ns, range(1, BUCKETS))])
 
 
 def nanoseconds(values_ms: Sequence[float]) -> NDArray[np.int64]:
-    """Return milliseconds in whole nanoseconds."""
+    """Convert milliseconds to whole nanoseconds."""
     rounded: NDArray[np.int64] = np.rint(np.array(values_ms) * NS_PER_MS).astype(np.int64)
     return rounded
 
 
 def bucket_index(ns: int) -> int:
-    """Return the bucket of a duration in nanoseconds: 0 below 1 µs, 1,182 at 36 h."""
+    """Return the index of the bucket of a duration in nanoseconds: 0 below 1 µs, 1,182 at 36 h."""
     return int(np.searchsorted(_BOUNDS_NS, ns))
 
 
@@ -107,9 +107,9 @@ class Histogram:
         return twin
 
     def quantiles_ns(self, permilles: Sequence[int]) -> list[float | None]:
-        """Estimate the samples of rank ceil(permille * count / 1000) in nanoseconds, within 1.1 %; `None` if empty.
+        """Estimate the samples of rank ceil(permille * count / 1000) in nanoseconds, within 1.1 %; 0 below 1 µs.
 
-        Below 1 µs it reads 0.
+        They are `None` without samples.
         """
         if not self.count:
             return [None] * len(permilles)
@@ -120,7 +120,7 @@ class Histogram:
         return float(min(max(bucket_middle_ns(index), self.min_ns), self.max_ns)) if index else 0.0
 
     def dump(self) -> list[int]:
-        """Return sum (two numbers), min, max, then of each bucket the step from the last index, then their counts."""
+        """Return sum (two numbers), min, max, for each used bucket the step from the last index, then the counts."""
         if not self.count:
             return []
         used = np.flatnonzero(self.buckets)
@@ -155,7 +155,7 @@ class Histogram:
 
 
 class BriefHistogram(Histogram):
-    """A distribution of a few seconds in half the memory; two billion samples of a bucket do not come in them."""
+    """A distribution of a few seconds in half the memory: no bucket gets two billion samples in that time."""
 
     __slots__ = ()
 
@@ -163,9 +163,9 @@ class BriefHistogram(Histogram):
 
 
 class Classic:
-    """A classic Prometheus histogram: `counts[i]` samples up to `bounds_ns[i]`, the last above all, not cumulative.
+    """A classic Prometheus histogram: `counts[i]` samples (not cumulative) up to `bounds_ns[i]`, the last above all.
 
-    It has its own sum, since it begins when the bounds were set.
+    It has a sum of its own, since it starts when its bounds were set.
     """
 
     __slots__ = ("bounds_ns", "counts", "sum_ns")
@@ -183,11 +183,11 @@ class Classic:
     def update(self, values_ns: Nanoseconds) -> None:
         """Count durations; one equal to a bound lies below it."""
         values = np.asarray(values_ns, np.int64)
-        places = np.searchsorted(self.bounds_ns, values)
-        self._add(np.bincount(places, minlength=len(self.counts)).tolist(), _sum_ns(values))
+        indices = np.searchsorted(self.bounds_ns, values)
+        self._add(np.bincount(indices, minlength=len(self.counts)).tolist(), _sum_ns(values))
 
     def merge(self, other: "Classic") -> None:
-        """Add the counts of another histogram; raise `ValueError` if its bounds differ."""
+        """Add the counts of another histogram. Raises ValueError if its bounds differ."""
         if other.bounds_ns != self.bounds_ns:
             raise ValueError("histograms of different bounds do not merge")
         self._add(other.counts, other.sum_ns)
@@ -208,10 +208,10 @@ class Classic:
 
     @classmethod
     def load(cls, data: list[list[int]], beside: Histogram) -> "Classic":
-        """Return the dumped histogram with its bounds. Raise `CheckpointError` if it is damaged.
+        """Return the dumped histogram with its bounds. Raises CheckpointError if it is damaged.
 
-        Version 0.1.0 stored no sum: it is that of `beside`, which counted the same samples. If `beside` counted more,
-        the bounds had changed, and the buckets restart at 0.
+        Version 0.1.0 stored no sum: it is that of `beside`, which has the same samples. If `beside` has more, the
+        bounds have changed since, and the buckets restart at 0.
         """
         if not isinstance(data, list) or len(data) not in (2, 3) or not all(map(_whole_numbers, data)):
             raise CheckpointError("stored histogram buckets are not lists of counts")
@@ -226,7 +226,7 @@ class Classic:
         return classic
 
     def with_bounds(self, bounds_ns: tuple[int, ...]) -> "Classic":
-        """Return itself if it has these bounds, else an empty one: samples cannot be moved between buckets exactly."""
+        """Return itself if it has these bounds, else an empty one: samples cannot move between buckets exactly."""
         return self if self.bounds_ns == bounds_ns else Classic(bounds_ns)
 
 

@@ -1,4 +1,4 @@
-"""The history by the second: the sums of the gauges, and the best second."""
+"""The history by the second: the sums of the gauges, and the peak."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -14,9 +14,9 @@ _TABLES = {"throughput": "finished", "queue_length": "waiting", "active_connecti
 def write_gauges(
     merged: State, committed: State, pending: Collection[Pending], connected: Mapping[str, Reading], now: float
 ) -> None:
-    """Write the gauges into every second of `merged` from their reading to this one.
+    """Write the gauges into every second of `merged`, from their readings to now.
 
-    `connected` are the committed connections, with when their producers were last heard of.
+    `connected` are the committed connections, with the time their producers were last heard of.
     """
     reported = joined(*(one.queue_seconds for one in pending))
     queues = by_second(committed.queues, reported, _before(committed, "waiting"), now)
@@ -29,7 +29,7 @@ def write_gauges(
 
 
 def reach_peak(merged: State, deltas: Iterable[State]) -> None:
-    """Compare the seconds that grew with the best one."""
+    """Compare the seconds that changed with the peak."""
     for delta in deltas:
         for start, minute in delta.minutes.items():
             for second in minute.finished:
@@ -37,10 +37,7 @@ def reach_peak(merged: State, deltas: Iterable[State]) -> None:
 
 
 def seconds_of(state: State, metric: str, start: int, end: int) -> dict[int, int]:
-    """Return what is known of a metric of the history (as its keys in Redis name it), from `start` to `end` inclusive.
-
-    By Unix second: orders finished, jobs waiting or open connections.
-    """
+    """Return a metric of the history (named as its keys in Redis) by Unix second, from `start` to `end` inclusive."""
     minutes = (state.minutes.get(at) for at in range(start - start % 60, end + 1, 60))
     tables = (getattr(minute, _TABLES[metric]) for minute in minutes if minute is not None)
     return {second: value for table in tables for second, value in table.items() if start <= second <= end}

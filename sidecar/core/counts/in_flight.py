@@ -1,13 +1,13 @@
-"""The course of an order: pending, then decided, once. It gives the orders in flight and the repeats.
+"""The life of an order: pending, then decided, once. This gives the orders in flight, and the repeats.
 
-What is in flight is a level: an order that is pending raises it, one that is decided lowers it. Four kinds of events
-leave it as it is. They are counted as what they are and, for the level, as
+Orders in flight are a level: a pending order raises it, a decided one lowers it. Four kinds of events leave it
+unchanged. They count by their status, and for the level as
 
 - `refunded`: the order was decided before. Only the status word distinguishes it from a cancellation.
 - `again`: the order failed or was cancelled before, was not pending since, and was tried again.
-- `unseen`: nothing is in flight, so its pending event was never seen. It is written off at once and not subtracted from
-  later orders.
-- `overtaken`: a pending order whose decision was counted as unseen just before.
+- `unseen`: nothing is in flight, so its pending event was never seen. It is written off, not subtracted from later
+  orders.
+- `overtaken`: a pending order whose decision came before, and was counted as unseen.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ ByStatus = dict[Any, list[Event]]
 
 
 class Course:
-    """Follow the orders of one batch, in order of arrival."""
+    """Follows the orders of one batch, in order of arrival."""
 
     def __init__(
         self, pending: Pending, memory: Memory, *, level: int, worded: bool, count_repeats: bool, now: float
@@ -40,7 +40,7 @@ class Course:
         self._now = now
 
     def without_repeats(self, orders: list[Event]) -> list[Event]:
-        """Return the orders whose state is new; count the others as repeats."""
+        """Return the orders that report a new state; count the others as repeats."""
         if not self._worded or self._count_repeats:
             return orders
         return [order for order in orders if not self._is_repeat(order)]
@@ -55,7 +55,7 @@ class Course:
             self._follow_each(orders)
         elif met := self._met_again(orders, by_status):
             if self._level + self._pending.level < len(orders) - len(by_status["pending"]):
-                self._follow_each(orders)  # one of them may be written off: that depends on those before it
+                self._follow_each(orders)  # whether one is written off depends on those before it
                 return
             self._follow_each([order for order in orders if order.order_id in met])
             others = [order for order in orders if order.order_id not in met]
@@ -73,7 +73,7 @@ class Course:
         return True
 
     def _met_again(self, orders: list[Event], by_status: ByStatus) -> set[str | None]:
-        """Return the ids of orders that ended before or that may end twice in this batch."""
+        """Return the ids of orders that ended before, or that may end twice in this batch."""
         ended = {order.order_id for order in self._ends_to_remember(by_status)} - {None}
         if not ended and not self._memory.knows_ends:
             return set()

@@ -1,4 +1,4 @@
-"""Bounded label sets: whatever backends invent, the number of series stays finite and the sums stay right."""
+"""Bounded label sets: whatever backends send, the number of series stays bounded, and sums stay right."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ KINDS = ("product", "reason", "currency", "queue", "type", "producer", "connecti
 
 
 class Labels:
-    """The label values in use, by kind. Configured products and real currencies have reserved places."""
+    """The label values in use, by kind. Configured products and ISO currencies are always admitted."""
 
     def __init__(self, rules: Rules) -> None:
         self._known: dict[str, set[str]] = {kind: set() for kind in KINDS}
@@ -28,11 +28,11 @@ class Labels:
 
     @property
     def max_producers(self) -> int:
-        """How many producers are told apart."""
+        """How many producers are distinguished."""
         return self._limits["producer"]
 
     def admit(self, kind: str, value: str) -> str:
-        """Return `value` if it has or gets a place, else `__other__`."""
+        """Return `value` if it is in use or within the limit, else `__other__`."""
         known = self._known[kind]
         if value in known or (kind == "currency" and value in self._money):
             return value
@@ -42,11 +42,11 @@ class Labels:
         return value
 
     def retain(self, kind: str, used: set[str]) -> None:
-        """Take back the places of values that are not used any more."""
+        """Forget values that are not used any more."""
         self._known[kind] &= used
 
     def learn(self, state: State) -> None:
-        """Give a place to everything `state` already counts, whatever the limits are now."""
+        """Admit everything that `state` already counts, whatever the limits are now."""
         tallies = state.total.tallies
         self._known["product"].update(state.products)
         self._known["reason"].update(tallies["refusals"], tallies["faults"])
@@ -60,10 +60,10 @@ class Labels:
 
 
 def first_met(before: State, after: State, configured: Iterable[str]) -> set[tuple[str, str]]:
-    """Name the label sets, as (family, label), that `after` counts and `before` did not.
+    """Return the label sets, as (family, label), that `after` counts and `before` did not.
 
-    Configured products are known before their first event. A reason that moved from one kind to the other is not
-    new: its old series would fall back to 0.
+    Configured products are never new. Neither is a reason that moved between refusals and faults: its old series would
+    fall to 0.
     """
     old, new = before.total.tallies, after.total.tallies
     labels = {

@@ -1,18 +1,18 @@
 """The last minute: how many events were received and missed in each second.
 
-Seconds are those in which an event was counted, and in which a hole was shown: a missed number is known 5 s later. So
-both numbers of a second are of the same events, and the minute that is shown ended 5 s ago.
+An event belongs to the second in which it was counted, a missed number to that in which its hole was shown, which is
+known 5 s later. So both counts of a second are about the same events, and the minute that is shown ended 5 s ago.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 LATELY_SECONDS = 60
-KEPT_SECONDS = 90  # a fleet shows what its slowest member has committed
+KEPT_SECONDS = 90  # longer, since a fleet shows what its slowest member has committed
 
 
 class Lately:
-    """What was received and missed in one second; fewer than 0 missed if more came after all."""
+    """What was received and missed in one second; missed is below 0 if more was recovered."""
 
     __slots__ = ("missed", "received")
 
@@ -42,7 +42,7 @@ def enter(seconds: dict[int, Lately], second: int, *, received: int = 0, missed:
 
 
 def last_minute(seconds: Mapping[int, Lately], last_second: int) -> Lately:
-    """Return the sum of the minute that ends with `last_second`, of which not less than nothing was missed."""
+    """Return the sum of the minute that ends with `last_second`, with missed not below 0."""
     total = Lately()
     for second, part in seconds.items():
         if last_second - LATELY_SECONDS < second <= last_second:

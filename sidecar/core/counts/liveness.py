@@ -1,10 +1,9 @@
-"""Which producers live: those that send heartbeats are missed when they fall silent.
+"""Which producers are alive: one that sends heartbeats is noticed when it falls silent.
 
-A producer is watched from its third heartbeat on. It is silent once nothing of it came for 5 s, or for three times the
-longest of its last gaps between heartbeats. Time in which nobody could be heard does not count: an outage, a backlog, a
-takeover; after it everybody has 15 s. A producer falls silent only while a sale runs. One that ends outside of a sale
-has left, and so has one that was silent for an hour, or whose place another one took that came later: a process that
-was started again under another name, as in a deployment.
+A producer is watched from its third heartbeat on. It is silent once nothing came from it for 5 s, or for three times
+the longest of its last gaps between heartbeats. Outages, backlogs and takeovers do not count; after one, every producer
+has 15 s. A producer falls silent only while a sale runs; outside of a sale it has left. So has one that was silent for
+an hour, or that a later one replaced: a process that restarted under another name, as in a deployment.
 """
 
 from collections.abc import Mapping
@@ -15,20 +14,20 @@ from msgspec import Struct, field
 Presence = Literal["alive", "silent"]
 
 QUIET_SECONDS = 5.0
-GAPS = 3.0  # a producer may be quiet for so many of its usual gaps
+GAPS = 3.0  # a producer may be quiet for this many of its longest gaps
 GAPS_KEPT = 5
 GAPS_NEEDED = 2
-SETTLING_SECONDS = 15.0  # after an outage: clients wait before they connect again
+SETTLING_SECONDS = 15.0  # after an outage: clients wait before they reconnect
 WATCHED_SECONDS = 3600.0
-BEFORE_SECONDS = 30.0  # a deployment may begin the new process so long before it ends the old one
-ROOM_SECONDS = 60.0  # after this, who is not watched makes room for others
-STORED_SECONDS = 5.0  # how old the stored time of a living producer may be
-CHECKER = "sidecar-check"  # the heartbeats of `sidecar check` are no producer's
+BEFORE_SECONDS = 30.0  # a deployment may start the new process this long before it stops the old one
+ROOM_SECONDS = 60.0  # after this, a producer that is not watched may be forgotten for another
+STORED_SECONDS = 5.0  # how old the stored time of an alive producer may be
+CHECKER = "sidecar-check"  # the name under which `sidecar check` sends heartbeats; it is no producer
 
 
 class Sign:
-    """The signs of life of one producer: when it was met and last seen (Unix seconds), its newest epoch, and the last
-    gaps between its heartbeats in seconds. `took`: it already stands for another one that is gone.
+    """The signs of life of one producer: when it was first `met` and last `seen` (Unix seconds), its newest epoch, and
+    the last gaps between its heartbeats in seconds. `took`: it already replaced another producer.
     """
 
     __slots__ = ("beat", "epoch", "gaps", "left", "met", "restarts", "seen", "silent", "took")
@@ -43,7 +42,7 @@ class Sign:
 
     @property
     def state(self) -> Presence | None:
-        """Whether it lives; `None` if it is not watched."""
+        """Whether it is alive or silent; `None` if it is not watched."""
         if self.left or len(self.gaps) < GAPS_NEEDED:
             return None
         return "silent" if self.silent else "alive"
@@ -54,7 +53,7 @@ class Sign:
         return max(QUIET_SECONDS, GAPS * max(self.gaps))
 
     def merge(self, other: "Sign") -> None:
-        """Take what is known later."""
+        """Replace this by what is known later."""
         for name in self.__slots__:
             setattr(self, name, getattr(other, name))
 
@@ -87,13 +86,13 @@ class Changes(Struct, frozen=True):
 
 
 class Watch:
-    """The signs of the producers that send heartbeats, or restarted."""
+    """The signs of life of producers that sent heartbeats, or restarted."""
 
     def __init__(self, most: int) -> None:
-        """Keep at most so many."""
+        """Keep at most `most` of them."""
         self.signs: dict[str, Sign] = {}
         self._most = most
-        self._deaf = 0.0  # until when not everybody could be heard
+        self._deaf = 0.0  # until when some could not be heard
 
     def beat(self, name: str, epoch: str | None, arrival: float) -> None:
         """Take a heartbeat."""
@@ -109,16 +108,16 @@ class Watch:
         sign.beat = arrival
 
     def restarted(self, name: str, epoch: str | None, now: float) -> None:
-        """Take a restart that the numbers of a producer show; one that is known by its epoch is none."""
+        """Take a restart that sequence numbers show, unless its epoch is already known."""
         sign = self._known(name, now)
         if sign is not None and (epoch is None or epoch != sign.epoch):
             sign.restarts += 1
             sign.epoch = epoch
 
     def look(self, heard: Mapping[str, float], now: float, *, hears: bool, sale: bool) -> Changes:
-        """Judge all of them; `heard` is when each was last heard of (Unix seconds).
+        """Judge all producers; `heard` is when each was last heard of (Unix seconds).
 
-        `hears`: everybody could be heard since the last look. `sale`: a sale runs, so that silence means something.
+        `hears`: all could be heard since the last call. `sale`: a sale runs, so silence matters.
         """
         fallen, changes = [], Changes()
         if not hears:
@@ -137,7 +136,7 @@ class Watch:
         return changes
 
     def load(self, signs: Mapping[str, Sign]) -> None:
-        """Go on from what is stored."""
+        """Continue with stored signs."""
         self.signs = {name: sign.copy() for name, sign in signs.items()}
 
     def step(self, by: float, now: float) -> None:
@@ -147,20 +146,20 @@ class Watch:
             sign.step(by, now)
 
     def unsaved(self, stored: Mapping[str, Sign]) -> dict[str, Sign]:
-        """Return copies of the signs that what is stored lacks."""
+        """Return copies of the signs that differ from the stored ones."""
         return {name: sign.copy() for name, sign in self.signs.items() if _is_news(sign, stored.get(name))}
 
     def _is_quiet(self, sign: Sign, now: float) -> bool:
         return now - self._deaf > SETTLING_SECONDS and now - max(sign.seen, self._deaf) > sign.patience
 
     def _known(self, name: str, now: float) -> Sign | None:
-        """Return the signs of a producer, which are new if there is room."""
+        """Return the sign of a producer; add one if there is room."""
         if name not in self.signs and len(self.signs) < self._most:
             self.signs[name] = Sign(now)
         return self.signs.get(name)
 
     def _let_go(self, now: float, *, sale: bool) -> None:
-        """Wait no longer for the silent whose place is taken, or outside of a sale; forget what is of no more use."""
+        """Let silent producers leave if they were replaced, or outside of a sale; forget those not needed any more."""
         silent = sorted((one for one in self.signs.values() if one.silent), key=lambda one: one.seen)
         newcomers = [one for one in self.signs.values() if one.state == "alive" and not one.took] if silent else []
         for sign in silent:
@@ -177,7 +176,7 @@ class Watch:
 
 
 def _takes_place(newcomer: Sign, gone: Sign) -> bool:
-    """Return whether one came when the other went; those of one start come together."""
+    """Return whether one came when the other left; producers that started together do not replace each other."""
     if newcomer.met > gone.seen:
         return True
     return newcomer.met > gone.seen - BEFORE_SECONDS and newcomer.met > gone.met + BEFORE_SECONDS

@@ -1,4 +1,4 @@
-"""Counts by second, of one minute."""
+"""Values by second, for one minute."""
 
 from array import array
 from collections.abc import Iterator, Mapping
@@ -10,15 +10,15 @@ _ALL_UNKNOWN = array("q", [_UNKNOWN]) * SECONDS
 
 
 class MinuteCounts(Mapping[int, int]):
-    """What there was in each Unix second of one minute; seconds of which nothing is known are not in it.
+    """The value of each Unix second of one minute; unknown seconds are not in it.
 
-    An array: as dicts the hour that is kept would take 1.1 MB, and grow for an hour.
+    It is an array, since dicts of an hour would take 1.1 MB, and grow for an hour.
     """
 
     __slots__ = ("_minute", "_values")
 
     def __init__(self) -> None:
-        self._minute = 0  # since 1970; told by the first value
+        self._minute = 0  # since 1970; set with the first value
         self._values = _ALL_UNKNOWN[:]
 
     def __getitem__(self, second: int) -> int:
@@ -54,7 +54,7 @@ class MinuteCounts(Mapping[int, int]):
         return twin
 
     def dump(self) -> list[int]:
-        """Return [first second, distance, value, distance, value, ...]: a few bytes a second instead of nine."""
+        """Return [first second, distance, value, distance, value, ...]: a few bytes per second instead of nine."""
         first = next(iter(self), None)
         if first is None:
             return []
@@ -62,7 +62,7 @@ class MinuteCounts(Mapping[int, int]):
 
     @classmethod
     def load(cls, data: list[int]) -> Self:
-        """Return the table that was dumped. Raises ValueError if it is of more than one minute."""
+        """Return the dumped table. Raises ValueError if it has more than one minute."""
         table = cls()
         for distance, value in zip(data[1::2], data[2::2], strict=True):
             table[data[0] + distance] = value

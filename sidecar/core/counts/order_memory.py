@@ -1,12 +1,12 @@
 """Single orders, remembered for ten minutes: the statuses they reported, and how often they ended.
 
-An `order_id` does not deduplicate: the four canonical words count every event. The other words of the table name
-the states an order is in (created, reserved, queued; paid, confirmed, completed), and several of them are one status:
-the same status of the same order again is a repeat. And an order is decided once, however often it is tried again.
+An `order_id` does not deduplicate: with the four canonical status words every event counts. The other words name states
+(created, reserved, queued; paid, confirmed, completed), of which several are one status: the same status of the same
+order again is a repeat. And an order is decided once, however often it is retried.
 
-The parts are keyed by the second they were remembered in, so that a commit writes only what changed. They are
-pending and committed as the counts are: a stream that is read again finds what was remembered before it. Memory is
-the index of all of them.
+The parts are keyed by the second in which they were remembered, so that a commit writes only what changed. They are
+pending and committed like counts: a stream that is read again finds the memory from before. Memory is the index of all
+of them.
 """
 
 from collections.abc import Iterable, Mapping, Sized
@@ -17,13 +17,13 @@ from typing import Any
 REMEMBERED_SECONDS = 600
 MOST_SAID = 100_000  # 10 MB, and 0.8 MB stored
 MOST_ENDED = 10_000
-ENDED_A_SECOND = 200  # a sold-out sale refuses thousands of orders; their ids are not worth storing
+ENDED_A_SECOND = 200  # a sold-out sale refuses thousands of orders, whose ids are not worth storing
 DIGEST_BYTES = 8
 REMEMBERED = ("said", "ended")  # of a State
 
 
 class Said:
-    """Digests of status and order id, as said within one second."""
+    """Digests of (status, order id) that were reported in one second."""
 
     __slots__ = ("digests",)
 
@@ -54,8 +54,9 @@ class Said:
 
 
 class Ended:
-    """Orders that may end once more, by id, with how often they were pending since: -1 is once too few. The newest
-    second with an order is the valid one.
+    """Orders that may end again, by id, with how often they were pending since; -1: once too few.
+
+    Of several seconds with an order, the newest is valid.
     """
 
     __slots__ = ("orders",)
@@ -88,12 +89,12 @@ class Memory:
     """An index of everything remembered, over all parts."""
 
     def __init__(self) -> None:
-        self.followed = False  # whether any order was pending; otherwise nothing reads what is in flight
-        self._said: dict[bytes, int] = {}  # by id: the second, oldest first
-        self._ended: dict[str, tuple[int, int]] = {}  # likewise, with how often it was pending since
+        self.followed = False  # whether any order was pending; otherwise orders in flight are not shown
+        self._said: dict[bytes, int] = {}  # the second of each digest, oldest first
+        self._ended: dict[str, tuple[int, int]] = {}  # by order id: the second, and how often it was pending since
 
     def learn(self, said: Iterable[tuple[int, Said]], ended: Iterable[tuple[int, Ended]]) -> None:
-        """Add remembered seconds, the newest last."""
+        """Add remembered seconds."""
         for second, part in sorted(said, key=itemgetter(0)):
             for digest in part.digests:
                 _put(self._said, digest, second, MOST_SAID)
@@ -102,7 +103,7 @@ class Memory:
                 _put(self._ended, order_id, (second, pending), MOST_ENDED)
 
     def repeats(self, said: dict[int, Said], status: str, order_id: str, now: float) -> bool:
-        """Return whether an order reported this status before; remember it in `said`."""
+        """Return whether an order reported this status before; if not, remember it in `said`."""
         digest = blake2b(f"{status} {order_id}".encode(), digest_size=DIGEST_BYTES).digest()
         if self._said.get(digest, 0) >= now - REMEMBERED_SECONDS:
             return True
@@ -117,17 +118,17 @@ class Memory:
         return bool(self._ended)
 
     def known(self, order_ids: list[str | None]) -> set[str | None]:
-        """Return those of these orders that ended before."""
+        """Return which of these orders ended before."""
         if self._ended.keys().isdisjoint(order_ids):
             return set()
         return {order_id for order_id in order_ids if order_id in self._ended}
 
     def has_room(self, ended: dict[int, Ended], now: float) -> bool:
-        """Return whether there is room to remember more orders that end now."""
+        """Return whether more orders that end now can be remembered."""
         return int(now) not in ended or len(ended[int(now)]) < ENDED_A_SECOND
 
     def pending_since(self, order_id: str | None, now: float) -> int | None:
-        """Return how often an order was pending since it ended; `None` if it is not known to have ended."""
+        """Return how often an order was pending since it ended, `None` if it is not known to have ended."""
         second, pending = self._ended.get(order_id or "", (0, 0))
         return pending if second >= now - REMEMBERED_SECONDS else None
 
@@ -150,7 +151,7 @@ def forgotten(parts: Mapping[int, Sized], now: float, most: int) -> list[int]:
 
 
 def step(parts: dict[int, Any], by: float, now: float) -> list[int]:
-    """Follow a clock that was set by `by` seconds, to `now`: the parts stay as old as they were.
+    """Follow a clock that was set by `by` seconds, to `now`: the parts keep their age.
 
     Returns the seconds that have no part any more.
     """

@@ -1,9 +1,9 @@
-"""The parts a State is made of. Each is small, mergeable, and one field of the stored checkpoint.
+"""The parts of a State. Each is small, mergeable, and one entry of the checkpoint.
 
-The totals are in tallies.py; products share entries of the checkpoint (checkpoint/products.py).
+The totals are in tallies.py; products share entries (checkpoint/products.py).
 
-A part offers `merge` (add another part of the same kind to this one), `copy`, `dump` (to what msgpack can hold) and
-`load`. Merging is replaying: counts add up, gauges keep the reading with the newest event time.
+A part offers `merge` (add another part of the same kind), `copy`, `dump` (to what msgpack can hold) and `load`. Merging
+equals replaying: counts add up, gauges keep the reading with the newest event time.
 """
 
 from typing import Any, Protocol, Self
@@ -12,7 +12,7 @@ from sidecar.core.counts.depletion import Depletion
 from sidecar.core.counts.histogram import BriefHistogram, Classic, Histogram
 from sidecar.core.counts.minute import MinuteCounts
 
-# Of what one producer sent: msgpack holds 64 bits, and each event can claim that 10^12 before it were missed.
+# The limit of a producer's counts: msgpack has 64 bits, and each event can claim that 10^12 before it were missed.
 MOST = 2**63 - 1
 
 
@@ -20,7 +20,7 @@ class Part(Protocol):
     """What every part can do."""
 
     def merge(self, other: Self) -> None:
-        """Add `other`, which happened beside or after this."""
+        """Add `other`, which happened in parallel or later."""
         ...
 
     def copy(self) -> Self:
@@ -33,12 +33,12 @@ class Part(Protocol):
 
     @classmethod
     def load(cls, data: Any) -> Self:
-        """Return the part that was dumped."""
+        """Return the dumped part."""
         ...
 
 
 class Timing:
-    """All samples of one duration with one status: the fine histogram and the classic buckets beside it."""
+    """All samples of one duration with one status: the fine histogram and the classic buckets."""
 
     __slots__ = ("classic", "histogram")
 
@@ -64,7 +64,7 @@ class Timing:
 
 
 class Slice:
-    """What finished within one slice of event time; windows are rings of slices."""
+    """What finished within one slice of event time; time windows are sums of slices."""
 
     __slots__ = ("failed", "faults", "finished", "latency", "processing")
 

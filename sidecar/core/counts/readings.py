@@ -1,7 +1,7 @@
 """Gauges: the newest reading of each queue and producer, and their sums in each second.
 
-A second shows what was known at its end. A late reading changes the seconds since it, up to the next one of its name.
-If it is so late that the other readings of its second are forgotten, their nearest known ones are used.
+The sum of a second is as of its end. A late reading changes the seconds from it to the next reading of its name. If the
+other readings of its second are already forgotten, the nearest known ones are used.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,12 +11,12 @@ from math import inf
 
 from sidecar.core.counts.parts import Reading
 
-REACH_SECONDS = 60  # a reading that comes later than this changes its own second only
+REACH_SECONDS = 60  # a later reading changes only its own second
 BySecond = dict[int, dict[str, Reading]]  # the last reading of each name within each Unix second
 
 
 def keep(readings: dict[str, Reading], name: str, reading: Reading) -> None:
-    """Keep the newer of this reading and the one known."""
+    """Keep the newer of this reading and the known one."""
     if name in readings:
         readings[name].merge(reading)
     else:
@@ -31,7 +31,7 @@ def keep_all(seconds: BySecond, later: BySecond) -> None:
 
 
 def joined(*parts: BySecond) -> BySecond:
-    """Return the newer readings of all parts in every second."""
+    """Return the newest readings of all parts in every second."""
     seconds: BySecond = {}
     for part in parts:
         keep_all(seconds, part)
@@ -39,20 +39,20 @@ def joined(*parts: BySecond) -> BySecond:
 
 
 def forget(seconds: BySecond, oldest: float) -> None:
-    """Gather the seconds before `oldest` in second 0: no history shows them, but a reading there may be the newest."""
+    """Merge the seconds before `oldest` into second 0: no history shows them, but one may have the newest reading."""
     for second in [second for second in seconds if second < oldest]:
         keep_all(seconds, {0: seconds.pop(second)})
 
 
 def thin(seconds: BySecond, most: int) -> None:
-    """Forget the oldest seconds, so that about so many readings are left."""
+    """Forget the oldest seconds, so that about `most` readings are left."""
     excess, times = count(seconds) - most, sorted(seconds)
     before = accumulate((len(seconds[second]) for second in times), initial=0)
     forget(seconds, max((second + 1 for second, gone in zip(times, before, strict=False) if gone < excess), default=0))
 
 
 def step(seconds: BySecond, by: float, now: float) -> None:
-    """Follow a clock that was set by `by` seconds, to `now`: a reading in the future was read now."""
+    """Follow a clock that was set by `by` seconds, to `now`; readings in the future move to now."""
     for second in sorted(seconds):
         for reading in seconds[second].values():
             reading.step(by, now)
@@ -66,13 +66,13 @@ def count(seconds: BySecond) -> int:
 
 
 def added_up(readings: Iterable[Reading], since: float = -inf) -> int | None:
-    """Return the sum over those heard of since `since` (Unix seconds); `None` if there are none."""
+    """Return the sum of the readings seen since `since` (Unix seconds), `None` if there are none."""
     values = [reading.value for reading in readings if reading.value is not None and reading.seen >= since]
     return sum(values) if values else None
 
 
 class _Sum:
-    """A sum of readings that changes with each of them, and as they become too old."""
+    """A sum of readings, updated as readings come and become too old."""
 
     def __init__(self, readings: Mapping[str, Reading]) -> None:
         self._readings = dict(readings)
@@ -81,14 +81,14 @@ class _Sum:
         heapify(self._ages)
 
     def put(self, name: str, reading: Reading) -> None:
-        """Add a reading in place of the one there is of this name."""
+        """Replace the reading of a name."""
         self._remove(name)
         self._readings[name] = reading
         self._total += _number(reading)
         heappush(self._ages, (reading.seen, name))
 
     def since(self, oldest: float) -> int | None:
-        """Leave out for good what is older; return the sum of the others, `None` if there is none."""
+        """Drop older readings; return the sum of the others, `None` if there are none."""
         while self._ages and self._ages[0][0] < oldest:
             _, name = heappop(self._ages)
             if name in self._readings and self._readings[name].seen < oldest:
@@ -101,7 +101,7 @@ class _Sum:
 
 
 class _Change:
-    """By how much new readings change the stored sums: the newest readings minus those known before."""
+    """How much new readings change the stored sums: the newest readings minus those known before."""
 
     def __init__(self, known: Mapping[str, Reading]) -> None:
         self._known = known
@@ -109,7 +109,7 @@ class _Change:
         self.total = 0
 
     def take(self, readings: Mapping[str, Reading]) -> bool:
-        """Take the readings of a second; return False if one is older than known: its predecessor is forgotten."""
+        """Take the readings of a second; return False if one is older than the known one, so the change is unknown."""
         exact = True
         for name, reading in readings.items():
             known = self._known.get(name)
@@ -129,15 +129,15 @@ def by_second(
     now: float,
     silent_seconds: float = inf,
 ) -> dict[int, int]:
-    """Return the sums of every second that the `reported` readings change, and of the current one.
+    """Return the sum of every second that the `reported` readings change, and of the current one.
 
-    `known` are the newest readings until now; `before` returns the stored sums, where there are any. Names that were
-    silent for `silent_seconds` do not count.
+    `known` are the newest readings so far; `before` returns stored sums, if any. Names that were silent for
+    `silent_seconds` do not count.
     """
     known = {name: reading for name, reading in known.items() if reading.value is not None}
     sums: dict[int, int] = {}
     latest: dict[str, Reading] = {}
-    later: list[tuple[float, str]] = []  # a heap: when what is known of a name takes its place again
+    later: list[tuple[float, str]] = []  # a heap: when the known reading of a name is the newest again
     current, change = _Sum(known), _Change(known)
     oldest = int(now) - REACH_SECONDS
     for second in _seconds(reported, oldest, int(now)):
@@ -160,7 +160,7 @@ def by_second(
 
 
 def _seconds(reported: BySecond, oldest: int, present: int) -> list[int]:
-    """Return the seconds that may change, ascending: those reported, and from `oldest` on every second after one."""
+    """Return the seconds that may change, ascending: the reported ones, and from `oldest` on all after one of them."""
     first = min((second for second in reported if second >= oldest), default=present)
     return sorted({*reported, *range(first, present), present})
 
@@ -170,5 +170,5 @@ def _number(reading: Reading) -> int:
 
 
 def _at(known: Reading | None, latest: Reading, end: int) -> Reading:
-    """Return the newest reading of a name before `end`: `latest` is from before, `known` may be from after."""
+    """Return the newest reading of a name before `end`: `latest` is before it, `known` may be after it."""
     return latest if known is None or known.ts >= end or latest.ts >= known.ts else known

@@ -1,17 +1,17 @@
-"""The rules of counting: what the configuration says, and the bounds that it cannot change."""
+"""The rules of counting: from the configuration, and fixed limits."""
 
 from msgspec import Struct
 
 OTHER = "__other__"
 HISTORY_SECONDS = 3600
-AHEAD_SECONDS = 2.0  # how far an event may be ahead: well-kept clocks agree within this
+AHEAD_SECONDS = 2.0  # how far an event may be ahead: synchronised clocks agree within this
 MAX_PRODUCERS = 1000
-CONNECTION_SECONDS = 60  # a producer that has been silent for so long no longer counts
+CONNECTION_SECONDS = 60  # after this, the connections of a silent producer no longer count
 GRACE_SECONDS = 5.0
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """What the configuration says about counting."""
+    """The configuration of counting."""
 
     products: tuple[str, ...] = ()
     refusals: frozenset[str] = frozenset({"sold_out", "limit_reached", "duplicate", "payment_declined"})

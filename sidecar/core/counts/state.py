@@ -1,6 +1,6 @@
 """The State: every count, keyed so that it can be merged, stored and loaded part by part.
 
-One State holds what is committed, others what is pending; a flight carries the parts that change, in absolute values.
+One State has what is committed, others what is pending; a flight has the parts that change, with absolute values.
 """
 
 from collections.abc import Collection, Iterator
@@ -19,7 +19,7 @@ from sidecar.core.counts.tallies import Totals
 
 
 class Ring(Struct, frozen=True):
-    """One window: so many slices of so many seconds."""
+    """A time window: `slices` slices of `width` seconds."""
 
     section: str
     width: int
@@ -31,7 +31,7 @@ class Ring(Struct, frozen=True):
         return self.width * self.slices
 
     def oldest(self, now: float, commit_interval: float) -> float:
-        """Return the time before which no window that is shown begins: it ends with a second that is committed."""
+        """Return a time before which no shown window begins: windows end with a committed second."""
         return now - commit_interval - self.seconds - 3 * self.width
 
 
@@ -39,7 +39,7 @@ RINGS = {"10s": Ring("slices1", 1, 10), "1m": Ring("slices5", 5, 12), "5m": Ring
 
 
 class State:
-    """All counts. Sections are dicts of parts; those by time are keyed by the Unix second they begin at."""
+    """All counts. Sections are dicts of parts; those by time are keyed by the Unix second at which they begin."""
 
     __slots__ = (
         "connections",
@@ -59,7 +59,7 @@ class State:
     )
 
     def __init__(self) -> None:
-        self.totals: dict[str, Totals] = {"": Totals()}  # always this one part
+        self.totals: dict[str, Totals] = {"": Totals()}  # always one part
         self.timings: dict[str, Timing] = {}  # latency:success, latency:failed, processing:...
         self.slices1: dict[int, Slice] = {}
         self.slices5: dict[int, Slice] = {}
@@ -85,7 +85,7 @@ class State:
         return self.totals[""]
 
     def timing(self, duration: str, status: str, buckets_ns: tuple[int, ...]) -> Timing:
-        """Return the samples of `latency` or `processing` with a status, made when first needed."""
+        """Return the samples of `latency` or `processing` with a status, created on first use."""
         key = f"{duration}:{status}"
         if key not in self.timings:
             self.timings[key] = Timing(Histogram(), Classic(buckets_ns))
@@ -104,7 +104,7 @@ class State:
                     mine[key] = part.copy()
 
     def changed_by(self, *deltas: "State") -> "State":
-        """Return the totals and the parts that `deltas` touch as they will be: absolute, independent of this State."""
+        """Return the totals, and the parts that `deltas` change, with their new absolute values, as copies."""
         result = State()
         result.totals = {"": self.total.copy()}
         for delta in deltas:
@@ -127,14 +127,14 @@ class State:
             getattr(self, name).update(parts)
 
     def fit(self, buckets_ns: tuple[int, ...]) -> set[str]:
-        """Empty the classic buckets that were counted with other bounds; return the keys of their timings."""
+        """Empty classic buckets with other bounds; return the keys of their timings."""
         others = {key: part for key, part in self.timings.items() if part.classic.bounds_ns != buckets_ns}
         for timing in others.values():
             timing.classic = timing.classic.with_bounds(buckets_ns)
         return set(others)
 
     def expired(self, now: float, commit_interval: float) -> list[tuple[str, Any]]:
-        """Name the parts, as (section, key), that no window, history or gauge needs any more."""
+        """Return the parts, as (section, key), that no window, history or gauge needs any more."""
         gone: list[tuple[str, Any]] = []
         for ring in RINGS.values():
             oldest = ring.oldest(now, commit_interval)
@@ -149,9 +149,9 @@ class State:
     def step(self, by: float, now: float) -> list[tuple[str, Any]]:
         """Follow a clock that was set by `by` seconds, to `now`; return the removed parts, as (section, key).
 
-        Slices and seconds that now lie in the future come again and are then counted from 0. A step of less than a
-        second removes none of them, nor does any step remove what may be ahead. What is remembered of orders moves
-        with the clock; the seconds that it left are among those returned.
+        Slices and seconds that now lie in the future are removed: their time comes again. A step of less than a second
+        removes none, nor does any step remove what may be ahead. Remembered orders move with the clock; the seconds
+        that they left are returned, too.
         """
         end = int(now) if by <= -1 else int(now + AHEAD_SECONDS) + 1
         names = (*(ring.section for ring in RINGS.values()), "minutes", "lately")
@@ -171,6 +171,6 @@ class State:
         return gone
 
     def remove(self, names: list[tuple[str, Any]]) -> None:
-        """Forget the parts named."""
+        """Remove parts, given as (section, key)."""
         for name, key in names:
             getattr(self, name).pop(key, None)

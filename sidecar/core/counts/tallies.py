@@ -7,7 +7,7 @@ from msgspec.structs import astuple
 
 from sidecar.core.counts.sale import Sale, merged
 
-# One Counter a name; the label within it is a status, a reason, a source and so on ("" where there is none).
+# Each is a Counter by label: a status, a reason, a source and so on, "" if there is none.
 TALLIES = (
     "orders",
     "refusals",
@@ -31,7 +31,7 @@ TALLIES = (
 
 
 class Totals:
-    """Everything that is a plain count, with the best second, when counting began and was last committed, and the sale.
+    """All plain counts, the peak, when counting began and was last committed, and the sale.
 
     `commit_interval` is in seconds, `None` where version 0.1.0 or older stored it. `announced` is the `unique_id` of
     the last announcement of a sale that was taken from Redis.
@@ -51,14 +51,14 @@ class Totals:
 
     @property
     def missed(self) -> int:
-        """How many events were missed and not recovered."""
+        """How many events are missed and not recovered."""
         return self.tallies["missed"].total() - self.recovered.total()
 
     @property
     def recovered(self) -> Counter[str]:
-        """How many missed events were recovered, by source: never more than were missed.
+        """How many missed events were recovered, by source, never more than were missed.
 
-        Version 0.1.0 stored more if events that were missed before a clear came after it.
+        Version 0.1.0 stored more, if events that were missed before a clear came after it.
         """
         missed = self.tallies["missed"]
         return Counter({source: min(n, missed[source]) for source, n in self.tallies["recovered"].items()})
@@ -90,12 +90,12 @@ class Totals:
         self.announced = self.announced or other.announced
 
     def reach(self, finished: int, second: int) -> None:
-        """Compare a second with the best one; of equals the first is it, in whatever order they come."""
+        """Compare a second with the peak; of equal ones the first is the peak, in whatever order they come."""
         if finished > self.peak or (finished == self.peak and self.peak_at is not None and second < self.peak_at):
             self.peak, self.peak_at = finished, second
 
     def step(self, by: float, now: float) -> None:
-        """Follow a clock that was set by `by` seconds, to `now`. A start that was already in the future stays."""
+        """Follow a clock that was set by `by` seconds, to `now`. A start that was in the future before stays."""
         if self.since is not None and self.since <= now - by:
             self.since = max(self.since + by, 0.0)
         if self.committed_at is not None:
@@ -110,7 +110,7 @@ class Totals:
         return twin
 
     def dump(self) -> Any:
-        # As text: the millionths of a large revenue pass 64 bits, which msgpack cannot hold.
+        # As text: the millionths of a large revenue exceed the 64 bits of msgpack.
         tallies = {name: {k: str(n) for k, n in tally.items()} for name, tally in self.tallies.items() if tally}
         times = [self.since, self.committed_at, self.peak, self.peak_at, self.commit_interval]
         return [tallies, *times, list(astuple(self.sale)), self.announced]

@@ -1,6 +1,6 @@
 """Valid events -> counts: what each type of event adds to a Pending.
 
-Event time decides where an event counts; an event from the future counts when it arrived.
+An event counts at its event time; one from the future at its arrival.
 """
 
 from collections import Counter, defaultdict
@@ -24,10 +24,10 @@ MICROS = Decimal(10**6)
 
 
 class Tally:
-    """Count events into `pending`.
+    """Counts events into `pending`.
 
-    What many events share is worked out once for all of them, and `fold` works out once for many batches what those
-    share: that makes an event cost half a microsecond.
+    What many events share is computed once for all of them, and `fold` runs once for many batches, so that an event
+    costs half a microsecond.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class Tally:
         self.ignored: dict[str, int] = {}  # events of unknown types
 
     def add(self, events: list[Event], arrivals: list[float], shared: Shared) -> None:
-        """Count events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` came.
+        """Count events that are neither heartbeats nor duplicates; `arrivals[i]` is when `events[i]` arrived.
 
-        `shared` holds for them, and perhaps for others.
+        `shared` is true of them, and perhaps of others.
         """
         if not events:
             return
@@ -63,7 +63,7 @@ class Tally:
             self._count_orders(self._cell(second), parts, priced=shared.priced)
 
     def _cell(self, second: int) -> Second:
-        """Return where the orders of a second gather."""
+        """Return the gathered orders of a second."""
         seconds = self._pending.seconds
         if second not in seconds:
             if len(seconds) >= SECONDS_GATHERED:
@@ -72,7 +72,7 @@ class Tally:
         return seconds[second]
 
     def _count_other(self, event: Event, ts: float, arrival: float) -> None:
-        """Count an event that is no order."""
+        """Count an event that is not an order."""
         match event.type:
             case "queue":
                 self._queue(event, ts, arrival)
@@ -97,10 +97,7 @@ class Tally:
             self._revenue(by_status["success"])
 
     def _settle_times(self, events: list[Event], arrivals: list[float], shared: Shared) -> tuple[float, float]:
-        """Give events without a time, or with one from the future, that of their arrival; count the late ones.
-
-        Return a time before all of them, or the first, and the last or one after it.
-        """
+        """Set missing and future times to the arrival; count late events. Return bounds of all times."""
         due, latest = max(arrivals) - LATE_SECONDS, min(arrivals) + AHEAD_SECONDS
         if shared.dated and due <= shared.first and shared.last <= latest:
             return shared.first, shared.last
@@ -182,15 +179,15 @@ class Tally:
 
 
 def moment(event: Event) -> float:
-    """Return when an event counts; its time is settled."""
+    """Return the time at which an event counts, after its time was settled."""
     assert event.ts is not None
     return event.ts
 
 
 def _by_second(orders: list[Event], ends: tuple[float, float], oldest: int) -> dict[int, list[Event]]:
-    """Sort orders by the second they belong to; mostly that is one. Their times lie between the `ends`.
+    """Group orders by second; mostly there is one. Their times lie between the `ends`.
 
-    Those of before `oldest` are put there: no window, history or rate still tells such seconds apart.
+    Orders before `oldest` count at `oldest`: no window, history or rate distinguishes such seconds.
     """
     first = max(int(ends[0]), oldest)
     if int(ends[1]) <= first:
@@ -211,7 +208,7 @@ def _sell(cell: Second, status: Status, orders: list[Event], *, priced: bool) ->
 
 
 def _sell_several(cell: Second, status: Status, orders: list[Event]) -> None:
-    """Count each product once an order, with all its units."""
+    """Count each product once per order, with all its units."""
     for order in orders:
         units: Counter[str] = Counter()
         for item in order.items or ():
@@ -221,7 +218,7 @@ def _sell_several(cell: Second, status: Status, orders: list[Event]) -> None:
 
 
 def fold(pending: Pending, labels: Labels, rules: Rules, now: float) -> None:
-    """Add the gathered seconds to the products, totals, windows and history; drop what will never be shown."""
+    """Add the gathered seconds to products, totals, time windows and history; drop what will never be shown."""
     for second, cell in pending.seconds.items():
         _meet(pending, second, cell)
         _fold_sales(pending, labels, second, cell)
@@ -233,7 +230,7 @@ def fold(pending: Pending, labels: Labels, rules: Rules, now: float) -> None:
 
 
 def admit(pending: Pending, labels: Labels, kind: str, value: str, times: int = 1) -> str:
-    """Return the label for a value, and count `times` uses of it that are beyond the limit."""
+    """Return the label for a value; count `times` uses as overflow if it is beyond the limit."""
     label = labels.admit(kind, value)
     if label is OTHER:
         pending.state.total.tallies["overflow"][kind] += times
@@ -261,7 +258,7 @@ def _fold_sales(pending: Pending, labels: Labels, second: int, cell: Second) -> 
 
 
 def _meet(pending: Pending, second: int, cell: Second) -> None:
-    """Note the time of orders that show a sale."""
+    """Note the times of orders, which show a sale."""
     statuses = {status for status, _, _ in cell.sales} | cell.several.keys()
     span = Span(float(second), float(second))
     if statuses - {"cancelled"}:
@@ -271,7 +268,7 @@ def _meet(pending: Pending, second: int, cell: Second) -> None:
 
 
 def _count_times(pending: Pending, cell: Second, rules: Rules) -> None:
-    """Count the durations that were gathered."""
+    """Count the gathered durations."""
     for (duration, status), values_ms in cell.times.items():
         values = nanoseconds(values_ms)
         part = Histogram()

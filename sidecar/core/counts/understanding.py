@@ -1,7 +1,7 @@
-"""How much of what a source sends is understood: its last minute, by the second it came.
+"""How much of what a source sends is understood, over the last minute.
 
-Rejected and ignored events are not understood. They are counted by reason and type. The newest example of each is kept
-with its values masked, since health shows it. All of this is in memory only.
+Rejected and ignored events are not understood. They are counted by reason and type. The newest example of each is kept,
+and shown in health with masked values. All of this is only in memory.
 """
 
 import re
@@ -14,20 +14,21 @@ from sidecar.core.counts.rules import OTHER
 from sidecar.core.events.event import Rejection
 
 MINUTE_SECONDS = 60
-HALF = 0.5  # from here on a source is degraded
+HALF = 0.5  # from this share on, a source is degraded
 MAX_SOURCES = 100
 MAX_NAMES = 20  # types distinguished in one second
 _READ_BYTES = 600
 _SHOWN_CHARACTERS = 160
-# Fields that say what an event is.
+# Fields that say what an event is: their values are not masked.
 _SHOWN = ("type", "status", "event", "event_type", "eventtype", "kind", "service", "specversion")
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)("?)(\s*:)?|-?\d[\w.+-]*|[^\W\d]{2,}')
 
 
 class NotUnderstood(Struct, frozen=True, kw_only=True):
-    """What a source sent in the last minute without being understood. `share` is the part of all that it sent. `reason`
-    is the most frequent reason of rejections, `type` the most frequent ignored type; `detail` and `example` belong to
-    the more frequent of the two.
+    """What a source sent in the last minute that was not understood.
+
+    `refused` events were rejected. `share` is the share of all events. `reason` is the most frequent reason of
+    rejections, `type` the most frequent ignored type; `detail` and `example` belong to the more frequent of the two.
     """
 
     share: float
@@ -40,7 +41,7 @@ class NotUnderstood(Struct, frozen=True, kw_only=True):
     example: str
 
     def described(self) -> str:
-        """Return it as one line, with what to do."""
+        """Describe it in one line, with what to do."""
         most, fix = f"ignored as type {self.type}", "give orders the type order, or send these events elsewhere"
         if self.reason is not None and self.refused >= self.ignored:
             what = f" ({self.detail})" if self.detail else ""
@@ -97,7 +98,7 @@ class Understanding:
             source.seconds = {at + round(by): one for at, one in source.seconds.items()}
 
     def last_minute(self, now: float) -> dict[str, NotUnderstood]:
-        """Return what was not understood, for each source that has any."""
+        """Return what was not understood, for each source with any such event."""
         found = ((name, _sum(source, now)) for name, source in self._sources.items())
         return {name: one for name, one in found if one is not None}
 
@@ -115,7 +116,7 @@ class Understanding:
 
 
 def masked(payload: bytes) -> str:
-    """Return the beginning of what looks like JSON, masked except for names and the fields of `_SHOWN`."""
+    """Return the beginning of a JSON payload, with the values masked except those of the fields in `_SHOWN`."""
     text = payload[:_READ_BYTES].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if text[:1] not in ("{", "["):
         return ""
@@ -135,7 +136,7 @@ def masked(payload: bytes) -> str:
 
 
 def _forget(source: _SourceMinute, now: float) -> None:
-    """Drop everything outside the last minute, also future seconds that a clock set back leaves."""
+    """Drop everything outside the last minute, also seconds in the future after a clock was set back."""
     source.seconds = {at: one for at, one in source.seconds.items() if now - MINUTE_SECONDS < at <= now}
     names = {name for one in source.seconds.values() for name in (*one.rejected, *one.ignored)}
     source.examples = {name: one for name, one in source.examples.items() if name in names}

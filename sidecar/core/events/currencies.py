@@ -1,4 +1,4 @@
-"""The currency codes of ISO 4217. Each has a sum of its own: amounts in different currencies have no sum.
+"""The currency codes of ISO 4217, and whether amounts may be in minor units.
 
 `amount` is in major units. If all amounts are whole and large, they may be in minor units such as cents.
 """
@@ -31,7 +31,7 @@ ALL_WHOLE = "all amounts seen are whole numbers of 100 or more: are they cents? 
 
 
 def looks_minor(amount: Decimal, currency: str) -> bool | None:
-    """Return whether an amount may be in cents; `None` if the currency has none."""
+    """Return whether an amount may be in minor units; `None` if the currency has none."""
     if currency in WITHOUT_MINOR_UNIT:
         return None
     return amount >= LEAST_IN_MINOR_UNITS and amount == amount.to_integral_value()

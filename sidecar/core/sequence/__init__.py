@@ -1,2 +1,1 @@
-"""Which events are new: the sequence windows of producers, and what they tell about producers. Imports
-`checkpoint` and `counts`."""
+"""Which events are new: sequence windows, and what they show about producers. Imports `checkpoint` and `counts`."""

@@ -1,23 +1,23 @@
-"""How far the clocks of producers are from ours, so that health can name the wrong ones.
+"""How far the clocks of producers are off, so that health can name the wrong ones.
 
-An event that comes long after its `ts` shows a clock that is behind, or was kept, as in an outage. A clock stays behind
-by the same time; what was kept is sent on faster than it was made, so that its delay shrinks. So only a delay that
-stays the same for 5 s is an offset. An event from the future leaves no doubt, and neither does one that is in time.
+An event long after its `ts` shows either a clock that is behind, or a backlog, as after an outage. The delay of a clock
+stays the same, while that of a backlog shrinks. So a delay is an offset only if it stays the same for 5 s. An event
+from the future, or one in time, shows the offset at once.
 """
 
 from msgspec import Struct
 
 WINDOW_SECONDS = 60.0
-KEPT_SECONDS = 120.0  # a producer that is gone needs no new clock
+KEPT_SECONDS = 120.0  # forget producers that are silent for this long
 STEADY_SECONDS = 5.0
-SHRINKS_SECONDS = 0.2  # a delay that lessens by more than this is none of a clock
+SHRINKS_SECONDS = 0.2  # a delay that shrinks by more than this is not a clock's
 IN_TIME_SECONDS = 2.0
 
 
 class Offset(Struct):
-    """The `arrival - ts` nearest to 0 in the minute that began `since`: delays and late events only add to it.
+    """The `arrival - ts` nearest to 0 in the minute from `since`: delays can only add to it.
 
-    It was `first` at `steady_since`, and has hardly changed since then. `offset_seconds` is what is known for sure.
+    It was `first` at `steady_since`, and has hardly changed since. `offset_seconds` is the offset known for certain.
     """
 
     offset_seconds: float
@@ -31,7 +31,7 @@ class Clocks(dict[str, Offset]):
     """The clocks by producer."""
 
     def measure(self, producer: str, offset: float, arrival: float, *, limit: int) -> None:
-        """Take one event's offset in seconds; a new producer beyond `limit` is passed over."""
+        """Take the offset of one event in seconds; new producers beyond `limit` are ignored."""
         clock = self.get(producer)
         if clock is None:
             if len(self) >= limit:
@@ -48,6 +48,6 @@ class Clocks(dict[str, Offset]):
             clock.offset_seconds = clock.nearest
 
     def forget(self, now: float) -> None:
-        """Drop the producers that fell silent."""
+        """Drop silent producers."""
         for producer in [name for name, clock in self.items() if now - clock.since >= KEPT_SECONDS]:
             del self[producer]

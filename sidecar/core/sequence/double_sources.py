@@ -1,11 +1,10 @@
 """The same events over two sources: which producers send them twice, and how many are counted twice.
 
-Numbers alone are no evidence: a producer numbers what it sends to each channel and stream by itself, so that different
-events may have the same number on two of them. So events are compared: the first eight of an epoch, and of each run of
-numbers the one that is the multiple of the largest power of two, if that is 32 or more. Whatever the runs of two
-sources are, the one of the longer run is also compared in the shorter. Three equal events that came within 10 s of each
-other, and ten times as many as different ones, show that the producer sends the same twice. From the first equal one
-on, the numbers that both windows have are counted.
+Numbers alone are no evidence: a producer numbers each channel and stream by itself, so different events may have the
+same number on two of them. So events are compared: the first eight of an epoch, and of each run of numbers the multiple
+of the largest power of two, if that is 32 or more. That way the event compared in a longer run is also compared in the
+shorter one on the other source. Three equal events within 10 s of each other, and ten times as many as different ones,
+prove that the producer sends the same twice. From the first equal one on, numbers in both windows are counted twice.
 """
 
 from collections import OrderedDict
@@ -17,25 +16,23 @@ from sidecar.core.events.event import Event
 from sidecar.core.naming import first_few
 from sidecar.core.sequence.windows import Window
 
-FIRST = 8  # so many numbers of an epoch are all compared
-SPACING = 32  # and then no more than one in so many
+FIRST = 8  # this many numbers of an epoch are all compared
+SPACING = 32  # then at most one in this many
 CLOSE_SECONDS = 10.0
-NEARLY_SECONDS = 1.0  # between two times of an event that was made once for each source
+NEARLY_SECONDS = 1.0  # between the times of an event that was made separately for each source
 EVIDENCE = 3  # equal events
-FEW = 10  # one different event for so many equal ones is no counter-evidence
+FEW = 10  # one different event among this many equal ones is no counter-evidence
 MARKS_KEPT = 4096
 PAIRS_KEPT = 1000
 CONTENT = tuple(name for name in Event.__struct_fields__ if name != "ts")
 NAMED = 3  # producers; more are counted
-QUIET_SECONDS = 60.0  # after this, a pair is forgotten, and what is counted twice is no news
+QUIET_SECONDS = 60.0  # after this, a pair is forgotten and no longer reported
 
 SourceWindow = tuple[str, str]  # a source, and the key of a window there
 
 
 class Mark(Struct, frozen=True, gc=False):
-    """An event that may come once more, its own time (counting sets one where there is none), and where and when it
-    came.
-    """
+    """An event that may come again: its window, its own time (counting sets a missing one), and when it came."""
 
     where: SourceWindow
     event: Event
@@ -44,8 +41,8 @@ class Mark(Struct, frozen=True, gc=False):
 
 
 class Pair(Struct):
-    """One producer on two sources: how many events were equal and different, up to which number they were counted, how
-    many of these were counted twice and how many of them are reported; and when there last was one more.
+    """One producer on two sources: how many events were `same` and `different`, how many were counted `twice` up to the
+    number `done`, how many of these are `reported`, and when there last was one more.
     """
 
     producer: str
@@ -60,12 +57,12 @@ class Pair(Struct):
 
     @property
     def is_proven(self) -> bool:
-        """Whether the producer sends the same events to both."""
+        """Whether the producer sends the same events to both sources."""
         return self.same >= max(EVIDENCE, FEW * self.different)
 
 
 class DoubleSources:
-    """What came on several sources lately."""
+    """What came from several sources recently."""
 
     def __init__(self) -> None:
         self._marks: OrderedDict[tuple[str, str | int | None, int], Mark] = OrderedDict()  # the first came first
@@ -73,11 +70,11 @@ class DoubleSources:
 
     @staticmethod
     def wants(last: int | None, count: int) -> bool:
-        """Return whether any of so many numbers up to `last` is compared: most short runs have none."""
+        """Return whether any of the `count` numbers up to `last` is compared: in most short runs none is."""
         return last is not None and (last % SPACING < count or last - count < FIRST)
 
     def see(self, where: SourceWindow, events: list[Event], at: float) -> None:
-        """Take a run of numbered events of one producer and epoch, ascending, that came at `at` (Unix seconds)."""
+        """Take an ascending run of numbered events of one producer and epoch that came at `at` (Unix seconds)."""
         first, last = events[0].seq, events[-1].seq
         if not first or last is None:
             return
@@ -91,7 +88,7 @@ class DoubleSources:
                 self._compare(where, events[seq - first], at)
 
     def count(self, window: Callable[[SourceWindow, str | None], Window | None], now: float) -> int:
-        """Return how many more events were counted twice; `window` returns the window of an epoch at a where."""
+        """Return how many more events were counted twice; `window` returns the window of an epoch."""
         return sum(self._count(pair, window, now) for pair in self._pairs.values())
 
     def proven(self, now: float) -> Iterator[Pair]:
@@ -99,19 +96,19 @@ class DoubleSources:
         return (pair for pair in self._pairs.values() if pair.reported and now - pair.at < QUIET_SECONDS)
 
     def forget(self, now: float) -> None:
-        """Drop what was not seen again."""
+        """Drop events and pairs that were not seen again."""
         for key in [key for key, mark in self._marks.items() if now - mark.at > CLOSE_SECONDS]:
             del self._marks[key]
         for name in [name for name, pair in self._pairs.items() if now - pair.at >= QUIET_SECONDS]:
             del self._pairs[name]
 
     def clear(self) -> None:
-        """Forget everything: a clock was set, or windows are read again."""
+        """Forget everything, since a clock was set or a source is read again."""
         self._marks.clear()
         self._pairs.clear()
 
     def _compare(self, where: SourceWindow, event: Event, at: float) -> None:
-        """Compare an event with the one that has its number elsewhere, or keep it for that."""
+        """Compare an event with the one of the same number in another window, or keep it for that."""
         producer, seq = event.producer, event.seq
         assert producer is not None and seq is not None
         key = (producer, event.epoch, seq)
@@ -134,7 +131,7 @@ class DoubleSources:
             pair.different += 1
 
     def _count(self, pair: Pair, window: Callable[[SourceWindow, str | None], Window | None], now: float) -> int:
-        """Count the numbers that both windows have by now; return how many more there are to report."""
+        """Count the numbers that both windows have by now; return how many to report."""
         one, other = (window(where, pair.epoch) for where in pair.sources)
         if one is not None and other is not None and (high := min(one.high, other.high)) > pair.done:
             pair.twice += high - pair.done - _lacking((one, other), pair.done + 1, high)
@@ -146,7 +143,7 @@ class DoubleSources:
 
 
 def described(pairs: Sequence[Pair], events: int) -> str:
-    """Return in words who sends what twice, and that so many events are counted twice in all."""
+    """Describe which producers send what twice, and how many events are counted twice in all."""
     producers = sorted({pair.producer for pair in pairs})
     sources = sorted({_name(where) for pair in pairs for where in pair.sources})
     send = "sends" if len(producers) == 1 else "send"
@@ -156,14 +153,14 @@ def described(pairs: Sequence[Pair], events: int) -> str:
 
 
 def _name(where: SourceWindow) -> str:
-    """Return the name of a where: of a pattern that of the channel."""
+    """Return the name of the source, for a pattern that of the channel."""
     source, key = where
     channel, named, _ = key.partition("\n")
     return f"pubsub:{channel}" if named else source
 
 
 def _are_same(event: Event, mark: Mark) -> bool:
-    """Return whether two events are one that was sent twice; its time may have been taken twice."""
+    """Return whether two events are one that was sent twice, perhaps with two times."""
     other = mark.event
     if event.order_id is not None or other.order_id is not None:
         return (event.type, event.order_id, event.status) == (other.type, other.order_id, other.status)

@@ -1,8 +1,8 @@
-"""What a stream lost. Two things show it: the stream's counter of added entries, and holes in its producers' numbers.
+"""What a stream lost. Two things show it: the stream's counter of added entries, and holes in sequence numbers.
 
-A loss counts once, whichever shows it. The counter shows it at once, a hole 5 s after the producer's next number: a
-missed number that a lost entry may have held is not counted again. Conversely, holes may show a loss that the counter
-shows only when the stream is read to its end. An entry may hold several events: the larger of the two numbers counts.
+A loss counts once. The counter shows it at once, a hole 5 s after the producer's next number: a missed number that a
+lost entry may have had is not counted again. Conversely, a hole may show a loss that the counter shows only once the
+stream is read to its end. An entry may have several events, so the larger of the two counts.
 """
 
 import msgspec
@@ -16,10 +16,10 @@ LOSS = "l:"
 
 
 class Loss(Struct, array_like=True):
-    """What one of the two has shown and the other may still show; the rest is settled.
+    """What one of the two has shown and the other may still show.
 
     `entries` are lost entries that no hole has shown yet. `numbers` were missed since the stream was last read to its
-    end, and no lost entry accounts for them yet. `forgotten` are like `entries`, but were lost before a clear.
+    end, and no lost entry explains them yet. `forgotten` are like `entries`, but were lost before a clear.
     """
 
     entries: int = 0
@@ -27,7 +27,7 @@ class Loss(Struct, array_like=True):
     forgotten: int = 0
 
     def lose(self, entries: int) -> int:
-        """Take entries that the counter shows to be lost; return how many of them are newly missed."""
+        """Take entries that the counter shows as lost; return how many of them are newly missed."""
         known = min(entries, self.numbers)
         self.numbers -= known
         self.entries = min(self.entries + entries - known, MOST)
@@ -41,23 +41,23 @@ class Loss(Struct, array_like=True):
         return numbers - known
 
     def forgive(self, numbers: int) -> int:
-        """Take numbers that never came; return how many remain without the entries lost before a clear."""
+        """Take numbers that never came; return how many of them no entry lost before a clear explains."""
         known = min(numbers, self.forgotten)
         self.forgotten -= known
         return numbers - known
 
     def forget(self, entries: int) -> None:
-        """Note a clear, and how many of the lost entries were counted before it."""
+        """Note a clear; `entries` of the lost ones were counted before it."""
         counted = min(entries, self.entries)
         self.entries -= counted
         self.forgotten = min(self.forgotten + counted, MOST)
 
     def recover(self, numbers: int) -> None:
-        """Take missed numbers that were recovered: no lost entry held them."""
+        """Take missed numbers that were recovered: they were not in lost entries."""
         self.numbers = max(self.numbers - numbers, 0)
 
     def dump(self, source: str) -> bytes:
-        """Return the field `l:<source>` of the checkpoint."""
+        """Return the entry `l:<source>` of the checkpoint."""
         return seal(LOSS + source, msgspec.msgpack.encode(self))
 
     @classmethod

@@ -1,24 +1,23 @@
-"""Sequence numbers: what is new, what is a repeat, and what never came.
+"""Sequence numbers: which are new, which are duplicates, and which never came.
 
-A window follows one (producer, epoch). It has a highest number, and holes: ranges below it that have not come.
-- A first contact opens a window at its number, a new epoch at 1: what lies before is a hole at once. A heartbeat shows
-  a hole up to and including its number. The hole before a first contact is never missed.
+A sequence window follows one (producer, epoch). It has a highest number, and holes: ranges below it that have not come.
+- A first contact opens a window at its number, a new epoch at 1: the numbers before are a hole at once. A heartbeat
+  shows a hole up to and including its number. The hole before a first contact is never missed.
 - A hole is missed 5 s after it was shown. A number that fills it is `new` before that and `recovered` afterwards. A
   clear forgets what was missed: a number that fills such a hole later is `new`.
-- The number of a rejected payload may be unreadable. Such a payload stands for one number of a hole that is shown
-  within the next minute; that number was received and is not missed.
-- Only the newest 1,024 numbers of a window are distinguished; below them a number with an epoch is a duplicate. A hole
-  that falls out still becomes missed in its time, or at once if 1,024 newer ones crowd it out. With more than 64,000
-  holes in total each window keeps its newest 32, and the others are missed at once: no fleet has that many, an attack
-  has a million.
-- An event without an epoch belongs to its producer's newest window. There, a second 1, a number below the window (or
-  before the first contact), or a duplicate with a newer `ts` than any before is a restart: it opens a window without a
-  name. A late event of the previous process counts as one of the new process: nothing distinguishes them.
-- The last two windows of a producer are open, and 1,000 producers are kept; the least recently seen makes room. When a
-  window closes or a producer leaves, its open holes are missed at once. The last 16 closed windows, and the last 1,000
-  producers that left with something missed, are remembered: an epoch or producer that returns continues where it was,
-  and missed numbers that still come are recovered. In an old epoch that may have been forgotten, the first number is a
-  first contact.
+- The number of a rejected payload may be unreadable. Such a payload explains one number of a hole that is shown within
+  the next minute: that number was received, and is not missed.
+- Only the newest 1,024 numbers of a window are distinguished; below them, a number with an epoch is a duplicate. A hole
+  that falls below is still missed in its time, or at once if there are 1,024 newer holes. With more than 64,000 holes
+  in all, each window keeps its newest 32, and the others are missed at once: no fleet has that many, an attack does.
+- An event without an epoch belongs to the newest window of its producer. There, a second 1, a number below the window
+  (or before the first contact), or a duplicate with a newer `ts` than any before is a restart: it opens a window
+  without an epoch. A late event of the previous process counts for the new one: nothing distinguishes them.
+- A producer has two open windows, and 1,000 producers are kept; the least recently seen leaves. When a window closes or
+  a producer leaves, its open holes are missed at once. The last 16 closed windows, and the last 1,000 producers that
+  left with something missed, are remembered: if the epoch or producer returns, it continues where it was, and missed
+  numbers that still come are recovered. The first number of an old epoch that may have been forgotten is a first
+  contact.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -34,7 +33,7 @@ from sidecar.errors import CheckpointError
 
 NumberVerdict = Literal["new", "recovered", "duplicate"]
 
-MAX_HOLES = MAX_PRODUCERS * MAX_EPOCHS * SHARE  # of one source: 2 MB stored, which a commit may write, and 10 MB here
+MAX_HOLES = MAX_PRODUCERS * MAX_EPOCHS * SHARE  # of one source: 10 MB of memory, and 2 MB stored, perhaps in one commit
 UNREAD_SECONDS = 60.0
 UNREAD_KEPT = 1000
 
@@ -42,19 +41,18 @@ _decoder = msgspec.msgpack.Decoder(Producer)
 
 
 class Sequences:
-    """All producers of one source. Call `advance` before `changed` or `dump`: what it returns is in no dump."""
+    """All producers of one source. Call `advance` before `changed` or `dump`: no dump has what it returns."""
 
     def __init__(self) -> None:
-        """Start without producers."""
         self._producers: OrderedDict[str, Producer] = OrderedDict()  # least recently seen first
-        self._left: OrderedDict[str, Producer] = OrderedDict()  # producers that may return; the first left longest ago
-        self.reopened_windows = 0  # windows opened for an epoch that returned, or after a restart without an epoch
+        self._left: OrderedDict[str, Producer] = OrderedDict()  # producers that may return, in the order they left
+        self.reopened_windows = 0  # for an epoch that returned, or a restart without an epoch
         self.restarts: list[tuple[str, str | None]] = []  # producers with their new epochs, since the last `advance`
         self._changed: set[str] = set()
-        self._dumped: set[str] = set()  # producers of which a dump was given out, or loaded
-        self._new_holes = 0  # since the holes were last counted
+        self._dumped: set[str] = set()  # producers that were dumped or loaded
+        self._new_holes = 0  # since holes were last counted
         self._waiting: set[str] = set()  # producers that may have holes to be missed
-        self._missed: Counter[str] = Counter()  # missed before their time, not yet told
+        self._missed: Counter[str] = Counter()  # missed before their time, not yet returned
         self._unread: deque[float] = deque(maxlen=UNREAD_KEPT)  # when payloads with unreadable numbers arrived
 
     @property
@@ -82,10 +80,10 @@ class Sequences:
         return self._judge(producer, known, epoch, seq, newer, now)
 
     def take(self, producer: str, epoch: str | None, numbers: list[int], newest_ts: float, now: float) -> int | None:
-        """Judge the numbers of one epoch at once; return None, with nothing changed, if they must be judged one by one.
+        """Judge the numbers of one epoch at once; return how many are recovered, the others are new.
 
-        Returns how many of them are recovered; the others are new. `newest_ts` is their newest explicit time, 0 if
-        there is none; both times are Unix seconds.
+        Returns None, with nothing changed, if they must be judged one by one. `newest_ts` is their newest explicit
+        time, 0 if there is none; both times are Unix seconds.
         """
         known = self._producers.get(producer)
         window = None if known is None else known.window(epoch)
@@ -108,7 +106,7 @@ class Sequences:
         return recovered
 
     def heartbeat(self, producer: str, epoch: str | None, seq: int, now: float) -> None:
-        """Learn that `seq` was the last number sent. A lower one than is known says nothing."""
+        """Note that `seq` was the last number sent; one below the highest known says nothing."""
         known = self._producers.get(producer) or self._returned(producer)
         if known is None:
             self._meet(producer, Window(epoch), seq, seq, now)
@@ -130,7 +128,7 @@ class Sequences:
         self._unread.append(now)
 
     def advance(self, now: float) -> dict[str, int]:
-        """Return by producer how many numbers are missed since the last call."""
+        """Return how many numbers of each producer are missed since the last call."""
         for producer in tuple(self._waiting) if self._unread else ():
             for window in self._producers[producer].windows:
                 self._explain(producer, window, now)
@@ -150,19 +148,19 @@ class Sequences:
         return dict(missed)
 
     def _explain(self, producer: str, window: Window, now: float) -> None:
-        """Take a number out of the due holes for each earlier payload with an unreadable number."""
+        """Take a number out of the due holes for each payload with an unreadable number."""
         for hole in [hole for hole in window.holes if hole.waits and (hole.due or 0.0) <= now]:
             shown = (hole.due or 0.0) - GRACE_SECONDS
             fitting = [at for at in self._unread if shown - UNREAD_SECONDS <= at <= shown][: hole.size]
             for at in fitting:
                 self._unread.remove(at)
-            place, first = window.holes.index(hole), hole.first + len(fitting)
+            index, first = window.holes.index(hole), hole.first + len(fitting)
             parts = (Hole(hole.first, first - 1, FORGOTTEN), Hole(first, hole.last, hole.due))
-            window.holes[place : place + 1] = [part for part in parts if part.size]
+            window.holes[index : index + 1] = [part for part in parts if part.size]
         self._lose(producer, window.shed())
 
     def forget_missed(self, counted: "Sequences") -> None:
-        """Forget the missed numbers that `counted`, an earlier state, also has as missed: a clear forgot them."""
+        """Forget the numbers that were missed in `counted`, an earlier state, too: a clear forgot them."""
         before = dict(counted._all())
         for producer, known in self._all():
             if producer not in before:
@@ -182,7 +180,7 @@ class Sequences:
                 hole.due = hole.due + by  # type: ignore[operator]  # it waits
 
     def changed(self) -> dict[str, bytes | None]:
-        """Return dumps of the producers that changed since the last call; `None` for one that is no longer kept."""
+        """Return dumps of the producers that changed since the last call, `None` for those no longer kept."""
         changed, self._changed = self._changed, set()
         kept = dict(self._all())
         self._dumped = set(kept)
@@ -214,7 +212,7 @@ class Sequences:
     def _judge(
         self, producer: str, known: Producer, epoch: str | None, seq: int, newer: bool, now: float
     ) -> NumberVerdict:
-        """Judge a number that is not simply the next."""
+        """Judge a number that is not just the next."""
         window = known.window(epoch) or self._open(producer, known, epoch, seq - 1)
         if seq <= window.high:
             at = window.hole_index(seq)
@@ -244,7 +242,7 @@ class Sequences:
         return known
 
     def _returned(self, producer: str) -> Producer | None:
-        """Add a producer back that left and was remembered."""
+        """Restore a producer that left and was remembered."""
         known = self._left.pop(producer, None)
         if known is not None:
             known.left = False
@@ -252,7 +250,7 @@ class Sequences:
         return known
 
     def _take_in(self, producer: str, known: Producer) -> None:
-        """Keep one more producer; the least recently seen leaves, and is remembered if it has missed numbers."""
+        """Add a producer; at the limit the least recently seen leaves, and is remembered if it has missed numbers."""
         self._producers[producer] = known
         self._changed.add(producer)
         if len(self._producers) <= MAX_PRODUCERS:
@@ -272,16 +270,16 @@ class Sequences:
             self._drop(name)
 
     def _drop(self, producer: str) -> None:
-        """Mark a producer for removal from the store; one that was never stored leaves nothing behind."""
+        """Mark a producer for removal from the store, if it was ever stored."""
         if producer in self._dumped:
             self._changed.add(producer)
         else:
             self._changed.discard(producer)
 
     def _open(self, producer: str, known: Producer, epoch: str | None, before: int) -> Window:
-        """Open a window at 1, or where a returning epoch was; the second-newest window closes.
+        """Open a window at 1, or where a returning epoch was; the second-newest one closes.
 
-        `before` is the number before the one that opens it.
+        `before` precedes the number that opens it.
         """
         window = known.reopened(epoch)
         if window is not None:
@@ -306,7 +304,7 @@ class Sequences:
         self._share_out()
 
     def _share_out(self, new: int = 1) -> None:
-        """Keep only the newest holes of each window if there are too many in total; there may be `new` more now."""
+        """If there are too many holes in all, keep only the newest of each window; `new` is how many may have come."""
         self._new_holes += new
         if self._new_holes < MAX_HOLES // 4:
             return
@@ -326,7 +324,7 @@ class Sequences:
                 self._changed.add(producer)
 
     def _lose(self, producer: str, holes: list[Hole]) -> None:
-        """Count the holes that wait as missed before their time."""
+        """Count the waiting holes as missed before their time."""
         lost = sum(hole.size for hole in holes if hole.waits)
         if lost:
             known = producer in self._missed or len(self._missed) < MAX_PRODUCERS

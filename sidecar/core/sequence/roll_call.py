@@ -1,9 +1,8 @@
 """Which producer sent which number: the sequence windows of all sources, and what they show about a batch.
 
-Windows live on as events come, and so do the losses of streams; `windows` are the committed dumps of both, `unsaved`
-those that changed since. They are the fields `w:<source>\\n<key>` and `l:<source>` of the checkpoint. The key of a
-window is the name of its producer; where the source is a pattern, the channel goes before it, and a line break between
-them.
+Sequence windows and the losses of streams change as events come; `windows` are the committed dumps of both, `unsaved`
+those that changed since. They are the entries `w:<source>\\n<key>` and `l:<source>` of the checkpoint. The key of a
+window is the name of its producer; for a pattern it is `<channel>\\n<producer>`.
 """
 
 from collections import defaultdict
@@ -28,9 +27,9 @@ from sidecar.core.sequence.windows import Window
 from sidecar.errors import CheckpointError
 
 WINDOW = "w:"
-# A batch of a backlog spans minutes: against when its last entry came, no clock can be measured.
+# A batch that spans a longer time comes from a backlog, which cannot measure a clock.
 TOGETHER_SECONDS = 0.1
-HEARD_KEPT = 2 * MAX_PRODUCERS  # those with open connections, and others
+HEARD_KEPT = 2 * MAX_PRODUCERS  # producers with open connections, and others
 
 
 class Register:
@@ -50,16 +49,13 @@ class Register:
         self._sources: set[str] = set()
 
     def load(self, windows: dict[str, bytes], *, cleared: bool) -> None:
-        """Take over committed windows, with their open holes, even if their source is silent.
-
-        `cleared`: there was a clear since.
-        """
+        """Take over committed windows, also of sources that are silent now. `cleared`: there was a clear since."""
         self.windows = windows
         self._cleared = set(windows) if cleared else set()
         self._sources.update(name.partition(":")[2].partition("\n")[0] for name in windows)
 
     def sequences(self, source: str) -> Sequences:
-        """Return the windows of a source, as committed when first asked for."""
+        """Return the windows of a source; the first call loads the committed ones."""
         if source not in self._sequences:
             self._sources.add(source)
             sequences = self._sequences[source] = self._committed(source, set(self.windows))
@@ -76,7 +72,7 @@ class Register:
             loss.forget(self._committed_loss(source).entries)
 
     def loss(self, source: str) -> Loss:
-        """Return the losses of a stream; the first call takes the committed ones."""
+        """Return the losses of a stream; the first call loads the committed ones."""
         if source not in self._losses:
             self._sources.add(source)
             loss = self._losses[source] = self._committed_loss(source)
@@ -85,7 +81,7 @@ class Register:
         return self._losses[source]
 
     def advance(self, source: str, pending: Pending, labels: Labels, now: float) -> None:
-        """Count the holes of a source that are missed by now, and note which windows changed."""
+        """Count the numbers of a source that are missed by now, and note which windows changed."""
         sequences = self.sequences(source)
         call = RollCall(self, source, pending, labels, now)
         restarts, sequences.restarts = sequences.restarts, []
@@ -107,14 +103,14 @@ class Register:
         return self.double_sources.count(self._window, now)
 
     def forget(self, now: float) -> None:
-        """Drop what is known of producers that fell silent."""
+        """Drop what is known about silent producers."""
         self.clocks.forget(now)
         self.names.forget(now)
         self.double_sources.forget(now)
 
     @property
     def sources(self) -> list[str]:
-        """The sources that have sent numbers, now or before a restart, or were asked for."""
+        """The sources that have windows or losses, also stored ones."""
         return sorted(self._sources)
 
     def _window(self, place: SourceWindow, epoch: str | None) -> Window | None:
@@ -132,7 +128,7 @@ class Register:
         return Loss() if stored is None else Loss.load(source, stored)
 
     def land(self, windows: Mapping[str, bytes | None]) -> None:
-        """Take over windows that were committed; one that changed since stays unsaved."""
+        """Take over committed windows; those that changed since stay unsaved."""
         self._cleared.difference_update(windows)
         for name, value in windows.items():
             if value is None:
@@ -143,7 +139,7 @@ class Register:
                 del self.unsaved[name]
 
     def listen(self, connected: set[str]) -> None:
-        """Note when these producers, which have open connections, are heard of; others only as far as there is room."""
+        """Track when these producers, which have open connections, are heard of; others only while there is room."""
         if len(self.heard) >= HEARD_KEPT:
             newest = sorted(self.heard, key=self.heard.__getitem__)[-MAX_PRODUCERS:]
             self.heard = {name: self.heard[name] for name in (self.heard.keys() & connected).union(newest)}
@@ -161,7 +157,7 @@ class Register:
             sequences.step(by)
 
     def drop(self, source: str) -> None:
-        """Go back to what is committed: the source will be read again from there."""
+        """Return to the committed windows: the source will be read again from there."""
         self._sequences.pop(source, None)
         self._losses.pop(source, None)
         self.double_sources.clear()
@@ -171,7 +167,7 @@ class Register:
         }
 
     def save(self, source: str) -> None:
-        """Have every window of a source committed again: what is stored is older."""
+        """Mark every window of a source for the next commit, since the stored ones are older."""
         self.unsaved.update(_named(source, self.sequences(source).dump()))
 
     def _note(self, source: str, loss: Loss) -> None:
@@ -198,9 +194,9 @@ class RollCall:
     def attend(
         self, events: list[Event], arrivals: list[float], channels: list[str] | None = None, *, only_orders: bool
     ) -> tuple[list[Event], list[float]]:
-        """Return the events that count, that is, neither heartbeats nor duplicates, with their arrivals.
+        """Return the events that count (no heartbeats, no duplicates) and their arrivals.
 
-        `channels[i]` is where `events[i]` was published, if the source is a pattern.
+        If the source is a pattern, `channels[i]` is the channel of `events[i]`.
         """
         beats = not only_orders and "heartbeat" in [event.type for event in events]
         arrived_together = bool(arrivals) and arrivals[-1] - arrivals[0] < TOGETHER_SECONDS
@@ -242,13 +238,13 @@ class RollCall:
             heard[producer] = arrival
 
     def _beat(self, events: list[Event], arrivals: list[float]) -> None:
-        """Note the heartbeats of a batch, each when it came."""
+        """Note the heartbeats of a batch."""
         for event, arrival in zip(events, arrivals, strict=True):
             if event.type == "heartbeat" and event.producer is not None:
                 self._register.watch.beat(event.producer, _epoch(event.epoch), arrival)
 
     def attendance(self, producer: str) -> Attendance:
-        """Return where the numbers of a producer are counted."""
+        """Return the counts of a producer's numbers."""
         if producer not in self._attendances:
             label = self._labels.admit("producer", producer)
             if label is OTHER:
@@ -294,7 +290,7 @@ class RollCall:
         return True
 
     def _counts(self, key: str, event: Event) -> bool:
-        """See one event by itself; tell whether it counts."""
+        """Judge one event; return whether it counts."""
         if event.type == "heartbeat":
             if event.seq is not None:
                 self._sequences.heartbeat(key, _epoch(event.epoch), event.seq, self._now)
@@ -322,7 +318,7 @@ class RollCall:
             self._register.loss(self._source).recover(numbers)
 
     def _measure_clock(self, events: list[Event], arrival: float) -> None:
-        """Compare the newest time of a batch with when it came: one measure is as good as hundreds."""
+        """Compare the newest time of a batch with its arrival: one measurement is as good as hundreds."""
         newest = next((event.ts for event in reversed(events) if event.ts is not None), None)
         if newest is not None:
             limit = self._labels.max_producers
@@ -363,20 +359,17 @@ def _epoch(epoch: str | int | None) -> str | None:
 
 
 def _key(channel: str, producer: str) -> str:
-    """Return the key of a window whose channel was received through a pattern."""
+    """Return the key of a window if the source is a pattern."""
     return f"{channel}\n{producer}"
 
 
 def _producer(source: str, key: str) -> str:
-    """Return the producer of the window with this key; in version 0.1 keys of patterns had no channel."""
+    """Return the producer of a key; in version 0.1 keys of patterns had no channel."""
     return key.partition("\n")[2] if "\n" in key and is_pattern(source) else key
 
 
 def windows_of(fields: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the `w:` and `l:` fields of a checkpoint after checking each.
-
-    Raises CheckpointError if one of them is damaged.
-    """
+    """Return the `w:` and `l:` entries of a checkpoint. Raises CheckpointError if one is damaged."""
     found = {name: value for name, value in fields.items() if name.startswith((WINDOW, LOSS))}
     for name, value in found.items():
         if not _is_window(name):

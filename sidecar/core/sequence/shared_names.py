@@ -1,5 +1,6 @@
-"""Which producer names several processes seem to share: most numbers are duplicates, or restart repeatedly. And which
-processes restart in a loop, each time with a new epoch.
+"""Which producer names several processes seem to share, and which processes restart in a loop.
+
+A shared name has mostly duplicates, or restarts under known epochs; a restart loop has a new epoch each time.
 """
 
 from operator import add
@@ -9,8 +10,8 @@ from msgspec import Struct
 WINDOW_SECONDS = 60.0
 KEPT_SECONDS = 120.0  # how long an observation is kept
 MIN_REPEATS = 20  # fewer come from a message or two that were sent again
-MIN_RESTARTS = 10  # within two minutes: no working process restarts as often
-MIN_EPOCHS = 4  # within two minutes: a deployment, and one more, start a process twice
+MIN_RESTARTS = 10  # within two minutes: no healthy process restarts this often
+MIN_EPOCHS = 4  # within two minutes: two deployments start a process twice
 QUESTION = "do several processes use this name?"
 ADVICE = f"{QUESTION} Give each a producer of its own"
 
@@ -19,14 +20,14 @@ Counts = tuple[int, int, int, int]  # received, duplicates, restarts under a kno
 
 
 class Use(Struct):
-    """The use of one name in the minute from `since` and in the one before."""
+    """The use of one name in the minute from `since`, and in the one before."""
 
     since: float
     counts: Counts = (0, 0, 0, 0)
     before: Counts = (0, 0, 0, 0)
 
     def doubt(self, name: str) -> str:
-        """Return what is wrong with the numbers of this name; empty if nothing is."""
+        """Return what is wrong with the numbers of this name, "" if nothing is."""
         received, duplicates, restarts, epochs = map(add, self.counts, self.before)
         if duplicates >= MIN_REPEATS and duplicates >= received:
             share = duplicates / (received + duplicates)
@@ -59,7 +60,7 @@ class SharedNames(dict[str, Use]):
             use.since += by
 
     def forget(self, now: float) -> None:
-        """Drop the names that went silent."""
+        """Drop silent names."""
         for name in [name for name, use in self.items() if now - use.since >= KEPT_SECONDS]:
             del self[name]
 

@@ -1,4 +1,4 @@
-"""The window of one (producer, epoch), and the windows of one producer: plain values, as they are stored.
+"""The sequence window of one (producer, epoch), and the windows of one producer: plain values, as they are stored.
 
 A window has a highest number, and holes: ranges below it that have not come.
 """
@@ -13,14 +13,14 @@ from msgspec import Struct, field
 
 WINDOW = 1024
 MAX_EPOCHS = 2
-MAX_CLOSED = 16  # windows of earlier epochs: enough for several processes that share a name by mistake
-SHARE = 32  # holes: as many events as a producer may have in flight at once
+MAX_CLOSED = 16  # windows of earlier epochs, enough for several processes that share a name by mistake
+SHARE = 32  # holes: about as many events as a producer has in flight at once
 BEFORE_CONTACT = inf  # when a hole before the first contact would be missed: never
 FORGOTTEN = -inf  # the due time of a hole that was missed before a clear, which forgot it
 
 
 class Hole(Struct, array_like=True):
-    """Numbers `first` to `last` have not come; missed when `due` (Unix seconds), already missed if `None`."""
+    """Numbers `first` to `last` have not come. They are missed at `due` (Unix seconds), already if `None`."""
 
     first: int
     last: int
@@ -28,12 +28,12 @@ class Hole(Struct, array_like=True):
 
     @property
     def waits(self) -> bool:
-        """Return whether it will be missed later."""
+        """Whether it will be missed later."""
         return self.due is not None and FORGOTTEN < self.due < BEFORE_CONTACT
 
     @property
     def size(self) -> int:
-        """Return how many numbers it has."""
+        """How many numbers it has."""
         return self.last - self.first + 1
 
 
@@ -50,7 +50,7 @@ class Window(Struct, array_like=True):
         return self.high - WINDOW
 
     def raise_to(self, high: int, last_missing: int, due: float) -> None:
-        """Move up, and open a hole to `last_missing`."""
+        """Raise the highest number, and open a hole up to `last_missing`."""
         if last_missing > self.high:
             self.holes.append(Hole(self.high + 1, last_missing, due))
         self.high = high
@@ -67,10 +67,10 @@ class Window(Struct, array_like=True):
         self.holes[at : at + 1] = [part for part in parts if part.size]
 
     def late_ones(self, numbers: list[int], *, named: bool) -> list[int] | None:
-        """Return which of these ascending numbers fill holes; `None` if they must be judged one by one.
+        """Return which of these ascending numbers fill holes, `None` if they must be judged one by one.
 
-        Their order does not matter as long as none can be a duplicate and all fit into the window together. `named`:
-        they have an epoch, so that none of them can show a restart.
+        They need not be if none can be a duplicate and all fit into the window together. `named`: they have an epoch,
+        so none of them can be a restart.
         """
         highest = numbers[-1]
         if highest - self.high > WINDOW or len(numbers) + len(self.holes) > WINDOW:
@@ -85,7 +85,7 @@ class Window(Struct, array_like=True):
         return late
 
     def take(self, late: list[int], ahead: list[int], due: float) -> int:
-        """Fill holes, then move up through ascending numbers; return how many had been missed."""
+        """Fill holes with `late`, then raise the highest number through `ahead`; return how many had been missed."""
         recovered = 0
         for seq in late:
             at = self.hole_index(seq)
@@ -102,7 +102,7 @@ class Window(Struct, array_like=True):
         return recovered
 
     def shed(self, most: int = WINDOW) -> list[Hole]:
-        """Remove the lowest holes beyond `most`. With 1,024 above them they are below the window."""
+        """Remove and return the lowest holes beyond `most`; with 1,024 holes above, they are below the window."""
         excess = max(len(self.holes) - most, 0)
         shed, self.holes[:excess] = self.holes[:excess], []
         return shed
@@ -113,7 +113,7 @@ class Window(Struct, array_like=True):
             self.holes = [hole for hole in self.holes if hole.last > self.floor or hole.waits]
 
     def close(self) -> None:
-        """Make all open holes missed, and keep the newest of them, in case their numbers still come."""
+        """Mark all open holes as missed, and keep the newest, in case their numbers still come."""
         for hole in self.holes:
             if hole.waits:
                 hole.due = None
@@ -129,8 +129,8 @@ class Window(Struct, array_like=True):
 class Producer(Struct, array_like=True):
     """The windows of one producer, newest last; when it was seen, and its newest explicit `ts` (Unix seconds).
 
-    `closed` are windows of earlier epochs, in case they return; `newest_closed` is the newest epoch ever closed. A
-    producer that `left` made room for others.
+    `closed` are windows of earlier epochs, which may return; `newest_closed` is the newest epoch ever closed. `left`:
+    it made room for another producer.
     """
 
     windows: list[Window]
@@ -141,25 +141,25 @@ class Producer(Struct, array_like=True):
     left: bool = False
 
     def window(self, epoch: str | None) -> Window | None:
-        """Return the window of an epoch, the newest one without an epoch."""
+        """Return the open window of an epoch; without an epoch, the newest one."""
         if epoch is None:
             return self.windows[-1]
         return next((window for window in self.windows if window.epoch == epoch), None)
 
     def reopened(self, epoch: str | None) -> Window | None:
-        """Remove the window of an epoch from the closed ones."""
+        """Remove and return the closed window of an epoch."""
         at = next((at for at, window in enumerate(self.closed) if window.epoch == epoch), None)
         return None if at is None else self.closed.pop(at)
 
     def close(self, window: Window) -> None:
-        """Keep a window that makes room for another; one without an epoch cannot return."""
+        """Close a window, and keep it if its epoch may return."""
         window.close()
         if window.epoch is not None:
             self.closed = [*self.closed, window][-MAX_CLOSED:]
             self.newest_closed = max(self.newest_closed, window.epoch, key=_age)
 
     def may_have_had(self, epoch: str | None) -> bool:
-        """Return whether an unknown epoch may have been forgotten: it is not newer than the others."""
+        """Return whether an unknown epoch may be one that was forgotten, since it is not newer than the others."""
         return epoch is not None and len(self.closed) == MAX_CLOSED and _age(epoch) <= _age(self.newest_closed)
 
     def is_sound(self) -> bool:
@@ -168,7 +168,7 @@ class Producer(Struct, array_like=True):
         return few and all(window.is_sound() for window in chain(self.windows, self.closed))
 
     def missed(self) -> list[tuple[str | None, Hole]]:
-        """Return the holes that are missed, each with its epoch."""
+        """Return the missed holes, each with its epoch."""
         windows = chain(self.windows, self.closed)
         return [(window.epoch, hole) for window in windows for hole in window.holes if hole.due is None]
 

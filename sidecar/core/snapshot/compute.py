@@ -45,9 +45,9 @@ MICROS = 10**6
 
 
 class SnapshotContext(Struct, frozen=True, kw_only=True):
-    """What surrounds the counts: who shows them, and when. Times are Unix seconds.
+    """What a Snapshot shows besides the counts. Times are Unix seconds.
 
-    `settled` is how long a second must have ended before it is shown as whole: one commit interval.
+    `settled` is how long ago a second must have ended to be shown as complete: one commit interval.
     """
 
     instance: str
@@ -68,7 +68,7 @@ class SnapshotContext(Struct, frozen=True, kw_only=True):
 
 
 def is_stale(committed_at: float | None, now: float, commit_interval: float) -> bool:
-    """Return whether numbers that were committed then are too old: by three intervals, of at least 2 s together."""
+    """Return whether the last commit is too old: more than three intervals, and at least 2 s."""
     return committed_at is None or now - committed_at > max(3 * commit_interval, 2.0)
 
 
@@ -104,7 +104,7 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
 
 
 def _window(state: State, name: str, last_second: int) -> Slice:
-    """Merge the slices of a window, which reaches from its first whole slice to now."""
+    """Merge the slices of a time window, from the first complete one to now."""
     ring = RINGS[name]
     first = last_second + 1 - ring.seconds
     window = Slice()
@@ -156,9 +156,9 @@ def _per_second(state: State, total: int, last_second: int, now: float) -> PerSe
 
 
 def _rate(state: State, last_second: int, seconds: int) -> float:
-    """Return the orders finished per second in the counted part of a window, of at least a second.
+    """Return the orders finished per second in the counted part of a time window, at least a second of it.
 
-    Counting began at `since`, or with the first order if that is earlier: a stream may have held it.
+    Counting began at `since`, or with the first order if that is earlier, as in a stream.
     """
     finished = _finished(state, last_second, seconds)
     since = state.total.since or 0.0
@@ -168,7 +168,7 @@ def _rate(state: State, last_second: int, seconds: int) -> float:
 
 
 def _counted_from(state: State) -> float:
-    """Return when counting began, or the first order of the last hour if that is earlier: a stream may have held it."""
+    """Return when counting began, or the first order of the last hour if that is earlier, as in a stream."""
     seconds = (next(iter(minute.finished), None) for _, minute in sorted(state.minutes.items()))
     first = next((second for second in seconds if second is not None), None)
     since = state.total.since or 0.0
@@ -252,13 +252,13 @@ def _ratio(received: int, missed: int) -> float | None:
 
 
 def _producers(state: State) -> Producers | None:
-    """Count the producers that are watched."""
+    """Count the watched producers."""
     found = Counter(sign.state for sign in state.signs.values())
     return Producers(found["alive"], found["silent"]) if found["alive"] or found["silent"] else None
 
 
 def _by_producer(state: State, heard: Mapping[str, float]) -> dict[str, ProducerCompleteness]:
-    """Add up the sources of each producer, and add those that only send heartbeats."""
+    """Add up the sources of each producer, and include producers that only send heartbeats."""
     sums: dict[str, Attendance] = {}
     for key, part in sorted(state.producers.items()):
         shown = Attendance(part.received, max(part.missed, 0), part.duplicates)
@@ -275,7 +275,7 @@ def _by_producer(state: State, heard: Mapping[str, float]) -> dict[str, Producer
 
 
 def _producer(part: Attendance, signs: list[Sign], heard: float | None) -> ProducerCompleteness:
-    """Join what is known of one producer; of a fleet several members may know it."""
+    """Join what is known about one producer, perhaps from several members of a fleet."""
     states = {sign.state for sign in signs}
     state: Presence | None = "alive" if "alive" in states else "silent" if "silent" in states else None
     seen = max([sign.seen for sign in signs] + [heard or 0.0])
@@ -327,15 +327,15 @@ def _of(exemplars: Mapping[tuple[str, str, int], Exemplar], duration: str, statu
 
 
 def _decimal(micros: int) -> str:
-    """Write millionths with two to six decimals."""
+    """Format millionths with two to six decimals."""
     whole, rest = divmod(micros, MICROS)
     return f"{whole}.{f'{rest:06d}'.rstrip('0').ljust(2, '0')}"
 
 
 def merged(states: Sequence[tuple[str, State]], rules: Rules) -> State:
-    """Return the sum of the states of a fleet, given by instance, without changing them.
+    """Return the sum of the states of a fleet, given as (instance, state).
 
-    Producers and queues of the same name in two members stay two: such a queue is `instance:queue`.
+    Producers and queues of the same name in two members stay separate: such a queue becomes `instance:queue`.
     """
     total = State()
     names = Counter(name for _, state in states for name in state.queues)
@@ -354,7 +354,7 @@ def merged(states: Sequence[tuple[str, State]], rules: Rules) -> State:
 
 
 def summary(h: Histogram) -> Summary:
-    """Describe a histogram in milliseconds; average, minimum and maximum are exact."""
+    """Summarise a histogram in milliseconds; average, minimum and maximum are exact."""
     if not h:
         return Summary()
     p50, p90, p95, p99, p999 = (ns and ns / NS_PER_MS for ns in h.quantiles_ns(PERMILLES))

@@ -1,8 +1,8 @@
-"""Counters that were shown do not go back.
+"""Exposed counters never fall.
 
-After a rollback of Redis the counts are those of the surviving stream, and lower than what Prometheus has seen. It
-would take the fall for a restart from 0 and count everything again. So the exposition goes on from what it showed
-until the recount has passed it; the JSON shows the counts as they are.
+After a rollback of Redis the counts may be lower than what Prometheus has seen. It would take the fall for a restart
+from 0, and count everything again. So the exposition keeps what it showed until the recount has passed it; the JSON
+shows the counts as they are.
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from msgspec.structs import astuple, replace
 
 from sidecar.core.snapshot.snapshot import ClassicHistogram, ProductOrders, Series, Snapshot
 
-# Of Series: counters by label value.
+# The counters by label value in Series.
 TALLIES = (
     *("refusals", "faults", "received_by_source", "missed_by_source", "recovered_by_source"),
     *("invalid_by_reason", "ignored_by_type", "adjusted_by_reason", "overflow_by_label"),
 )
-# Of these: which label sets of theirs may be held at 0.
+# Those whose new label sets are held at 0, and under which family.
 HELD = {"refusals": "reason", "faults": "reason", "ignored_by_type": "ignored", "invalid_by_reason": "invalid"}
 
 
 class Monotonic:
-    """What the exposition shows of each Snapshot. Knows the last one, and what is still to be passed."""
+    """Turns each Snapshot into the one to expose, from the last one exposed and the counts still to be passed."""
 
     def __init__(self) -> None:
         self._loads = 0
@@ -36,13 +36,12 @@ class Monotonic:
     def shown(self, snapshot: Snapshot, loads: int, clear: str) -> Snapshot:
         """Return the Snapshot to expose.
 
-        `loads` grows whenever the state behind it may be older than the last; `clear` names the clear since which is
-        counted, if there was one.
+        `loads` grows whenever the state may be older than the last one; `clear` identifies the last clear, if any.
         """
         if loads != self._loads:
             self._loads, self._floor = loads, self._shown and as_exposed(self._shown)
         if clear != self._clear:
-            self._clear, self._floor = clear, None  # the user asked for it to go back
+            self._clear, self._floor = clear, None  # a clear may reset counters
         if self._floor is None:
             self._shown = snapshot
         else:
@@ -53,7 +52,7 @@ class Monotonic:
 
 
 def as_exposed(snapshot: Snapshot) -> Snapshot:
-    """Return the Snapshot with 0 for the label sets that are held there, as the exposition shows them."""
+    """Return the Snapshot with 0 for held label sets, as the exposition shows them."""
     series = snapshot.series
     if series is UNSET or not series.held:
         return snapshot
@@ -96,7 +95,7 @@ def raised(snapshot: Snapshot, floor: Snapshot) -> Snapshot:
 def _series(series: Series, low: Series, floor: Snapshot) -> Series:
     counts = {name: _highest(getattr(series, name), getattr(low, name)) for name in TALLIES}
     histograms = {name: _histograms(getattr(series, name), getattr(low, name)) for name in ("latency", "processing")}
-    # A label set that was shown with a value is not new, though the recount meets it again.
+    # A label set that was shown with a value is not new, even if the recount meets it again.
     known: dict[str, Mapping[str, Any]] = {
         "product": floor.orders.by_product,
         "reason": {**low.refusals, **low.faults},

@@ -1,7 +1,7 @@
-"""The Snapshot: one frozen picture of what is committed. Everything a reader sees is rendered from it.
+"""The Snapshot: the committed counts as frozen values. Everything that readers see is rendered from it.
 
-The field names are the JSON of `GET /monitoring/metrics`. `series` holds what only the Prometheus exposition
-needs and is left out of the JSON (`public`).
+The field names are the JSON of `GET /monitoring/metrics`. `series` is only for the Prometheus exposition; `public`
+leaves it out.
 """
 
 from typing import Generic, Literal, TypeVar
@@ -20,7 +20,7 @@ Scope = Literal["instance", "fleet"]
 
 
 class Windows(Struct, Generic[T], frozen=True, kw_only=True):
-    """One value for each window."""
+    """One value for each time window."""
 
     last_10s: T = field(name="10s")
     last_1m: T = field(name="1m")
@@ -29,7 +29,7 @@ class Windows(Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Summary(Struct, frozen=True):
-    """A distribution in milliseconds; `None` where there is no sample."""
+    """A distribution in milliseconds; `None` without samples."""
 
     count: int = 0
     avg: float | None = None
@@ -105,14 +105,16 @@ class Inventory(Struct, frozen=True):
 
 
 class Connections(Struct, frozen=True):
-    """Open connections over all producers that reported within a minute; `None`: nobody did."""
+    """Open connections of all producers that reported within a minute; `None` if none did."""
 
     active: int | None
 
 
 class ProducerCompleteness(Struct, frozen=True):
-    """What one producer's sequence numbers say, and whether it lives: `state` is `None` if it sends no heartbeats, or
-    has left; `last_seen` is in Unix seconds, `None` if it was not heard of since the sidecar began.
+    """What the sequence numbers of one producer show, and whether it is alive.
+
+    `state` is `None` if it sends no heartbeats, or has left. `last_seen` is in Unix seconds, `None` if it has not been
+    heard of since the sidecar started.
     """
 
     received: int = 0
@@ -124,14 +126,14 @@ class ProducerCompleteness(Struct, frozen=True):
 
 
 class Producers(Struct, frozen=True):
-    """How many of the producers that send heartbeats live, and how many fell silent."""
+    """How many of the producers that send heartbeats are alive, and how many silent."""
 
     alive: int = 0
     silent: int = 0
 
 
 class LastMinute(Struct, frozen=True):
-    """What was received and missed in the minute that ended 5 s ago, when what was missed in it is known."""
+    """What was received and missed in the minute that ended 5 s ago: later misses are not known yet."""
 
     ratio: float | None = None
     received: int = 0
@@ -139,11 +141,10 @@ class LastMinute(Struct, frozen=True):
 
 
 class Completeness(Struct, frozen=True, kw_only=True):
-    """How much of what was published was seen. `ratio` is `None` where it is unknown.
+    """How much of what was published was received. `ratio` is `None` if unknown.
 
-    `counted_twice` are events that came over two sources; `producers` is `None` where none sends heartbeats.
-    `not_understood` is by source, where there is any. `hints` has a sentence for each producer name that seems to be
-    shared.
+    `counted_twice` are events that came over two sources; `producers` is `None` if none sends heartbeats;
+    `not_understood` is by source; `hints` has a sentence for each producer name that seems to be shared.
     """
 
     ratio: float | None
@@ -182,16 +183,16 @@ class ClassicHistogram(Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
-        """All samples."""
+        """The number of samples."""
         return sum(self.counts)
 
 
 class Series(Struct, frozen=True, kw_only=True):
     """What the exposition shows beyond the JSON.
 
-    `held` are the label sets, as (family, label value), met so recently that they are shown at 0: families are
-    `product`, `reason`, `currency`, `ignored`, `invalid`. `latency` and `processing` are keyed by status;
-    `refusals` and `faults` by reason; the other dicts by the label named.
+    `held` are the label sets, as (family, label value), so new that they are shown at 0: families are `product`,
+    `reason`, `currency`, `ignored`, `invalid`. `latency` and `processing` are by status, `refusals` and `faults` by
+    reason, the others by the label in their name.
     """
 
     latency: dict[str, ClassicHistogram]
@@ -209,7 +210,7 @@ class Series(Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """Everything known at one moment."""
+    """Everything that is shown at one moment."""
 
     schema: int = 1
     instance: str
