@@ -1,4 +1,4 @@
-"""Snapshot -> JSON: the whole of it, the topics a WebSocket client chose, and the report, also as Markdown."""
+"""Snapshot -> JSON: all of it, the topics of a WebSocket client, and the report, also as Markdown."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -26,10 +26,10 @@ PRODUCTS = "products"
 DEFAULT_TOPICS = frozenset(SECTIONS)
 TOPICS = DEFAULT_TOPICS | {PRODUCTS}
 
-# As many products as a page or a printed table shows at once.
+# As many products as a page or a printed table shows.
 BUSIEST = 20
 
-# Which products a section holds; `alone`: and nothing but them.
+# Which products a section has; `alone`: nothing but products.
 _Products = Literal["busiest", "all", "alone"]
 T = TypeVar("T")
 
@@ -45,14 +45,14 @@ def full(snapshot: Snapshot) -> bytes:
 
 
 class Sections:
-    """The sections of one Snapshot as JSON: each is rendered once, however many choices of topics hold it."""
+    """The sections of one Snapshot as JSON: each is rendered once, however many choices of topics have it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._rendered: dict[tuple[str, _Products], bytes] = {}
 
     def of(self, topics: frozenset[str]) -> list[bytes]:
-        """Return the JSON `data` of a WebSocket update in pieces: the header, and the sections of the chosen topics."""
+        """Return the JSON `data` of a WebSocket update in pieces: header, and sections of the chosen topics."""
         products: _Products = "all" if PRODUCTS in topics else "busiest"
         chosen: dict[str, _Products] = {field: products for topic, field in SECTIONS.items() if topic in topics}
         if PRODUCTS in topics:
@@ -63,7 +63,7 @@ class Sections:
         return [msgspec.json.encode(known)[:-1], *(self._section(*one) for one in chosen.items()), b"}"]
 
     def _section(self, field: str, products: _Products) -> bytes:
-        """Return a section with the comma and the name before it."""
+        """Return a section, with a comma and its name."""
         key = field, products if field in ("orders", "inventory") else "all"
         if key not in self._rendered:
             value = msgspec.json.encode(self._value(*key))
@@ -89,7 +89,7 @@ class Sections:
 
 
 def report(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the snapshot's fields plus `until`, `duration_s` and `average_per_second` (`None`: unknown)."""
+    """Return the fields of a snapshot plus `until`, `duration_s` and `average_per_second` (`None` if unknown)."""
     until = snapshot.ts if snapshot.committed_at is None else snapshot.committed_at
     duration = None if snapshot.since is None else max(0.0, until - snapshot.since)
     document: dict[str, Any] = msgspec.to_builtins(snapshot.public())
@@ -100,7 +100,7 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _average(snapshot: Snapshot, duration: float | None) -> float | None:
-    """Return the orders per second of the period, which is longer where `per_second.total` goes by older orders."""
+    """Return the orders per second of the report's period, which begins earlier if that of `per_second.total` does."""
     if not duration:
         return None
     orders, until_now = snapshot.orders, snapshot.ts - (snapshot.since or 0.0)
@@ -161,7 +161,7 @@ def _period(report: dict[str, Any]) -> str:
 
 
 def _sale(sale: dict[str, Any]) -> list[str]:
-    """Say when the sale was; an older daemon does not know."""
+    """Describe when the sale was, if the daemon reports it."""
     name = f" {_text(sale['id'])}" if sale.get("id") else ""
     match sale.get("state"):
         case "running":
@@ -172,7 +172,7 @@ def _sale(sale: dict[str, Any]) -> list[str]:
 
 
 def _by_status(orders: dict[str, Any]) -> list[tuple[str, int]]:
-    """Call all orders that were ever pending `accepted`: next to `in flight`, `pending` would read as pending now."""
+    """Rename `pending` to `accepted`: next to `in flight`, it would read as pending now."""
     return [("accepted" if status == "pending" else status, number) for status, number in orders["by_status"].items()]
 
 
@@ -219,7 +219,7 @@ def _inventory(inventory: dict[str, Any], by_product: dict[str, Any]) -> str:
 
 
 def _completeness(completeness: dict[str, Any]) -> str:
-    """Say in plain words what the numbers do not contain."""
+    """Describe what the numbers do not include."""
     missed, blind = completeness["missed"], completeness["blind_s"]
     if completeness["ratio"] is None:
         first = "Whether events were missed is unknown: none carried a sequence number."
@@ -235,7 +235,7 @@ def _completeness(completeness: dict[str, Any]) -> str:
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Draw a table; without rows, say so. Numbers are aligned to the right."""
+    """Return a table, `None.` without rows. Numbers are right-aligned."""
     lines = ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
     if not lines:
         return "None."

@@ -1,4 +1,4 @@
-"""The last hour by the second, drawn out on a grid of steps."""
+"""The last hour by the second, on a grid of steps."""
 
 import re
 from array import array
@@ -10,21 +10,21 @@ from msgspec import Struct
 Metric = Literal["throughput", "queue_length", "active_connections"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
-# The keys in Redis live an hour.
+# How long the keys in Redis live.
 KEPT_SECONDS = 3600
 
-# The limit of Prometheus's query_range, so that its clients know it.
+# The limit of Prometheus's query_range, which its clients know.
 MAX_POINTS = 11_000
-LATEST_TS = 10**11  # as far as event times go
+LATEST_TS = 10**11  # the latest event time
 
-# Grafana sends fractions; they are cut off. Digits are ASCII: \d is those of every script.
+# Fractions, which Grafana sends, are cut off. Not \d, which matches the digits of every script.
 _NUMBER = re.compile(r"([0-9]{1,11})(?:\.[0-9]*)?\Z")
 
-# As one command an hour would take 1 MB, and keep Redis from others for 2 ms.
+# One command for an hour would take 1 MB, and block Redis for 2 ms.
 SECONDS_AT_ONCE = 600
 
 HistoryValue = int | float | None
-# Reads a metric from the first to the last of some seconds; those that have a value.
+# Reads the seconds of a metric that have a value, from the first to the last.
 Read = Callable[[str, int, int], Awaitable[Mapping[int, int]]]
 
 
@@ -36,7 +36,7 @@ class Query(Struct, frozen=True):
     step: int
 
     def kept(self, now: int) -> tuple[int, int]:
-        """Return the first and the last second that can still have a value; first > last: none."""
+        """Return the first and the last second that can have a value; there are none if first > last."""
         return max(self.start, now - KEPT_SECONDS), min(self.end, now)
 
 
@@ -56,7 +56,7 @@ class History(Struct, frozen=True):
 def parse_query(parameters: Mapping[str, str], now: int) -> Query:
     """Read `from`, `to` and `step` (seconds); by default the hour up to `now`, by the second.
 
-    Raises ValueError with a line for the client.
+    Raises ValueError with a message for the client.
     """
     end = _number(parameters, "to", now)
     start = _number(parameters, "from", end - KEPT_SECONDS + 1)
@@ -71,10 +71,10 @@ def parse_query(parameters: Mapping[str, str], now: int) -> Query:
 
 
 async def draw(metric: Metric, query: Query, now: int, read: Read) -> History:
-    """Lay values by second on the grid; a point covers its second and those up to the next point or `end`.
+    """Map values by second to the grid; a point covers the seconds from its own up to the next point or `end`.
 
-    Throughput is orders per second over the step, a second without a value counting as 0; the two gauges are the mean
-    of the seconds that have a value. No second of the step has one: `None`. A step of 1 gives the values as they are.
+    Throughput is orders per second over the step, where a second without a value counts as 0; the two gauges are means
+    of the seconds that have a value. A point is `None` if no second has one. A step of 1 gives the values as they are.
     """
     times = range(query.start, query.end + 1, query.step)
     sums, known = array("q", [0]) * len(times), array("q", [0]) * len(times)  # arrays: an hour takes 60 KB

@@ -1,4 +1,4 @@
-"""The seam between the pipeline and everything that shows numbers: what the newest tick published, never a queue."""
+"""The interface between the pipeline and everything that shows numbers: what the newest tick published, no queue."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -31,16 +31,16 @@ class Health(Struct, frozen=True):
 
 
 class Published:
-    """What one tick shows: a Snapshot, its exposed twin, and all that was rendered of them. It goes with its tick."""
+    """What one tick shows: a Snapshot, the one to expose, and all renderings. It lives until the next tick."""
 
     def __init__(self, snapshot: Snapshot, exposed: Snapshot | None = None) -> None:
-        """`exposed` is what the exposition shows: the same, but for counters that must not go back."""
+        """`exposed` is what the exposition shows: the same, except for counters that must not fall."""
         self.snapshot = snapshot
         self.exposed = exposed or snapshot
         self._rendered: dict[Callable[[Snapshot], Any], Any] = {}
 
     def rendered(self, render: Callable[[Snapshot], T]) -> T:
-        """Return `render(snapshot)`, made for whoever asks first."""
+        """Return `render(snapshot)`, rendered once."""
         if render not in self._rendered:
             self._rendered[render] = render(self.snapshot)
         return cast(T, self._rendered[render])
@@ -55,13 +55,13 @@ class Latest:
         self._merging: asyncio.Task[Published] | None = None
 
     def publish(self, snapshot: Snapshot, exposed: Snapshot | None = None) -> None:
-        """Replace what is published and wake everyone who waits."""
+        """Replace what is published, and wake everybody that waits."""
         self._replace(Published(snapshot, exposed))
         self._ticked.set()
         self._ticked = asyncio.Event()
 
     def withdraw(self) -> None:
-        """Show nothing any more: this sidecar counts no longer."""
+        """Show nothing any more: this sidecar is no longer active."""
         self._replace(None)
 
     def _replace(self, published: Published | None) -> None:
@@ -70,7 +70,7 @@ class Latest:
             self._merging = None
 
     async def newest(self) -> Published:
-        """Return what is published; wait for the first."""
+        """Return what is published, or wait for it."""
         return self.published or await self.newer()
 
     async def newer(self) -> Published:
@@ -81,16 +81,16 @@ class Latest:
                 return self.published
 
     async def fleet(self, merge: Callable[[], Coroutine[Any, Any, Snapshot]]) -> Published:
-        """Return what is published of the fleet: `merge` is called once a tick, and not again while it is under way.
+        """Return the fleet's values: `merge` is called once per tick, single-flight.
 
-        It goes on when somebody who waits for it is cancelled.
+        It continues if a caller that waits for it is cancelled.
         """
         if self._merging is None:
             self._merging = asyncio.create_task(_published(merge))
         return await asyncio.shield(self._merging)
 
     async def stop(self) -> None:
-        """Cancel a merge that is under way."""
+        """Cancel a merge in progress."""
         if self._merging is not None:
             self._merging.cancel()
             await asyncio.gather(self._merging, return_exceptions=True)
@@ -101,10 +101,10 @@ async def _published(merge: Callable[[], Coroutine[Any, Any, Snapshot]]) -> Publ
 
 
 class Monitor(Protocol):
-    """What the servers ask of the daemon beside the newest Snapshot. Implemented by `service`.
+    """What the servers need from the daemon besides the newest Snapshot; `service` implements it.
 
-    All methods may be called at any time between start and stop. `health` and `ready` never wait; the others talk to
-    Redis and raise `UnavailableError` when it does not answer.
+    All methods may be called at any time between start and stop. `health` and `ready` do not wait; the others may talk
+    to Redis, and raise `UnavailableError` if it does not answer.
     """
 
     def health(self) -> Health:
@@ -112,7 +112,7 @@ class Monitor(Protocol):
         ...
 
     def ready(self) -> tuple[bool, Role]:
-        """Return whether the state is loaded and the sources are subscribed, or this is a standby."""
+        """Return whether the state is loaded and the sources are subscribed, and the role; a standby is ready, too."""
         ...
 
     async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
@@ -128,9 +128,9 @@ class Monitor(Protocol):
         ...
 
     async def announce(self, action: Action, id: str | None) -> Sale:
-        """Say that a sale starts or stops; return the sale once that is committed."""
+        """Announce that a sale starts or stops; return the sale once that is committed."""
         ...
 
     async def fleet(self) -> Snapshot:
-        """Merge the Snapshot of the fleet; of this instance alone if it has none. Ask `Latest.fleet` to share it."""
+        """Merge the Snapshot of the fleet, or return that of this instance without one. `Latest.fleet` shares it."""
         ...

@@ -155,7 +155,7 @@ async def test_a_thousand_who_connect_and_leave_at_once_leave_nothing_behind() -
 async def test_strangers_get_some_places_and_whoever_carries_the_token_all_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(handshake, "MAX_STRANGERS", 5)
+    monkeypatch.setattr(handshake, "MAX_UNAUTHORIZED", 5)
     async with front(READ, WsConfig(max_clients=20)) as there:
         held = [await opened(there, upgrade()) for _ in range(8)]
         assert [statuses(answer) for *_, answer in held] == [[101]] * 5 + [[503]] * 3

@@ -1,1 +1,1 @@
-"""The WebSocket server: latest wins. Imports `access` and what lies beside the rooms."""
+"""The WebSocket server: latest wins. Imports `access` and the modules of `exposition` itself."""

@@ -1,7 +1,8 @@
-"""Updates to WebSocket clients: latest wins. A client gets the newest Snapshot or nothing, and never a backlog.
+"""Updates to WebSocket clients: latest wins. A client gets the newest Snapshot or nothing, never a backlog.
 
-No update awaits a client. What the kernel does not take at once stays in the transport's buffer, and while that is
-not empty the client is left out. A body is rendered once and shared; a small head, and at most a piece, is its own.
+No update awaits a client. What the kernel does not take at once stays in the transport's buffer, and until that is
+empty the client is skipped. Bodies are rendered once and shared; a client has only a small head, and at most one piece,
+of its own.
 """
 
 import asyncio
@@ -20,20 +21,20 @@ from sidecar.exposition.live.subscriptions import SHORTEST_MS, SHORTEST_WITH_PRO
 from sidecar.exposition.published import Published
 from sidecar.process.telemetry import Telemetry
 
-OPEN = State.OPEN  # the enumeration looks its members up each time
+OPEN = State.OPEN  # an attribute of the enumeration is looked up each time
 CONTINUATION, TEXT, LAST = 0x00, 0x01, 0x80
-# Updates with a thousand products, and reports of them, are up to 0.4 MB: a slow reader holds a copy of this of them.
+# Updates and reports with a thousand products have up to 0.4 MB. A slow client keeps a copy of this much of them.
 PIECE_BYTES = 64 * 1024
-# A write costs 20 us: the loop is held for 4 ms at most.
+# A write costs 20 us: this blocks the loop for 4 ms at most.
 BEFORE_YIELD = 200
 
-Rest = list[bytes]  # what messages have in common behind their heads
+Body = list[bytes]  # what messages have in common after their heads
 
-UNAVAILABLE = error("unavailable", "the fleet's metrics cannot be read from Redis now; updates go on when it answers")
+UNAVAILABLE = error("unavailable", "the fleet's metrics cannot be read from Redis now; updates resume when it answers")
 
 
 class Client:
-    """One connection, what it wants, and how it keeps up. Times are the loop's."""
+    """One connection, its subscription, and how it keeps up. Times are the loop's."""
 
     __slots__ = (
         "authorized",
@@ -61,35 +62,35 @@ class Client:
         self.joining: asyncio.TimerHandle | None = None
         self.seq = 0
         self.skipped = 0
-        # The last update, and the last one with all products: a new subscription does not forget them.
+        # The last update, and the last one with all products, also of earlier subscriptions.
         self.updated_at = self.products_at = -math.inf
 
     @property
     def open(self) -> bool:
-        """Return whether a message may be written."""
+        """Whether a message may be written."""
         return self.protocol.state is OPEN and not self.transport.is_closing()
 
     def due(self, subscription: Subscription) -> float:
-        """Return when a new subscription may begin: the shortest interval there is after the last update."""
+        """Return when a new subscription may begin: the shortest allowed interval after the last update."""
         any_at = self.updated_at + SHORTEST_MS / 1000
         return max(any_at, self.products_at + SHORTEST_WITH_PRODUCTS_MS / 1000) if subscription.products else any_at
 
     def drained(self, now: float) -> bool:
-        """Return whether everything written has left, and remember when."""
+        """Return whether everything written was sent, and remember when."""
         if self.transport.get_write_buffer_size():
             return False
         self.drained_at = now
         return True
 
-    def write(self, head: bytes, rest: Rest) -> None:
-        """Write a message; a large one piece by piece, as what was written before it leaves."""
-        if sum(map(len, rest)) <= PIECE_BYTES:
-            self.transport.write(frame(TEXT | LAST, head, *rest))
+    def write(self, head: bytes, body: Body) -> None:
+        """Write a message; a large one in pieces, each when there is room."""
+        if sum(map(len, body)) <= PIECE_BYTES:
+            self.transport.write(frame(TEXT | LAST, head, *body))
         else:
-            self.pieces = fragments(head, rest)
-            self.go_on()
+            self.pieces = fragments(head, body)
+            self.write_pieces()
 
-    def go_on(self) -> None:
+    def write_pieces(self) -> None:
         """Write pieces until there is no room for more."""
         while self.pieces is not None and not self.connection.paused:
             piece = next(self.pieces, None)
@@ -99,31 +100,31 @@ class Client:
                 self.transport.write(piece)
 
     async def answer(self, message: bytes) -> None:
-        """Send a message, but not between the pieces of another, nor to who is gone. Raises `ConnectionClosed`."""
+        """Send a message, after all pieces of another, if the client is still there. Raises `ConnectionClosed`."""
         await self.wait()
-        if self.open:  # if not, the library may abort a transport that is closed, at which asyncio fails
+        if self.open:  # otherwise the library may abort a closed transport, which fails in asyncio
             await self.connection.send(message, text=True)
 
     async def wait(self) -> None:
-        """Wait until it has read nearly all that it was sent, or is gone."""
-        with suppress(OSError):  # how it went
+        """Wait until it has read nearly everything, or has left."""
+        with suppress(OSError):  # it left
             await self.connection.drain()
             while self.pieces is not None and self.open:
                 await self.connection.drain()
 
 
-class Rests:
-    """What the updates of one Snapshot have in common, by topics: the document and the end of the message."""
+class SharedBodies:
+    """The bodies of the updates of one Snapshot, by topics: the document and the end of the message."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self.known: dict[frozenset[str], Rest] = {}
+        self.known: dict[frozenset[str], Body] = {}
         self._sections = documents.Sections(snapshot)
 
-    def of(self, topics: frozenset[str]) -> Rest:
-        """Return what updates of these topics have in common."""
+    def of(self, topics: frozenset[str]) -> Body:
+        """Return the body of updates with these topics."""
         if topics not in self.known:
-            rest = [*self._sections.of(topics), b"}"]
-            self.known[topics] = [b"".join(rest)] if sum(map(len, rest)) <= PIECE_BYTES else rest
+            body = [*self._sections.of(topics), b"}"]
+            self.known[topics] = [b"".join(body)] if sum(map(len, body)) <= PIECE_BYTES else body
         return self.known[topics]
 
 
@@ -131,7 +132,7 @@ class Broadcast:
     """Send the updates of one scope, each client at its own phase."""
 
     def __init__(self, newest: Callable[[], Awaitable[Published | None]], telemetry: Telemetry) -> None:
-        """`newest` returns what is published, or `None` while it cannot be had."""
+        """`newest` returns the newest published values, `None` while they are unavailable."""
         self._newest = newest
         self._sent = telemetry.websocket_updates.labels("sent")
         self._skipped = telemetry.websocket_updates.labels("skipped")
@@ -140,7 +141,7 @@ class Broadcast:
         self._woken = asyncio.Event()
 
     def add(self, client: Client, subscription: Subscription) -> None:
-        """Send updates to the client, the first at once or as soon as its last one allows."""
+        """Send updates to the client, the first as soon as its last one allows."""
         client.subscription = subscription
         client.seq = client.skipped = 0
         loop = asyncio.get_running_loop()
@@ -179,23 +180,23 @@ class Broadcast:
 
     async def _send_due(self, published: Published | None) -> None:
         now = asyncio.get_running_loop().time()
-        rests = None if published is None else published.rendered(Rests)
+        bodies = None if published is None else published.rendered(SharedBodies)
         written = 0
         for group, clients in self._schedule.take(now):
-            if rests and group.wish.topics not in rests.known:
-                written = BEFORE_YIELD  # a rendering takes about as long as so many writes
-            rest = None if rests is None else rests.of(group.wish.topics)
+            if bodies and group.wish.topics not in bodies.known:
+                written = BEFORE_YIELD  # a rendering takes about as long as this many writes
+            body = None if bodies is None else bodies.of(group.wish.topics)
             while clients:
                 some, clients = clients[:BEFORE_YIELD], clients[BEFORE_YIELD:]
-                self._update(some, rest, now)
+                self._update(some, body, now)
                 written += len(some)
                 if written >= BEFORE_YIELD:
                     written = 0
                     await asyncio.sleep(0)
-                    clients = [client for client in clients if self._schedule.holds(group, client)]
+                    clients = [client for client in clients if self._schedule.has(group, client)]
 
-    def _update(self, clients: list[Client], rest: Rest | None, now: float) -> None:
-        """Write each client its update, unless the last one has not left yet. All in one loop: here is the cost."""
+    def _update(self, clients: list[Client], body: Body | None, now: float) -> None:
+        """Write each client its update, unless the last one is not sent yet. One loop, since this is the cost."""
         sent = skipped = failed = 0
         for client in clients:
             transport = client.transport
@@ -204,14 +205,14 @@ class Broadcast:
             elif client.pieces is not None or transport.get_write_buffer_size():
                 client.skipped += 1
                 skipped += 1
-            elif rest is None:
+            elif body is None:
                 client.write(UNAVAILABLE, [])
                 failed += 1
             else:
                 client.drained_at = client.updated_at = now
                 client.seq += 1
                 head = b'{"event":"metrics-update","seq":%d,"skipped":%d,"data":' % (client.seq, client.skipped)
-                client.write(head, rest)
+                client.write(head, body)
                 client.skipped = 0
                 sent += 1
         self._sent.inc(sent)
@@ -220,10 +221,10 @@ class Broadcast:
 
 
 def frame(first: int, *payload: bytes) -> bytes:
-    """Return a frame of a server (RFC 6455, 5.2), which is never masked; `first` is its opcode and whether it is last.
+    """Return an unmasked frame of a server (RFC 6455, 5.2); `first` is its first byte, the opcode and the final bit.
 
-    Written past the library, which would copy and inspect the shared body for each client. It holds because
-    compression is off, and because nothing but control frames is written while a message has pieces left.
+    It bypasses the library, which would copy and inspect the shared body for each client. That is safe because
+    compression is off, and because only control frames are written while a message has pieces left.
     """
     size = sum(map(len, payload))
     if size < 126:
@@ -235,9 +236,9 @@ def frame(first: int, *payload: bytes) -> bytes:
     return b"".join((header, *payload))
 
 
-def fragments(head: bytes, rest: Rest) -> Iterator[bytes]:
-    """Yield the frames of a large message, the first with the head. What is not yielded yet is shared."""
-    pieces = [(part, start) for part in rest for start in range(0, len(part), PIECE_BYTES)]
+def fragments(head: bytes, body: Body) -> Iterator[bytes]:
+    """Yield the frames of a large message, the first with the head. The body is shared until its pieces are yielded."""
+    pieces = [(part, start) for part in body for start in range(0, len(part), PIECE_BYTES)]
     for left, (part, start) in zip(range(len(pieces) - 1, -1, -1), pieces, strict=True):
         piece = part[start : start + PIECE_BYTES]
         if head:

@@ -1,4 +1,4 @@
-"""Who may connect to the WebSocket: host, origin, places, and the token or password where a handshake carries one."""
+"""Who may connect to the WebSocket: by host, origin, number of clients, and token or password in the handshake."""
 
 import asyncio
 import socket
@@ -15,9 +15,9 @@ from sidecar.config import WsConfig
 from sidecar.exposition.access.guard import WRONG_SECONDS, Guard
 from sidecar.exposition.access.rules import host_allowed, host_name
 
-# Clients that have yet to authenticate; the other places are for those whose handshake carries the token.
-MAX_STRANGERS = 100
-# How long a client that has said goodbye, or broken the protocol, may keep the socket; the library waits for ever.
+# Clients that have yet to authenticate; the rest of ws.max_clients is for those whose handshake has the token.
+MAX_UNAUTHORIZED = 100
+# How long a client may keep the socket after it closed, or broke the protocol; the library would wait forever.
 CLOSING_SECONDS = 1.0
 SOCKET_IO = (
     "This is a plain WebSocket, which a Socket.IO client cannot speak: connect with `new WebSocket(url)` and send "
@@ -26,17 +26,17 @@ SOCKET_IO = (
 
 
 class Handshake:
-    """Decide on every handshake."""
+    """Decides about every handshake."""
 
     def __init__(self, config: WsConfig, guard: Guard, *, host: str, taken: Callable[[], tuple[int, int]]) -> None:
-        """`host` is bound; `taken` counts the clients, and those of them that have yet to authenticate."""
+        """`host` is the bound one; `taken` returns the number of clients, and of those yet to authenticate."""
         self._config = config
         self._guard = guard
         self._host = host
         self._taken = taken
 
-    async def refusal(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Return why a handshake is refused. From the look at the cap to `_serve` nothing waits, so it is exact."""
+    async def denial(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Return the denial of a handshake, if any. Nothing awaits between this and `_serve`, so limits are exact."""
         assert isinstance(connection, Incoming)
         host, origin = only(request.headers, "Host"), only(request.headers, "Origin")
         if not host_allowed(host, self._host or "0.0.0.0", self._guard.http.allowed_hosts):
@@ -48,10 +48,10 @@ class Handshake:
             self._guard.denied("websocket", "origin", address(connection), origin=origin)
             text = f"Origin {origin!r} may not connect; its host name can be added to the setting ws.origins.\n"
             return connection.respond(403, text)
-        return await self._stranger(connection, request) or self._full(connection)
+        return await self._authorize(connection, request) or self._full(connection)
 
-    async def _stranger(self, connection: "Incoming", request: Request) -> Response | None:
-        """Look who comes, and refuse him if he cannot say it later: a token may come in a message, a password not."""
+    async def _authorize(self, connection: "Incoming", request: Request) -> Response | None:
+        """Check token or password; deny a client that cannot authenticate later, by a token in a message."""
         carried = (only(request.headers, "Authorization"), offered(request.headers))
         verdicts = [await self._guard.reads(one, address(connection)) for one in carried]
         connection.authorized = "right" in verdicts
@@ -70,11 +70,11 @@ class Handshake:
         return response
 
     def _full(self, connection: "Incoming") -> Response | None:
-        clients, strangers = self._taken()
+        clients, unauthorized = self._taken()
         if clients >= self._config.max_clients:
             text = f"{clients} clients are connected; see ws.max_clients.\n"
-        elif strangers >= MAX_STRANGERS and not connection.authorized:
-            text = f"{strangers} clients have yet to authenticate; let the handshake carry the token.\n"
+        elif unauthorized >= MAX_UNAUTHORIZED and not connection.authorized:
+            text = f"{unauthorized} clients have yet to authenticate; send the token with the handshake.\n"
         else:
             return None
         self._guard.denied("websocket", "busy", address(connection))
@@ -82,24 +82,24 @@ class Handshake:
 
 
 class Incoming(ServerConnection):
-    """A connection of which it is known whether its handshake lets read, and whether it is over."""
+    """A connection that knows whether its handshake allows to read, and whether it is over."""
 
     authorized = False
     ending: asyncio.TimerHandle | None = None
     lost = False
-    has_room: Callable[[], None] | None = None  # called when there is room to write again
+    on_room: Callable[[], None] | None = None  # called when the transport may be written again
 
-    def let_in(self) -> None:
+    def handshake_done(self) -> None:
         """Note that the handshake is over."""
 
     def cut(self) -> None:
-        """End it at once. asyncio fails at one that was lost after it had been closed with something to send."""
+        """Close it at once, unless it is lost: then asyncio may fail."""
         if not self.lost:
             self.transport.abort()
 
 
 def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, handshakes: int) -> type[ServerConnection]:
-    """Return a connection class that keeps the set of all open ones, and cuts the oldest of too many handshakes."""
+    """Return a connection class that updates the set of open ones, and cuts the oldest of too many handshakes."""
     waiting: dict[ServerConnection, None] = {}
 
     class Tracked(Incoming):
@@ -113,13 +113,13 @@ def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, hands
                 oldest.transport.abort()
             waiting[self] = None
 
-        def let_in(self) -> None:
+        def handshake_done(self) -> None:
             waiting.pop(self, None)
 
         def resume_writing(self) -> None:
             super().resume_writing()
-            if self.has_room is not None:
-                self.has_room()
+            if self.on_room is not None:
+                self.on_room()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
@@ -138,7 +138,7 @@ def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, hands
 
 
 def _is_socket_io(path: str) -> bool:
-    """Return whether a Socket.IO client asks. It would wait for a greeting of its own protocol until it times out."""
+    """Return whether it is a Socket.IO client, which would wait for its own protocol until it times out."""
     parts = urlsplit(path)
     return parts.path.rstrip("/").endswith("/socket.io") or "EIO" in parse_qs(parts.query)
 
@@ -159,13 +159,13 @@ def origin_allowed(origin: str | None, host: str | None, origins: Sequence[str])
 
 
 def only(headers: Headers, name: str) -> str | None:
-    """Return a header that came once."""
+    """Return a header, `None` if it is missing or repeated."""
     values = headers.get_all(name)
     return values[0] if len(values) == 1 else None
 
 
 def choose_bearer(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Echo the subprotocol that carries a token: a browser drops a connection that echoes none."""
+    """Choose the subprotocol with a token: a browser drops a connection that echoes none."""
     return next((name for name in offered if name.startswith("bearer.")), None)
 
 
@@ -177,7 +177,7 @@ def offered(headers: Headers) -> str | None:
 
 
 def bearer(subprotocol: str | None) -> str:
-    """Return the token in `bearer.<base64url>`; padding is optional, and is not a legal character there."""
+    """Return the token in `bearer.<base64url>`, with or without padding, which is illegal there."""
     encoded = (subprotocol or "").removeprefix("bearer.")
     try:
         return urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()

@@ -1,6 +1,6 @@
-"""What a WebSocket client may say, and what is answered: one plain function from a message to a decision.
+"""The protocol of WebSocket clients: one plain function from a message to a decision.
 
-A decision holds the frame to send, and what the sender has to do beside it. Nothing here waits or sends.
+A decision has the frame to send, and what else to do. Nothing here waits or sends.
 """
 
 from typing import Any, TypeVar
@@ -11,19 +11,19 @@ from msgspec import UNSET, Struct, UnsetType
 from sidecar.core.snapshot.snapshot import Scope
 from sidecar.exposition.documents import DEFAULT_TOPICS, PRODUCTS, TOPICS
 
-# Ten a second is what an eye can follow; a minute keeps a dashboard alive.
+# An eye can follow ten updates a second; one a minute keeps a dashboard alive.
 SHORTEST_MS, LONGEST_MS = 100, 60_000
-# A thousand products are 100 KB a message.
+# A message with a thousand products has 100 KB.
 SHORTEST_WITH_PRODUCTS_MS = 1000
 
 EVENTS = ("subscribe-metrics", "unsubscribe-metrics", "get-benchmark-report", "authenticate", "ping")
 
 T = TypeVar("T")
-RequestId = msgspec.Raw | None  # the JSON of whatever value but null the client chose
+RequestId = msgspec.Raw | None  # the JSON of the client's value, `None` for null
 
 
 class Subscription(Struct, frozen=True):
-    """What a client wants, and how often."""
+    """What a client gets, and how often."""
 
     interval_ms: int | float = 1000
     topics: frozenset[str] = DEFAULT_TOPICS
@@ -31,12 +31,12 @@ class Subscription(Struct, frozen=True):
 
     @property
     def products(self) -> bool:
-        """Return whether its updates hold all products."""
+        """Whether its updates have all products."""
         return PRODUCTS in self.topics
 
 
 class Reply(Struct, frozen=True):
-    """Send the frame; nothing else changes."""
+    """Send the frame."""
 
     frame: bytes
 
@@ -81,11 +81,11 @@ class _SubscribeRequest(Struct, frozen=True):
 
 
 class _BadRequest(Exception):
-    """Carry the text of a `bad_request` to where it is answered."""
+    """The text of a `bad_request` answer."""
 
 
 def decide(message: str | bytes, *, authorized: bool) -> Decision:
-    """Return what to do about one message; before authorization only `authenticate` is obeyed."""
+    """Decide about one message; before authorization only `authenticate` is accepted."""
     if isinstance(message, bytes):
         return Reply(error("bad_request", "send JSON in text frames, not in binary ones"))
     try:
@@ -94,7 +94,7 @@ def decide(message: str | bytes, *, authorized: bool) -> Decision:
         return Reply(error("not_json", f"the message is not JSON: {exc}"))
     if not isinstance(request, dict):
         return Reply(error("bad_request", 'send an object: {"event": name, "data": {...}}'))
-    # As bytes: what could just be read could not be written some calls deeper.
+    # Encode it now: deep JSON that could just be decoded might fail to encode some calls deeper.
     id = None if request.get("id") is None else msgspec.Raw(msgspec.json.encode(request["id"]))
     event = request.get("event")
     if not authorized and event != "authenticate":
@@ -131,7 +131,7 @@ def _convert(data: Any, type: type[T]) -> T:
 
 
 def _subscription(wish: _SubscribeRequest) -> Subscription:
-    """Check a wish and fill in what it leaves open."""
+    """Check a request and fill in defaults."""
     interval, topics = wish.interval_ms, DEFAULT_TOPICS if wish.topics is UNSET else frozenset(wish.topics)
     if not SHORTEST_MS <= interval <= LONGEST_MS:
         raise _BadRequest(f"interval_ms must be from {SHORTEST_MS} to {LONGEST_MS}, not {interval}")
@@ -151,12 +151,12 @@ def _describe(subscription: Subscription) -> dict[str, Any]:
 
 
 def frame(event: str, data: Any, id: RequestId = None) -> bytes:
-    """Return one message of the server as JSON; the id is that of the message it answers."""
+    """Return a message of the server as JSON; `id` is that of the message it answers."""
     return head(event, id) + msgspec.json.encode(data) + b"}"
 
 
 def head(event: str, id: RequestId = None) -> bytes:
-    """Return what stands before the data of a message; `}` follows them."""
+    """Return the part of a message before its data; `}` comes after them."""
     return msgspec.json.encode({"event": event, **({} if id is None else {"id": id})})[:-1] + b',"data":'
 
 

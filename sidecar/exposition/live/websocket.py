@@ -1,6 +1,6 @@
-"""The WebSocket server: handshake, requests and answers, slow and silent clients, shutdown.
+"""The WebSocket server: handshakes, requests and answers, slow and silent clients, shutdown.
 
-What a message means is decided in `subscriptions`; the updates are sent by `broadcast`.
+`subscriptions` decides what a message means; `broadcast` sends the updates.
 """
 
 import asyncio
@@ -42,23 +42,23 @@ from sidecar.process.telemetry import Telemetry
 
 AUTHENTICATE_WITHIN_SECONDS = 5.0
 HANDSHAKE_SECONDS = 5.0
-# How long a client that is told to go may take to read it.
+# How long a close may take, and during shutdown.
 CLOSING_SECONDS = 1.0
-STOP_SECONDS = 0.5  # and if the daemon stops
+STOP_SECONDS = 0.5
 MAX_MESSAGE_BYTES = 4096
-# Requests are small and rare; what is beyond waits in the kernel.
+# Requests are small and rare; more of them wait in the kernel.
 MAX_QUEUED_MESSAGES = 4
-# With the kernel's own choice a client that reads nothing swallows 1,900 updates before anybody sees it; so 29.
+# With the kernel's default, 1,900 updates fit before a client that reads nothing is noticed; with this, 29.
 SEND_BUFFER_BYTES = 16 * 1024
-# A crowd that comes back at once after a restart waits in the kernel, and asyncio accepts so many of it in one turn.
+# Clients that reconnect all at once after a restart wait in the kernel; asyncio accepts this many in one iteration.
 BACKLOG = 1024
-ACCEPTED_A_TURN = 100
+ACCEPTED_AT_ONCE = 100
 
 log = logging.getLogger(__name__)
 
 
 class WebSocketServer:
-    """Serve section 4 of the contract on `config.listen`."""
+    """Serve the WebSocket (docs/reference/websocket.md) on `config.listen`."""
 
     def __init__(
         self,
@@ -77,9 +77,11 @@ class WebSocketServer:
         self._gauge = telemetry.websocket_clients
         self._monitor = monitor
         self._guard = guard
-        self._handshake = Handshake(config, guard, host=self._host, taken=lambda: (len(self._clients), self._strangers))
-        self._strangers = 0
-        self._faults = RateLimit()
+        self._handshake = Handshake(
+            config, guard, host=self._host, taken=lambda: (len(self._clients), self._unauthorized)
+        )
+        self._unauthorized = 0
+        self._fault_limit = RateLimit()
         self._broadcasts: dict[Scope, Broadcast] = {
             "instance": Broadcast(latest.newest, telemetry),
             "fleet": Broadcast(self._fleet, telemetry),
@@ -97,7 +99,7 @@ class WebSocketServer:
         return host, port
 
     async def start(self) -> None:
-        """Listen. Raise `SidecarError` where the address cannot be bound."""
+        """Listen. Raises `SidecarError` if the address cannot be bound."""
         try:
             self._server = await self._bind()
         except OSError as exc:
@@ -107,10 +109,10 @@ class WebSocketServer:
                 same.listen(BACKLOG)
         for scope, broadcast in self._broadcasts.items():
             self._spawn(restarted(self._telemetry, f"broadcast:{scope}", broadcast.run))
-        self._spawn(restarted(self._telemetry, "expel", self._expel_the_stuck))
+        self._spawn(restarted(self._telemetry, "expel", self._expel_slow))
 
     async def stop(self) -> None:
-        """Close every connection with 1001; cut those that are still there after `STOP_SECONDS`."""
+        """Close every connection with 1001; cut those still open after `STOP_SECONDS`."""
         if self._server is None:
             return
         for task in self._tasks:
@@ -127,7 +129,7 @@ class WebSocketServer:
         return await serve(
             self._serve,
             **where(self._host, self._port),
-            process_request=self._handshake.refusal,
+            process_request=self._handshake.denial,
             select_subprotocol=choose_bearer,
             compression=None,
             server_header=None,
@@ -140,48 +142,48 @@ class WebSocketServer:
             # The library logs a traceback for every client that vanishes in the handshake.
             logger=logging.Logger("websockets", logging.CRITICAL + 1),
             create_connection=tracked(self._connections, SEND_BUFFER_BYTES, handshakes=self._config.max_clients),
-            backlog=ACCEPTED_A_TURN,
+            backlog=ACCEPTED_AT_ONCE,
             **listening(self._guard.tls),
         )
 
     async def _fleet(self) -> Published | None:
-        """Return what is published of the fleet; `None` while Redis does not answer."""
+        """Return the fleet's newest values; `None` while Redis does not answer."""
         await self._latest.newest()
         with suppress(SidecarError):
             return await self._latest.fleet(self._monitor.fleet)
         return None
 
     async def _serve(self, connection: ServerConnection) -> None:
-        """Obey one client until it goes."""
+        """Serve one client until it leaves."""
         assert isinstance(connection, Incoming)
-        connection.let_in()
+        connection.handshake_done()
         loop = asyncio.get_running_loop()
         client = Client(connection, authorized=connection.authorized, now=loop.time())
-        connection.has_room = client.go_on
+        connection.on_room = client.write_pieces
         self._clients.add(client)
-        self._strangers += not client.authorized
+        self._unauthorized += not client.authorized
         self._gauge.inc()
         deadline = loop.call_later(AUTHENTICATE_WITHIN_SECONDS, self._expel_unauthorized, client)
         try:
             async for message in connection:
-                await client.wait()  # who does not read what it was sent is not heard
+                await client.wait()  # ignore a client that does not read
                 if not client.open:
-                    break  # nor is who is gone, whatever it said before
+                    break  # ignore what it sent before it left
                 await self._obey(client, decide(message, authorized=client.authorized))
         except ConnectionClosed:
             pass
         except Exception:
-            if (suppressed := self._faults.allow("fault", loop.time())) is not None:
+            if (suppressed := self._fault_limit.allow("fault", loop.time())) is not None:
                 log.exception(
                     "a WebSocket client was dropped because of a fault of the sidecar", extra={"suppressed": suppressed}
                 )
             raise
         finally:
             deadline.cancel()
-            connection.has_room = client.pieces = None  # a Snapshot that was half sent is not kept for its sake
+            connection.on_room = client.pieces = None  # do not keep a Snapshot that was sent in part
             self._unsubscribe(client)
             self._clients.discard(client)
-            self._strangers -= not client.authorized
+            self._unauthorized -= not client.authorized
             self._gauge.dec()
 
     async def _obey(self, client: Client, decision: Decision) -> None:
@@ -222,7 +224,7 @@ class WebSocketServer:
             self._guard.denied("websocket", "token", address(client.connection), sent="something wrong")
             await asyncio.sleep(WRONG_SECONDS)
             return error("unauthorized", "the token is not the one configured as http.read_token", id)
-        self._strangers -= not client.authorized
+        self._unauthorized -= not client.authorized
         client.authorized = True
         return frame("authenticated", {}, id)
 
@@ -230,7 +232,7 @@ class WebSocketServer:
         if not client.authorized:
             self._spawn(_expel(client, CloseCode.POLICY_VIOLATION, "authenticate within 5 seconds"))
 
-    async def _expel_the_stuck(self) -> None:
+    async def _expel_slow(self) -> None:
         """Close with 1013 every client whose write buffer has not emptied for too long."""
         loop = asyncio.get_running_loop()
         timeout = self._config.slow_client_timeout
@@ -242,7 +244,7 @@ class WebSocketServer:
                     await asyncio.sleep(0)
                 now = loop.time()
                 if now - client.drained_at < pause:
-                    continue  # an update has just looked
+                    continue  # an update was just written
                 if not client.drained(now) and now - client.drained_at >= timeout:
                     client.drained_at = now
                     self._spawn(_expel(client, CloseCode.TRY_AGAIN_LATER, "too slow to read the updates"))
@@ -259,7 +261,7 @@ class WebSocketServer:
 
 
 async def _expel(client: Client, code: CloseCode, reason: str) -> None:
-    """Say why and close; cut the connection if that takes longer than a second."""
+    """Close with a reason; cut the connection if that takes longer than a second."""
     try:
         async with asyncio.timeout(CLOSING_SECONDS):
             if client.open:

@@ -120,7 +120,7 @@ async def test_no_update_falls_into_a_message_of_which_pieces_are_left() -> None
     running = asyncio.create_task(broadcast.run())
     await eventually(lambda: client.skipped)
     assert not transport.frames
-    client.go_on()
+    client.write_pieces()
     await eventually(lambda: transport.frames[1:])
     assert transport.frames[0] == b"the rest"
     running.cancel()

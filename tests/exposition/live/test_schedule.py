@@ -62,7 +62,7 @@ def test_who_leaves_while_the_due_are_taken_is_not_held_any_more_even_if_they_co
     schedule.leave("a")
     schedule.leave("b")
     schedule.join("b", ONE, 1.0, 10.01)
-    assert [schedule.holds(group, name) for name in ("a", "b", "never")] == [False, False, False]
+    assert [schedule.has(group, name) for name in ("a", "b", "never")] == [False, False, False]
 
 
 def test_who_comes_when_a_group_has_just_had_its_turn_does_not_wait_for_its_next() -> None:
