@@ -1,6 +1,6 @@
 """The fleet: sidecars under one name, each with a prefix of its own, shown as one.
 
-A sidecar registers while it counts. The list of members is kept in Redis and lost with it, so each member also
+A sidecar registers while it is active. The list of members is in Redis, which may lose it, so each member also
 remembers the others: a recent member is never left out silently.
 """
 
@@ -16,19 +16,19 @@ from sidecar.errors import AccessError, CheckpointError, SidecarError, Unavailab
 from sidecar.process.clock import Clock
 
 REGISTER_SECONDS = 5.0
-RETRY_SECONDS = 1.0  # after Redis did not answer, or before this sidecar counts
+RETRY_SECONDS = 1.0  # if Redis did not answer, or this sidecar is not active yet
 REMEMBER_SECONDS = 10.0  # two registrations: by then a lost list is complete again
 
 
 class Registry(Protocol):
-    """Where members register and keep their numbers. Every method raises UnavailableError without an answer."""
+    """Where members register and store their numbers. Every method raises UnavailableError without an answer."""
 
-    async def now(self, ours: float) -> float:
-        """Return the time of the clock that all members share, Unix seconds; `ours` if there is none."""
+    async def now(self, local: float) -> float:
+        """Return the time of the clock that all members share, Unix seconds; `local` if there is none."""
         ...
 
     async def register(self, fleet: str, instance: str, now: float) -> None:
-        """Note that `instance` counts this prefix, at `now` (Unix seconds)."""
+        """Register `instance` as the owner of this prefix at `now` (Unix seconds)."""
         ...
 
     async def members(self, fleet: str, now: float) -> dict[str, str]:
@@ -41,15 +41,16 @@ class Registry(Protocol):
 
 
 class Members(Struct, frozen=True):
-    """The committed state of each member, by instance, and the error where it cannot be read."""
+    """The committed state of each member as (instance, state), and the error of those that cannot be read."""
 
     states: list[tuple[str, State]]
     damaged: dict[str, str]
 
 
 class Age(Struct, frozen=True):
-    """How old merged numbers are: the oldest commit (Unix seconds), whether any member is stale, and how long after its
-    end a second is committed by every member that is not stale."""
+    """The age of merged numbers: the oldest commit (Unix seconds), whether any member is stale, and `settled`, how long
+    after its end a second is committed by every member that is not stale.
+    """
 
     committed_at: float | None
     stale: bool
@@ -57,7 +58,7 @@ class Age(Struct, frozen=True):
 
 
 class Fleet:
-    """Register with the other members, remember them, and read their numbers."""
+    """Registers this sidecar, remembers the other members, and reads their numbers."""
 
     def __init__(self, registry: Registry, *, name: str, prefix: str, instance: str, clock: Clock) -> None:
         """`prefix` and `instance` are those of this sidecar."""
@@ -70,7 +71,7 @@ class Fleet:
         self._absent: dict[str, float] = {}  # when a known member was first not listed, by the steady clock
 
     async def run(self, counts: Callable[[], bool]) -> None:
-        """Register while `counts()`, and list the others, until cancelled."""
+        """Until cancelled: register while `counts()`, and list the others."""
         while True:
             pause = RETRY_SECONDS
             try:
@@ -88,8 +89,9 @@ class Fleet:
         return counts
 
     async def members(self, own: State | None) -> Members:
-        """Read every member; `own` is the committed state of this sidecar, if it counts. Raises UnavailableError if
-        Redis, or the state of a known member, is unavailable.
+        """Read every member; `own` is the committed state of this sidecar, if it is active.
+
+        Raises UnavailableError if Redis, or the state of a known member, is unavailable.
         """
         members = Members([], {})
         known = await self._listed()
@@ -104,7 +106,7 @@ class Fleet:
             if state is None:
                 raise UnavailableError(
                     f"the numbers of {instance}, a member of the fleet, are not in Redis now; it writes them again "
-                    "within seconds if it lives"
+                    "within seconds if it is alive"
                 )
             members.states.append((instance, state))
         if not members.states and not members.damaged:
@@ -112,7 +114,7 @@ class Fleet:
         return members
 
     async def _listed(self) -> dict[str, str]:
-        """Return the members that are listed or were until a moment ago."""
+        """Return the members that are listed, or were until recently."""
         listed = await self._registry.members(self._name, await self._now())
         now = self._clock.steady()
         self._absent = {prefix: self._absent.get(prefix, now) for prefix in self._known.keys() - listed.keys()}

@@ -1,4 +1,4 @@
-"""How the daemon is: the state of every part for `/monitoring/health`, and what it measures of itself."""
+"""The health of the daemon: the state of every part for `/monitoring/health`, and measurements of the process."""
 
 import asyncio
 import os
@@ -30,15 +30,15 @@ from sidecar.store.redis import RedisStore
 
 LAG_PROBE_SECONDS = 0.05
 PROBES_A_ROUND = 20  # within a second
-LAG_SECONDS = 60  # the longest lag of a minute is shown too, so that no scrape misses it
+LAG_SECONDS = 60  # the longest lag of a minute is shown, too, so that no scrape misses it
 FACTS_SECONDS = 5.0
-LOSS_SECONDS = 60.0  # a loss stays on show long enough for a monitor that looks twice a minute
+LOSS_SECONDS = 60.0  # a loss is shown for this long, so that a monitor that polls twice a minute sees it
 NAMED = 3  # silent producers; more are counted
 CLOCK_OFFSET_SECONDS = 2.0  # beyond this, events count at their arrival instead
 
 
 class Gauges:
-    """Measure loop lag, CPU, memory and Redis's memory."""
+    """Measures loop lag, CPU, memory, and the memory of Redis."""
 
     def __init__(
         self, telemetry: Telemetry, store: RedisStore, config: Config, *, dropped: Callable[[], int] = lambda: 0
@@ -56,7 +56,7 @@ class Gauges:
 
     @property
     def troubles(self) -> dict[str, str]:
-        """What is wrong with this process itself, by part."""
+        """What is wrong with this process, by part."""
         return self._telemetry.troubles()
 
     async def run(self) -> None:
@@ -70,10 +70,10 @@ class Gauges:
             now, used = time.monotonic(), time.process_time()
             self.system = System(round(100 * (used - cpu) / (now - at), 1), _resident_bytes(), self._redis_memory)
             cpu, at = used, now
-            self._tell_dropped()
+            self._report_dropped()
 
     async def ask(self) -> None:
-        """Ask Redis until cancelled."""
+        """Poll Redis until cancelled."""
         while True:
             await self._ask_redis()
             await asyncio.sleep(FACTS_SECONDS)
@@ -82,7 +82,7 @@ class Gauges:
         try:
             facts = await self._store.facts()
         except SidecarError:
-            self._redis_memory = None  # the pipeline reports that Redis is away
+            self._redis_memory = None  # the pipeline reports the outage
             return
         if self._store.server != self.server:
             self.server = self._store.server
@@ -90,7 +90,7 @@ class Gauges:
         self._redis_memory = int(facts["used_memory"]) if "used_memory" in facts else None
         self.eviction_policy = facts.get("maxmemory_policy", "")
 
-    def _tell_dropped(self) -> None:
+    def _report_dropped(self) -> None:
         dropped, self._dropped_before = self._dropped() - self._dropped_before, self._dropped()
         if dropped:
             self._telemetry.log_lines_dropped.inc(dropped)
@@ -126,8 +126,8 @@ def health(
 ) -> Health:
     """Return the state of every part. `down`: Redis gone, no source connected, or stale numbers.
 
-    `left_out` are members of the fleet whose stored state cannot be read; `outputs` are other systems that get the
-    numbers, and none of them brings the sidecar down.
+    `left_out` are members of the fleet whose stored state cannot be read; `outputs` are systems that get the numbers,
+    which never make the sidecar `down`.
     """
     ledger = pipeline.ledger
     if not ledger.active:
@@ -160,7 +160,7 @@ def _sources(pipeline: Pipeline) -> dict[str, Component]:
 
 
 def _producers(ledger: Ledger) -> dict[str, Component]:
-    """Return what is wrong with producers: their clocks, and names that several of them seem to use."""
+    """Return what is wrong with producers: their clocks, and names that several of them seem to share."""
     register, components = ledger.aggregate.register, {}
     for producer, clock in register.clocks.items():
         if abs(clock.offset_seconds) > CLOCK_OFFSET_SECONDS:
@@ -187,7 +187,7 @@ def _watched(pipeline: Pipeline) -> dict[str, Component]:
 
 
 def _silent(signs: Mapping[str, Sign], now: float) -> str:
-    """Name the silent producers, those that were seen last first."""
+    """Name the silent producers, the last seen first."""
     silent = sorted(((sign.seen, name) for name, sign in signs.items() if sign.state == "silent"), reverse=True)
     watched = sum(sign.state is not None for sign in signs.values())
     named = [f"{name} since {_clock_time(seen)} ({now - seen:.0f} s)" for seen, name in silent]
@@ -199,7 +199,7 @@ def _clock_time(ts: float) -> str:
 
 
 def _lately(pipeline: Pipeline) -> dict[str, Component]:
-    """Return what happened within the last minute: a step of the clock, commits that Redis lost, missed events."""
+    """Return what happened in the last minute: a step of the clock, lost commits, missed events."""
     components, now = {}, pipeline.clock.steady()
     if pipeline.clock_step is not None:
         lately = now - pipeline.clock_step.at < LOSS_SECONDS
@@ -216,7 +216,7 @@ def _lately(pipeline: Pipeline) -> dict[str, Component]:
 
 
 def _events(ledger: Ledger) -> dict[str, Component]:
-    """Return what seems odd about events, and may be meant."""
+    """Return what seems odd about events, but may be intended."""
     aggregate, components = ledger.aggregate, {}
     if aggregate.unknown_fields:
         names = ", ".join(sorted(aggregate.unknown_fields))

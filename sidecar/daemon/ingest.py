@@ -1,7 +1,7 @@
-"""Source -> ledger: one task for each source, which connects, reads and applies until cancelled.
+"""Source -> ledger: one task per source, which connects, reads and applies until cancelled.
 
-A pub/sub source that is not connected is blind: what is published meanwhile is gone. The time in which any of them is
-blind is counted, once for all of them.
+A pub/sub source that is not connected is blind: what is published meanwhile is lost. The time in which any source is
+blind is counted, once for all sources.
 """
 
 import asyncio
@@ -23,16 +23,17 @@ from sidecar.redis.errors import reason
 from sidecar.sources import Source
 
 BACKOFF_SECONDS = (0.05, 2.0)
-LEFTOVER_SECONDS = 0.5  # of the two for a stop; what is there is read in milliseconds unless a flood waits
-BEHIND_SECONDS = 1.0  # two commits: below that a reader sees no difference
+LEFTOVER_SECONDS = 0.5  # of the 2 s of a shutdown; unless there is a flood, draining takes milliseconds
+BEHIND_SECONDS = 1.0  # two commits: a reader does not notice less
 
 SourceStatus = Literal["connecting", "connected", "down"]
 
 
 class SourceState(Struct):
-    """What is known of a source; times are by the steady clock. It is `blind` while it may miss events. It is `behind`
-    once its lag has exceeded `BEHIND_SECONDS` for that long, until there is no lag: a backlog after a start or an
-    outage is mostly read faster.
+    """The state of a source; times are by the steady clock.
+
+    It is `blind` while it may miss events. It is `behind` from when its lag has exceeded `BEHIND_SECONDS` for that
+    long, until there is no lag: the backlog after a start or an outage is usually read faster.
     """
 
     status: SourceStatus = "connecting"
@@ -44,7 +45,7 @@ class SourceState(Struct):
 
 
 class Ingest:
-    """The sources of one pipeline, and what is known of each."""
+    """The sources of one pipeline, and their states."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class Ingest:
         clock: Clock,
         stepped: Callable[[], None],
     ) -> None:
-        """`interval` is that of commits in seconds; `stepped` checks before each batch whether the clock was set."""
+        """`interval` is that of commits, in seconds; `stepped` checks before each batch whether the clock was set."""
         self.sources = sources
         self.states = {source.name: SourceState() for source in sources}
         self._ledger = ledger
@@ -65,29 +66,29 @@ class Ingest:
         self._clock = clock
         self._stepped = stepped
         self._hurry = asyncio.Event()
-        self._reasons: dict[str, OutageReasons] = {}  # of the sources that are down
-        self._blind_from = 0.0  # up to when blind time is counted
+        self._reasons: dict[str, OutageReasons] = {}  # of sources that are down
+        self._blind_from = 0.0  # the time up to which blind time was counted
         self._log = structlog.get_logger("sidecar")
 
     def hurry(self) -> None:
-        """Have sources that wait before they connect again do it now: Redis is elsewhere."""
+        """Make sources that wait before a reconnect do it now: Redis is elsewhere."""
         self._hurry.set()
         self._hurry = asyncio.Event()
 
     @property
     def connected(self) -> bool:
-        """Whether every source is."""
+        """Whether every source is connected."""
         return all(state.status == "connected" for state in self.states.values())
 
     @property
     def hears(self) -> bool:
-        """Whether every source is read, and none is behind."""
+        """Whether every source is connected, and none lags."""
         return self.connected and all(state.lag_seconds <= BEHIND_SECONDS for state in self.states.values())
 
     def begin(self) -> None:
-        """Start from a state that was last committed some time ago: pub/sub has been blind since then.
+        """Start from a state that was committed some time ago: pub/sub has been blind since then.
 
-        A source that was not configured then misses nothing until its first connection or failure.
+        A source that was not configured then is not blind until its first connection or failure.
         """
         away = self._ledger.away
         self._blind_from = self._clock.steady() - max(self._clock.now() - (away or self._clock.now()), 0)
@@ -98,24 +99,24 @@ class Ingest:
         self._ledger.listen(heard)
 
     async def run(self, source: Source) -> None:
-        """Connect, read, apply; after a failure start over, until cancelled.
+        """Connect, read, apply, and reconnect after failures, until cancelled.
 
-        A Redis that lets connect and refuses to be read is no better than one that is away: where it did, the source is
-        back when it was read.
+        A Redis that accepts the connection but rejects reads is no better than an outage: after that, the source is
+        back only once it was read.
         """
-        failures, refused, reading = 0, False, False
+        failures, unreadable, reading = 0, False, False
         while True:
             try:
                 await source.connect()
                 reading = True
                 while True:
-                    if not refused and self.states[source.name].status != "connected":
+                    if not unreadable and self.states[source.name].status != "connected":
                         self._connected(source)
                     await self._read(source)
-                    failures, refused = 0, False
+                    failures, unreadable = 0, False
             except (UnavailableError, AccessError) as exc:
                 if reading:
-                    refused = isinstance(exc, (CommandError, AccessError))
+                    unreadable = isinstance(exc, (CommandError, AccessError))
                 reading = False
                 self._disconnected(source, exc)
                 await source.close()
@@ -128,17 +129,17 @@ class Ingest:
                     pass
 
     async def stop(self) -> None:
-        """Apply what came before this and was not read, and let go of every connection; no `run` is under way."""
+        """Drain what has arrived, and close every connection; no `run` may be in progress."""
         try:
             if self._ledger.active:
-                await asyncio.gather(*map(self._read_out, self.sources))
-        finally:  # also when this is cancelled
+                await asyncio.gather(*map(self._drain, self.sources))
+        finally:  # also if this is cancelled
             for source in self.sources:
                 await source.close()
         for source in self.sources:
-            self._let_go(source, SourceState())
+            self._unread(source, SourceState())
 
-    async def _read_out(self, source: Source) -> None:
+    async def _drain(self, source: Source) -> None:
         try:
             async with asyncio.timeout(LEFTOVER_SECONDS):
                 await source.leftover(self._apply)
@@ -147,25 +148,25 @@ class Ingest:
             self._log.warning("source not read to its end", source=source.name, detail=f"{why}; the rest is missed")
 
     def ask_again(self) -> None:
-        """Have every source ask again what is known of Redis."""
+        """Make every source check again what it knows about Redis."""
         for source in self.sources:
             source.ask_again()
 
     def count_blind(self) -> None:
-        """Count the time for which any source has been blind since the last call."""
+        """Count the time in which any source was blind since the last call."""
         now = self._clock.steady()
         if self._ledger.active and any(state.blind for state in self.states.values()):
             self._ledger.aggregate.blind(now - self._blind_from)
         self._blind_from = now
 
     def reset(self, name: str) -> None:
-        """Log that a stream was deleted; another may have taken its place."""
+        """Log that a stream was deleted, and perhaps replaced."""
         self._telemetry.source_resets.labels(name).inc()
         detail = "what was counted stays counted; everything new under its name is read"
         self._log.warning("stream was recreated", source=name, detail=detail)
 
     def _cut(self, name: str) -> None:
-        """Tell that a stream lost its end."""
+        """Log that a stream lost its end."""
         self._telemetry.source_resets.labels(name).inc()
         detail = "older data came back; what was counted stays counted, and reading continues after it"
         self._log.warning("stream lost its end", source=name, detail=detail)
@@ -174,7 +175,7 @@ class Ingest:
         name = source.name
         after = self._ledger.position(key_of(name)) if source.kind.rereads else ""
         batch = await source.read(after)
-        self._tell_lag(name, source.lag_seconds)
+        self._report_lag(name, source.lag_seconds)
         if batch is None:
             return
         outcome = self._apply(batch)
@@ -184,17 +185,17 @@ class Ingest:
             self._cut(name)
         elif outcome == "stale":
             source.ask_again()
-            await asyncio.sleep(self._interval / 10)  # the next commit settles what the position is
+            await asyncio.sleep(self._interval / 10)  # the next commit decides about the position
         elif batch.arrivals:
-            # The id of an entry may be of any time.
+            # Entry ids may be in the future.
             self._telemetry.source_last_event.labels(name).set(min(batch.arrivals[-1], self._clock.now()))
-        await asyncio.sleep(0)  # a reader with data already buffered would never let the loop turn
+        await asyncio.sleep(0)  # a read with buffered data does not yield to the loop
 
     def _apply(self, batch: Batch) -> Applied:
         self._stepped()
         return self._ledger.apply(batch, self._clock.now())
 
-    def _tell_lag(self, name: str, seconds: float) -> None:
+    def _report_lag(self, name: str, seconds: float) -> None:
         self._telemetry.source_lag_seconds.labels(name).set(seconds)
         state, now = self.states[name], self._clock.steady()
         state.lag_seconds = seconds
@@ -227,16 +228,16 @@ class Ingest:
         if self._reasons[name].changed(reason(exc), self._clock.steady()):
             event = "source still lost" if state.status == "down" else "source lost"
             self._log.warning(event, source=name, detail=f"{exc}; trying again")
-        self._let_go(source, SourceState("down", str(exc), blind=not source.kind.rereads))
+        self._unread(source, SourceState("down", str(exc), blind=not source.kind.rereads))
 
-    def _let_go(self, source: Source, state: SourceState) -> None:
-        """Set the state of a source that is not read."""
+    def _unread(self, source: Source, state: SourceState) -> None:
+        """Set the state of a source that is not read now."""
         self.states[source.name] = state
         self._telemetry.source_connected.labels(source.name).set(0)
         self._telemetry.source_lag_seconds.labels(source.name).set(0)
 
 
 def backoff(failures: int) -> float:
-    """Return a pause in seconds: exponential with full jitter, so that many sidecars do not come back at once."""
+    """Return a pause in seconds: exponential with full jitter, so that many sidecars do not reconnect at once."""
     least, most = BACKOFF_SECONDS
-    return random.uniform(least, min(least * 2 ** min(failures, 10), most))  # a float ends at 2 ** 1024
+    return random.uniform(least, min(least * 2 ** min(failures, 10), most))  # a float overflows at 2 ** 1024

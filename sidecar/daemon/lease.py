@@ -1,4 +1,4 @@
-"""Who holds the lease: this process, and what can be told of another one."""
+"""The name of this process as an owner, and what it knows about other owners."""
 
 import os
 import secrets
@@ -8,7 +8,7 @@ class Candidacy:
     """When a standby may create the checkpoint, and which owner it knows to be dead."""
 
     def __init__(self, *, patience: float, lease: float) -> None:
-        """`patience` is how long a process waits that never saw an owner; both in seconds."""
+        """`patience` is how long to wait if no owner was ever seen; both in seconds."""
         self._patience = patience
         self._lease = lease
         self._none_since: float | None = None
@@ -20,13 +20,13 @@ class Candidacy:
         self._seen, self._none_since, self.dead = True, None, ""
 
     def may_create(self, now: float) -> bool:
-        """Return whether nothing was found for long enough: a lease, if there ever was an owner."""
+        """Return whether there was no owner for long enough: for a lease, if one was ever seen."""
         return self._none_since is not None and now - self._none_since >= (
             self._lease if self._seen else self._patience
         )
 
     def saw(self, owner: str, now: float) -> None:
-        """Note who owns the state; an empty name: nobody."""
+        """Note who owns the state, "" if nobody does."""
         if owner:
             self._seen, self._none_since = True, None
         elif self._none_since is None:
@@ -45,7 +45,7 @@ def random_id() -> str:
 
 
 def machine() -> str:
-    """Name what process ids are unique on: this boot of this kernel, and the pid namespace of a container."""
+    """Identify where process ids are unique: this boot of this kernel, and the pid namespace of a container."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return f"{file.read(8)}-{os.stat('/proc/self/ns/pid').st_ino}"
@@ -54,7 +54,7 @@ def machine() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Return whether the owner was a process of this machine and is gone."""
+    """Return whether the owner was a process of this machine that has ended."""
     where, _, rest = owner.partition(":")
     if where == "unknown" or where != machine():
         return False

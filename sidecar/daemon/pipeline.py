@@ -1,7 +1,7 @@
 """Source -> apply; tick -> commit -> publish.
 
-One Pipeline runs one prefix. It stands by until the state is its own; then every source has a task that reads and
-applies, and one loop commits every interval. Everything between two awaits is atomic, so there are no locks.
+One Pipeline runs one prefix. It stands by until it owns the state; then every source has a task that reads and applies,
+and one loop commits every interval. Everything between two awaits is atomic, so there are no locks.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ from sidecar.redis.errors import command_error_reason, reason
 from sidecar.sources import Source
 from sidecar.store import Store
 
-COMMIT_TRIES = 5  # outcomes that ask for another commit at once; more would starve the loop
-LATE_TICKS, LATE_SECONDS = 3, 2.0  # after a pause of so long, what waits must be read before anybody is missed
-NAMED = 10  # producers in one line of the log
-STOP_SECONDS = 0.75  # for the last commit: the sources before it take half a second, clients and outputs after it too
-# How each verdict is counted in commits_total.
+COMMIT_TRIES = 5  # commits in a row, if each asks for another; more would starve the loop
+LATE_TICKS, LATE_SECONDS = 3, 2.0  # after a pause this long, read the backlog before judging producers silent
+NAMED = 10  # producers in one log line
+STOP_SECONDS = 0.75  # for the last commit: draining sources takes half a second before it, clients and outputs after it
+# The outcome in commits_total of each verdict.
 _OUTCOMES: dict[CommitVerdict, str] = {
     "ok": "ok",
     "standby": "conflict",
@@ -47,16 +47,16 @@ _OUTCOMES: dict[CommitVerdict, str] = {
 
 
 class Rollback(Struct, frozen=True):
-    """When Redis was last found to have lost commits, by the steady clock, and how many."""
+    """When Redis last lost commits, by the steady clock, and how many."""
 
     at: float = -inf
     commits: int = 0
 
 
 class ClockStep(Struct, frozen=True):
-    """A step of this machine's clock: by how many seconds, to which Unix time, and when by the steady clock.
+    """A step of this machine's clock: by `seconds`, to the Unix time `to`, at the steady time `at`.
 
-    `before`: it came before this process owned the state, and the state is from the future.
+    `before`: it was before this process owned the state, which is now from the future.
     """
 
     seconds: float
@@ -76,7 +76,7 @@ class ClockStep(Struct, frozen=True):
 
 
 class Pipeline:
-    """Read, count, commit, publish."""
+    """Reads, counts, commits and publishes."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Pipeline:
         publish: Callable[[], None],
         clock: Clock,
     ) -> None:
-        """`publish` is called with every tick, also while its commit hangs."""
+        """`publish` is called with every tick, also while a commit hangs."""
         self.ledger = ledger
         self.redis_error = ""
         self.commit_error = ""
@@ -97,7 +97,7 @@ class Pipeline:
         self.rollback = Rollback()
         self.missed_at = -inf
         self.committed_at = -inf
-        self._watched = -inf
+        self._watched_at = -inf
         self.clock_step: ClockStep | None = None
         self.damage = ""
         self.ingest = Ingest(
@@ -114,7 +114,7 @@ class Pipeline:
         self._candidacy = Candidacy(patience=2 * config.commit_interval, lease=config.lease)
         self._met_redis = False
         self._from_scratch = False
-        self._refusals = RateLimit()
+        self._rejected_limit = RateLimit()
         self._outage, self._failures = OutageReasons(), OutageReasons()
         self._telemetry = telemetry
         self._publish = publish
@@ -122,7 +122,7 @@ class Pipeline:
         self._log = structlog.get_logger("sidecar")
 
     def look_at_clock(self) -> None:
-        """Detect that this machine's clock was set, and shift every time taken from it."""
+        """Detect whether this machine's clock was set, and shift every time taken from it."""
         if not (step := self.clock.step()):
             return
         now = self.clock.now()
@@ -135,9 +135,9 @@ class Pipeline:
         self._log.warning("clock set", detail=f"{self.clock_step}; intervals are measured by another clock")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop`; then commit what was read and let go of the state.
+        """Run until `stop`; then commit what was read, and release the state.
 
-        Raises SidecarError if events could not be committed, AccessError if Redis refuses this user at the start.
+        Raises SidecarError if events could not be committed, AccessError if Redis denies this user at the start.
         """
         while not stop.is_set():
             await until(stop, [watched(self._telemetry, "stand_by", self._stand_by)])
@@ -147,7 +147,7 @@ class Pipeline:
     # Standing by
 
     async def _stand_by(self) -> None:
-        """Wait until the state is ours."""
+        """Wait until this sidecar owns the state."""
         while True:
             try:
                 if await self._take():
@@ -203,7 +203,7 @@ class Pipeline:
     # Owning the state
 
     async def _own(self, stop: asyncio.Event) -> None:
-        """Read and commit until `stop`, or until the state turns out to be somebody else's."""
+        """Read and commit until `stop`, or until another sidecar owns the state."""
         self.ingest.begin()
         try:
             works: dict[str, Callable[[], Awaitable[None]]] = {"commit": self._keep_ticking}
@@ -215,7 +215,7 @@ class Pipeline:
             await self._finish()
 
     async def _keep_ticking(self) -> None:
-        """Tick every interval, as long as the state is ours."""
+        """Tick every interval, as long as this sidecar owns the state."""
         time = asyncio.get_running_loop().time
         while self.ledger.active:
             began = time()
@@ -224,12 +224,12 @@ class Pipeline:
                 await asyncio.sleep(max(self._interval - (time() - began), 0))
 
     async def _finish(self) -> None:
-        """Commit what was read, and end the lease; try again as long as there is time."""
+        """Commit what was read, and end the lease; retry as long as there is time."""
         failure = ""
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 while True:
-                    alone = self.ledger.unanswered  # it is sent unchanged; later events need another commit
+                    alone = self.ledger.unanswered  # it is sent again unchanged; later events need another commit
                     await self._commit()
                     left = self.ledger.uncommitted() or (alone and not self.commit_error)
                     if not (left and self.ledger.active):
@@ -256,7 +256,7 @@ class Pipeline:
         try:
             while not (await asyncio.wait([committing], timeout=self._interval))[0]:
                 self.look_at_clock()
-                self._publish()  # a Redis that hangs must not hide how old the numbers are
+                self._publish()  # show the age of the numbers while Redis hangs
             committing.result()
         finally:
             committing.cancel()
@@ -264,9 +264,9 @@ class Pipeline:
         self._publish()
 
     def _watch(self) -> None:
-        """Judge which producers live, and log who fell silent or returned."""
-        now, before = self.clock.steady(), self._watched
-        self._watched = now
+        """Judge which producers are alive, and log those that fell silent or returned."""
+        now, before = self.clock.steady(), self._watched_at
+        self._watched_at = now
         on_time = now - before <= max(LATE_TICKS * self._interval, LATE_SECONDS)
         well = not (self.redis_error or self.commit_error) and self.ingest.hears
         changes = self.ledger.aggregate.watch(self.clock.now(), hears=on_time and well)
@@ -315,7 +315,7 @@ class Pipeline:
         if verdict == "ok":
             self.committed_at = self.clock.steady()
             self._telemetry.last_commit.set(now)
-            self._tell_refused(commit.flight)
+            self._log_rejected(commit.flight)
             if _missed(commit.flight):
                 self.missed_at = self.clock.steady()
         else:
@@ -334,30 +334,30 @@ class Pipeline:
             self.ledger.step(0.0, self.clock.now())
             return ours
         except CheckpointError:
-            self.ledger.forget()  # Redis was rolled back, its streams too: memory is not the truth either
+            self.ledger.forget()  # Redis was rolled back, and its streams too, so memory is wrong as well
             raise
 
     async def _set_aside(self, damage: CheckpointError) -> None:
-        """Keep a damaged state for people to look at. Memory takes its place, or counting starts from scratch."""
+        """Keep a damaged state for inspection. Memory replaces it, or counting restarts from scratch."""
         aside = await self._store.set_aside(self.ledger.owner)
         if aside is None:
-            self.ledger.forget()  # the lease is not ours any more: it is for its owner to judge
+            self.ledger.forget()  # the lease was lost: leave the state to its owner
             return
         self._from_scratch = not self.ledger.active
         self._telemetry.checkpoints_damaged.inc()
         kept = f"it is kept in {aside.key}"
         if aside.dropped:
-            kept = f"the first damaged one is still kept in {aside.key}, this one is gone"
+            kept = f"the first damaged one is still kept in {aside.key}, this one is lost"
         self.damage = (
             f"the stored state was damaged ({damage}); {kept}; {_FROM_SCRATCH if self._from_scratch else _FROM_MEMORY}"
         )
         self._log.error("checkpoint damaged", detail=self.damage)
 
-    def _tell_refused(self, flight: Flight) -> None:
-        """Log rejected events, at most one of a reason in a while; `sidecar rejected` has the newest hundred."""
+    def _log_rejected(self, flight: Flight) -> None:
+        """Log rejected events, each reason at a bounded rate; `sidecar rejected` has the newest hundred."""
         for part in flight.pending.values():
             for one in part.rejected:
-                if (suppressed := self._refusals.allow(one.reason, self.clock.steady())) is not None:
+                if (suppressed := self._rejected_limit.allow(one.reason, self.clock.steady())) is not None:
                     self._log.warning(
                         "event rejected", reason=one.reason, detail=one.detail, source=one.source, suppressed=suppressed
                     )
@@ -372,7 +372,7 @@ class Pipeline:
             self._log.error(event, detail=f"{exc}; what is pending is kept and sent again")
         self.commit_error = str(exc)
 
-    # Redis comes and goes
+    # Outages
 
     def _answered(self) -> None:
         if self.redis_error:

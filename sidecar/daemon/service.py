@@ -248,7 +248,7 @@ class Service:
                 raise UnavailableError("nothing is counted here yet")
             return replace(self._latest.published.snapshot, scope="fleet", instances=[self._config.instance])
         members = await self._fleet.members(self._ledger.aggregate.committed if self._ledger.active else None)
-        self._tell_damaged(members.damaged)
+        self._report_damaged(members.damaged)
         now = self._clock.now()
         found = age(members, now, self._config.commit_interval)
         context = self._context(now, committed_at=found.committed_at, stale=found.stale)
@@ -256,7 +256,7 @@ class Service:
         context = replace(context, scope="fleet", instances=names, settled=found.settled)
         return compute(merged(members.states, self._rules), self._rules, context)
 
-    def _tell_damaged(self, damaged: dict[str, str]) -> None:
+    def _report_damaged(self, damaged: dict[str, str]) -> None:
         """Name the members that are left out of the fleet, once for each."""
         for name in damaged.keys() - self._damaged_members.keys():
             self._log.error(

@@ -1,4 +1,4 @@
-"""Redis -> batches of payloads, each as much as is counted before the loop turns. A source reads; it counts nothing."""
+"""Redis -> batches of payloads, each small enough to count without blocking the loop. A source counts nothing."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -8,10 +8,10 @@ from sidecar.core.events.source import SourceKind
 
 
 class Source(Protocol):
-    """One channel, pattern or stream. One task uses it: connect, then read again and again, then close.
+    """One channel, pattern or stream. One task uses it: connect, then read repeatedly, then close.
 
-    After UnavailableError from any method, `connect` starts over. `read` may be cancelled at any await without
-    losing what has arrived; `leftover` returns it.
+    After UnavailableError from any method, `connect` again. `read` may be cancelled at any await without losing what
+    has arrived; `leftover` returns it.
     """
 
     name: str
@@ -19,7 +19,7 @@ class Source(Protocol):
 
     @property
     def lag_seconds(self) -> float:
-        """How long what was read last had waited in Redis, as far as that can be known."""
+        """How long what was read last had waited in Redis, as far as that is known."""
         ...
 
     async def connect(self) -> None:
@@ -27,21 +27,21 @@ class Source(Protocol):
         ...
 
     async def read(self, after: str) -> Batch | None:
-        """Return what came next, `None` if nothing did for a while. `after` is the last entry read of a stream."""
+        """Return what comes next, `None` after a while without anything. `after` is the last entry read of a stream."""
         ...
 
     def ask_again(self) -> None:
-        """Ask again what is known of Redis before reading on; it changed since."""
+        """Check again what is known about Redis before the next read, since it changed."""
         ...
 
     async def leftover(self, give: Callable[[Batch], object]) -> None:
-        """Hand over what came before this call and was not read; for the last commit before a stop.
+        """Drain what came before this call, for the last commit of a shutdown.
 
-        A Redis that does not answer is waited for: the caller has a deadline, and may cancel. Raises UnavailableError
-        if the connection is lost before all is there.
+        It waits for a Redis that does not answer: the caller has a deadline, and may cancel. Raises UnavailableError if
+        the connection is lost before everything has arrived.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of the connection, and of what was not read."""
+        """Close the connection, and drop what was not read."""
         ...

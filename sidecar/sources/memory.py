@@ -1,4 +1,4 @@
-"""A source without Redis: payloads are put in by an embedding program, or by a test."""
+"""Sources in memory: an embedding program, or a test, adds the payloads."""
 
 import asyncio
 import contextlib
@@ -10,24 +10,24 @@ from sidecar.core.events.batch import Batch, StreamRead
 from sidecar.core.events.source import PUBSUB, STREAM, key_of
 
 BATCH = 500
-QUIET_SECONDS = 0.1  # after so long without an entry the position may have changed
+QUIET_SECONDS = 0.1  # how long `read` waits for an entry: the position may change meanwhile
 
 
 class MemorySource:
-    """Payloads that can be read once, as those of pub/sub; name it `pubsub:<name>`."""
+    """Payloads that can be read once, as from pub/sub; name it `pubsub:<name>`."""
 
     kind = PUBSUB
     lag_seconds = 0.0
 
     def __init__(self, name: str, *, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives Unix seconds: when a payload arrived."""
+        """`clock` returns Unix seconds, for the arrival of payloads."""
         self.name = name
         self._clock = clock
         self._waiting: list[tuple[bytes, float]] = []
         self._arrived = asyncio.Event()
 
     def put(self, *payloads: bytes) -> None:
-        """Let payloads arrive now."""
+        """Add payloads that arrive now."""
         self._waiting += [(payload, self._clock()) for payload in payloads]
         self._arrived.set()
 
@@ -58,7 +58,7 @@ class MemorySource:
 
 
 class MemoryStream:
-    """Payloads that stay and can be read again from any position, as those of a stream; name it `stream:<name>`."""
+    """Payloads that stay and can be read again from any position, as from a stream; name it `stream:<name>`."""
 
     kind = STREAM
     lag_seconds = 0.0
@@ -66,7 +66,7 @@ class MemoryStream:
     def __init__(
         self, name: str, last_ids: dict[str, str], *, clock: Callable[[], float] = time.time, replid: str = "memory"
     ) -> None:
-        """`last_ids` is shared with the store beside it, and `replid` is its."""
+        """`last_ids` is shared with the store, and `replid` is that of the store."""
         self.name = name
         self._last_ids = last_ids
         self._clock = clock

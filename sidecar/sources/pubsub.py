@@ -12,16 +12,16 @@ from sidecar.errors import UnavailableError
 from sidecar.redis.link import Link, making_sense, only_bytes
 from sidecar.redis.servers import Servers
 
-MESSAGES_A_BATCH = 500  # some 2 ms of work, which stays in the processor's cache; then the loop turns
-# After fewer than this, messages gather for a moment: many together cost much less than one by one.
+MESSAGES_A_BATCH = 500  # some 2 ms of work, which stays in the processor's cache
+# After fewer than this, wait until more have come: many together cost much less than one by one.
 FEW = 100
 PACE_SECONDS = 0.01
 MESSAGES = (b"message", b"pmessage", b"smessage")
 PING_SECONDS = 1.5
-PONG_SECONDS = 2.0  # a frozen or cut-off Redis is noticed after at most their sum
-# At a stop, everything that has arrived is read after such a silence, or after so long under a flood.
+PONG_SECONDS = 2.0  # a frozen or partitioned Redis is noticed after at most the sum of both
+# On shutdown, everything that has arrived is drained after this much silence, or after this long in a flood.
 QUIET_SECONDS = 0.01
-AT_HAND_SECONDS = 0.1
+ARRIVED_SECONDS = 0.1
 
 
 class PubSubSource:
@@ -54,12 +54,12 @@ class PubSubSource:
 
     @property
     def lag_seconds(self) -> float:
-        """How long a PONG has been waiting for behind the messages: Redis sends them in one row."""
+        """How long a PONG has been due: Redis sends it after all earlier messages."""
         return time.monotonic() - self._asked if self._asked else 0.0
 
     async def read(self, after: str = "") -> Batch | None:
         if self._unread:
-            return self._turn()
+            return self._next()
         link = self._link
         if link is None:
             raise UnavailableError("not subscribed")
@@ -71,26 +71,26 @@ class PubSubSource:
         if replies:
             with making_sense(self.name):
                 self._take(replies)
-                self._heed(link, [] if len(self._unread) == len(replies) else _others(replies))
-            return self._turn()
+                self._handle(link, [] if len(self._unread) == len(replies) else _others(replies))
+            return self._next()
         if self._asked:
             await self._disconnect()
             raise UnavailableError(f"no PONG within {PONG_SECONDS:.0f} s")
         self._ask(link)
         return None
 
-    def _heed(self, link: Link, others: list[Any]) -> None:
-        """Handle replies that are not messages; ask for the next PONG in time, also while messages keep coming.
+    def _handle(self, link: Link, others: list[Any]) -> None:
+        """Handle replies that are not messages; send the next PING in time, also while messages keep coming.
 
-        An error in reply to a PING (NOPERM, a replica without its master, a server that is loading) is a reply too: the
-        connection lives and delivers messages.
+        An error in reply to a PING (NOPERM, a replica without its master, a server that is loading) is a reply, too:
+        the connection is alive and delivers messages.
         """
         now = time.monotonic()
         for reply in others:
             if isinstance(reply, Exception) or reply[0] == b"pong":
                 self._asked, self._answered = 0.0, now
             elif reply[0] == b"sunsubscribe":
-                link.cut()  # the slot moved to another node; the next read says so
+                link.cut()  # the slot moved to another node; the next read raises
         if not self._asked and now - self._answered >= PING_SECONDS:
             self._ask(link)
 
@@ -99,22 +99,25 @@ class PubSubSource:
         link.post("PING")
 
     def _commands(self) -> tuple[str, ...]:
-        """Return how to subscribe. On a Cluster a channel is heard both ways: PUBLISH goes to every node, SPUBLISH
-        only to the one that owns the slot of the channel, and that is where this connection leads."""
+        """Return the commands to subscribe. On a Cluster a channel needs both: PUBLISH reaches every node, SPUBLISH
+        only the owner of the channel's slot, to which this connection leads.
+        """
         if self._is_pattern:
             return ("PSUBSCRIBE",)
         return ("SSUBSCRIBE", "SUBSCRIBE") if self._servers.target.kind == "cluster" else ("SUBSCRIBE",)
 
     def ask_again(self) -> None:
-        pass  # nothing that pub/sub delivers depends on it
+        pass  # pub/sub does not depend on it
 
     async def leftover(self, give: Callable[[Batch], object]) -> None:
-        """Drain what has arrived, then send PING: when its PONG comes, every earlier message has too. But at first read
-        what has arrived: a Redis that has just ended would answer a PING with a reset, which loses it."""
+        """Drain what has arrived, then send PING: when its PONG comes, every earlier message has, too.
+
+        The PING is not sent first: a Redis that has just ended would answer it with a reset, which loses what arrived.
+        """
         link, asked, pongs = self._link, False, 2 if self._asked else 1
-        ask_at = time.monotonic() + AT_HAND_SECONDS
+        ask_at = time.monotonic() + ARRIVED_SECONDS
         while True:
-            while (batch := self._turn()) is not None:
+            while (batch := self._next()) is not None:
                 give(batch)
                 await asyncio.sleep(0)
             if link is None or pongs <= 0:
@@ -142,8 +145,8 @@ class PubSubSource:
         self._unread = only_bytes([message[-1] for message in messages])
         self._channels = only_bytes([message[-2] for message in messages]) if self._is_pattern else None
 
-    def _turn(self) -> Batch | None:
-        """Return what to count before the loop turns, and keep the rest for the next read."""
+    def _next(self) -> Batch | None:
+        """Return what to count before yielding to the loop, and keep the rest for the next read."""
         count = before_yield(self._unread)
         payloads, self._unread = self._unread[:count], self._unread[count:]
         channels = None
@@ -156,5 +159,5 @@ class PubSubSource:
 
 
 def _others(replies: list[Any]) -> list[Any]:
-    """Return what is no message: PONGs, errors, and what a Cluster says when a slot moves."""
+    """Return the replies that are not messages: PONGs, errors, and notices of a Cluster that a slot moved."""
     return [reply for reply in replies if not isinstance(reply, list) or reply[0] not in MESSAGES]

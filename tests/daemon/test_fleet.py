@@ -23,9 +23,9 @@ class MemoryRegistry:
         self.away = False
         self.unanswered = 0
 
-    async def now(self, ours: float) -> float:
+    async def now(self, local: float) -> float:
         self._answer()
-        return ours
+        return local
 
     async def register(self, fleet: str, instance: str, now: float) -> None:
         self._answer()

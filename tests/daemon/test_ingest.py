@@ -215,7 +215,7 @@ def lag(*steps: tuple[float, float]) -> tuple[list[bool], list[str]]:
     with capture_logs() as logs:
         for seconds, passed in steps:
             ground.now += passed
-            ground.ingest._tell_lag("stream:s", seconds)
+            ground.ingest._report_lag("stream:s", seconds)
             behind.append(ground.ingest.states["stream:s"].behind)
     assert ground.sample("source_lag_seconds", "stream:s") == steps[-1][0]
     return behind, [line["event"] for line in logs]
@@ -238,7 +238,7 @@ def test_it_hears_everybody_while_every_source_is_connected_and_none_lags() -> N
     hears = [ingest.hears]
     ingest._connected(source)
     hears.append(ingest.hears)
-    ingest._tell_lag("stream:s", BEHIND_SECONDS + 1)
+    ingest._report_lag("stream:s", BEHIND_SECONDS + 1)
     hears.append(ingest.hears)
     assert hears == [False, True, False]
 

@@ -222,8 +222,8 @@ async def test_without_a_fleet_this_instance_is_all_of_it(ground: Ground) -> Non
 
 def test_a_damaged_member_is_named_once(ground: Ground) -> None:
     with structlog.testing.capture_logs() as logs:
-        ground.service._tell_damaged({"b": "cut"})
-        ground.service._tell_damaged({"b": "cut", "c": "cut"})
+        ground.service._report_damaged({"b": "cut"})
+        ground.service._report_damaged({"b": "cut", "c": "cut"})
     assert [(line["event"], line["instance"]) for line in logs] == [
         ("fleet member left out", "b"),
         ("fleet member left out", "c"),

@@ -104,9 +104,9 @@ class Redis(MemoryStore):
         self.fields["cleared_at"] = b"%.6f" % self._hands.wall
         return totals
 
-    async def now(self, ours: float) -> float:
+    async def now(self, local: float) -> float:
         """Members share the clock of their Redis."""
-        return ours
+        return local
 
     async def register(self, fleet: str, instance: str, now: float) -> None:
         """List a member."""

@@ -1,1 +1,1 @@
-"""Which counts are safe: what is pending, in flight and committed, and who owns it. Imports all of the core."""
+"""Which counts are safe: pending, in flight and committed ones, and their owner. Imports all of the core."""

@@ -1,4 +1,4 @@
-"""What a commit is: the values that go to the store and come back from it."""
+"""The values of a commit that go to the store and come back."""
 
 from typing import Literal
 from zlib import crc32
@@ -19,8 +19,8 @@ CommitOutcome = Literal["OK", "CONFLICT", "EMPTY", "CLEARED", "REREAD", "RESET"]
 class Position(Struct, frozen=True, array_like=True):
     """How far a stream was read.
 
-    `seen` entries of it were read; `base` were added before the first of ours or are counted as missed (-1: not known
-    yet); `added` is the newest `entries-added`. `away`: the stream is missing, or ends before `id`, and that is known.
+    `seen` entries were read; `base` were added before the first of them, or count as missed (-1: not known yet);
+    `added` is the newest `entries-added`. `away`: the stream is known to be missing, or to end before `id`.
     """
 
     id: str = START
@@ -30,16 +30,13 @@ class Position(Struct, frozen=True, array_like=True):
     away: bool = False
 
     def dump(self, stream: str) -> bytes:
-        """Return it as it is stored: JSON with a checksum over itself and the stream's name."""
+        """Return the stored form: JSON with a checksum that covers the name of the stream, too."""
         stored = [self.id, self.seen, self.base, self.added, self._checksum(stream)]
         return msgspec.json.encode([*stored, True] if self.away else stored)
 
     @classmethod
     def load(cls, stream: str, stored: bytes) -> "Position":
-        """Return what was dumped.
-
-        Raises CheckpointError if it was damaged, or is of another stream.
-        """
+        """Return the dumped position. Raises CheckpointError if it is damaged, or of another stream."""
         try:
             read = _decode_position(stored)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
@@ -69,7 +66,7 @@ _decode_position = msgspec.json.Decoder(_Stored).decode
 
 
 class Commit(Struct, frozen=True, kw_only=True):
-    """One flight with everything the script checks it against. Sent again as it is when no answer came."""
+    """One flight, with everything that the script checks. It is sent again unchanged if no answer came."""
 
     number: int
     expected: str
@@ -83,7 +80,7 @@ class Commit(Struct, frozen=True, kw_only=True):
 
 
 class CommitAnswer(Struct, frozen=True, kw_only=True):
-    """What the script found: the outcome, and the number, token, generation and replid it met."""
+    """The answer of the script: the outcome, and the number, token, generation and replid that it found."""
 
     outcome: CommitOutcome
     number: int
@@ -91,19 +88,19 @@ class CommitAnswer(Struct, frozen=True, kw_only=True):
     generation: str
     replid: str
     stream: str = ""
-    said: str = ""  # what was said of a sale since, as JSON
+    said: str = ""  # the last announcement of a sale, as JSON
 
 
 def order(entry_id: str) -> tuple[int, ...]:
-    """Return what entry ids compare by."""
+    """Return the sort key of an entry id."""
     return tuple(map(int, entry_id.split("-")))
 
 
 def owner_of(token: str) -> str:
-    """Return the process that wrote the token."""
+    """Return the owner in a token."""
     return token.split(" ")[0]
 
 
 def era_of(token: str) -> str:
-    """Return the token's era."""
+    """Return the era in a token."""
     return token.partition(" ")[2].partition(" ")[0]

@@ -1,22 +1,23 @@
-"""The Ledger: which counts are safe. It holds the protocol of the commit; the store carries it out.
+"""The Ledger: which counts are safe. It implements the commit protocol; the store executes it.
 
-A commit is one Lua script that checks first and then writes absolute values (store/commit.lua). Each commit has a
-token `owner era random`: the random part is new in every commit, the era whenever a stream contributed. An
-outcome tells what Redis found, and `resolve` says what that means:
+A commit is one Lua script that first checks, then writes absolute values (store/commit.lua). Each commit has a token
+`owner era random`: the random part is new in every commit, the era whenever a stream contributed. The outcome says what
+Redis found, and `resolve` decides what it means:
 
-  OK, or CONFLICT with the flight's own token     the flight is committed; perhaps somebody cleared since
-  CONFLICT, another owner                         somebody else owns the state: drop everything, stand by
-  CONFLICT, our own token, same era               rolled back, but no stream contributed since: write memory again
-  CONFLICT, our own token, other era              rolled back: load what is found, read streams on from there
-  EMPTY                                           the checkpoint is gone: write everything again, and what is pending,
-                                                  of which the streams may be gone, too
-  CLEARED                                         somebody cleared: empty what is committed, commit pending again
-  REREAD                                          Redis restarted or was replaced since the streams were read:
-                                                  drop what is pending from them, read it again
-  RESET a stream was deleted, or lost its end: commit what was read of it; the next read decides where to continue
+  OK, or CONFLICT with the token of this flight   the flight is committed; there may have been a clear since
+  CONFLICT, another owner                         another sidecar owns the state: drop everything, stand by
+  CONFLICT, same owner, same era                  rolled back, but no stream contributed since: write memory again
+  CONFLICT, same owner, other era                 rolled back: load what is there, read streams from there
+  EMPTY                                           the checkpoint is gone, and perhaps streams: write everything again,
+                                                  with all that is pending
+  CLEARED                                         there was a clear: empty the committed counts, commit pending again
+  REREAD                                          Redis restarted or was replaced since streams were read: drop what is
+                                                  pending from them, read it again
+  RESET                                           a stream was deleted, or lost its end: commit what was read from it;
+                                                  the next read decides where to continue
 
-Reading continues after the newest entry that was counted, whatever happens to the stream: an older copy that is put
-back counts nothing twice.
+Reading continues after the newest entry that was counted, whatever happens to the stream: if an older copy is restored,
+nothing counts twice.
 
 If the streams are on another Redis than the state (`apart`), a commit cannot check them. Their positions keep the
 counts exact across a crash. If such a stream loses its end in a failover, reading continues after it, and what was
@@ -35,7 +36,7 @@ from sidecar.core.events.batch import Batch, StreamRead
 from sidecar.core.events.source import key_of
 from sidecar.errors import CheckpointError
 
-LISTENED = "listened"  # field of the checkpoint: the pub/sub sources that were subscribed to, one a line
+LISTENED = "listened"  # entry of the checkpoint: the subscribed pub/sub sources, one per line
 LONGEST_NUMBER = 15  # digits: the scripts count with the 53 bits of a Lua number
 
 # A batch was counted; or was stale, and is read again; or its stream was replaced, or lost its end.
@@ -44,7 +45,7 @@ CommitVerdict = Literal["ok", "standby", "reload", "rolled_back", "empty", "clea
 
 
 class Ledger:
-    """Committed, in flight, pending; and the token that says whose state it is."""
+    """Committed, in flight and pending counts, and the token that proves who owns them."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Ledger:
     ):
         """`random_id` returns a new one, `fresh` an empty Aggregator."""
         self.owner = owner
-        self.loads = 0  # how often the state was taken from the store, and may have been older than what was shown
+        self.loads = 0  # how often the state was loaded, and may have been older than what was shown
         self._apart = apart
         self._streams = streams
         self._random_id = random_id
@@ -65,7 +66,7 @@ class Ledger:
         self.forget()
 
     def forget(self) -> None:
-        """Drop everything and stand by: the state is somebody else's, or nobody's."""
+        """Drop everything and stand by: another sidecar owns the state, or none does."""
         self.aggregate = self._fresh()
         self.active = False
         self._number = 0
@@ -86,12 +87,12 @@ class Ledger:
 
     @property
     def generation(self) -> str:
-        """The clear after which is counted."""
+        """The id of the last clear, "" without one."""
         return self._generation
 
     @property
     def unanswered(self) -> bool:
-        """Return whether a commit is in flight without an answer."""
+        """Whether a commit is in flight without an answer."""
         return self._in_flight is not None
 
     def next_token(self) -> str:
@@ -99,7 +100,7 @@ class Ledger:
         return f"{self.owner} {self._random_id()} {self._random_id()}"
 
     def position(self, stream: str) -> str:
-        """Return the id after which to read on."""
+        """Return the id after which to continue reading."""
         return self._read[stream].id
 
     def listened(self, source: str) -> bool:
@@ -111,27 +112,24 @@ class Ledger:
         self._listening = "\n".join(sources).encode()
 
     def uncommitted(self) -> int:
-        """Return how many events are counted but not known to be committed."""
+        """Return how many events were counted, but are not known to be committed."""
         flying = self._in_flight.flight if self._in_flight else None
         taken = flying.pending.values() if flying else ()
         return self.aggregate.pending_events() + sum(part.state.total.tallies["received"].total() for part in taken)
 
     def take_over(self, fields: Mapping[str, bytes], now: float) -> None:
-        """Become the owner of the state found by the script that wrote our token into it.
-
-        Raises CheckpointError if any of it is damaged; then nothing of it is here.
-        """
+        """Take over the state that the store returned. Raises CheckpointError, and takes nothing, if it is damaged."""
         self.forget()
         self._load(fields)
         self.active = True
         self.away = self.aggregate.committed.total.committed_at
         self._listened = set(fields[LISTENED].split(b"\n")) if LISTENED in fields else None
-        self.step(0.0, now)  # the clock that timed the stored state may have been ahead of this one
+        self.step(0.0, now)  # the clock behind the stored state may have been ahead
         if self.aggregate.committed.total.since is None:
             self.aggregate.begin(now)
 
     def apply(self, batch: Batch, now: float) -> Applied:
-        """Count a batch, unless it was read under circumstances that no longer hold."""
+        """Count a batch, unless it is stale: what it was read under no longer holds."""
         if not self.active:
             return "stale"
         if batch.stream is None:
@@ -152,7 +150,7 @@ class Ledger:
         applied: Applied = "ok"
         if _is_another(position, read, returned=known):
             applied, position = self._follow(batch.source, position, read)
-        if position.id != read.after:  # read again, from there
+        if position.id != read.after:  # the next read starts there
             self._moved(stream, position, read.replid)
         else:
             self._moved(stream, self._advanced(batch.source, position, read), read.replid)
@@ -160,8 +158,8 @@ class Ledger:
         return "ok" if known else applied
 
     def _absent(self, stream: str, position: Position, read: StreamRead) -> Applied:
-        """Note that a stream is missing: not made yet, or deleted. It may come back, so its position stays."""
-        if position.base < 0:  # not made yet: all of it will be counted
+        """Note that a stream is missing: not created yet, or deleted. It may come back, so its position stays."""
+        if position.base < 0:  # not created yet: all of it will count
             self._moved(stream, Position(base=0), read.replid)
         if position.id == START or position.away:
             return "ok"
@@ -174,11 +172,11 @@ class Ledger:
             positions[stream] = structs.replace(positions[stream], away=True)
 
     def _follow(self, source: str, position: Position, read: StreamRead) -> tuple[Applied, Position]:
-        """Return where to continue in a stream that was replaced, also by an older copy: nothing counts twice.
+        """Return where to continue in a stream that was replaced, perhaps by an older copy: nothing counts twice.
 
-        Entries that are known to have been added, were not read and are gone count as missed.
+        Entries that were added, not read, and are gone count as missed.
         """
-        other = order(read.oldest or read.newest or START) > order(position.id)  # nothing of it was read
+        other = order(read.oldest or read.newest or START) > order(position.id)  # none of its entries was read
         counted = max(position.base, 0) + position.seen
         lost = position.added - max(0 if other else read.added or 0, counted)
         if position.base >= 0 and lost > 0:
@@ -187,12 +185,12 @@ class Ledger:
             return "reset", Position(position.id, base=0)
         end = min(position.id, read.newest or START, key=order)
         base = position.base
-        if base >= 0 and read.added is not None and end == read.newest:  # none of its entries is unread, or lost
+        if base >= 0 and read.added is not None and end == read.newest:  # none of its entries is unread or lost
             base = max(base, read.added - position.seen)
         return "cut", Position(end, position.seen, base, read.added or 0)
 
     def _advanced(self, source: str, position: Position, read: StreamRead) -> Position:
-        """Return the position after `read`; count the entries that were gone before they could be read."""
+        """Return the position after `read`; count the entries that were trimmed before they were read."""
         seen = position.seen + read.entries
         if read.added is None:
             return Position(read.last, seen, position.base, position.added)
@@ -204,7 +202,7 @@ class Ledger:
                 base += lost
                 self.aggregate.miss(source, lost)
             else:
-                seen += lost  # the stream lost entries that were read, or somebody set its counter
+                seen += lost  # the stream lost entries that were read, or its counter was set
         if read.complete:
             self.aggregate.settle(source)
         return Position(read.last, seen, base, read.added)
@@ -219,7 +217,7 @@ class Ledger:
         self.aggregate.step(by, now, self._in_flight.flight if self._in_flight else None)
 
     def freeze(self, now: float) -> Commit:
-        """Return the commit to send: the one that was never answered, else everything pending."""
+        """Return the commit to send: the unanswered one, else everything pending."""
         if self._in_flight is None:
             era = self._random_id() if self._read_on or self._replid or self._full else self._era
             self._in_flight = Commit(
@@ -237,7 +235,7 @@ class Ledger:
         return self._in_flight
 
     def fields(self, commit: Commit) -> dict[str, bytes]:
-        """Return the checkpoint fields that `commit` writes: what changed, or everything if it replaces all."""
+        """Return the checkpoint entries that `commit` writes: what changed, or everything if it is full."""
         fields = dump_state(commit.flight.merged, self.aggregate.committed)
         fields.update((name, value) for name, value in commit.flight.windows.items() if value is not None)
         fields[MISSED_UNDER] = commit.generation.encode()
@@ -247,7 +245,7 @@ class Ledger:
         return fields
 
     def resolve(self, commit: Commit, answer: CommitAnswer, now: float) -> CommitVerdict:
-        """Take the answer to `commit`. After `reload` the caller fetches the checkpoint and calls `reload`."""
+        """Apply the answer to `commit`. After "reload" the caller must load the checkpoint and call `reload`."""
         match answer.outcome:
             case "OK":
                 return self._landed(commit, answer, now)
@@ -256,7 +254,7 @@ class Ledger:
             case "EMPTY":
                 self._thaw()
                 self._number, self._token, self._full = 0, "", True
-                self._replid = ""  # what was read may exist nowhere else
+                self._replid = ""  # memory may have the only copy of what was read
                 if answer.generation and answer.generation not in self._generations:
                     self._cleared(answer.generation, now)
                 return "empty"
@@ -278,12 +276,12 @@ class Ledger:
         self._number, self._token = answer.number, commit.token
         self._era = era_of(commit.token)
         self._positions, self._in_flight, self._full = commit.positions, None, False
-        if not self._read_on:  # equal positions do not tell: a stream that lost its end may have been read once more
+        if not self._read_on:  # positions are no proof: a stream that lost its end may have been read again
             self._replid = ""
         return "ok"
 
     def _conflict(self, commit: Commit, answer: CommitAnswer, now: float) -> CommitVerdict:
-        if answer.token == commit.token:  # an earlier sending of this very commit arrived
+        if answer.token == commit.token:  # this commit arrived when it was sent before
             verdict = self._landed(commit, answer, now)
             if answer.generation in self._generations:
                 return verdict
@@ -302,9 +300,9 @@ class Ledger:
         return "rolled_back"
 
     def reload(self, fields: Mapping[str, bytes]) -> bool:
-        """Go on from an older state of ours that a rollback brought back; False if it is no longer ours.
+        """Continue from this sidecar's older state, after a rollback; False if another one owns it.
 
-        Raises CheckpointError if it is damaged: it is of no use, and neither is what is in memory; `forget` that.
+        Raises CheckpointError if it is damaged. Then memory is useless, too: call `forget`.
         """
         if "own" not in fields or owner_of(_text(fields, "own")) != self.owner:
             return False
@@ -313,7 +311,7 @@ class Ledger:
         return True
 
     def _load(self, fields: Mapping[str, bytes]) -> None:
-        """Take over number, token, generation, positions and counts from the fields of a checkpoint."""
+        """Load number, token, generation, positions and counts from the entries of a checkpoint."""
         number, token, generation = _number(fields), _text(fields, "own"), _text(fields, "gen")
         stored = {name: value for name, value in fields.items() if name.startswith(POSITION)}
         positions = {name: Position.load(name.removeprefix(POSITION), value) for name, value in stored.items()}
@@ -332,13 +330,13 @@ class Ledger:
         self._generations.add(generation)
 
     def _thaw(self) -> None:
-        """The flight did not land and never will: its content is pending again."""
+        """Make the flight pending again: it will never land."""
         if self._in_flight is not None:
             self.aggregate.thaw(self._in_flight.flight)
             self._in_flight = None
 
     def _rewind(self) -> None:
-        """Drop what was read from streams and is not committed: it belongs to another history."""
+        """Drop what is not committed of streams: it was read from another history."""
         self._thaw()
         self.aggregate.drop_streams()
         self._read, self._replid = dict(self._positions), ""
@@ -354,7 +352,7 @@ def _is_another(position: Position, read: StreamRead, *, returned: bool) -> bool
 
 
 def _unread(read: StreamRead) -> int | None:
-    """Return how many entries came after the position, with those of this read; `None` if unknown."""
+    """Return how many entries there are after the position, including this read; `None` if unknown."""
     if read.complete:
         return read.entries
     return read.length if read.oldest and order(read.oldest) > order(read.after) else None

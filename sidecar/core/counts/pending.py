@@ -1,4 +1,4 @@
-"""What was counted and is not committed yet: a State, and the samples and refusals that are only passed on."""
+"""What was counted and is not committed yet: a State, and samples and rejected events."""
 
 from collections import Counter, defaultdict, deque
 from math import log, log1p
@@ -18,15 +18,15 @@ from sidecar.core.events.event import Status
 
 SAMPLES_PER_COMMIT = 100
 REJECTED_KEPT = 100
-SAID_KEPT = 100  # of a sale: more is noise
+SAID_KEPT = 100  # announcements: more are noise
 SALES_GATHERED = 10_000
-TIMES_GATHERED = 5_000  # of one kind: many cost the least each; beyond some thousands there is nothing to gain
-READINGS_GATHERED = 100_000  # 25 MB: what 1,000 producers say in 100 s without a commit; beyond, history has a gap
-SECONDS_GATHERED = 64  # at most: live events are of two or three seconds; a backlog is read in order
+TIMES_GATHERED = 5_000  # of one kind: counting many at once is cheap, but no cheaper beyond some thousands
+READINGS_GATHERED = 100_000  # 25 MB: of 1,000 producers in 100 s without a commit; beyond, the history has a gap
+SECONDS_GATHERED = 64  # live events are of two or three seconds, and a backlog is read in order
 
 
 class Sample:
-    """At most 100 values, drawn uniformly from all that were seen."""
+    """At most 100 values, drawn uniformly from all values seen."""
 
     __slots__ = ("_random", "seen", "values")
 
@@ -36,13 +36,13 @@ class Sample:
         self.values: list[float] = []
 
     def add(self, values: list[float]) -> None:
-        """See more values, in steps from one that is drawn to the next (algorithm L)."""
+        """Add values, stepping from each drawn one to the next (algorithm L)."""
         room = SAMPLES_PER_COMMIT - len(self.values)
         self.values += values[:room]
         seen, self.seen = self.seen + len(values[:room]), self.seen + len(values)
         if self.seen <= SAMPLES_PER_COMMIT:
             return
-        # Were every value to get a random key and those with the 100 smallest to stay, this is the largest of these.
+        # If every value had a random key, and the 100 values with the smallest keys stayed, this would be the largest.
         key = self._random.betavariate(SAMPLES_PER_COMMIT, seen - SAMPLES_PER_COMMIT + 1)
         at = room - 1 + self._step(key)
         while at < len(values):
@@ -52,17 +52,17 @@ class Sample:
             at += self._step(key)
 
     def _step(self, key: float) -> int:
-        """Draw how far it is to the next value whose key is smaller."""
+        """Draw the distance to the next value with a smaller key."""
         return int(log(1 - self._random.random()) / log1p(-key)) + 1 if key < 1 else 1
 
     def merge(self, other: "Sample") -> None:
-        """Draw from both in proportion to what each has seen; what `other` saw came later."""
+        """Draw from both in proportion to what they have seen; the values of `other` came later."""
         if not other.seen:
             return
         mine, theirs = len(self.values), len(other.values)
         seen = self.seen + other.seen
         if seen > SAMPLES_PER_COMMIT:
-            mine = sum(place < self.seen for place in self._random.sample(range(seen), SAMPLES_PER_COMMIT))
+            mine = sum(index < self.seen for index in self._random.sample(range(seen), SAMPLES_PER_COMMIT))
             theirs = SAMPLES_PER_COMMIT - mine
         self.values = self._drawn(self.values, mine) + self._drawn(other.values, theirs)
         self.seen = seen
@@ -91,9 +91,9 @@ class RejectedEvent(Struct, frozen=True):
 class Second:
     """The orders of one second of event time.
 
-    `sales` counts orders of one product by (status, product, quantity), where the product is `None` for an order
-    without one; `several` those of several products by status, and `lines` what they are made of, as `sales` does.
-    `times` gathers milliseconds by (duration, status) until they are counted into `whole` together.
+    `sales` counts orders of one product, or none (`None`), by (status, product, quantity). `several` counts orders of
+    several products by status, `lines` their items like `sales`. `times` gathers milliseconds by (duration, status)
+    until they are counted into `whole`.
     """
 
     __slots__ = ("lines", "sales", "several", "times", "whole")
@@ -107,10 +107,10 @@ class Second:
 
 
 class Pending:
-    """Everything one source contributed since the last freeze.
+    """Everything that one source contributed since the last freeze.
 
-    The orders of a second gather in `seconds`; they are folded (counting.py) into the products, totals, windows and
-    history they belong to once for many batches.
+    The orders of a second gather in `seconds`; once for many batches they are folded (tally.py) into products, totals,
+    time windows and history.
     """
 
     __slots__ = (
@@ -136,8 +136,8 @@ class Pending:
         self.seconds: dict[int, Second] = {}
         self.shown: defaultdict[tuple[str, Status], Shown] = defaultdict(Shown)
         self.followed = False  # whether any order was pending
-        self.dated = Lately()  # what of it is in `state.lately`
-        self.level = 0  # change in orders in flight (in_flight.py), with those not folded yet
+        self.dated = Lately()  # the part of it that is in `state.lately`
+        self.level = 0  # change in orders in flight (in_flight.py), including orders that are not folded yet
         self.latency = Sample(random)
         self.processing = Sample(random)
         self.rejected: deque[RejectedEvent] = deque(maxlen=REJECTED_KEPT)
@@ -150,7 +150,7 @@ class Pending:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time to fold: what gathers under foreign names must not grow however late a commit comes."""
+        """Whether it must be folded, to bound what gathers under arbitrary names while no commit succeeds."""
         return (
             max(count(self.queue_seconds), count(self.connection_seconds)) > READINGS_GATHERED
             or any(len(cell.sales) + len(cell.lines) > SALES_GATHERED for cell in self.seconds.values())
@@ -158,7 +158,7 @@ class Pending:
         )
 
     def merge(self, later: "Pending") -> None:
-        """Add what came later to what is folded."""
+        """Add what came later; this one must be folded."""
         self.seconds, self.shown = later.seconds, later.shown
         self.state.merge(later.state)
         self.dated.merge(later.dated)
@@ -174,7 +174,7 @@ class Pending:
         self.said.extend(later.said)
 
     def date(self, now: float, grace: float) -> None:
-        """Enter what is newly received and missed into its second; what is missed was shown `grace` seconds ago."""
+        """Add newly received and missed events to their seconds; missed ones were shown `grace` seconds ago."""
         tallies, dated = self.state.total.tallies, self.dated
         received = tallies["received"].total() - dated.received
         missed = tallies["missed"].total() - tallies["recovered"].total() - dated.missed
