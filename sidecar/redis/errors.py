@@ -57,7 +57,7 @@ def advised(text: str) -> str:
     return next((f"{text}; {advice}" for sign, advice in _ADVICE if sign in text), text)
 
 
-def answered(exc: BaseException, what: str, target: RedisTarget) -> Exception:
+def translated(exc: BaseException, what: str, target: RedisTarget) -> Exception:
     """Return the sidecar's exception for any error of a connection to `what`."""
     text = str(exc).rstrip(".") or type(exc).__name__  # the advice follows a semicolon
     if isinstance(exc, _ACCESS) or text.startswith(("WRONGPASS", "NOAUTH", "NOPERM")):
@@ -86,11 +86,11 @@ def reason(exc: SidecarError) -> str:
     return "" if silent else text
 
 
-def unreached(exc: BaseException, what: str, target: RedisTarget) -> Exception:
+def not_connected(exc: BaseException, what: str, target: RedisTarget) -> Exception:
     """Return the sidecar's exception for an error while connecting."""
     if isinstance(exc, (AccessError, UnavailableError)):
         return exc
-    found = answered(exc, what, target)
+    found = translated(exc, what, target)
     if any(sign in str(exc) for sign in ("SELECT", "DB index")):
         return CommandError(f"{found}; let {target.setting('url')} name a database that the server has, or none")
     if isinstance(found, (AccessError, CommandError)):

@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sidecar.errors import UnavailableError
-from sidecar.redis.errors import LOST, answered, unreached
+from sidecar.redis.errors import LOST, not_connected, translated
 from sidecar.redis.info import read_info
 from sidecar.redis.secret import read_secret
 from sidecar.redis.tls import client_context
@@ -109,7 +109,7 @@ class Link:
         except BaseException as exc:
             await _abandon(connection)
             if isinstance(exc, (*LOST, exceptions.RedisError, UnavailableError)):
-                raise unreached(exc, what, target) from exc
+                raise not_connected(exc, what, target) from exc
             raise
         return link
 
@@ -128,7 +128,7 @@ class Link:
         """
         reply = (await self.calls([command]))[0]
         if isinstance(reply, Exception):
-            raise answered(reply, f"{command[0]}", self._target) from reply
+            raise translated(reply, f"{command[0]}", self._target) from reply
         return reply
 
     async def calls(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
@@ -146,11 +146,11 @@ class Link:
                 # A reply may still arrive: it must not be taken for the answer to the next command.
                 await self.close()
                 if isinstance(exc, (*LOST, exceptions.RedisError)):
-                    raise answered(exc, self._target.peer, self._target) from exc
+                    raise translated(exc, self._target.peer, self._target) from exc
                 raise
 
     async def send(self, *command: Any) -> None:
-        """Send a command whose reply `arrived` will return."""
+        """Send a command whose reply `receive` will return."""
         self._require_open()
         try:
             async with asyncio.timeout(REPLY_SECONDS):
@@ -159,42 +159,42 @@ class Link:
                 )
         except LOST as exc:
             await self.close()
-            raise answered(exc, self._target.peer, self._target) from exc
+            raise translated(exc, self._target.peer, self._target) from exc
 
-    def post(self, *command: Any) -> None:
-        """Send a command without waiting. If the connection is lost, `arrived` reports it, after what came before."""
+    def send_nowait(self, *command: Any) -> None:
+        """Send a command without waiting. If the connection is lost, `receive` reports it, after what came before."""
         if not self.closed:
             self._connection._writer.writelines(self._connection.pack_commands([command]))
 
-    async def arrived(self, *, limit: int, seconds: float) -> list[Any]:
+    async def receive(self, *, limit: int, seconds: float) -> list[Any]:
         """Wait for replies and return at most `limit`; `[]` after `seconds` of silence.
 
         Part of a large reply is no silence. Safe to cancel: what has arrived stays for the next call.
         """
-        replies = self.drained(limit)
+        replies = self.drain(limit)
         try:
             while not replies:
                 async with asyncio.timeout(seconds) as deadline:
                     await self._connection._parser.read_from_socket()
-                replies = self.drained(limit)
+                replies = self.drain(limit)
         except TimeoutError as exc:
             # The kernel's ETIMEDOUT is a TimeoutError too: it means a dead connection, not silence.
             if deadline.expired():
                 return []
             await self.close()
-            raise answered(exc, self._target.peer, self._target) from exc
+            raise translated(exc, self._target.peer, self._target) from exc
         except (*LOST, exceptions.RedisError) as exc:
             await self.close()
-            raise answered(exc, self._target.peer, self._target) from exc
+            raise translated(exc, self._target.peer, self._target) from exc
         return replies
 
-    def drained(self, limit: int) -> list[Any]:
+    def drain(self, limit: int) -> list[Any]:
         """Return up to `limit` replies that have arrived, without waiting."""
         try:
             replies: list[Any] = self._connection._parser.drain(limit)
         except exceptions.RedisError as exc:  # not RESP
             self.cut()
-            raise answered(exc, self._target.peer, self._target) from exc
+            raise translated(exc, self._target.peer, self._target) from exc
         return replies
 
     async def close(self) -> None:

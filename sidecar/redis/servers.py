@@ -219,7 +219,7 @@ class Servers:
         try:
             await link.call("SUBSCRIBE", "+switch-master")
             asked = False
-            while (replies := await link.arrived(limit=100, seconds=PING_SECONDS)) or not asked:
+            while (replies := await link.receive(limit=100, seconds=PING_SECONDS)) or not asked:
                 with making_sense(f"the Sentinel at {join_host_port(*sentinel)}"):
                     self._switch(replies)
                 if asked := not replies:

@@ -63,10 +63,10 @@ class PubSubSource:
         link = self._link
         if link is None:
             raise UnavailableError("not subscribed")
-        if not (replies := link.drained(MESSAGES_A_BATCH)):
+        if not (replies := link.drain(MESSAGES_A_BATCH)):
             if self._few:
                 await asyncio.sleep(PACE_SECONDS)
-            replies = await link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if self._asked else PING_SECONDS)
+            replies = await link.receive(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if self._asked else PING_SECONDS)
             self._few = 0 < len(replies) < FEW
         if replies:
             with making_sense(self.name):
@@ -96,7 +96,7 @@ class PubSubSource:
 
     def _ask(self, link: Link) -> None:
         self._asked = time.monotonic()
-        link.post("PING")
+        link.send_nowait("PING")
 
     def _commands(self) -> tuple[str, ...]:
         """Return the commands to subscribe. On a Cluster a channel needs both: PUBLISH reaches every node, SPUBLISH
@@ -122,7 +122,7 @@ class PubSubSource:
                 await asyncio.sleep(0)
             if link is None or pongs <= 0:
                 return
-            replies = await link.arrived(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if asked else QUIET_SECONDS)
+            replies = await link.receive(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if asked else QUIET_SECONDS)
             with making_sense(self.name):
                 self._take(replies)
                 pongs -= sum(isinstance(one, Exception) or one[0] == b"pong" for one in _others(replies))

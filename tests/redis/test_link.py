@@ -182,7 +182,7 @@ async def test_a_link_that_was_lost_stays_lost(redis_server: RedisServer, connec
         with pytest.raises(UnavailableError, match="closed"):
             await link.send("PING")
         with pytest.raises(UnavailableError):
-            await link.arrived(limit=10, seconds=1)
+            await link.receive(limit=10, seconds=1)
     assert link.closed
 
 
@@ -269,11 +269,11 @@ async def test_what_has_arrived_comes_in_portions(redis_server: RedisServer, con
             client.publish("c", number)
     found: list[bytes] = []
     while len(found) < 25:
-        portion = await link.arrived(limit=10, seconds=2)
+        portion = await link.receive(limit=10, seconds=2)
         assert 1 <= len(portion) <= 10
         found += [reply[-1] for reply in portion]
     assert found == [b"%d" % number for number in range(25)]
-    assert await link.arrived(limit=10, seconds=0) == []
+    assert await link.receive(limit=10, seconds=0) == []
 
 
 async def test_replies_of_any_size_are_whole_however_they_are_fed(redis_server: RedisServer, connect: OpenLink) -> None:
@@ -281,10 +281,10 @@ async def test_replies_of_any_size_are_whole_however_they_are_fed(redis_server: 
     link = await connect(redis_server)
     sizes = [1, SLICE_BYTES - 100, 7, SLICE_BYTES, 2, 5 * SLICE_BYTES + 3, 40 * SLICE_BYTES, *range(2000)]
     for size in sizes:
-        link.post("ECHO", b"%d" % (size % 10) * size)
+        link.send_nowait("ECHO", b"%d" % (size % 10) * size)
     found: list[bytes] = []
     while len(found) < len(sizes):
-        found += await link.arrived(limit=3, seconds=5)
+        found += await link.receive(limit=3, seconds=5)
     assert found == [b"%d" % (size % 10) * size for size in sizes]
     assert await link.call("PING") == b"PONG"
 
@@ -292,8 +292,8 @@ async def test_replies_of_any_size_are_whole_however_they_are_fed(redis_server: 
 async def test_what_was_read_and_not_fed_outlives_the_socket(redis_server: RedisServer, connect: OpenLink) -> None:
     link = await connect(redis_server)
     for number in range(3000):
-        link.post("ECHO", b"%d" % number * 30)
-    found = await link.arrived(limit=1, seconds=5)
+        link.send_nowait("ECHO", b"%d" % number * 30)
+    found = await link.receive(limit=1, seconds=5)
     buffer = link._connection._reader._buffer
     async with asyncio.timeout(5):
         while len(buffer) < 100_000:  # asyncio reads ahead as far as that
@@ -301,14 +301,14 @@ async def test_what_was_read_and_not_fed_outlives_the_socket(redis_server: Redis
     redis_server.kill()
     with contextlib.suppress(UnavailableError):
         while True:
-            found += await link.arrived(limit=500, seconds=5)
+            found += await link.receive(limit=500, seconds=5)
     assert found == [b"%d" % number * 30 for number in range(len(found))]
     assert len(found) > 1000
 
 
 async def test_silence_is_no_loss(redis_server: RedisServer, connect: OpenLink) -> None:
     link = await connect(redis_server)
-    assert await link.arrived(limit=10, seconds=0.01) == []
+    assert await link.receive(limit=10, seconds=0.01) == []
     assert await link.call("PING") == b"PONG"
 
 
@@ -317,7 +317,7 @@ async def test_a_dead_link_is_no_silence(redis_server: RedisServer, connect: Ope
     link = await connect(redis_server)
     link._connection._reader.set_exception(TimeoutError("ETIMEDOUT"))
     with pytest.raises(UnavailableError, match="ETIMEDOUT"):
-        await link.arrived(limit=10, seconds=5)
+        await link.receive(limit=10, seconds=5)
     assert link.closed
 
 
@@ -328,20 +328,20 @@ async def test_a_cancelled_wait_loses_nothing(redis_server: RedisServer, connect
     with redis.Redis(port=redis_server.port) as client:
         for number in range(200):
             client.publish("c", number)
-            task = asyncio.create_task(link.arrived(limit=3, seconds=1))
+            task = asyncio.create_task(link.receive(limit=3, seconds=1))
             for _ in range(number % 5):
                 await asyncio.sleep(0)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 found += [reply[-1] for reply in await task]
     while len(found) < 200:
-        found += [reply[-1] for reply in await link.arrived(limit=100, seconds=2)]
+        found += [reply[-1] for reply in await link.receive(limit=100, seconds=2)]
     assert found == [b"%d" % number for number in range(200)]
 
 
 async def test_a_killed_server_is_noticed_by_who_waits(redis_server: RedisServer, connect: OpenLink) -> None:
     link = await connect(redis_server)
-    waiting = asyncio.create_task(link.arrived(limit=1, seconds=30))
+    waiting = asyncio.create_task(link.receive(limit=1, seconds=30))
     await asyncio.sleep(0)
     redis_server.kill()
     with pytest.raises(UnavailableError):

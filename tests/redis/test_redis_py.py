@@ -63,7 +63,7 @@ async def test_the_kernels_timeout_is_a_lost_connection_and_not_silence(redis_se
     link = await Link.open(parse(redis_server.url))
     link._connection._reader.set_exception(TimeoutError("ETIMEDOUT"))
     with pytest.raises(UnavailableError):
-        await link.arrived(limit=1, seconds=1)
+        await link.receive(limit=1, seconds=1)
     client = redis.asyncio.Redis(port=redis_server.port, protocol=2)
     listener: Any = client.pubsub()
     await listener.subscribe("c")

@@ -39,7 +39,7 @@ async def heard_elsewhere(config: Config, name: str) -> dict[str, int]:
         arrived = await subscription.calls([("SUBSCRIBE", other) for other in others])
         end = time.monotonic() + LISTEN_SECONDS
         while (left := end - time.monotonic()) > 0:
-            arrived += await subscription.arrived(limit=1000, seconds=left)
+            arrived += await subscription.receive(limit=1000, seconds=left)
     messages = [one for one in arrived if isinstance(one, list) and one[0] == b"message"]
     return Counter(channel.decode(errors="replace") for _, channel, _ in messages)
 

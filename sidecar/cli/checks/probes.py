@@ -120,7 +120,7 @@ async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
     await rights.to_read(config, f"pubsub:{name}")
     async with connected(config.events, key=name) as subscription:
         await subscription.send("PSUBSCRIBE" if pattern else "SUBSCRIBE", name)
-        confirmation = await subscription.arrived(limit=1, seconds=HEARTBEAT_SECONDS)
+        confirmation = await subscription.receive(limit=1, seconds=HEARTBEAT_SECONDS)
         if not confirmation or isinstance(confirmation[0], Exception):
             why = str(confirmation[0]) if confirmation else "no answer"
             return [*findings, Finding("problem", f"channel {name}: this user may not listen ({why})", "see its ACL")]
@@ -139,7 +139,7 @@ async def _heard(subscription: Link) -> list[bytes]:
     messages: list[Any] = []
     end = time.monotonic() + LISTEN_SECONDS
     while (left := end - time.monotonic()) > 0 and len(messages) < SAMPLE:
-        messages += await subscription.arrived(limit=SAMPLE, seconds=left)
+        messages += await subscription.receive(limit=SAMPLE, seconds=left)
     payloads = [one[-1] for one in messages if isinstance(one, list) and one[0] in (b"message", b"pmessage")]
     return [payload for payload in payloads if CHECKER.encode() not in payload]
 
@@ -175,7 +175,7 @@ async def _echo(link: Link, subscription: Link, channel: str) -> Finding:
     except AccessError:
         return Finding("ok", f"channel {channel}: this user may listen, not publish: no heartbeat sent")
     while time.perf_counter() - began < HEARTBEAT_SECONDS:
-        messages = await subscription.arrived(limit=1000, seconds=HEARTBEAT_SECONDS)
+        messages = await subscription.receive(limit=1000, seconds=HEARTBEAT_SECONDS)
         if any(message[-1] == mark for message in messages):
             return Finding("ok", f"channel {channel}: heartbeat seen after {_since(began)}")
     return Finding("problem", f"channel {channel}: a heartbeat did not come back", "is this one Redis, not several?")
