@@ -20,10 +20,10 @@ def clear(where: Where, yes: bool) -> None:
 
     Every count restarts at 0. Stream positions and sequence windows stay, so nothing counts twice.
     """
-    source, place = chosen(where)
+    source, location = chosen(where)
     if not yes:
         try:
-            sure = click.confirm(f"Clear all metrics {place}? This cannot be undone")
+            sure = click.confirm(f"Clear all metrics {location}? This cannot be undone")
         except click.Abort:
             click.echo()
             raise SidecarError("nothing was cleared: there was no answer; in scripts use --yes") from None
@@ -45,13 +45,13 @@ def chosen(where: Where) -> tuple[Reader, str]:
     if where.url:
         return reader(where), f"of the daemon at {where.url}"
     config = where.config()
-    redis, place = RedisReader(config), f"under {config.redis.prefix} in {target(config.redis).display}"
+    redis, location = RedisReader(config), f"under {config.redis.prefix} in {target(config.redis).display}"
     if not where.configured:
-        _compare(HttpReader(DEFAULT_URL, where.token), redis, place)
-    return redis, place
+        _compare(HttpReader(DEFAULT_URL, where.token), redis, location)
+    return redis, location
 
 
-def _compare(daemon: Reader, redis: Reader, place: str) -> None:
+def _compare(daemon: Reader, redis: Reader, location: str) -> None:
     """Raise SidecarError unless both began to count at the same time. Without a daemon nothing can be confused."""
     try:
         shown, kept = daemon.snapshot()["since"], redis.snapshot()["since"]
@@ -64,6 +64,7 @@ def _compare(daemon: Reader, redis: Reader, place: str) -> None:
         raise AccessError(f"{exc}, or name the Redis with --redis-url or --config") from exc
     if shown != kept:
         raise SidecarError(
-            f"the daemon at {DEFAULT_URL} has counted since {moment(shown)}, the metrics {place} since {moment(kept)}: "
+            f"the daemon at {DEFAULT_URL} has counted since {moment(shown)}, "
+            f"the metrics {location} since {moment(kept)}: "
             "choose one with --redis-url or --config, or with --url and a token"
         )

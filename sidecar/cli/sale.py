@@ -48,10 +48,10 @@ def _announce(where: Where, action: "Action", id: str | None) -> Document | None
     """Return the sale after the announcement; print what happens next if no sidecar counts."""
     if id is not None and id != CURRENT and not is_id(id):
         raise click.BadParameter(f"the id of a sale has {ID_RULE}", param_hint="ID")
-    reader, place = chosen(where)
+    reader, location = chosen(where)
     found = reader.announce(action, None if id == CURRENT else id)
     if found is None:
-        click.echo(f"No sidecar counts {place} now: the next one to start applies it.")
+        click.echo(f"No sidecar counts {location} now: the next one to start applies it.")
     return found
 
 

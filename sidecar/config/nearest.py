@@ -25,5 +25,5 @@ def unknown_setting(name: str, known: Iterable[str]) -> str:
     siblings = sorted({other.removeprefix(beside).partition(".")[0] for other in names if other.startswith(beside)})
     elsewhere = {other.rpartition(".")[2]: other for other in names}
     guess = nearest(last, siblings) or elsewhere.get(nearest(last, elsewhere) or "")
-    place = f'"{section}"' if section else "the top level"
-    return f'unknown setting "{last}" under {place}{did_you_mean(guess)}'
+    location = f'"{section}"' if section else "the top level"
+    return f'unknown setting "{last}" under {location}{did_you_mean(guess)}'

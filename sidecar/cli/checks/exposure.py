@@ -39,15 +39,15 @@ def configuration_file(path: str) -> Iterator[Finding]:
 
 async def open_to_all(config: RedisConfig, key: str) -> list[Finding]:
     """Warn about a Redis whose user `default` needs no password, unless only this machine can reach it."""
-    place = target(config)
-    if not (place.username or place.password) and _is_local(place):
+    redis = target(config)
+    if not (redis.username or redis.password) and _is_local(redis):
         return []
     if not await _allows_anonymous(config, key):
         return []
     return [
         Finding(
             "warning",
-            f"{place.display} is open without a password (its user `default`)",
+            f"{redis.display} is open without a password (its user `default`)",
             "give that user one: docs/how-to/secure.md#redis has the commands",
         )
     ]
@@ -63,9 +63,9 @@ async def _allows_anonymous(config: RedisConfig, key: str) -> bool:
     return True
 
 
-def _is_local(place: RedisTarget) -> bool:
+def _is_local(redis: RedisTarget) -> bool:
     """Return whether the address is a loopback address or a socket."""
-    hosts = [host for host, _ in place.addresses]
+    hosts = [host for host, _ in redis.addresses]
     return all(host == "localhost" or _is_loopback(host) for host in hosts)
 
 

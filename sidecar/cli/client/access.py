@@ -25,13 +25,13 @@ async def connected(
 
     `db` replaces the configured database; `anonymous` connects without user and password.
     """
-    place = target(config)
+    redis = target(config)
     if db is not None:
-        place = replace(place, db=db)
+        redis = replace(redis, db=db)
     if anonymous:
-        place = replace(place, username="", password="", password_file="")
+        redis = replace(redis, username="", password="", password_file="")
     with with_advice():
-        link = await Servers(place).open(key)
+        link = await Servers(redis).open(key)
     try:
         yield link
     finally:

@@ -207,10 +207,10 @@ class Classic:
         return [list(self.bounds_ns), list(self.counts), [*divmod(self.sum_ns, SUM_BASE)]]
 
     @classmethod
-    def load(cls, data: list[list[int]], beside: Histogram) -> "Classic":
+    def load(cls, data: list[list[int]], histogram: Histogram) -> "Classic":
         """Return the dumped histogram with its bounds. Raises CheckpointError if it is damaged.
 
-        Version 0.1.0 stored no sum: it is that of `beside`, which has the same samples. If `beside` has more, the
+        Version 0.1.0 stored no sum: it is that of `histogram`, which has the same samples. If `histogram` has more, the
         bounds have changed since, and the buckets restart at 0.
         """
         if not isinstance(data, list) or len(data) not in (2, 3) or not all(map(_whole_numbers, data)):
@@ -221,8 +221,8 @@ class Classic:
         classic = cls(tuple(bounds))
         if sums:
             classic._add(counts, sums[0][0] * SUM_BASE + sums[0][1])
-        elif sum(counts) == beside.count:
-            classic._add(counts, beside.sum_ns)
+        elif sum(counts) == histogram.count:
+            classic._add(counts, histogram.sum_ns)
         return classic
 
     def with_bounds(self, bounds_ns: tuple[int, ...]) -> "Classic":

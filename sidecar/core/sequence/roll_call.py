@@ -113,8 +113,8 @@ class Register:
         """The sources that have windows or losses, also stored ones."""
         return sorted(self._sources)
 
-    def _window(self, place: SourceWindow, epoch: str | None) -> Window | None:
-        source, key = place
+    def _window(self, where: SourceWindow, epoch: str | None) -> Window | None:
+        source, key = where
         return self._sequences[source].window(key, epoch) if source in self._sequences else None
 
     def _committed(self, source: str, names: set[str]) -> Sequences:
