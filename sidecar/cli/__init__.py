@@ -20,6 +20,7 @@ from sidecar.cli.check import check
 from sidecar.cli.clear import clear
 from sidecar.cli.demo import demo
 from sidecar.cli.export import export
+from sidecar.cli.map import map_
 from sidecar.cli.publish import publish
 from sidecar.cli.rejected import rejected
 from sidecar.cli.report import report
@@ -27,6 +28,7 @@ from sidecar.cli.run import run
 from sidecar.cli.sale import sale
 from sidecar.cli.schema import schema
 from sidecar.cli.simulate import simulate
+from sidecar.cli.tap import tap
 from sidecar.cli.top import top
 from sidecar.cli.view.terminal import folded, plain
 from sidecar.errors import ConfigError, SidecarError
@@ -85,5 +87,5 @@ def main() -> None:
     """Count a flash sale: exact live metrics from the events that a backend publishes to Redis."""
 
 
-for command in (run, demo, check, top, report, export, publish, simulate, rejected, clear, sale, schema):
+for command in (run, demo, check, top, report, export, map_, tap, publish, simulate, rejected, clear, sale, schema):
     main.add_command(command)

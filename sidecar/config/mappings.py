@@ -26,6 +26,14 @@ def ready_made(name: str) -> str:
     return (READY_MADE / f"{name}.yml").read_text(encoding="utf-8")
 
 
+def ready_made_definition(name: str) -> Definition:
+    """Return a ready-made mapping as it is, of a made-up source. Raises ConfigError if there is none of this name."""
+    use, source = YamlText(name), YamlText("pubsub:payloads")
+    section = YamlSection(use=use, sources=source)
+    use.origin = source.origin = section.origin = "--use"
+    return _definition(section, "mapping")
+
+
 def definitions(found: Tree) -> tuple[Definition, ...]:
     """Return the mappings of a configuration. Raises ConfigError for the first thing that is wrong."""
     if not isinstance(found, YamlList):

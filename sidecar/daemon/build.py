@@ -3,11 +3,14 @@
 Nothing is opened here but by `read`, which needs no daemon.
 """
 
+from collections.abc import Mapping
+
 from sidecar.config import Config, RedisConfig
 from sidecar.core.checkpoint.state import load_state
 from sidecar.core.counts.rules import Rules
 from sidecar.core.mapping.entries import PayloadOf, payload_of
-from sidecar.core.mapping.mapping import Chain, Mapping
+from sidecar.core.mapping.mapping import Chain
+from sidecar.core.mapping.mapping import Mapping as CompiledMapping
 from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.errors import CheckpointError, SidecarError
@@ -59,12 +62,17 @@ def sources(config: Config, where: Servers) -> tuple[Source, ...]:
 
 def mappings(config: Config) -> dict[str, Chain]:
     """Return what decodes each source that has a mapping."""
-    by_source: dict[str, list[Mapping]] = {}
+    by_source: dict[str, list[CompiledMapping]] = {}
     for definition in config.mappings:
-        mapping = Mapping(definition, currency=config.currency)
+        mapping = CompiledMapping(definition, currency=config.currency)
         for source in definition.sources:
             by_source.setdefault(source, []).append(mapping)
     return {source: Chain(of_source) for source, of_source in by_source.items()}
+
+
+def mapped(chains: Mapping[str, Chain]) -> dict[tuple[str, ...], int]:
+    """Return how often each rule took a payload, by source, mapping, rule and outcome."""
+    return {(source, *names): number for source, chain in chains.items() for names, number in chain.counts.items()}
 
 
 def _payload_of(config: Config, source: str) -> PayloadOf | None:

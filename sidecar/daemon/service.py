@@ -22,7 +22,7 @@ from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale, me
 from sidecar.core.snapshot.monotonic import Monotonic
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 from sidecar.daemon import lease
-from sidecar.daemon.build import mappings, rules, servers, sources, store
+from sidecar.daemon.build import mapped, mappings, rules, servers, sources, store
 from sidecar.daemon.fleet import Fleet, age
 from sidecar.daemon.health import Gauges, health
 from sidecar.daemon.pipeline import Pipeline
@@ -82,6 +82,8 @@ class Service:
         registry = CollectorRegistry()
         telemetry = Telemetry(registry, version=__version__, sources=tuple(names))
         self._mappings = mappings(config)
+        if self._mappings:
+            telemetry.count_mapped(partial(mapped, self._mappings))
         decoders = {source: mapping.decode for source, mapping in self._mappings.items()}
         self._ledger = Ledger(
             owner=lease.name(),

@@ -2,13 +2,33 @@
 
 import math
 import time
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from sidecar.redis.errors import COMMAND_ERROR_REASONS
 
 TROUBLE_SECONDS = 60.0  # a trouble that did not recur for this long is over
 OUTCOMES = ("ok", "conflict", "cleared", "reread", "rolled_back", "emptied", "failed")
+
+
+LabelCounts = Mapping[tuple[str, ...], int]
+
+
+class Counted(Collector):
+    """A counter whose values are kept elsewhere: by the values of its labels."""
+
+    def __init__(self, name: str, text: str, labels: tuple[str, ...], read: Callable[[], LabelCounts]) -> None:
+        self._name, self._text, self._labels, self._read = name, text, labels, read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the family as it is now."""
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for values, number in self._read().items():
+            family.add_metric(values, number)
+        yield family
 
 
 class Telemetry:
@@ -61,6 +81,7 @@ class Telemetry:
         self.task_failures = counter("task_failures", "Times a task of the daemon failed and was restarted.", "task")
         self.accept_failures = counter("accept_failures", "Times a client could not connect: no file descriptors left.")
         self.log_lines_dropped = counter("log_lines_dropped", "Log lines that could not be written.")
+        self._registry = registry
         self._troubles: dict[str, tuple[float, str]] = {}
         gauge("build_info", "The running version.", "version").labels(version).set(1)
         self._start_at_zero(sources)
@@ -80,6 +101,12 @@ class Telemetry:
             self.influx_points.labels(outcome)
         for outcome in ("sent", "skipped", "failed"):
             self.websocket_updates.labels(outcome)
+
+    def count_mapped(self, read: Callable[[], LabelCounts]) -> None:
+        """Show how often each rule took a payload: `read` returns that by source, mapping, rule and outcome."""
+        text = "Payloads that a rule of a mapping took, by what became of them."
+        labels = ("source", "mapping", "rule", "outcome")
+        self._registry.register(Counted("flash_sale_sidecar_mapped_payloads", text, labels, read))
 
     def commit_error(self, reason: str) -> None:
         """Note why Redis rejected the last commit: one of `COMMAND_ERROR_REASONS`, "" if it did not."""

@@ -69,3 +69,12 @@ def test_a_trouble_is_over_when_it_did_not_recur_for_a_minute(
     assert telemetry.troubles() == {"log": "fuller", "listeners": "no files"}
     now += 1
     assert telemetry.troubles() == {"log": "fuller"}
+
+
+def test_what_mappings_took_is_exposed_as_it_is_at_the_moment() -> None:
+    registry = CollectorRegistry()
+    taken: dict[tuple[str, ...], int] = {("pubsub:shop", "shop", "paid", "mapped"): 0}
+    Telemetry(registry, version="1", sources=()).count_mapped(lambda: taken)
+    taken["pubsub:shop", "shop", "paid", "mapped"] = 3
+    labels = {"source": "pubsub:shop", "mapping": "shop", "rule": "paid", "outcome": "mapped"}
+    assert registry.get_sample_value("flash_sale_sidecar_mapped_payloads_total", labels) == 3

@@ -12,6 +12,7 @@ from sidecar.cli.view.terminal import counted
 from sidecar.core.counts.understanding import HALF
 from sidecar.core.events.currencies import ALL_WHOLE, ENOUGH, looks_minor
 from sidecar.core.events.event import FIELDS, Decoded, Event
+from sidecar.core.mapping.mapping import Chain
 from sidecar.core.sequence.shared_names import MIN_REPEATS, QUESTION
 from sidecar.core.snapshot.snapshot import Completeness, ProducerCompleteness
 from sidecar.errors import UnavailableError
@@ -105,6 +106,14 @@ def about_sample(source: str, decoded: Decoded, unknown: Set[str], currency: str
             Finding("warning", f"{source}: unknown fields are ignored: {names}", "look for misspelled names")
         )
     return [*findings, *_about_ignored(source, decoded), *_about_amounts(source, decoded.events, currency)]
+
+
+def about_rules(source: str, chain: Chain) -> list[Finding]:
+    """Say what the mappings of a source made of the newest payloads, rule by rule."""
+    by_mapping: dict[str, list[str]] = {}
+    for (mapping, rule, outcome), number in chain.counts.items():
+        by_mapping.setdefault(mapping, []).append(f"{rule or 'not decoded'} {outcome} {number}")
+    return [Finding("ok", f"{source}: mapping {name}: {', '.join(rules)}") for name, rules in by_mapping.items()]
 
 
 def _about_ignored(source: str, decoded: Decoded) -> list[Finding]:

@@ -14,6 +14,7 @@ from sidecar.cli.checks.findings import (
     about_counted,
     about_elsewhere,
     about_heard,
+    about_rules,
     about_sample,
     about_server,
     about_shared,
@@ -27,6 +28,9 @@ from sidecar.core.counts.liveness import CHECKER
 from sidecar.core.events.channels import example, is_pattern
 from sidecar.core.events.decode import decode, unknown_fields
 from sidecar.core.events.event import Decoded
+from sidecar.core.mapping.definition import Definition
+from sidecar.core.mapping.entries import payload_of
+from sidecar.daemon.build import mappings
 from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
 from sidecar.redis.info import read_info
 from sidecar.redis.link import Link, making_sense, parse_info
@@ -124,13 +128,14 @@ async def _channel(link: Link, config: Config, name: str) -> list[Finding]:
         if not confirmation or isinstance(confirmation[0], Exception):
             why = str(confirmation[0]) if confirmation else "no answer"
             return [*findings, Finding("problem", f"channel {name}: this user may not listen ({why})", "see its ACL")]
-        findings.append(await _echo(link, subscription, example(name, CHECKER) if pattern else name))
+        if _is_mapped(config, f"pubsub:{name}"):
+            findings.append(Finding("ok", f"channel {name}: has a mapping: no heartbeat sent"))
+        else:
+            findings.append(await _echo(link, subscription, example(name, CHECKER) if pattern else name))
         others = _nothing() if pattern else heard_elsewhere(config, name)
         heard, beside = await asyncio.gather(_heard(subscription), others)
     if heard:
-        decoded = decode(heard, [time.time()] * len(heard))
-        unknown = set().union(*map(unknown_fields, heard))
-        findings += about_sample(f"channel {name}", decoded, unknown, config.currency)
+        findings += _sample(config, f"pubsub:{name}", f"channel {name}", heard)
     return findings + about_heard(name, beside, LISTEN_SECONDS)
 
 
@@ -188,35 +193,48 @@ async def _stream(link: Link, config: Config, name: str, everywhere: bool) -> li
         fix = "let the backend use another key, or name another stream in sources.streams"
         return [Finding("problem", f"stream {name}: the key holds a {kind}, not a stream", fix)]
     await rights.to_read(config, f"stream:{name}")
-    findings = await _entries(link, name, config.currency) if kind == "stream" else []
+    findings = await _entries(link, name, config) if kind == "stream" else []
     others = await elsewhere(link, config, name)
     beside = about_elsewhere(name, target(config.events).db, others, in_use=bool(findings))
     findings = findings or [Finding("ok", f"stream {name}: no event yet")]
+    if _is_mapped(config, f"stream:{name}"):
+        return [*findings, *beside, Finding("ok", f"stream {name}: has a mapping: no heartbeat sent")]
     return [*findings, *beside, await _round_trip(link, name, everywhere)]
 
 
-async def _entries(link: Link, name: str, currency: str) -> list[Finding]:
+async def _entries(link: Link, name: str, config: Config) -> list[Finding]:
     """Judge the newest entries; return nothing if all are heartbeats of checks."""
     entries = await link.call("XREVRANGE", name, "+", "-", "COUNT", SAMPLE)
-    payloads = [payload for _, fields in reversed(entries) if (payload := _payload(fields)) is not None]
-    decoded = decode(payloads, [time.time()] * len(payloads))
+    mapping = next((one for one in config.mappings if f"stream:{name}" in one.sources), Definition())
+    find = payload_of(mapping.entry, mapping.values)
+    payloads = [payload for _, fields in reversed(entries) if (payload := find(fields)) is not None]
     without = len(entries) - len(payloads)
-    if _is_quiet(decoded) and not without:
+    if _is_quiet(decode(payloads, [time.time()] * len(payloads))) and not without:
         return []
-    unknown = set().union(*map(unknown_fields, payloads))
     findings = [
         Finding("ok", f"stream {name}: {counted(await link.call('XLEN', name), 'entry', 'entries')}"),
-        *about_sample(f"stream {name}", decoded, unknown, currency),
+        *_sample(config, f"stream:{name}", f"stream {name}", payloads),
     ]
     if without:
-        text = f"stream {name}: no field e in {without} of the newest {counted(len(entries), 'entry', 'entries')}"
-        findings.append(Finding("warning", text, "put the JSON into the field e: XADD NAME * e '{...}'"))
+        field = " or ".join(mapping.entry)
+        text = f"stream {name}: no field {field} in {without} of the newest {counted(len(entries), 'entry', 'entries')}"
+        findings.append(Finding("warning", text, f"put the JSON into the field {field}: XADD NAME * {field} '{{...}}'"))
     return findings
 
 
-def _payload(fields: list[bytes]) -> bytes | None:
-    """Return the value of the field e."""
-    return dict(zip(fields[::2], fields[1::2], strict=True)).get(b"e")
+def _sample(config: Config, source: str, what: str, payloads: list[bytes]) -> list[Finding]:
+    """Judge payloads of a source as the daemon would read them."""
+    arrivals = [time.time()] * len(payloads)
+    chain = mappings(config).get(source)
+    if chain is None:
+        unknown = set().union(*map(unknown_fields, payloads))
+        return about_sample(what, decode(payloads, arrivals), unknown, config.currency)
+    return [*about_sample(what, chain.decode(payloads, arrivals), set(), config.currency), *about_rules(what, chain)]
+
+
+def _is_mapped(config: Config, source: str) -> bool:
+    """Return whether a mapping reads a source: it would not know a heartbeat of ours."""
+    return any(source in one.sources for one in config.mappings)
 
 
 def _is_quiet(decoded: Decoded) -> bool:

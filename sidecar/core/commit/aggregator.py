@@ -99,7 +99,8 @@ class Aggregator:
         else:
             decoded, origins = decode_by_channel(decoder, batch.payloads, arrivals, batch.channels)
         if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
-            self._look(batch.payloads[0], decoded.events[:1], now)
+            own = batch.payloads[:1] if batch.source not in self._decoders else []  # others have fields of their own
+            self._look(own, decoded.events[:1], now)
         pending.heard |= bool(batch.payloads or batch.empty)
         received, ignored = self._count(batch.source, pending, decoded, now, origins)
         if batch.empty:
@@ -327,11 +328,12 @@ class Aggregator:
                 received += numbers
         return received
 
-    def _look(self, payload: bytes, events: list[Event], now: float) -> None:
-        """Check one payload for unknown fields, and one event for an amount in cents."""
+    def _look(self, payloads: list[bytes], events: list[Event], now: float) -> None:
+        """Check payloads for unknown fields, and events for an amount in cents: one of each is enough."""
         self._looked_at = now
-        room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
-        self.unknown_fields.update(sorted(unknown_fields(payload) - self.unknown_fields)[:room])
+        for payload in payloads:
+            room = UNKNOWN_FIELDS_KEPT - len(self.unknown_fields)
+            self.unknown_fields.update(sorted(unknown_fields(payload) - self.unknown_fields)[:room])
         for event in events:
             currency = event.currency or self._rules.currency
             if event.amount is not None and (minor := looks_minor(event.amount, currency)) is not None:

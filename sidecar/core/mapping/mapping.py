@@ -111,6 +111,11 @@ class Mapping:
             self._decode_shape = shape.decode
             self._shaped = _CompiledRules(definition, currency, shape)
 
+    @property
+    def rules(self) -> list[tuple[str, str, OutcomeKind]]:
+        """The name of the mapping and of each of its rules, with what becomes of a payload that it takes."""
+        return [(self.name, rule.name, "dropped" if rule.drops else "mapped") for rule in self._plain.rules]
+
     def outcomes(self, payload: bytes, arrival: float) -> Iterable[Outcome]:
         """Return what becomes of a payload, in order; nothing is counted."""
         if self._decode_shape is not None and len(payload) <= MAX_PAYLOAD_BYTES:
@@ -186,6 +191,8 @@ class Chain:
     def __init__(self, mappings: Sequence[Mapping]) -> None:
         self._mappings = mappings
         self.counts: Counter[tuple[str, str, OutcomeKind]] = Counter()
+        for mapping in mappings:  # a rule that never takes anything shows as 0
+            self.counts.update(dict.fromkeys(mapping.rules, 0))
 
     def decode(self, payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
         """Return the events and rejections of payloads; see Decoder."""
