@@ -1,5 +1,5 @@
-# Needs Python 3.11 or newer with pip, and make. The rest is installed into .venv, as locked, on first use: what the
-# daemon needs for `make demo`, and what the tests also need for the others.
+# Needs Python 3.11 or newer with pip, and make. The rest is installed into .venv, as locked, on first use: for
+# `make demo` the packages of the daemon, for the other targets also those of the tests.
 PYTHON ?= python3
 BIN := .venv/bin
 DAEMON := .venv/daemon
@@ -7,7 +7,7 @@ READY := .venv/ready
 BENCH := .venv-bench
 EXAMPLE := examples/flash_sale_backend
 
-# The tests start hundreds of processes, each of which would compile everything again.
+# The tests start hundreds of processes, which would otherwise all compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo run env stack-native test campaign gameday test-long style types coverage bench lock sbom clean docs dashboards kubernetes
@@ -21,23 +21,23 @@ demo: $(DAEMON) ## Run the sidecar, a private Redis and a simulated sale
 run: $(DAEMON) ## Run the sidecar with a private Redis
 	@$(BIN)/sidecar run --embedded-redis
 
-env: .env ## Write .env, the secrets of docker-compose.yml, if it is not there
+env: .env ## Write .env, the secrets of docker-compose.yml, if it does not exist
 
-# Never rewritten, whatever is newer: it holds the secrets that the volumes were made with.
+# Never rewritten, whatever is newer: it holds the secrets that the volumes were created with.
 .env:
 	@umask 077 && awk '/_(PASSWORD|TOKEN)=$$/ { "openssl rand -hex 24" | getline secret; close("openssl rand -hex 24"); \
 		$$0 = $$0 secret } { print }' .env.example > $@.new && mv $@.new $@
 
-stack-native: $(READY) ## Run the stack without Docker, from the packages of Debian
+stack-native: $(READY) ## Run the stack without Docker, from Debian's packages
 	@$(BIN)/python -m monitoring.native
 
 test: $(READY) ## Run the tests (at most 3 minutes on 2 cores; SERVER=path for another Redis or Valkey)
 	@$(if $(SERVER),TEST_SERVER=$(abspath $(SERVER))) $(BIN)/pytest -n 6 --dist worksteal
 
-campaign: $(READY) ## Put the guarantees to the test, larger than in `test` (some minutes)
+campaign: $(READY) ## Test the guarantees, at a larger scale than `test` (some minutes)
 	@$(BIN)/pytest -n 3 -m "(campaign or hypothesis) and not long" --hypothesis-profile campaign
 
-gameday: $(READY) ## Break sales on stacks of their own: who is paged? (10 minutes; ONLY=name for one, SHORT=1 for six in 3)
+gameday: $(READY) ## Break sales, each on its own stack: which alerts page? (10 minutes; ONLY=name for one, SHORT=1 for six in 3)
 	@$(BIN)/python -m tests.gameday $(ONLY) $(if $(SHORT),--short)
 
 test-long: $(READY) ## Run the long variants: chaos, soak, fuzzing
@@ -49,7 +49,7 @@ style: $(READY) ## Check style and formatting
 types: $(READY) ## Check types, strictly
 	@$(BIN)/mypy
 
-coverage: $(READY) ## Check that the tests of the core reach all of it, every line and branch
+coverage: $(READY) ## Check that the tests of the core reach every line and branch of it
 	@$(BIN)/coverage run --source sidecar.core -m pytest -q tests/core
 	@$(BIN)/coverage report --fail-under 100
 
@@ -62,7 +62,7 @@ dashboards: $(READY) ## Rebuild the Grafana dashboards
 kubernetes: $(READY) ## Rebuild the rules for the Prometheus Operator
 	@$(BIN)/python -m monitoring.kubernetes
 
-lock: ## Lock the dependencies again (needs uv)
+lock: ## Renew the locked dependencies (needs uv)
 	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra install -o requirements-demo.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements-demo.lock --extra embedded --extra install --extra dashboards --extra dev -o requirements-dev.lock setup.cfg
@@ -74,16 +74,15 @@ sbom: ## Write a bill of materials, sbom.json (needs uv)
 docs: $(READY) ## Check the documentation: links, names, examples that run
 	@$(BIN)/pytest -q tests/test_docs.py
 
-clean: ## Remove everything that was made here
+clean: ## Remove everything that make created here
 	rm -rf .venv .venv-bench sbom.json benchmarks/.node .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	find benchmarks examples monitoring sidecar tests -name __pycache__ -prune -exec rm -rf {} +
 
 LOCK := --universal --python-version 3.11 --generate-hashes --strip-extras --no-annotate \
 	--custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
 
-# Without pip inside: on Debian `venv` alone lacks ensurepip, which is in a package of its own. The pip that is there
-# installs into it (--python), which is faster, too. The files named here are touched last, so that a broken set-up is
-# made again.
+# Without pip inside: on Debian `venv` alone lacks ensurepip, which is in a separate package. The system's pip installs
+# into it (--python), which is also faster. The marker files are touched last, so that a failed setup is repeated.
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check
 
 $(DAEMON): requirements-demo.lock setup.cfg pyproject.toml
@@ -102,8 +101,8 @@ $(READY): $(DAEMON) requirements-dev.lock
 	@$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-# FastStream, for comparison, and not beside the daemon: what it needs must not change what the daemon runs on.
-# Without it (offline, say) the benchmark runs all the same and says what it left out.
+# FastStream, for comparison, in a separate environment: its dependencies must not change those of the daemon.
+# Without it (offline, for example) the benchmark still runs, and says what it left out.
 $(BENCH)/ready: setup.cfg
 	@echo "Installing what the benchmark compares with into $(BENCH), once ..."
 	@$(PYTHON) -m venv --clear --without-pip $(BENCH)

@@ -1,4 +1,4 @@
-"""A small sale backend that publishes its events to the sidecar: an example to read and to copy from.
+"""A small sale backend that publishes its events to the sidecar: an example to read and copy from.
 
     POST /orders --> orders.py     pending, in Postgres, with its event in the outbox
                      stockroom.py  units reserved and a job queued, in Redis, in one script

@@ -30,7 +30,7 @@ log = logging.getLogger("flash_sale_backend")
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Sell until `stop` is set; then take no more orders, settle those that wait, and publish the last event."""
+    """Sell until `stop` is set; then accept no more orders, drain the waiting ones, and publish the last event."""
     async with connected(settings) as (pool, redis):
         channel, stockroom = Channel(redis, settings), Stockroom(redis)
         sale, relay = Sale(Orders(pool), stockroom, settings), Relay(pool, channel)
@@ -59,8 +59,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[tuple[asyncpg.Pool, Redis]]:
-    """Connect to Postgres and Redis, with the tables there."""
-    # One more try, on a new connection, where redis-py would make ten: every command here may be repeated.
+    """Connect to Postgres and Redis, and create the tables."""
+    # One retry, on a new connection, instead of redis-py's ten: every command here may be repeated.
     redis = Redis.from_url(settings.redis_url, decode_responses=True, socket_timeout=5, retry=Retry(NoBackoff(), 1))
     async with asyncpg.create_pool(settings.database_url, max_size=settings.workers + 8) as pool, redis:
         async with pool.acquire() as db, db.transaction():
@@ -70,7 +70,7 @@ async def connected(settings: Settings) -> AsyncIterator[tuple[asyncpg.Pool, Red
 
 
 async def repeat(step: Callable[[], Awaitable[None]], *, every_seconds: float = 0) -> None:
-    """Take a step again and again; an outage is logged and waited out, a mistake of ours ends the process."""
+    """Repeat a step; an outage is logged and waited out, a bug ends the process."""
     while True:
         try:
             await step()
@@ -81,7 +81,7 @@ async def repeat(step: Callable[[], Awaitable[None]], *, every_seconds: float = 
 
 
 async def drain(sale: Sale, patience_seconds: float) -> None:
-    """Wait until the queue is empty, within reason: what still waits is settled after the next start."""
+    """Wait until the queue is empty, up to a limit: the next start handles orders that still wait."""
     try:
         async with asyncio.timeout(patience_seconds):
             await sale.drain()

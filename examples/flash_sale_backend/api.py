@@ -1,4 +1,4 @@
-"""The HTTP side: place an order, ask for it, cancel it. What is refused here is no order, and no event."""
+"""The HTTP side: place an order, query it, cancel it. A request that is denied here is no order, and no event."""
 
 import json
 from uuid import UUID
@@ -23,7 +23,7 @@ def build(sale: Sale) -> web.Application:
 
 @routes.post("/orders")
 async def place(request: web.Request) -> web.Response:
-    """Take `{"product_id": "sku-1", "quantity": 1}`: 202 with the order's id, 409 sold out, 503 try again."""
+    """Accept `{"product_id": "sku-1", "quantity": 1}`: 202 with the order's id, 409 sold out, 503 try again."""
     product_id, quantity = _wish(await request.text())
     placed = await request.app[SALE].place(product_id, quantity)
     if placed is None:
@@ -34,7 +34,7 @@ async def place(request: web.Request) -> web.Response:
 
 @routes.get("/orders/{order_id}")
 async def show(request: web.Request) -> web.Response:
-    """Tell an order's status."""
+    """Return an order's status."""
     status = await request.app[SALE].orders.status(_order_id(request))
     if status is None:
         raise web.HTTPNotFound(text="no such order")
@@ -43,7 +43,7 @@ async def show(request: web.Request) -> web.Response:
 
 @routes.delete("/orders/{order_id}")
 async def cancel(request: web.Request) -> web.Response:
-    """Cancel an order: 204, or 409 if it is decided already."""
+    """Cancel an order: 204, or 409 if it is already decided."""
     cancelled = await request.app[SALE].cancel(_order_id(request))
     return web.Response(status=204 if cancelled else 409)
 

@@ -1,4 +1,4 @@
-"""The way to the sidecar: one Redis command per event is the whole integration."""
+"""The channel to the sidecar: one Redis command per event is the whole integration."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from .settings import Settings
 
-# Some 200 MB. It has to cover the longest time that the sidecar may be down.
+# About 200 MB. It must cover the longest time that the sidecar may be down.
 MAX_ENTRIES = 1_000_000
 
 

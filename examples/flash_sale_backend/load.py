@@ -13,7 +13,7 @@ MOST_ORDERS, MOST_RATE, MOST_SECONDS = 100_000, 1_000, 600
 
 
 class Shopper:
-    """Places orders, and counts what it was told."""
+    """Places orders, and counts the answers."""
 
     def __init__(self, session: ClientSession, rng: random.Random, cancelled: float) -> None:
         self._session = session
@@ -22,7 +22,7 @@ class Shopper:
         self.answers = Counter[str]()
 
     async def order(self) -> None:
-        """Order something, and sometimes think better of it."""
+        """Order something, and sometimes cancel it."""
         wish = {"product_id": self._rng.choice(PRODUCTS), "quantity": self._rng.randint(1, 2)}
         second_thoughts = self._rng.random() < self._cancelled
         try:
@@ -60,7 +60,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=50, help=f"orders a second, at most {MOST_RATE}")
     parser.add_argument("--seconds", type=float, default=60, help=f"for how long, at most {MOST_SECONDS}")
     parser.add_argument("--cancelled", type=float, default=0.03, help="the share that is cancelled at once")
-    parser.add_argument("--seed", type=int, help="the same orders again")
+    parser.add_argument("--seed", type=int, help="repeat the same orders")
     options = parser.parse_args()
     within = {"orders": MOST_ORDERS, "rate": MOST_RATE, "seconds": MOST_SECONDS}
     for name, most in within.items():

@@ -1,6 +1,6 @@
-"""Orders, in Postgres. A change and the event that tells of it are one transaction: neither is there without the other.
+"""Orders, in Postgres. A change and its event are one transaction: neither exists without the other.
 
-Publishing right after the commit instead would be simpler, and lose the event of every crash in between.
+Publishing right after the commit instead would be simpler, but lose the event in every crash in between.
 """
 
 import json
@@ -29,7 +29,7 @@ class Orders:
         self._pool = pool
 
     async def accept(self, product_id: str, quantity: int) -> str | None:
-        """Note a new order and return its id; None if there is no such product."""
+        """Store a new order and return its id; None if there is no such product."""
         async with self._pool.acquire() as db, db.transaction():
             order = await db.fetchrow(ACCEPT, product_id, quantity)
             if order is not None:
@@ -37,7 +37,7 @@ class Orders:
         return None if order is None else str(order["id"])
 
     async def decide(self, order_id: str, status: str, reason: str | None = None, **timings: float) -> bool:
-        """Decide an order that is pending; whoever comes second changes nothing, and gets False."""
+        """Decide a pending order; a second call changes nothing, and returns False."""
         async with self._pool.acquire() as db, db.transaction():
             order = await db.fetchrow(DECIDE, order_id, status, reason)
             if order is not None:
@@ -61,7 +61,7 @@ class Orders:
 
 
 async def _tell(db: asyncpg.Connection, order: asyncpg.Record, **timings: float) -> None:
-    """Put the event of an order into the outbox, in the transaction that is open."""
+    """Put the event of an order into the outbox, in the open transaction."""
     event: dict[str, Any] = {"status": order["status"], "order_id": str(order["id"]), **timings}
     event |= {"product_id": order["product_id"], "quantity": order["quantity"], "reason": order["reason"]}
     event["ts"] = (order["decided_at"] or order["created_at"]).timestamp()  # when it happened, not when it is sent

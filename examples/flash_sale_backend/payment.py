@@ -1,4 +1,4 @@
-"""A payment provider, pretended: it takes its time, sometimes declines, and sometimes does not answer."""
+"""A simulated payment provider: it is slow, sometimes declines, and sometimes does not answer."""
 
 import asyncio
 import random
@@ -9,8 +9,8 @@ from .settings import Settings
 async def charge(order_id: str, settings: Settings) -> str | None:
     """Return why an order could not be paid; None if it was.
 
-    A real call sends `order_id` as the idempotency key, so that an order that is taken up again is not paid twice.
-    A decline is the business saying no; silence is a fault. The sidecar tells them apart by these words.
+    A real call sends `order_id` as the idempotency key, so that a resumed order is not paid twice.
+    A decline is a refusal; silence is a fault. The sidecar distinguishes them by these reasons.
     """
     try:
         async with asyncio.timeout(settings.payment_patience_seconds):

@@ -1,14 +1,14 @@
-"""Outbox -> sidecar. An event gets its number first, and keeps it: sent again after a crash, it is a known duplicate.
+"""Outbox -> sidecar. An event gets its number first, and keeps it: if it is resent after a crash, it is a duplicate.
 
-Number, commit, publish, delete. Were the number given out in the transaction that publishes, a crash in between would
-give it to another event the next time, and the sidecar would take that one for the duplicate.
+Number, commit, publish, delete. If the transaction that publishes also assigned the number, a crash in between could
+give the number to another event, and the sidecar would take that one for the duplicate.
 """
 
 import asyncpg
 
 from .channel import Channel
 
-BATCH = 500  # within the 1,024 numbers that the sidecar can tell apart
+BATCH = 500  # within the 1,024 numbers of the sidecar's sequence window
 
 NUMBER = f"""
 UPDATE outbox SET seq = $1 + fresh.place
@@ -21,7 +21,7 @@ WITH batch AS (SELECT id FROM outbox WHERE seq IS NOT NULL ORDER BY seq LIMIT {B
 SELECT event || jsonb_build_object('producer', name, 'epoch', epoch, 'seq', taken.seq)
 FROM taken, producer ORDER BY taken.seq
 """
-# The last number, unless it is still on its way: without it the sidecar cannot see a loss at the very end.
+# The last number, unless it is still in flight: without it the sidecar cannot see a loss at the very end.
 BEAT = """
 SELECT jsonb_build_object('type', 'heartbeat', 'producer', name, 'epoch', epoch, 'seq', seq)
 FROM producer WHERE seq > 0 AND NOT EXISTS (SELECT FROM outbox WHERE seq IS NOT NULL)
@@ -29,14 +29,14 @@ FROM producer WHERE seq > 0 AND NOT EXISTS (SELECT FROM outbox WHERE seq IS NOT 
 
 
 class Relay:
-    """Publishes the outbox. Several may run: they take turns at numbering, and share what is to be sent."""
+    """Publishes the outbox. Several may run: they take turns at numbering, and share the events to publish."""
 
     def __init__(self, pool: asyncpg.Pool, channel: Channel) -> None:
         self._pool = pool
         self._channel = channel
 
     async def step(self) -> None:
-        """Publish what is in the outbox."""
+        """Publish the events in the outbox."""
         while await self._number() + await self._publish():
             pass
 

@@ -1,4 +1,4 @@
-"""How things are, once a second. These numbers are absolute, so a lost one is mended by the next: no outbox."""
+"""The current state, once a second. The numbers are absolute, so the next one replaces a lost one: no outbox."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from .stockroom import Stockroom
 
 
 class Reporter:
-    """Tells of the queue, the stock and the open connections. One producer per process, numbered from 1."""
+    """Reports the queue, the stock and the open connections. One producer per process, numbered from 1."""
 
     def __init__(self, stockroom: Stockroom, channel: Channel, connections: Callable[[], int]) -> None:
         self._stockroom = stockroom
@@ -23,7 +23,7 @@ class Reporter:
         self._seq = 0
 
     async def step(self) -> None:
-        """Publish the state as it is now."""
+        """Publish the current state."""
         now = time.time()
         waiting, active = await self._stockroom.jobs()
         stock = await self._stockroom.stock()

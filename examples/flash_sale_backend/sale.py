@@ -1,4 +1,4 @@
-"""An order's way, step by step. Postgres says what is true; Redis only has to be fast, and is mended from it."""
+"""The life of an order, step by step. Postgres is the source of truth; Redis is only fast, and is restored from it."""
 
 import asyncio
 import time
@@ -23,9 +23,9 @@ class Sale:
         self._settings = settings
 
     async def place(self, product_id: str, quantity: int) -> tuple[str, Answer] | None:
-        """Take an order, or say why not; None if there is no such product.
+        """Accept an order, or return why not; None if there is no such product.
 
-        First it is noted as pending: after a crash between the two, `resume` reserves for it.
+        It is stored as pending first: after a crash before the reservation, `resume` reserves for it.
         """
         order_id = await self.orders.accept(product_id, quantity)
         return None if order_id is None else (order_id, await self._reserve(order_id, product_id, quantity))
@@ -35,28 +35,28 @@ class Sale:
             if await self.stockroom.reserve(order_id, product_id, quantity):
                 return "pending"
         except RedisError:
-            # It may hold units all the same, if only the answer was lost: then a worker puts them back.
+            # It may still hold units, if only the answer was lost: then a worker returns them.
             await self.orders.decide(order_id, "failed", "stock_unavailable")
             return "unavailable"
         await self.orders.decide(order_id, "failed", "sold_out")
         return "sold_out"
 
     async def settle(self, order_id: str) -> None:
-        """Have an order paid, and decide it. Cut short anywhere and done again, it decides once."""
+        """Charge an order, and decide it. If it is interrupted anywhere and repeated, it still decides once."""
         if await self.orders.status(order_id) == "pending":
             began = time.monotonic()
             reason = await charge(order_id, self._settings)
             spent_ms = (time.monotonic() - began) * 1000
             await self.orders.decide(order_id, "failed" if reason else "success", reason, processing_ms=spent_ms)
-        # Asked again, because the customer may have cancelled meanwhile. (A real backend refunds the payment.)
+        # Check again, because the customer may have cancelled meanwhile. (A real backend refunds the payment.)
         await self.stockroom.finish(order_id, sold=await self.orders.status(order_id) == "success")
 
     async def cancel(self, order_id: str) -> bool:
-        """Cancel an order that is pending; its worker puts the units back."""
+        """Cancel a pending order; its worker returns the units."""
         return await self.orders.decide(order_id, "cancelled")
 
     async def resume(self) -> None:
-        """Take up, at the start, what was left half done, and give an empty Redis its stock."""
+        """At startup, complete unfinished orders, and give an empty Redis its stock."""
         await self.stockroom.open(await self.orders.unsold())
         for order_id, product_id, quantity in await self.orders.pending():
             await self._reserve(order_id, product_id, quantity)
@@ -75,7 +75,7 @@ class Worker:
         self._job: str | None = None
 
     async def step(self) -> None:
-        """Do the next job; if an outage cuts it short, the next step takes it up again."""
+        """Do the next job; if an outage interrupts it, the next step resumes it."""
         self._job = self._job or await self._sale.stockroom.take()
         if self._job:
             await self._sale.settle(self._job)

@@ -1,10 +1,10 @@
--- What the sale must not lose. Applied at every start: it changes nothing that is there.
+-- Everything that the sale must not lose. Applied at every start: it does not change existing tables.
 
 CREATE TABLE IF NOT EXISTS products (
     id       text PRIMARY KEY,
     price    numeric(10, 2) NOT NULL,
     currency char(3) NOT NULL,
-    stock    integer NOT NULL  -- units at the beginning of the sale; what is left is in Redis
+    stock    integer NOT NULL  -- units at the start of the sale; Redis has the units left
 );
 
 CREATE TABLE IF NOT EXISTS orders (
@@ -20,16 +20,16 @@ CREATE TABLE IF NOT EXISTS orders (
 );
 CREATE INDEX IF NOT EXISTS orders_pending ON orders (created_at) WHERE status = 'pending';
 
--- Events on their way to the sidecar: written with the change they tell of, deleted when published.
+-- Events on their way to the sidecar: written together with their change, deleted when published.
 -- `id` has holes (a transaction that was rolled back used one up) and is not in the order of commits;
--- `seq` has neither fault, because the relay gives it out afterwards.
+-- `seq` has neither problem, because the relay assigns it afterwards.
 CREATE TABLE IF NOT EXISTS outbox (
     id    bigserial PRIMARY KEY,
     seq   bigint UNIQUE,
     event jsonb NOT NULL
 );
 
--- Who sends them: this database, whichever process does it. `seq` is the last number given out.
+-- Their producer: this database, whichever process publishes. `seq` is the last number assigned.
 CREATE TABLE IF NOT EXISTS producer (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     name     text NOT NULL DEFAULT 'orders-' || current_database(),

@@ -1,4 +1,4 @@
-"""What can be set, by the environment: `redis_url` is SALE_REDIS_URL, and so on."""
+"""The settings, read from the environment: `redis_url` is SALE_REDIS_URL, and so on."""
 
 import os
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Settings:
     """Every setting with its default. Shares are from 0 to 1."""
 
-    database_url: str = "postgresql://127.0.0.1:5432/flash_sale"  # asyncpg reads PGUSER, PGPASSWORD, ... besides
+    database_url: str = "postgresql://127.0.0.1:5432/flash_sale"  # asyncpg also reads PGUSER, PGPASSWORD, ...
     redis_url: str = "redis://127.0.0.1:6379/0"
     host: str = "127.0.0.1"
     port: int = 8000
@@ -19,7 +19,7 @@ class Settings:
     payment_patience_seconds: float = 1.0
     payment_declined: float = 0.03
     payment_silent: float = 0.01
-    drain_seconds: float = 20.0  # a container's grace period has to be longer
+    drain_seconds: float = 20.0  # a container's grace period must be longer
 
     def __post_init__(self) -> None:
         if self.transport not in ("stream", "pubsub"):
@@ -27,6 +27,6 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read the environment; what is not there keeps its default."""
+        """Read the environment; unset variables keep their defaults."""
         given = {name: os.environ.get(f"SALE_{name.upper()}") for name in cls.__annotations__}
         return cls(**{name: type(getattr(cls, name))(text) for name, text in given.items() if text is not None})

@@ -1,7 +1,7 @@
-"""Stock and jobs, in Redis: what every order must ask, and what must be decided for one order at a time.
+"""Stock and jobs, in Redis: every order needs them, and one order at a time may change them.
 
-`sale:stock` has the units left of each product, `sale:held` the units that each order holds, sold ones too: together
-they are what the sale began with. `sale:jobs` are the orders that wait, `sale:active` those being worked on.
+`sale:stock` has the units left of each product, `sale:held` the units that each order holds, including sold ones:
+together they are the stock at the start. `sale:jobs` are the waiting orders, `sale:active` those in progress.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 STOCK, HELD, JOBS, ACTIVE = KEYS = "sale:stock", "sale:held", "sale:jobs", "sale:active"
 
-# Checking and taking is one step, so nobody can come between. An order that holds units already has its job, too:
-# asking again (after a lost answer, or a crash) changes nothing.
+# Checking and taking is one atomic step. An order that holds units already has its job, too, so repeating the call
+# (after a lost answer, or a crash) changes nothing.
 RESERVE = """
 local order_id, product_id, quantity = ARGV[1], ARGV[2], tonumber(ARGV[3])
 if redis.call('HEXISTS', KEYS[2], order_id) == 1 then return 1 end
@@ -21,7 +21,7 @@ redis.call('HSET', KEYS[2], order_id, quantity .. ' ' .. product_id)
 redis.call('RPUSH', KEYS[3], order_id)
 return 1
 """
-# The job is done; units that were not sold go back, once.
+# The job is done; unsold units are returned, once.
 FINISH = """
 local order_id, sold = ARGV[1], ARGV[2] == '1'
 local held = redis.call('HGET', KEYS[2], order_id)
@@ -52,18 +52,18 @@ class Stockroom:
         return None if job is None else str(job)
 
     async def finish(self, order_id: str, *, sold: bool) -> None:
-        """Put away a job, and put back what it did not sell."""
+        """Remove a finished job, and return the units that it did not sell."""
         await self._finish(keys=KEYS, args=[order_id, int(sold)])
 
     async def open(self, unsold: Mapping[str, int]) -> None:
-        """Stock up where Redis knows no stock, and queue again what a crash left half done."""
+        """Set the stock of products that Redis does not know, and requeue jobs that a crash left unfinished."""
         for product_id, units in unsold.items():
             await self._redis.hsetnx(STOCK, product_id, str(units))
         while await self._redis.lmove(ACTIVE, JOBS, "RIGHT", "LEFT"):
             pass
 
     async def jobs(self) -> tuple[int, int]:
-        """Return how many jobs wait, and how many are being worked on."""
+        """Return how many jobs wait, and how many are in progress."""
         return await self._redis.llen(JOBS), await self._redis.llen(ACTIVE)
 
     async def stock(self) -> dict[str, int]:

@@ -1,17 +1,17 @@
 #!/bin/sh
-# Start one server of the stack: start.sh primary | replica | sentinel; `start.sh check` tells whether it is well.
-# The same under compose and natively; everything comes by the environment:
+# Start one server of the stack: start.sh primary | replica | sentinel; `start.sh check` reports whether it is healthy.
+# The same for compose and natively; all settings come from the environment:
 #
-#   NODE_HOST, NODE_PORT  the address that the others know this one by
-#   NODE_BIND             what to listen on
-#   PRIMARY               host:port of the server that begins as the primary
-#   SENTINELS             host:port of every Sentinel, with spaces between
-#   DATA, RUNTIME         a folder that outlives restarts, and a private one for what holds passwords
+#   NODE_HOST, NODE_PORT  the address under which the others know this one
+#   NODE_BIND             the addresses to listen on
+#   PRIMARY               host:port of the server that starts as the primary
+#   SENTINELS             host:port of every Sentinel, separated by spaces
+#   DATA, RUNTIME         a folder that survives restarts, and a private one for files with passwords
 #   SHARED_ACL, STACK     config/redis-acl.conf, and the folder of this script
-#   REDIS_*_PASSWORD      of each user; no white space, quotes or backslashes
+#   REDIS_*_PASSWORD      the password of each user; no white space, quotes or backslashes
 #
-# Everything is written at each start, so that a change of a password or setting needs a restart and no more. The
-# exception is what the Sentinels decided: who is the primary outlives a restart of everything.
+# Everything is written at each start, so a changed password or setting needs only a restart. The exception is what the
+# Sentinels decided: which server is the primary survives a restart of the whole stack.
 set -eu
 umask 077
 
@@ -25,7 +25,7 @@ fail() {
   exit 1
 }
 
-# Print an ACL file without its comments, which Redis does not take there, with a password for who has one.
+# Print an ACL file without its comments, which Redis does not accept there, with the passwords that are set.
 users() {
   script='/^#/d; /^$/d;'
   for pair in "flash-sale-sidecar ${REDIS_SIDECAR_PASSWORD:-}" "flash-sale-backend ${REDIS_PUBLISHER_PASSWORD:-}" \
@@ -41,14 +41,14 @@ users() {
   sed "$script" "$@"
 }
 
-# Ask a server something, briefly; nothing is printed if it does not answer.
+# Run a command on a server, with a short timeout; print nothing if it does not answer.
 ask() {
   address=$1
   shift
   timeout 2 redis-cli -h "${address%:*}" -p "${address##*:}" "$@" 2>/dev/null || true
 }
 
-# Print host:port of the primary that the first Sentinel to answer knows.
+# Print host:port of the primary, according to the first Sentinel that answers.
 primary_by_sentinels() {
   for sentinel in $SENTINELS; do
     found=$(ask "$sentinel" SENTINEL GET-MASTER-ADDR-BY-NAME "$service" | tr '\n' ' ')
@@ -58,8 +58,8 @@ primary_by_sentinels() {
   done
 }
 
-# Print `replicaof` and whom, or nothing where this one is the primary. Whom the Sentinels name is right; without them
-# it is as it was; at the very first start the roles decide.
+# Print `replicaof` and its primary, or nothing if this server is the primary. The Sentinels decide; without them the
+# previous state stays; at the very first start the roles decide.
 replication() {
   named=$(primary_by_sentinels)
   if [ -n "$named" ]; then
@@ -97,7 +97,7 @@ write_sentinel() {
   users "$STACK/sentinel-users.acl" >"$RUNTIME/users.acl"
   decided=$(grep -E '^sentinel (myid|monitor|config-epoch|leader-epoch|current-epoch|known-)' "$1" 2>/dev/null ||
     echo "sentinel monitor $service ${PRIMARY%:*} ${PRIMARY##*:} 2")
-  # Names stay names: an address of a container is another one after its restart.
+  # Use names, not addresses: a container's address changes when it restarts.
   cat >"$1.new" <<END
 port $NODE_PORT
 bind $NODE_BIND
@@ -119,7 +119,7 @@ END
   mv "$1.new" "$1"
 }
 
-# Its data is loaded; a replica has that of its primary.
+# Its data is loaded; a replica has synchronized with its primary.
 server_is_well() {
   export REDISCLI_AUTH="$REDIS_EXPORTER_PASSWORD"
   case $(ask "127.0.0.1:$NODE_PORT" --user exporter INFO replication) in
@@ -128,7 +128,7 @@ server_is_well() {
   esac
 }
 
-# It could replace the primary now: it knows a replica, and enough Sentinels.
+# It could replace the primary now: it knows a replica and enough Sentinels.
 sentinel_is_well() {
   case $(ask "127.0.0.1:$NODE_PORT" SENTINEL CKQUORUM "$service") in
     OK*) [ -n "$(ask "127.0.0.1:$NODE_PORT" SENTINEL REPLICAS "$service")" ] ;;
