@@ -29,9 +29,11 @@ def clear(where: Where, yes: bool) -> None:
             raise SidecarError("nothing was cleared: there was no answer; in scripts use --yes") from None
         if not sure:
             raise SidecarError("nothing was cleared")
-    by_status = source.clear()["orders"]["by_status"]
-    names = {"success": "success", "failed": "failed", "pending": "accepted", "cancelled": "cancelled"}
-    click.echo(f"Cleared: {', '.join(f'{count(by_status[status])} {name}' for status, name in names.items())}.")
+    was = source.clear()
+    click.echo(
+        f"Cleared: {count(was.success)} success, {count(was.failed)} failed, {count(was.pending)} accepted, "
+        f"{count(was.cancelled)} cancelled."
+    )
 
 
 def chosen(where: Where) -> tuple[Reader, str]:
@@ -54,10 +56,10 @@ def chosen(where: Where) -> tuple[Reader, str]:
 def _compare(daemon: Reader, redis: Reader, location: str) -> None:
     """Raise SidecarError unless both began to count at the same time. Without a daemon nothing can be confused."""
     try:
-        shown, kept = daemon.snapshot()["since"], redis.snapshot()["since"]
+        shown, kept = daemon.snapshot().since, redis.snapshot().since
         if shown != kept:  # the daemon may not have noticed a clear yet
             time.sleep(OWNER_SECONDS)
-            shown, kept = daemon.snapshot()["since"], redis.snapshot()["since"]
+            shown, kept = daemon.snapshot().since, redis.snapshot().since
     except UnavailableError:
         return
     except AccessError as exc:

@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from itertools import count as count_from
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +20,7 @@ from sidecar.errors import SidecarError
 
 if TYPE_CHECKING:
     from sidecar.config import Config
+    from sidecar.core.snapshot.snapshot import Snapshot
     from sidecar.daemon.service import Service
 
 HTTP, WS = "127.0.0.1:9850", "127.0.0.1:9851"
@@ -175,17 +176,17 @@ async def _show_status(url: str) -> None:
         await asyncio.sleep(STATUS_SECONDS)
 
 
-def status(document: dict[str, Any]) -> str:
+def status(snapshot: "Snapshot") -> str:
     """Summarise the sale in one line, the most important first: a narrow terminal cuts the end."""
-    orders, inventory = document["orders"], document["inventory"].values()
-    left = sum(max(one["stock"], 0) for one in inventory)
-    gone = sum(one["stock"] <= 0 for one in inventory)
+    orders, inventory = snapshot.orders, snapshot.inventory.values()
+    left = sum(max(one.stock, 0) for one in inventory)
+    gone = sum(one.stock <= 0 for one in inventory)
     parts = [
-        f"{count(orders['per_second']['now'])}/s",
-        counted(orders["total"], "order"),
-        f"p99 {milliseconds(document['latency_ms']['10s']['p99'])}",
-        f"faults {share(orders['fault_rate']['10s'])}",
-        f"complete {share(document['completeness']['ratio'])}",
+        f"{count(orders.per_second.now)}/s",
+        counted(orders.total, "order"),
+        f"p99 {milliseconds(snapshot.latency_ms.last_10s.p99)}",
+        f"faults {share(orders.fault_rate.last_10s)}",
+        f"complete {share(snapshot.completeness.ratio)}",
         f"{count(left)} left, {gone}/{len(inventory)} gone",
     ]
     return "  ".join(parts)

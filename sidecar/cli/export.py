@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from msgspec import to_builtins
 
 from sidecar.cli.client.readers import Reader, reader
 from sidecar.cli.options import Where, reader_options
@@ -50,7 +51,7 @@ def export(
     if report:
         if metrics or form or any(asked.values()):
             raise click.UsageError("--report is one line of totals: only --output and where to read apply to it")
-        _write([json.dumps(reader(where).report(), separators=(",", ":")) + "\n"], output)
+        _write([json.dumps(to_builtins(reader(where).report()), separators=(",", ":")) + "\n"], output)
         return
     source = reader(where)
     rows = _rows(source, metrics or METRICS, _grid(asked, time.time()))
@@ -64,7 +65,7 @@ def export(
 def _why_nothing(source: Reader, rows: list[Row]) -> str:
     """Return why nothing is known about a time: it was cleared, nothing happened, or it is too long ago."""
     with suppress(SidecarError):
-        since = source.report()["since"]
+        since = source.report().since
         if since is not None and rows and since > rows[0]["ts"]:
             return f"nothing is known of this time: counting began, or was cleared, at {moment(since)}"
     return f"nothing is known of this time: {KEPT}"
@@ -101,8 +102,8 @@ def _seconds(name: str, text: str, now: float) -> int:
 def _rows(source: Reader, metrics: Iterable[str], grid: Mapping[str, str]) -> list[Row]:
     """Return a row for every point of the grid; unknown values are None."""
     found = source.history(grid)
-    columns = {name: [value for _, value in found[name]["points"]] for name in metrics}
-    times = [ts for ts, _ in found[METRICS[0]]["points"]]
+    columns = {name: [value for _, value in found[name].points] for name in metrics}
+    times = [ts for ts, _ in found[METRICS[0]].points]
     rows = zip(times, *columns.values(), strict=True)
     return [{"ts": ts, "time": _shown(ts), **dict(zip(columns, values, strict=True))} for ts, *values in rows]
 

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import click
 
 from sidecar.cli.clear import chosen
-from sidecar.cli.client.readers import Document
 from sidecar.cli.options import Where, reader_options
 from sidecar.cli.view.terminal import moment, plain, seconds
 from sidecar.core.events.sale_event import CURRENT, ID_RULE, is_id
 
 if TYPE_CHECKING:
+    from sidecar.core.counts.sale import Sale
     from sidecar.core.events.sale_event import Action
 
 
@@ -30,7 +30,7 @@ def start(where: Where, id: str | None) -> None:
     """Announce that a sale starts now; ID is its name, if it has one."""
     found = _announce(where, "start", id)
     if found is not None:
-        click.echo(f"{_name(found)} runs, since {moment(found['started_at'])}.")
+        click.echo(f"{_name(found)} runs, since {moment(found.started_at)}.")
 
 
 @sale.command(short_help="The sale is over.")
@@ -40,11 +40,11 @@ def stop(where: Where, id: str | None) -> None:
     """Announce that the sale is over; with ID only if that is its name."""
     found = _announce(where, "stop", id)
     if found is not None:
-        duration = seconds(found["ended_at"] - found["started_at"])
-        click.echo(f"{_name(found)} is over: {duration}, until {moment(found['ended_at'])}.")
+        lasted = None if found.ended_at is None or found.started_at is None else found.ended_at - found.started_at
+        click.echo(f"{_name(found)} is over: {seconds(lasted)}, until {moment(found.ended_at)}.")
 
 
-def _announce(where: Where, action: "Action", id: str | None) -> Document | None:
+def _announce(where: Where, action: "Action", id: str | None) -> "Sale | None":
     """Return the sale after the announcement; print what happens next if no sidecar counts."""
     if id is not None and id != CURRENT and not is_id(id):
         raise click.BadParameter(f"the id of a sale has {ID_RULE}", param_hint="ID")
@@ -55,5 +55,5 @@ def _announce(where: Where, action: "Action", id: str | None) -> Document | None
     return found
 
 
-def _name(found: Document) -> str:
-    return f"The sale {plain(found['id'])}" if found["id"] else "The sale"
+def _name(found: "Sale") -> str:
+    return f"The sale {plain(found.id)}" if found.id else "The sale"

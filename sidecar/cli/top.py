@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct, field
@@ -18,6 +18,9 @@ from sidecar.errors import SidecarError, UnavailableError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
+
+    from sidecar.cli.client.answers import HealthAnswer
+    from sidecar.core.snapshot.snapshot import Snapshot
 
 REFRESH_SECONDS = 1.0
 # A screen with fewer lines has no empty lines and rules, and one row of times.
@@ -86,8 +89,8 @@ class View(Struct):
     `first` is the index of the first product on the screen.
     """
 
-    document: dict[str, Any]
-    health: dict[str, Any] = {}
+    snapshot: "Snapshot"
+    health: "HealthAnswer | None" = None
     alerts: Alerts | None = None
     keyed: bool = False
     problem: str = ""
@@ -104,13 +107,13 @@ class View(Struct):
     def refresh(self, source: Reader, alerting: Alertmanager | None) -> None:
         """Take the newest snapshot, or note why there is none."""
         try:
-            self.document, self.problem = source.snapshot(), ""
+            self.snapshot, self.problem = source.snapshot(), ""
         except UnavailableError as exc:
             self.problem = str(exc)
         self._read_health(source, alerting)
 
     def _read_health(self, source: Reader, alerting: Alertmanager | None) -> None:
-        self.health = {} if self.problem else _health(source)
+        self.health = None if self.problem else _health(source)
         self.alerts = alerting.firing() if alerting else None
 
     def scroll(self, key: str, height: int) -> None:
@@ -125,26 +128,26 @@ class View(Struct):
 
         from sidecar.cli.view import tables
 
-        document, roomy = self.document, height >= ROOMY_LINES
-        self.reasons.see(document)
+        snapshot, roomy = self.snapshot, height >= ROOMY_LINES
+        self.reasons.see(snapshot)
         above, below = self._lines(), self._tables(width, height)
         used = sum(tables.lines(part, rule=roomy) for part in (*above, *below)) + 2 + roomy  # with header and last line
         said = self._notes(width, roomy, max(1, height - used - FEWEST_PRODUCTS))
-        names = tables.by_urgency(document)
+        names = tables.by_urgency(snapshot)
         rows = max(FEWEST_PRODUCTS, height - used - len(said))
         self.first = max(0, min(self.first, len(names) - rows))
         shown = names[self.first : self.first + rows]
-        products = tables.products(document, shown, width=width, rule=roomy)
+        products = tables.products(snapshot, shown, width=width, rule=roomy)
         return Group(above[0], *said, *above[1:], *below, products, self._last(len(names), rows))
 
     def _lines(self) -> "list[Text]":
         """Draw the single lines: instance and state, sale and producers, reasons, completeness, queues."""
         from sidecar.cli.view import tables
 
-        document = self.document
-        state = tables.state(document)
-        lines = [_headline(document, self.health), *([state] if state.plain else [])]
-        lines += [tables.reasons(document, self.reasons), tables.completeness(document), tables.queue_lengths(document)]
+        snapshot = self.snapshot
+        state = tables.state(snapshot)
+        lines = [_headline(snapshot, self.health), *([state] if state.plain else [])]
+        lines += [tables.reasons(snapshot, self.reasons), tables.completeness(snapshot), tables.queue_lengths(snapshot)]
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return lines
@@ -155,15 +158,15 @@ class View(Struct):
 
         roomy = height >= ROOMY_LINES
         gap: list[RenderableType] = [""] if roomy else []
-        found: list[RenderableType] = [*gap, tables.rates(self.document, rule=roomy), *gap]
+        found: list[RenderableType] = [*gap, tables.rates(self.snapshot, rule=roomy), *gap]
         if height >= SHORT_LINES:
             times = TIMES if roomy else TIMES[:1]
-            found += [tables.times(self.document, times, width=width, rule=roomy), *gap]
+            found += [tables.times(self.snapshot, times, width=width, rule=roomy), *gap]
         return found
 
     def _notes(self, width: int, roomy: bool, lines: int) -> "list[Text]":
         """Draw the notes."""
-        found = notes(self.document, self.health, self.alerts)
+        found = notes(self.snapshot, self.health, self.alerts)
         if self.problem:
             found.insert(0, Note(plain(self.problem), WRONG))
         each = NOTE_LINES[0 if roomy else 1]
@@ -177,26 +180,26 @@ class View(Struct):
         return _one_line(" · ".join(parts), "dim")
 
 
-def _health(source: Reader) -> dict[str, Any]:
+def _health(source: Reader) -> "HealthAnswer | None":
     """Return the health of the daemon, empty if it is unknown: the numbers are shown without it."""
     try:
         return source.health()
     except SidecarError:
-        return {}
+        return None
 
 
-def _headline(document: dict[str, Any], health: dict[str, Any]) -> "Text":
-    orders, active = document["orders"], document["connections"]["active"]
-    line = _one_line(plain(document["instance"]), "bold").append(f" {plain(document['role'])}", "not bold dim")
-    if health.get("status") in STATUSES:
-        line.append(f" {health['status']}", STYLES[health["status"]])
-    if document["stale"]:
+def _headline(snapshot: "Snapshot", health: "HealthAnswer | None") -> "Text":
+    orders, active = snapshot.orders, snapshot.connections.active
+    line = _one_line(plain(snapshot.instance), "bold").append(f" {plain(snapshot.role)}", "not bold dim")
+    if health and health.status in STATUSES:
+        line.append(f" {health.status}", STYLES[health.status])
+    if snapshot.stale:
         line.append(" STALE", "bold red")
-    pace = orders["per_second"]
-    line.append(f"  {count(pace['now'])}/s now, peak {count(pace['peak'])}", "not bold")
-    line.append(f"  {counted(orders['total'], 'order')}", "not bold")
-    if orders["in_flight"] is not None:
-        line.append(f", {count(orders['in_flight'])} in flight", "not bold")
+    pace = orders.per_second
+    line.append(f"  {count(pace.now)}/s now, peak {count(pace.peak)}", "not bold")
+    line.append(f"  {counted(orders.total, 'order')}", "not bold")
+    if orders.in_flight is not None:
+        line.append(f", {count(orders.in_flight)} in flight", "not bold")
     if active is not None:
         line.append(f"  {counted(active, 'connection')}", "not bold")
     return line

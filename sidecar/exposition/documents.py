@@ -8,8 +8,11 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import astuple
 
-from sidecar.core.snapshot.snapshot import ProductOrders, Snapshot, Summary
+from sidecar.core.counts.sale import Sale
+from sidecar.core.snapshot.report import Report, report
+from sidecar.core.snapshot.snapshot import Completeness, Inventory, Orders, ProductOrders, Snapshot, Summary
 
 # topic -> field of the Snapshot
 SECTIONS = {
@@ -83,29 +86,8 @@ class Sections:
 
     @cached_property
     def _busiest(self) -> list[str]:
-        by_product = self._snapshot.orders.by_product
-        finished = {name: product.success + product.failed for name, product in by_product.items()}
+        finished = _finished(self._snapshot.orders.by_product)
         return _busiest(finished, finished.keys() | self._snapshot.inventory.keys())
-
-
-def report(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the fields of a snapshot plus `until`, `duration_s` and `average_per_second` (`None` if unknown)."""
-    until = snapshot.ts if snapshot.committed_at is None else snapshot.committed_at
-    duration = None if snapshot.since is None else max(0.0, until - snapshot.since)
-    document: dict[str, Any] = msgspec.to_builtins(snapshot.public())
-    document["until"] = until
-    document["duration_s"] = duration
-    document["average_per_second"] = _average(snapshot, duration)
-    return document
-
-
-def _average(snapshot: Snapshot, duration: float | None) -> float | None:
-    """Return the orders per second of the report's period, which begins earlier if that of `per_second.total` does."""
-    if not duration:
-        return None
-    orders, until_now = snapshot.orders, snapshot.ts - (snapshot.since or 0.0)
-    counted = orders.total / orders.per_second.total if orders.per_second.total else 0.0
-    return orders.total / (duration + max(counted - until_now, 0.0))
 
 
 def report_json(snapshot: Snapshot) -> bytes:
@@ -118,19 +100,18 @@ def report_markdown(snapshot: Snapshot) -> bytes:
     return markdown(report(snapshot)).encode()
 
 
-def markdown(report: dict[str, Any]) -> str:
+def markdown(report: Report) -> str:
     """Return the report as a Markdown document that can be pasted elsewhere."""
-    orders = report["orders"]
-    by_product = orders["by_product"]
+    orders, finished = report.orders, _finished(report.orders.by_product)
     sections = [
-        (f"# Flash sale report: {_text(report['instance'])}", _period(report)),
+        (f"# Flash sale report: {_text(report.instance)}", _period(report)),
         ("## Orders", _table(("status", "orders"), _by_status(orders)), _outcome(orders), _rates(report)),
-        ("## Failure reasons", _table(("reason", "orders"), _descending(orders["failed_by_reason"]))),
+        ("## Failure reasons", _table(("reason", "orders"), _descending(orders.failed_by_reason))),
         ("## Times in milliseconds", _percentiles(report)),
-        (f"## The {BUSIEST} busiest products", _products(by_product)),
-        (f"## Inventory of the {BUSIEST} busiest products", _inventory(report["inventory"], by_product)),
-        ("## Revenue", _table(("currency", "amount"), sorted(orders["revenue"].items()))),
-        ("## Completeness", _completeness(report["completeness"])),
+        (f"## The {BUSIEST} busiest products", _products(orders.by_product, finished)),
+        (f"## Inventory of the {BUSIEST} busiest products", _inventory(report.inventory, finished)),
+        ("## Revenue", _table(("currency", "amount"), sorted(orders.revenue.items()))),
+        ("## Completeness", _completeness(report.completeness)),
     ]
     return "\n\n".join(part for section in sections for part in section) + "\n"
 
@@ -148,90 +129,84 @@ def _descending(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _period(report: dict[str, Any]) -> str:
-    sentences = [f"From {_moment(report['since'])} to {_moment(report['until'])}"]
-    sentences[0] += f" ({_number(report['duration_s'])} seconds)."
-    sentences += _sale(report.get("sale", {}))
-    if report["scope"] == "fleet":
-        names = ", ".join(map(_text, report["instances"]))
+def _period(report: Report) -> str:
+    period = f"From {_moment(report.since)} to {_moment(report.until)} ({_number(report.duration_s)} seconds)."
+    sentences = [period, *_sale(report.sale)]
+    if report.instances:
+        names = ", ".join(map(_text, report.instances))
         sentences.append(f"Sidecars in the fleet: {names}.")
-    if report["stale"]:
+    if report.stale:
         sentences.append("**These numbers are old: the newest were not committed in time.**")
     return "\n".join(sentences)
 
 
-def _sale(sale: dict[str, Any]) -> list[str]:
-    """Describe when the sale was, if the daemon reports it."""
-    name = f" {_text(sale['id'])}" if sale.get("id") else ""
-    match sale.get("state"):
+def _sale(sale: Sale) -> list[str]:
+    """Describe when the sale was."""
+    name = f" {_text(sale.id)}" if sale.id else ""
+    match sale.state:
         case "running":
-            return [f"The sale{name} runs since {_moment(sale['started_at'])}."]
+            return [f"The sale{name} runs since {_moment(sale.started_at)}."]
         case "ended":
-            return [f"The sale{name} lasted from {_moment(sale['started_at'])} to {_moment(sale['ended_at'])}."]
+            return [f"The sale{name} lasted from {_moment(sale.started_at)} to {_moment(sale.ended_at)}."]
     return []
 
 
-def _by_status(orders: dict[str, Any]) -> list[tuple[str, int]]:
+def _by_status(orders: Orders) -> list[tuple[str, int]]:
     """Rename `pending` to `accepted`: next to `in flight`, it would read as pending now."""
-    return [("accepted" if status == "pending" else status, number) for status, number in orders["by_status"].items()]
+    return [("accepted" if status == "pending" else status, number) for status, number in orders.by_status.items()]
 
 
-def _outcome(orders: dict[str, Any]) -> str:
+def _outcome(orders: Orders) -> str:
     return (
-        f"Finished: {_number(orders['total'])}, in flight: {_number(orders['in_flight'])}. "
-        f"Failed because the business said no: {_number(orders['refusals'])}, "
-        f"because of a fault: {_number(orders['faults'])}. "
-        f"Error rate {_percent(orders['error_rate']['total'])}, fault rate {_percent(orders['fault_rate']['total'])}."
+        f"Finished: {_number(orders.total)}, in flight: {_number(orders.in_flight)}. "
+        f"Failed because the business said no: {_number(orders.refusals)}, "
+        f"because of a fault: {_number(orders.faults)}. "
+        f"Error rate {_percent(orders.error_rate.total)}, fault rate {_percent(orders.fault_rate.total)}."
     )
 
 
-def _rates(report: dict[str, Any]) -> str:
-    rates = report["orders"]["per_second"]
-    at = "" if rates["peak_at"] is None else f" at {_moment(rates['peak_at'])}"
-    return (
-        f"Orders per second: {_number(report['average_per_second'])} on average, at most {_number(rates['peak'])}{at}."
-    )
+def _rates(report: Report) -> str:
+    rates = report.orders.per_second
+    at = "" if rates.peak_at is None else f" at {_moment(rates.peak_at)}"
+    return f"Orders per second: {_number(report.average_per_second)} on average, at most {_number(rates.peak)}{at}."
 
 
-def _percentiles(report: dict[str, Any]) -> str:
+def _percentiles(report: Report) -> str:
     rows: list[tuple[Any, ...]] = []
-    for name, timings in (("latency", report["latency_ms"]), ("processing", report["processing_ms"])):
-        summaries = {"": timings["total"], **{f", {status}": one for status, one in timings["by_status"].items()}}
-        rows += [(name + suffix, *summary.values()) for suffix, summary in summaries.items()]
+    for name, timings in (("latency", report.latency_ms), ("processing", report.processing_ms)):
+        summaries = {"": timings.total, **{f", {status}": one for status, one in timings.by_status.items()}}
+        rows += [(name + suffix, *astuple(summary)) for suffix, summary in summaries.items()]
     return _table(("", *Summary.__struct_fields__), rows)
 
 
-def _finished(by_product: dict[str, Any]) -> dict[str, int]:
-    return {name: product["success"] + product["failed"] for name, product in by_product.items()}
+def _finished(by_product: Mapping[str, ProductOrders]) -> dict[str, int]:
+    return {name: product.success + product.failed for name, product in by_product.items()}
 
 
-def _products(by_product: dict[str, Any]) -> str:
-    chosen = _busiest(_finished(by_product), by_product)
-    return _table(
-        ("product", *ProductOrders.__struct_fields__), ((name, *by_product[name].values()) for name in chosen)
-    )
+def _products(by_product: Mapping[str, ProductOrders], finished: Mapping[str, int]) -> str:
+    rows = ((name, *astuple(by_product[name])) for name in _busiest(finished, by_product))
+    return _table(("product", *ProductOrders.__struct_fields__), rows)
 
 
-def _inventory(inventory: dict[str, Any], by_product: dict[str, Any]) -> str:
-    chosen = _busiest(_finished(by_product), inventory)
-    rows = ((name, *inventory[name].values()) for name in chosen)
+def _inventory(inventory: Mapping[str, Inventory], finished: Mapping[str, int]) -> str:
+    rows = ((name, *astuple(inventory[name])) for name in _busiest(finished, inventory))
     return _table(("product", "stock", "sold per second", "sold out in seconds"), rows)
 
 
-def _completeness(completeness: dict[str, Any]) -> str:
+def _completeness(completeness: Completeness) -> str:
     """Describe what the numbers do not include."""
-    missed, blind = completeness["missed"], completeness["blind_s"]
-    if completeness["ratio"] is None:
+    missed, blind, twice = completeness.missed, completeness.blind_s, completeness.counted_twice
+    if completeness.ratio is None:
         first = "Whether events were missed is unknown: none carried a sequence number."
     elif missed:
-        first = f"{missed} of {completeness['received'] + missed} published events were missed."
+        first = f"{missed} of {completeness.received + missed} published events were missed."
     else:
         first = "No event is known to be missed."
-    twice = completeness["counted_twice"]
     third = f" {twice} events came over two sources, and count twice." if twice else ""
     second = f" The sidecar was without a connection for {_number(blind)} seconds." if blind else ""
     names = ("received", "missed", "duplicates", "late", "invalid", "ignored", "adjusted", "repeats")
-    return f"{first}{second}{third}\n\n{_table(('events', 'count'), ((name, completeness[name]) for name in names))}"
+    rows = ((name, getattr(completeness, name)) for name in names)
+    return f"{first}{second}{third}\n\n{_table(('events', 'count'), rows)}"
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

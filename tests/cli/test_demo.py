@@ -9,7 +9,6 @@ import socket
 import time
 from typing import Any
 
-import msgspec
 import pytest
 
 from sidecar.cli.demo import lines_to_try, status
@@ -90,8 +89,7 @@ def test_a_port_in_use_is_replaced_and_said() -> None:
 
 
 def test_the_status_line_says_first_what_a_narrow_terminal_must_still_show() -> None:
-    document = msgspec.to_builtins(snapshot().public())
-    line = status(document)
+    line = status(snapshot())
     assert line.startswith("3/s  9 orders  p99 ")
     assert line.index("faults") < line.index("complete 100 %") < line.index("left") < 80
 

@@ -3,15 +3,19 @@
 import json
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import msgspec
 import pytest
 
-from sidecar.cli.client.readers import HttpReader
 from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.counts.rules import Rules
 from sidecar.core.events.batch import Batch
 from sidecar.simulation import SimulatedSale
+from tests.cli.client.test_readers import answering as answers
 from tests.cli.commands import invoke
 from tests.cli.sales import PREFIX, SOURCE, counted, keep
 from tests.redis_server import RedisServer
@@ -139,12 +143,34 @@ def test_a_refused_payload_cannot_steer_the_terminal(redis_server: RedisServer) 
 @pytest.mark.parametrize("flags", [(), ("--markdown",)])
 @pytest.mark.parametrize("place", [("revenue", "EUR"), ("refusals",), ("per_second", "peak")])
 def test_a_false_daemon_cannot_steer_the_terminal(
-    place: tuple[str, ...], flags: tuple[str, ...], sold: RedisServer, monkeypatch: pytest.MonkeyPatch
+    place: tuple[str, ...], flags: tuple[str, ...], sold: RedisServer
 ) -> None:
     answer = json.loads(invoke("report", "--json", "--redis-url", sold.url).stdout)
     part = answer["orders"]
     for name in place[:-1]:
         part = part[name]
     part[place[-1]] = "\x1b[2J"
-    monkeypatch.setattr(HttpReader, "report", lambda _: answer)
-    assert "\x1b" not in invoke("report", *flags, "--url", "http://127.0.0.1:1").output
+    with answering(answer) as url:
+        assert "\x1b" not in invoke("report", *flags, "--url", url).output
+
+
+@pytest.mark.parametrize("flags", [(), ("--markdown",), ("--json",)])
+def test_a_report_of_an_older_daemon_is_printed(flags: tuple[str, ...], sold: RedisServer) -> None:
+    answer = json.loads(invoke("report", "--json", "--redis-url", sold.url).stdout)
+    del answer["sale"], answer["completeness"]["producers"], answer["completeness"]["repeats"]
+    with answering(answer) as url:
+        shown = invoke("report", *flags, "--url", url)
+    assert (shown.exit_code, "aurora-sneaker" in shown.output) == (0, True)
+
+
+@contextmanager
+def answering(document: Any) -> Iterator[str]:
+    """Answer every GET with this JSON; yield the URL."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(json.dumps(document).encode())
+
+    with answers(answer) as url:
+        yield url

@@ -7,17 +7,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from sidecar.cli.client.alertmanager import Alert, Alerts
+from sidecar.cli.client.answers import HealthAnswer
 from sidecar.cli.top import View
 from sidecar.cli.view.keys import read_keys
 from sidecar.cli.view.tables import by_urgency
+from sidecar.core.snapshot.snapshot import Orders, Snapshot
 from tests.cli.client.test_readers import answering
 from tests.cli.commands import invoke, on_terminal
 from tests.cli.test_run import count_one, daemon
 from tests.conftest import StartRedis
-from tests.exposition.snapshots import snapshot
+from tests.exposition.snapshots import TS, snapshot
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until
@@ -37,6 +40,11 @@ def document(**stock: tuple[int, float | None]) -> dict[str, Any]:
     return found
 
 
+def taken(document: dict[str, Any]) -> Snapshot:
+    """Return the snapshot as it is read from the answer of a daemon."""
+    return msgspec.convert(document, Snapshot)
+
+
 def many(number: int) -> dict[str, Any]:
     """Return a snapshot with so many products, in the order of their names."""
     return document(**{f"product-{index:03}": (100, float(index)) for index in range(number)})
@@ -52,7 +60,7 @@ def screen(view: View, width: int, height: int) -> list[str]:
 
 def test_products_are_in_the_order_in_which_they_sell_out_with_sold_out_ones_last() -> None:
     shown = document(gone=(0, None), slow=(9, 90.0), oversold=(-2, None), unknown=(7, None), next=(3, 4.0))
-    assert by_urgency(shown) == ["next", "slow", "unknown", "oversold", "gone"]
+    assert by_urgency(taken(shown)) == ["next", "slow", "unknown", "oversold", "gone"]
 
 
 @pytest.mark.parametrize(
@@ -76,14 +84,14 @@ def test_a_source_that_is_mostly_not_understood_is_named(refused: int, ignored: 
             **{"reason": "not_json", "type": "cart", "detail": "payload: it is empty"},
         }
     }
-    lines = screen(View(shown), 120, 24)
+    lines = screen(View(taken(shown)), 120, 24)
     assert [line.strip() for line in lines if "not understood" in line] == ([f"pubsub:x: {told}"] if told else [])
     assert len(lines) <= 24
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 24), (60, 15), (120, 50), (200, 34)])
 def test_the_view_fits_the_screen_and_shows_the_product_that_it_warns_of(width: int, height: int) -> None:
-    lines = screen(View(many(100), keyed=True), width, height)
+    lines = screen(View(taken(many(100)), keyed=True), width, height)
     assert len(lines) <= height
     assert all(len(line) <= width for line in lines)
     assert any(line.startswith("next to sell out: product-000") for line in lines)
@@ -101,9 +109,10 @@ def troubled() -> View:
         f"api-{n}": {"received": 1, "state": "silent", "last_seen": shown["ts"] - n} for n in range(1, 10)
     }
     parts = {f"stream:{n}": {"status": "degraded", "detail": f"words of {n} " * 20} for n in range(9)}
-    health = {"status": "down", "components": {"redis": {"status": "down", "detail": "it is gone"}, **parts}}
+    parts["redis"] = {"status": "down", "detail": "it is gone"}
+    health = msgspec.convert({"status": "down", "components": parts}, HealthAnswer)
     alerts = Alerts(tuple(Alert(f"Alert{n}", "critical", 1, 0.0, "something " * 20) for n in range(9)))
-    return View(shown, health, alerts, keyed=True, problem="no daemon answers")
+    return View(taken(shown), health, alerts, keyed=True, problem="no daemon answers")
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 24), (60, 18), (120, 50), (80, 34), (200, 34)])
@@ -134,7 +143,7 @@ def test_the_sale_is_told_by_its_name_and_how_long_it_lasts(changes: dict[str, A
     shown["sale"] = {"id": changes.get("id"), "state": changes.get("state", "running")} | {
         f"{name}_at": None if ago is None else shown["ts"] - ago for name, ago in back.items()
     }
-    assert [line for line in screen(View(shown), 80, 24) if line.startswith("sale")] == ([told] if told else [])
+    assert [line for line in screen(View(taken(shown)), 80, 24) if line.startswith("sale")] == ([told] if told else [])
 
 
 def test_silent_producers_are_named_the_one_that_fell_silent_last_first() -> None:
@@ -147,7 +156,7 @@ def test_silent_producers_are_named_the_one_that_fell_silent_last_first() -> Non
         "batch": {"state": None, "last_seen": None},
     }
     told = "producers 2 alive, 2 silent: api-3 for 12 s, api-1 for 1 min 35 s"
-    assert told in screen(View(shown), 80, 24)
+    assert told in screen(View(taken(shown)), 80, 24)
 
 
 @pytest.mark.parametrize("unknown", ["sale", "producers"])
@@ -156,46 +165,46 @@ def test_of_an_older_daemon_nothing_is_shown_that_it_does_not_know(unknown: str)
     shown.pop("sale", None)
     shown["completeness"].pop("producers", None)
     shown["completeness"]["by_producer"] = {"api-1": {"received": 3, "missed": 0, "duplicates": 0}}
-    lines = screen(View(shown), 80, 24)
+    lines = screen(View(taken(shown)), 80, 24)
     assert lines[0].startswith("host-1 active  3/s now")
     assert not any(unknown in line for line in lines)
 
 
 def test_why_orders_fail_is_told_of_the_last_seconds_and_before_there_were_any_of_all() -> None:
-    view = View(many(1))
-    view.document["orders"]["failed_by_reason"] = {"sold_out": 60, "timeout": 20}
+    def failed(**reasons: int) -> Orders:
+        return replace(snapshot().orders, failed_by_reason=reasons)
+
+    view = View(snapshot(orders=failed(sold_out=60, timeout=20)))
     assert "failures 80 in all: timeout 25 % · sold_out 75 %" in screen(view, 80, 24)
-    view.document = many(1)
-    view.document["ts"] += 9
-    view.document["orders"]["failed_by_reason"] = {"sold_out": 61, "timeout": 20, "provider_error": 299}
+    view.snapshot = snapshot(ts=TS + 9, orders=failed(sold_out=61, timeout=20, provider_error=299))
     assert "failures 300 in 9 s: provider_error 100 % · sold_out <1 %" in screen(view, 80, 24)
 
 
 def test_no_failures_are_told() -> None:
     shown = many(1)
     shown["orders"]["failed_by_reason"] = {}
-    assert "failures none" in screen(View(shown), 80, 24)
+    assert "failures none" in screen(View(taken(shown)), 80, 24)
 
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_labels_are_never_cut(width: int) -> None:
-    lines = screen(View(many(9)), width, 24)
+    lines = screen(View(taken(many(9))), width, 24)
     for label in ("orders / s", "error rate", "fault rate", "latency 10s", "sells out in", "product-008"):
         assert any(label in line for line in lines), label
     assert sum(line.startswith(("latency", "processing")) for line in lines) == 1
 
 
 def test_a_tall_screen_has_a_row_for_each_window() -> None:
-    assert sum(line.startswith(("latency", "processing")) for line in screen(View(many(9)), 80, 50)) == 4
+    assert sum(line.startswith(("latency", "processing")) for line in screen(View(taken(many(9))), 80, 50)) == 4
 
 
 def test_an_oversell_is_shown_above_all_products() -> None:
-    lines = screen(View(document(a=(-1, None), b=(5, 9.0))), 80, 24)
+    lines = screen(View(taken(document(a=(-1, None), b=(5, 9.0)))), 80, 24)
     assert "oversold: a" in lines
 
 
 def test_scrolling_moves_through_the_products_and_stops_at_the_ends() -> None:
-    view = View(many(100), keyed=True)
+    view = View(taken(many(100)), keyed=True)
     screen(view, 80, 24)
     for key, first in [("up", 0), ("down", 1), ("page down", 13), ("home", 0), ("x", 0)]:
         view.scroll(key, 24)
@@ -210,7 +219,7 @@ def test_scrolling_moves_through_the_products_and_stops_at_the_ends() -> None:
 def test_one_thing_is_singular() -> None:
     one = many(1)
     one["orders"]["total"] = one["connections"]["active"] = 1
-    headline = screen(View(one), 120, 24)[0]
+    headline = screen(View(taken(one)), 120, 24)[0]
     assert "1 order, " in headline
     assert headline.endswith("1 connection")
 

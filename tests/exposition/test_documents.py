@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from sidecar.core.counts.sale import Sale
 from sidecar.core.snapshot.snapshot import Inventory, ProductOrders, Snapshot
@@ -95,43 +94,6 @@ def test_the_topic_products_shows_all_of_them() -> None:
     assert (alone["orders"].keys(), len(alone["orders"]["by_product"])) == ({"by_product"}, 30)
 
 
-def test_the_report_adds_period_and_average() -> None:
-    report = documents.report(snapshot())
-    assert report["until"] == 1_790_000_000.1
-    assert report["duration_s"] == pytest.approx(1000.1)
-    assert report["average_per_second"] == pytest.approx(9 / 1000.1)
-    assert report.keys() == json.loads(documents.full(snapshot())).keys() | {
-        "until",
-        "duration_s",
-        "average_per_second",
-    }
-
-
-# One order a second over the whole time.
-AT_ONE = replace(snapshot().orders, per_second=replace(snapshot().orders.per_second, total=1.0))
-
-
-def test_the_average_of_a_backlog_is_over_the_time_in_which_its_orders_finished() -> None:
-    """They finished in 600 s, all but the last two before counting began."""
-    found = snapshot(ts=1000.0, since=998.0, committed_at=999.5, orders=replace(AT_ONE, total=600))
-    assert documents.report(found)["average_per_second"] == pytest.approx(600 / 599.5)
-
-
-@pytest.mark.parametrize(
-    ("changes", "until", "duration", "average"),
-    [
-        ({"committed_at": None, "since": TS - 9, "orders": AT_ONE}, TS, pytest.approx(9.0), pytest.approx(1.0)),
-        ({"since": None}, 1_790_000_000.1, None, None),
-        ({"since": TS + 100}, 1_790_000_000.1, 0.0, None),
-    ],
-)
-def test_a_report_without_a_period_has_no_average(
-    changes: dict[str, Any], until: float, duration: object, average: object
-) -> None:
-    report = documents.report(snapshot(**changes))
-    assert (report["until"], report["duration_s"], report["average_per_second"]) == (until, duration, average)
-
-
 @pytest.mark.parametrize(
     "line",
     [
@@ -149,7 +111,7 @@ def test_a_report_without_a_period_has_no_average(
     ],
 )
 def test_the_markdown_says_it_in_a_line(line: str) -> None:
-    assert line in documents.markdown(documents.report(snapshot())).splitlines()
+    assert line in documents.report_markdown(snapshot()).decode().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -161,25 +123,25 @@ def test_the_markdown_says_it_in_a_line(line: str) -> None:
     ],
 )
 def test_the_markdown_says_plainly_what_was_missed(changes: dict[str, Any], sentence: str) -> None:
-    text = documents.markdown(documents.report(snapshot(completeness=completeness(**changes))))
+    text = documents.report_markdown(snapshot(completeness=completeness(**changes))).decode()
     assert sentence in text.splitlines()
 
 
 def test_the_markdown_of_nothing_says_unknown_and_none() -> None:
-    text = documents.markdown(documents.report(empty(since=None)))
+    text = documents.report_markdown(empty(since=None)).decode()
     assert "From unknown to" in text
     assert "in flight: unknown" in text
     assert "## Revenue\n\nNone.\n" in text
 
 
 def test_the_markdown_names_a_fleet_and_says_that_numbers_are_old() -> None:
-    text = documents.markdown(documents.report(snapshot(scope="fleet", instances=["a", "b"], stale=True)))
+    text = documents.report_markdown(snapshot(scope="fleet", instances=["a", "b"], stale=True)).decode()
     assert "Sidecars in the fleet: a, b." in text
     assert "These numbers are old" in text
 
 
 def test_the_markdown_shows_the_twenty_busiest_products() -> None:
-    text = documents.markdown(documents.report(many_products()))
+    text = documents.report_markdown(many_products()).decode()
     assert [line[2:5] for line in text.splitlines() if line.startswith("| p") and line.count("|") == 7][1:] == [
         f"p{n:02}" for n in range(29, 9, -1)
     ]
@@ -187,7 +149,7 @@ def test_the_markdown_shows_the_twenty_busiest_products() -> None:
 
 def test_a_name_from_outside_cannot_break_the_table() -> None:
     by_product = {"a|b\n# `x`\x1b[31m": ProductOrders(success=1)}
-    text = documents.markdown(documents.report(snapshot(orders=orders(by_product=by_product))))
+    text = documents.report_markdown(snapshot(orders=orders(by_product=by_product))).decode()
     assert r"| a\|b # \`x\` \[31m | 1 | 0 | 0 | 0 | 0 |" in text.splitlines()
 
 

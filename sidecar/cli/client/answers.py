@@ -4,15 +4,7 @@ from msgspec import Struct
 
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Sale
-from sidecar.core.snapshot.snapshot import Snapshot
-
-
-class ReportAnswer(Snapshot, frozen=True, kw_only=True):
-    """`GET /monitoring/benchmark`."""
-
-    until: float
-    duration_s: float | None
-    average_per_second: float | None
+from sidecar.exposition.history import HistoryValue
 
 
 class PartAnswer(Struct, frozen=True):
@@ -32,7 +24,7 @@ class HealthAnswer(Struct, frozen=True):
 class Points(Struct, frozen=True):
     """One metric of `GET /monitoring/history`."""
 
-    points: list[tuple[int, float | None]]
+    points: list[tuple[int, HistoryValue]]
 
 
 class RejectedAnswer(Struct, frozen=True):

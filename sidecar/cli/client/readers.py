@@ -6,7 +6,7 @@ import json
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sidecar.cli.client.asking import Asker, is_http
 from sidecar.cli.client.unanswered import advice
@@ -14,41 +14,46 @@ from sidecar.cli.options import DEFAULT_URL, Where
 from sidecar.errors import AccessError, ConfigError, SidecarError, UnavailableError
 
 if TYPE_CHECKING:
+    from sidecar.cli.client.answers import HealthAnswer, Points, StatusCounts
     from sidecar.config import Config
+    from sidecar.core.counts.pending import RejectedEvent
+    from sidecar.core.counts.sale import Sale
     from sidecar.core.events.sale_event import Action
+    from sidecar.core.snapshot.report import Report
+    from sidecar.core.snapshot.snapshot import Snapshot
 
 HTTP_SECONDS = 5.0
-Document = dict[str, Any]
+T = TypeVar("T")
 
 
 class Reader(Protocol):
     """What commands read and change. Every method opens and closes what it needs, and raises `SidecarError`."""
 
-    def snapshot(self) -> Document:
-        """Return the JSON of `GET /monitoring/metrics`."""
+    def snapshot(self) -> "Snapshot":
+        """Return what `GET /monitoring/metrics` shows."""
         ...
 
-    def health(self) -> Document:
-        """Return the JSON of `GET /monitoring/health`; empty if no daemon is asked."""
+    def health(self) -> "HealthAnswer | None":
+        """Return the JSON of `GET /monitoring/health`; `None` if no daemon is asked."""
         ...
 
-    def report(self) -> Document:
-        """Return the JSON of `GET /monitoring/benchmark`."""
+    def report(self) -> "Report":
+        """Return what `GET /monitoring/benchmark` shows."""
         ...
 
-    def history(self, grid: Mapping[str, str]) -> Document:
-        """Return the JSON of `GET /monitoring/history` for these `from`, `to` and `step`: every metric by name."""
+    def history(self, grid: Mapping[str, str]) -> "dict[str, Points]":
+        """Return what `GET /monitoring/history` shows for these `from`, `to` and `step`: every metric by name."""
         ...
 
-    def rejected(self, limit: int) -> list[Document]:
-        """Return the newest rejected payloads: time, source, reason, detail, payload."""
+    def rejected(self, limit: int) -> "list[RejectedEvent]":
+        """Return the newest rejected payloads."""
         ...
 
-    def clear(self) -> Document:
-        """Clear the metrics and return the value of `cleared`."""
+    def clear(self) -> "StatusCounts":
+        """Clear the metrics and return the orders there were."""
         ...
 
-    def announce(self, action: "Action", id: str | None) -> Document | None:
+    def announce(self, action: "Action", id: str | None) -> "Sale | None":
         """Announce that a sale starts or stops; return the sale, or `None` if no sidecar counts now."""
         ...
 
@@ -70,46 +75,43 @@ class HttpReader:
         self._token = token
         self._asker = Asker()
 
-    def snapshot(self) -> Document:
+    def snapshot(self) -> "Snapshot":
         from sidecar.core.snapshot.snapshot import Snapshot
 
         return self._ask("GET", "/monitoring/metrics", Snapshot)
 
-    def health(self) -> Document:
+    def health(self) -> "HealthAnswer | None":
         from sidecar.cli.client.answers import HealthAnswer
 
         return self._ask("GET", "/monitoring/health", HealthAnswer, also=http.HTTPStatus.SERVICE_UNAVAILABLE)
 
-    def report(self) -> Document:
-        from sidecar.cli.client.answers import ReportAnswer
+    def report(self) -> "Report":
+        from sidecar.core.snapshot.report import Report
 
-        return self._ask("GET", "/monitoring/benchmark", ReportAnswer)
+        return self._ask("GET", "/monitoring/benchmark", Report)
 
-    def history(self, grid: Mapping[str, str]) -> Document:
+    def history(self, grid: Mapping[str, str]) -> "dict[str, Points]":
         from sidecar.cli.client.answers import Points
 
         return self._ask("GET", f"/monitoring/history?{urllib.parse.urlencode(grid)}", dict[str, Points])
 
-    def rejected(self, limit: int) -> list[Document]:
+    def rejected(self, limit: int) -> "list[RejectedEvent]":
         from sidecar.cli.client.answers import RejectedAnswer
 
-        found: list[Document] = self._ask("GET", f"/monitoring/rejected?limit={limit}", RejectedAnswer)["rejected"]
-        return found
+        return self._ask("GET", f"/monitoring/rejected?limit={limit}", RejectedAnswer).rejected
 
-    def clear(self) -> Document:
+    def clear(self) -> "StatusCounts":
         from sidecar.cli.client.answers import Clear
 
-        cleared: Document = self._ask("POST", "/monitoring/metrics/clear", Clear)["cleared"]
-        return cleared
+        return self._ask("POST", "/monitoring/metrics/clear", Clear).cleared.orders.by_status
 
-    def announce(self, action: "Action", id: str | None) -> Document | None:
+    def announce(self, action: "Action", id: str | None) -> "Sale | None":
         from sidecar.cli.client.answers import Sales
 
-        found: Document = self._ask("POST", f"/monitoring/sales/{id or 'current'}/{action}", Sales)["sale"]
-        return found
+        return self._ask("POST", f"/monitoring/sales/{id or 'current'}/{action}", Sales).sale
 
-    def _ask(self, method: str, path: str, form: Any, *, also: int = http.HTTPStatus.OK) -> Document:
-        """Return the answer if it fits the type `form`; a later version may add fields.
+    def _ask(self, method: str, path: str, form: type[T], *, also: int = http.HTTPStatus.OK) -> T:
+        """Return the answer as `form`. A later version may have more fields, and an older one lack some.
 
         `also` is a status that is as good as 200.
         """
@@ -126,11 +128,9 @@ class HttpReader:
         if status not in (http.HTTPStatus.OK, also):
             raise _error(self._url, status, body)
         try:
-            document: Document = json.loads(body)
-            msgspec.convert(document, form)
+            return msgspec.json.decode(body, type=form)
         except (ValueError, RecursionError) as exc:
             raise UnavailableError(f"what answers at {self._url} is not the sidecar: check --url ({exc})") from exc
-        return document
 
 
 def _error(url: str, status: int, body: bytes) -> SidecarError:
@@ -156,45 +156,39 @@ class RedisReader:
     def __init__(self, config: "Config") -> None:
         self._config = config
 
-    def snapshot(self) -> Document:
-        import msgspec
-
+    def snapshot(self) -> "Snapshot":
         from sidecar.cli.client import stored
 
-        document: Document = msgspec.to_builtins(asyncio.run(stored.read(self._config)).public())
-        return document
+        return asyncio.run(stored.read(self._config)).public()
 
-    def health(self) -> Document:
+    def health(self) -> None:
         """Return nothing: only the daemon knows its health."""
-        return {}
 
-    def report(self) -> Document:
+    def report(self) -> "Report":
         from sidecar.cli.client import stored
-        from sidecar.exposition import documents
+        from sidecar.core.snapshot.report import report
 
-        return documents.report(asyncio.run(stored.read(self._config)))
+        return report(asyncio.run(stored.read(self._config)))
 
-    def history(self, grid: Mapping[str, str]) -> Document:
+    def history(self, grid: Mapping[str, str]) -> "dict[str, Points]":
         from sidecar.cli.client import stored
 
         return asyncio.run(stored.history(self._config, grid))
 
-    def rejected(self, limit: int) -> list[Document]:
+    def rejected(self, limit: int) -> "list[RejectedEvent]":
+        from sidecar.cli.client import stored
+
+        return asyncio.run(stored.rejected(self._config, limit))
+
+    def clear(self) -> "StatusCounts":
         import msgspec
 
         from sidecar.cli.client import stored
+        from sidecar.cli.client.answers import Cleared
 
-        return [msgspec.to_builtins(one) for one in asyncio.run(stored.rejected(self._config, limit))]
+        return msgspec.convert(asyncio.run(stored.clear(self._config)), Cleared).orders.by_status
 
-    def clear(self) -> Document:
+    def announce(self, action: "Action", id: str | None) -> "Sale | None":
         from sidecar.cli.client import stored
 
-        return asyncio.run(stored.clear(self._config))
-
-    def announce(self, action: "Action", id: str | None) -> Document | None:
-        import msgspec
-
-        from sidecar.cli.client import stored
-
-        sale = asyncio.run(stored.announce(self._config, action, id))
-        return None if sale is None else msgspec.to_builtins(sale)
+        return asyncio.run(stored.announce(self._config, action, id))

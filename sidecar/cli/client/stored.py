@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sidecar.cli.client.access import connected, with_advice
+from sidecar.cli.client.answers import Points
 from sidecar.config import Config
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
@@ -30,13 +31,13 @@ async def read(config: Config) -> Snapshot:
         return await build.read(config, time.time())
 
 
-async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Any]:
+async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Points]:
     """Return the last hour, every metric by name. Raises `SidecarError` if nothing is stored."""
     now = int(time.time())
     query = parse_query(grid, now)
     async with _store(config) as store:
         await _require_state(config, store)
-        return {name: (await draw(name, query, now, store.history)).document() for name in METRICS}
+        return {name: Points((await draw(name, query, now, store.history)).points) for name in METRICS}
 
 
 async def clear(config: Config) -> dict[str, Any]:

@@ -3,12 +3,16 @@
 import textwrap
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from sidecar.cli.client.alertmanager import Alert, Alerts
-from sidecar.cli.client.readers import Document
 from sidecar.cli.view.terminal import plain, seconds, share
+
+if TYPE_CHECKING:
+    from sidecar.cli.client.answers import HealthAnswer
+    from sidecar.core.snapshot.snapshot import Snapshot
 
 WRONG, WARNING, NEWS = "bold red", "yellow", "dim"
 STYLES = {"critical": WRONG, "warning": WARNING, "down": WRONG, "degraded": WARNING}
@@ -22,13 +26,13 @@ class Note(Struct, frozen=True):
     style: str = ""
 
 
-def notes(document: Document, health: Document, alerts: Alerts | None) -> list[Note]:
-    """Return the notes; `health` is empty if unknown, `alerts` is `None` without an Alertmanager."""
+def notes(snapshot: "Snapshot", health: "HealthAnswer | None", alerts: Alerts | None) -> list[Note]:
+    """Return the notes; `health` is `None` if unknown, `alerts` is `None` without an Alertmanager."""
     firing = list(_firing(alerts)) if alerts else []
     critical = [note for note in firing if note.style == WRONG]
     others = [note for note in firing if note.style != WRONG]
-    unhealthy = list(_health(health)) if health else list(_not_understood(document))
-    return [*critical, *unhealthy, *_oversold(document), *others, *_next_to_sell_out(document)]
+    unhealthy = list(_health(health)) if health else list(_not_understood(snapshot))
+    return [*critical, *unhealthy, *_oversold(snapshot), *others, *_next_to_sell_out(snapshot)]
 
 
 def wrapped(found: list[Note], *, width: int, each: int, lines: int) -> list[Note]:
@@ -64,36 +68,36 @@ def _alert(alert: Alert) -> str:
     return f"{alert.severity or 'alert'} {alert.name}{times}, {lasted}: {alert.summary}"
 
 
-def _health(health: Document) -> Iterator[Note]:
+def _health(health: "HealthAnswer") -> Iterator[Note]:
     """Name the unhealthy parts, those with the same detail together: an outage is one problem."""
     said: dict[str, tuple[str, list[str]]] = {}
     for status in STATUSES:
-        for name, part in health["components"].items():
-            if part["status"] == status:
-                said.setdefault(part.get("detail") or "no detail", (status, []))[1].append(name)
+        for name, part in health.components.items():
+            if part.status == status:
+                said.setdefault(part.detail or "no detail", (status, []))[1].append(name)
     for detail, (status, names) in said.items():
         yield Note(plain(f"{', '.join(names)} {status}: {detail}"), STYLES[status])
 
 
-def _not_understood(document: Document) -> Iterator[Note]:
+def _not_understood(snapshot: "Snapshot") -> Iterator[Note]:
     """Note what health would, where health is unknown."""
     from sidecar.core.counts.understanding import HALF
 
-    for name, one in document["completeness"].get("not_understood", {}).items():
-        most = f"ignored as type {one['type']}"
-        if one["refused"] >= one["ignored"]:
-            most = f"rejected as {one['reason']} ({one['detail']})"
-        if one["share"] >= HALF:
-            yield Note(plain(f"{name}: {share(one['share'])} of the last minute is not understood, most {most}"), WRONG)
+    for name, one in snapshot.completeness.not_understood.items():
+        most = f"ignored as type {one.type}"
+        if one.refused >= one.ignored:
+            most = f"rejected as {one.reason} ({one.detail})"
+        if one.share >= HALF:
+            yield Note(plain(f"{name}: {share(one.share)} of the last minute is not understood, most {most}"), WRONG)
 
 
-def _oversold(document: Document) -> Iterator[Note]:
-    if names := sorted(plain(name) for name, one in document["inventory"].items() if one["stock"] < 0):
+def _oversold(snapshot: "Snapshot") -> Iterator[Note]:
+    if names := sorted(plain(name) for name, one in snapshot.inventory.items() if one.stock < 0):
         yield Note(f"oversold: {', '.join(names)}", WRONG)
 
 
-def _next_to_sell_out(document: Document) -> Iterator[Note]:
-    clock = [(one["sell_out_in_s"], name) for name, one in document["inventory"].items() if one["stock"] > 0]
+def _next_to_sell_out(snapshot: "Snapshot") -> Iterator[Note]:
+    clock = [(one.sell_out_in_s, name) for name, one in snapshot.inventory.items() if one.stock > 0]
     if known := [one for one in clock if one[0] is not None]:
         left, name = min(known)
         yield Note(f"next to sell out: {plain(name)} in {seconds(left)}", WARNING)

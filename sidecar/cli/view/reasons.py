@@ -1,7 +1,10 @@
 """Why orders fail: in the last seconds of watching, or since counting began."""
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sidecar.core.snapshot.snapshot import Snapshot
 
 RECENT_SECONDS = 10.0  # as the shortest window of the rates beside it
 ReasonCounts = dict[str, int]
@@ -13,9 +16,9 @@ class FailureReasons:
     def __init__(self) -> None:
         self._seen: deque[tuple[float, ReasonCounts]] = deque()
 
-    def see(self, document: dict[str, Any]) -> None:
+    def see(self, snapshot: "Snapshot") -> None:
         """Take a snapshot."""
-        ts, counts = document["ts"], document["orders"]["failed_by_reason"]
+        ts, counts = snapshot.ts, snapshot.orders.failed_by_reason
         if self._seen and (ts < self._seen[-1][0] or _fell(self._seen[-1][1], counts)):
             self._seen.clear()  # cleared, or another daemon
         self._seen.append((ts, counts))

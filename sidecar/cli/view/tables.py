@@ -1,19 +1,23 @@
 """Snapshot -> rich tables and lines, for `report` and `top`."""
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sidecar.cli.client.readers import Document
 from sidecar.cli.view.reasons import FailureReasons, ReasonCounts, worst_first
 from sidecar.cli.view.terminal import count, milliseconds, plain, seconds, share
 
+if TYPE_CHECKING:
+    from sidecar.core.counts.sale import Sale
+    from sidecar.core.snapshot.snapshot import Inventory, ProductOrders, Snapshot
+
 BAR_CELLS = 10
 PIPE_WIDTH = 160
-WINDOWS = ("10s", "1m", "5m", "total")
+WINDOWS = {"10s": "last_10s", "1m": "last_1m", "5m": "last_5m", "total": "total"}  # and the field of each
 PERCENTILES = ("p50", "p90", "p95", "p99", "max")
 # A narrower screen has fewer columns, so that labels and numbers are never cut.
 WIDE = 76
@@ -28,81 +32,83 @@ def console() -> Console:
     return found if found.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
-def orders(document: Document, *, width: int = PIPE_WIDTH) -> Table:
+def orders(snapshot: "Snapshot", *, width: int = PIPE_WIDTH) -> Table:
     """Draw the orders by status."""
-    found = document["orders"]
-    by_status = found["by_status"]
+    found = snapshot.orders
+    by_status = found.by_status
     failed = by_status["failed"]
     columns: dict[str, str | Text] = {
         "accepted": count(by_status["pending"]),
         "success": Text(count(by_status["success"]), "green"),
         "failed": Text(count(failed), "red" if failed else ""),
         "cancelled": count(by_status["cancelled"]),
-        "in flight": count(found["in_flight"]),
+        "in flight": count(found.in_flight),
     }
     if width >= WIDE:
-        columns |= {name: share(found[name.replace(" ", "_")]["total"]) for name in ("error rate", "fault rate")}
+        columns |= {name: share(getattr(found, name.replace(" ", "_")).total) for name in ("error rate", "fault rate")}
     first, *others = columns
     table = _table(*others, first=first)
     table.add_row(*columns.values())
     return table
 
 
-def rates(document: Document, *, rule: bool = True) -> Table:
+def rates(snapshot: "Snapshot", *, rule: bool = True) -> Table:
     """Draw throughput and error rates by window."""
-    found = document["orders"]
+    found = snapshot.orders
     table = _table(*WINDOWS, first="window", rule=rule)
-    table.add_row("orders / s", *(count(found["per_second"][window]) for window in WINDOWS))
-    table.add_row("error rate", *(share(found["error_rate"][window]) for window in WINDOWS))
-    table.add_row("fault rate", *(_alarm(found["fault_rate"][window]) for window in WINDOWS))
+    table.add_row("orders / s", *(count(getattr(found.per_second, field)) for field in WINDOWS.values()))
+    table.add_row("error rate", *(share(getattr(found.error_rate, field)) for field in WINDOWS.values()))
+    table.add_row("fault rate", *(_alarm(getattr(found.fault_rate, field)) for field in WINDOWS.values()))
     return table
 
 
-def times(document: Document, rows: Iterable[tuple[str, str]], *, width: int = PIPE_WIDTH, rule: bool = True) -> Table:
+def times(
+    snapshot: "Snapshot", rows: Iterable[tuple[str, str]], *, width: int = PIPE_WIDTH, rule: bool = True
+) -> Table:
     """Draw percentiles; `rows` are (latency or processing, window)."""
     figures = ("avg", *PERCENTILES) if width >= WIDE else FEWER_FIGURES
     table = _table("count", *figures, first="time", rule=rule)
     for name, window in rows:
-        summary = document[f"{name}_ms"][window]
-        found = (milliseconds(summary[figure]) for figure in figures)
-        table.add_row(name if window == "total" else f"{name} {window}", count(summary["count"]), *found)
+        summary = getattr(getattr(snapshot, f"{name}_ms"), WINDOWS[window])
+        found = (milliseconds(getattr(summary, figure)) for figure in figures)
+        table.add_row(name if window == "total" else f"{name} {window}", count(summary.count), *found)
     return table
 
 
-def by_sales(document: Document) -> list[str]:
+def by_sales(snapshot: "Snapshot") -> list[str]:
     """Sort the products, the busiest first."""
-    by_product = document["orders"]["by_product"]
-    names: set[str] = by_product.keys() | document["inventory"].keys()
+    by_product = snapshot.orders.by_product
+    names: set[str] = by_product.keys() | snapshot.inventory.keys()
     return sorted(names, key=lambda name: (-_finished(by_product.get(name)), name))
 
 
-def by_urgency(document: Document) -> list[str]:
+def by_urgency(snapshot: "Snapshot") -> list[str]:
     """Sort the products by the time to sell out, then the busiest first; sold out ones come last."""
 
     def urgency(name: str) -> tuple[int, float]:
-        one = document["inventory"].get(name)
-        if one and one["stock"] <= 0:
-            return 2, one["stock"]  # oversold products are first among these
-        left = one["sell_out_in_s"] if one else None
+        one = snapshot.inventory.get(name)
+        if one and one.stock <= 0:
+            return 2, one.stock  # oversold products are first among these
+        left = one.sell_out_in_s if one else None
         return (1, 0) if left is None else (0, left)
 
-    return sorted(by_sales(document), key=urgency)
+    return sorted(by_sales(snapshot), key=urgency)
 
 
-def products(document: Document, names: Iterable[str], *, width: int = PIPE_WIDTH, rule: bool = True) -> Table:
+def products(snapshot: "Snapshot", names: Iterable[str], *, width: int = PIPE_WIDTH, rule: bool = True) -> Table:
     """Draw products with their remaining stock."""
-    by_product, inventory = document["orders"]["by_product"], document["inventory"]
+    by_product, inventory = snapshot.orders.by_product, snapshot.inventory
     wide = width >= WIDE
     columns = ("sold", "failed", "stock", "", "sold / s") if wide else ("sold", "stock")
     table = _table(*columns, "sells out in", first="product", rule=rule)
     for name in names:
         sold, stock = by_product.get(name), inventory.get(name)
-        units = sold["units"] if sold else 0
+        units = sold.units if sold else 0
         label, left, end = Text(plain(name), overflow="ellipsis", no_wrap=True), _units(stock), _sell_out(stock)
         if wide:
-            pace = count(stock["depletion_per_second"] if stock else None)
-            failed = count(sold["failed"] if sold else 0)
-            table.add_row(label, count(units), failed, left, bar(stock["stock"], units) if stock else "", pace, end)
+            pace = count(stock.depletion_per_second if stock else None)
+            failed = count(sold.failed if sold else 0)
+            table.add_row(label, count(units), failed, left, bar(stock.stock, units) if stock else "", pace, end)
         else:
             table.add_row(label, count(units), left, end)
     return table
@@ -113,47 +119,44 @@ def lines(part: RenderableType, *, rule: bool) -> int:
     return part.row_count + 1 + rule if isinstance(part, Table) else 1
 
 
-def failures(document: Document) -> Table:
+def failures(snapshot: "Snapshot") -> Table:
     """Draw why orders failed, the most frequent reason first."""
-    reasons = document["orders"]["failed_by_reason"]
+    reasons = snapshot.orders.failed_by_reason
     table = _table("orders", first="failed because")
     for reason in sorted(reasons, key=lambda name: (-reasons[name], name))[:10]:
         table.add_row(Text(plain(reason)), count(reasons[reason]))
     return table
 
 
-def state(document: Document) -> Text:
+def state(snapshot: "Snapshot") -> Text:
     """Summarise sale and producers in a line, without what an older daemon does not report."""
-    parts = [*_sale(document.get("sale"), document["ts"]), *_producers(document)]
+    parts = [*_sale(snapshot.sale, snapshot.ts), *_producers(snapshot)]
     return Text("  ").join(parts)
 
 
-def _sale(sale: Document | None, now: float) -> Iterator[Text]:
-    if not sale or sale["state"] not in ("running", "ended") or sale["started_at"] is None:
+def _sale(sale: "Sale", now: float) -> Iterator[Text]:
+    if sale.state == "none" or sale.started_at is None:
         return
-    name, began, ended = f"{plain(sale['id'])} " if sale["id"] else "", sale["started_at"], sale["ended_at"]
+    name, began, ended = f"{plain(sale.id)} " if sale.id else "", sale.started_at, sale.ended_at
     text = Text("sale ", "bold")
-    if sale["state"] == "running" or ended is None:
+    if sale.state == "running" or ended is None:
         yield text.append(f"{name}running for {seconds(max(0.0, now - began))}", "not bold")
     else:
         lasted, since = seconds(max(0.0, ended - began)), seconds(max(0.0, now - ended))
         yield text.append(f"{name}over for {since}, lasted {lasted}", "not bold")
 
 
-def _producers(document: Document) -> Iterator[Text]:
-    found = document["completeness"].get("producers")
-    if not found:
+def _producers(snapshot: "Snapshot") -> Iterator[Text]:
+    found = snapshot.completeness.producers
+    if found is None:
         return
-    text = Text("producers ", "bold").append(f"{count(found['alive'])} alive", "not bold")
-    if found["silent"]:
-        text.append(f", {count(found['silent'])} silent: ", "bold red")
-        silent = {
-            name: one["last_seen"]
-            for name, one in document["completeness"]["by_producer"].items()
-            if one.get("state") == "silent"
-        }
+    text = Text("producers ", "bold").append(f"{count(found.alive)} alive", "not bold")
+    if found.silent:
+        text.append(f", {count(found.silent)} silent: ", "bold red")
+        by_producer = snapshot.completeness.by_producer
+        silent = {name: one.last_seen for name, one in by_producer.items() if one.state == "silent"}
         known = sorted(silent.items(), key=lambda one: (-(one[1] or 0.0), one[0]))
-        parts = (f"{plain(name)}{_for(ts, document['ts'])}" for name, ts in known)
+        parts = (f"{plain(name)}{_for(ts, snapshot.ts)}" for name, ts in known)
         text.append(", ".join(parts), "not bold")
     yield text
 
@@ -162,10 +165,10 @@ def _for(ts: float | None, now: float) -> str:
     return "" if ts is None else f" for {seconds(max(0.0, now - ts))}"
 
 
-def reasons(document: Document, watched: FailureReasons) -> Text:
+def reasons(snapshot: "Snapshot", watched: FailureReasons) -> Text:
     """Summarise in a line why orders failed in the last seconds, or at all if none did, worst reason first."""
     over, recent = watched.recent()
-    counts: ReasonCounts = recent or document["orders"]["failed_by_reason"]
+    counts: ReasonCounts = recent or snapshot.orders.failed_by_reason
     text, number = Text("failures ", "bold"), sum(counts.values())
     if not counts:
         return text.append("none", "not bold")
@@ -179,47 +182,47 @@ def _percent(part: float) -> str:
     return f"{100 * part:.0f} %" if part >= 0.01 else "<1 %"
 
 
-def queues(document: Document) -> Table:
+def queues(snapshot: "Snapshot") -> Table:
     """Draw the queues."""
     fields = ("waiting", "active", "delayed", "failed", "completed")
     table = _table(*fields, first="queue")
-    for name, queue in sorted(document["queues"].items()):
-        table.add_row(Text(plain(name)), *(count(queue[field]) for field in fields))
+    for name, queue in sorted(snapshot.queues.items()):
+        table.add_row(Text(plain(name)), *(count(getattr(queue, field)) for field in fields))
     return table
 
 
-def queue_lengths(document: Document) -> Text:
+def queue_lengths(snapshot: "Snapshot") -> Text:
     """Summarise the queues in a line."""
     text = Text("queue ", "bold", no_wrap=True, overflow="ellipsis")
     parts = [
-        f"{plain(name)} {count(queue['waiting'])} waiting, {count(queue['active'])} active"
-        for name, queue in sorted(document["queues"].items())
+        f"{plain(name)} {count(queue.waiting)} waiting, {count(queue.active)} active"
+        for name, queue in sorted(snapshot.queues.items())
     ]
     return text.append(" · ".join(parts) or "unknown", "not bold")
 
 
-def completeness(document: Document) -> Text:
+def completeness(snapshot: "Snapshot") -> Text:
     """Summarise in a line how much of what was published was counted."""
-    found = document["completeness"]
-    ratio, missed = found["ratio"], found["missed"]
+    found = snapshot.completeness
+    ratio, missed = found.ratio, found.missed
     text = Text("completeness ", "bold")
     text.append(share(ratio), "green" if ratio == 1 else "yellow" if ratio is None else "red")
-    parts = [f"{count(found['received'])} received", f"{count(missed)} missed"]
+    parts = [f"{count(found.received)} received", f"{count(missed)} missed"]
     parts += [
-        f"{count(found[name])} {name}"
+        f"{count(getattr(found, name))} {name}"
         for name in ("duplicates", "late", "invalid", "ignored", "adjusted", "repeats")
-        if found.get(name)
+        if getattr(found, name)
     ]
-    if found.get("counted_twice"):
-        parts.append(f"{count(found['counted_twice'])} counted twice")
-    if found["blind_s"]:
-        parts.append(f"{seconds(found['blind_s'])} without a connection")
+    if found.counted_twice:
+        parts.append(f"{count(found.counted_twice)} counted twice")
+    if found.blind_s:
+        parts.append(f"{seconds(found.blind_s)} without a connection")
     return text.append("  " + " · ".join(parts), "not bold")
 
 
-def revenue(document: Document) -> Text:
+def revenue(snapshot: "Snapshot") -> Text:
     """Summarise the revenue by currency in a line."""
-    amounts = document["orders"]["revenue"]
+    amounts = snapshot.orders.revenue
     text = Text("revenue ", "bold")
     return text.append(
         " · ".join(f"{plain(amount)} {plain(currency)}" for currency, amount in sorted(amounts.items())), "not bold"
@@ -243,21 +246,21 @@ def _table(*columns: str, first: str, rule: bool = True) -> Table:
     return table
 
 
-def _finished(product: Document | None) -> int:
-    return product["success"] + product["failed"] if product else 0
+def _finished(product: "ProductOrders | None") -> int:
+    return product.success + product.failed if product else 0
 
 
-def _units(stock: Document | None) -> Text:
+def _units(stock: "Inventory | None") -> Text:
     if stock is None:
         return Text(count(None))
-    return Text(count(stock["stock"]), "bold red" if stock["stock"] < 0 else "")
+    return Text(count(stock.stock), "bold red" if stock.stock < 0 else "")
 
 
-def _sell_out(stock: Document | None) -> Text:
+def _sell_out(stock: "Inventory | None") -> Text:
     """Format when the stock will be gone, or that it is."""
-    if stock and stock["stock"] <= 0:
-        return Text("oversold" if stock["stock"] < 0 else "sold out", "bold red" if stock["stock"] < 0 else "red")
-    left = stock["sell_out_in_s"] if stock else None
+    if stock and stock.stock <= 0:
+        return Text("oversold" if stock.stock < 0 else "sold out", "bold red" if stock.stock < 0 else "red")
+    left = stock.sell_out_in_s if stock else None
     return Text(seconds(left), "yellow" if left is not None and left < SOON_SECONDS else "")
 
 

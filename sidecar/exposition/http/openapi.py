@@ -7,6 +7,7 @@ import msgspec
 from sidecar.core.counts.pending import REJECTED_KEPT, RejectedEvent
 from sidecar.core.events.event import STATUSES
 from sidecar.core.events.sale_event import CURRENT, ID_PATTERN
+from sidecar.core.snapshot.report import Report
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.exposition.history import METRICS
 from sidecar.exposition.prometheus.negotiation import Format
@@ -180,20 +181,18 @@ def _ref(name: str) -> OpenApi:
 
 def _schemas() -> OpenApi:
     _, schemas = msgspec.json.schema_components(
-        [Snapshot, Health, RejectedEvent], ref_template="#/components/schemas/{name}"
+        [Snapshot, Report, Health, RejectedEvent], ref_template="#/components/schemas/{name}"
     )
     # `series` is for the exposition alone.
-    del schemas["Snapshot"]["properties"]["series"]
+    for name in ("Snapshot", "Report"):
+        del schemas[name]["properties"]["series"]
     for name in ("Series", "ClassicHistogram", "Exemplar"):
         del schemas[name]
-    known_or_null = {"type": ["number", "null"]}
-    added = _object(until={"type": "number"}, duration_s=known_or_null, average_per_second=known_or_null)
-    point = {"type": "array", "prefixItems": [{"type": "integer"}, known_or_null]}
+    point = {"type": "array", "prefixItems": [{"type": "integer"}, {"type": ["number", "null"]}]}
     points = {"type": "array", "items": point}
     integer, text = {"type": "integer"}, {"type": "string"}
     history: OpenApi = {"metric": {"enum": list(METRICS)}, "step": integer, "from": integer, "points": points}
     return schemas | {
-        "Report": {"allOf": [_ref("Snapshot"), added]},
         "History": _object(**history),
         "Error": _object(error=_object(code=text, message=text)),
     }

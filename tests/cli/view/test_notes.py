@@ -5,20 +5,21 @@ import time
 import pytest
 
 from sidecar.cli.client.alertmanager import Alert, Alerts
+from sidecar.cli.client.answers import HealthAnswer, PartAnswer
 from sidecar.cli.view.notes import Note, notes, wrapped
-from tests.cli.test_top import document
+from tests.cli.test_top import document, taken
+from tests.exposition.snapshots import snapshot
 
-HEALTH = {
-    "status": "degraded",
-    "role": "active",
-    "components": {
-        "redis": {"status": "ok", "detail": "Redis 7.0.15"},
-        "producers": {"status": "degraded", "detail": "api-1 is silent for 12 s"},
-        "commit": {"status": "down", "detail": "MISCONF"},
-        "influx": {"status": "degraded", "detail": "MISCONF"},
-        "stream:x": {"status": "degraded"},
+HEALTH = HealthAnswer(
+    "degraded",
+    {
+        "redis": PartAnswer("ok", "Redis 7.0.15"),
+        "producers": PartAnswer("degraded", "api-1 is silent for 12 s"),
+        "commit": PartAnswer("down", "MISCONF"),
+        "influx": PartAnswer("degraded", "MISCONF"),
+        "stream:x": PartAnswer("degraded"),
     },
-}
+)
 
 
 def test_what_pages_comes_before_what_is_not_well_and_news_come_last() -> None:
@@ -29,7 +30,7 @@ def test_what_pages_comes_before_what_is_not_well_and_news_come_last() -> None:
             Alert("StockRunningOut", "info", 43, now - 5, "a is sold out in 30 s"),
         )
     )
-    found = notes(document(a=(-1, None), b=(5, 9.0)), HEALTH, alerts)
+    found = notes(taken(document(a=(-1, None), b=(5, 9.0))), HEALTH, alerts)
     assert [note.text for note in found] == [
         "critical RedisDown, 1 min 5 s: Redis does not answer",
         "commit, influx down: MISCONF",
@@ -50,13 +51,13 @@ def test_what_pages_comes_before_what_is_not_well_and_news_come_last() -> None:
     ],
 )
 def test_no_alert_is_not_the_same_as_nobody_knows(alerts: Alerts | None, told: list[str]) -> None:
-    assert [note.text for note in notes(document(), {"status": "ok", "components": {}}, alerts)] == told
+    assert [note.text for note in notes(snapshot(inventory={}), HealthAnswer("ok", {}), alerts)] == told
 
 
 def test_what_comes_from_outside_cannot_steer_the_terminal() -> None:
-    health = {"components": {"stream:\x1b[2J": {"status": "down", "detail": "\x1b[1m"}}}
+    health = HealthAnswer("down", {"stream:\x1b[2J": PartAnswer("down", "\x1b[1m")})
     alerts = Alerts((Alert("\x1b", "\x1b", 1, 0.0, "\x1b"),))
-    assert not any("\x1b" in note.text for note in notes(document(), health, alerts))
+    assert not any("\x1b" in note.text for note in notes(snapshot(), health, alerts))
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,14 @@ import json
 
 import msgspec
 
+from sidecar.exposition import documents
 from sidecar.exposition.http.endpoints import Endpoints
 from sidecar.exposition.http.openapi import describe
 from sidecar.exposition.published import Latest
 from tests.exposition.monitors import MemoryMonitor, exposition
+from tests.exposition.snapshots import snapshot
+
+FLEET = snapshot(scope="fleet", instances=["a"])
 
 
 def test_the_description_is_valid_openapi() -> None:
@@ -25,5 +29,6 @@ async def test_every_route_is_described_and_nothing_else() -> None:
 
 def test_the_part_of_a_snapshot_that_is_not_in_the_json_is_not_described() -> None:
     schemas = describe()["components"]["schemas"]
-    assert "series" not in schemas["Snapshot"]["properties"]
+    assert "series" not in schemas["Snapshot"]["properties"].keys() | schemas["Report"]["properties"].keys()
+    assert list(schemas["Report"]["properties"]) == list(json.loads(documents.report_json(FLEET)))
     assert not {"Series", "ClassicHistogram", "Exemplar"} & schemas.keys()

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from sidecar.config import HttpConfig, Seconds, Secret, WsConfig
+from sidecar.core.snapshot.report import Report, report
 from sidecar.core.snapshot.snapshot import Queue, Snapshot
 from sidecar.errors import ConfigError, SidecarError, UnavailableError
 from sidecar.exposition import documents
@@ -320,13 +321,12 @@ async def test_reports_of_one_snapshot_are_rendered_once_and_answer_each_its_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rendered: list[Snapshot] = []
-    render = documents.report
 
-    def report(snapshot: Snapshot) -> dict[str, Any]:
+    def rendering(snapshot: Snapshot) -> Report:
         rendered.append(snapshot)
-        return render(snapshot)
+        return report(snapshot)
 
-    monkeypatch.setattr(documents, "report", report)
+    monkeypatch.setattr(documents, "report", rendering)
     async with serving(snapshot()) as served, served.connect() as one, served.connect() as two:
         answers = [await ask(one, "get-benchmark-report"), await ask(two, "get-benchmark-report", id={"a": 1})]
         assert answers[1] == {"event": "benchmark-report", "id": {"a": 1}, "data": answers[0]["data"]}
