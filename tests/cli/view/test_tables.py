@@ -1,4 +1,4 @@
-"""The tables and lines of `report` and `top`: what they show of a document, and what a narrow screen leaves out."""
+"""The tables and lines of `report` and `top`: what they show of a Snapshot, and what a narrow screen leaves out."""
 
 from io import StringIO
 from typing import Any
@@ -24,12 +24,6 @@ from tests.exposition import snapshots
 TS = snapshots.TS
 
 
-def document(snapshot: Snapshot | None = None) -> dict[str, Any]:
-    """Return a Snapshot as its readers get it."""
-    made: dict[str, Any] = msgspec.to_builtins((snapshot or snapshots.snapshot()).public())
-    return made
-
-
 def shown(part: RenderableType, width: int = 160) -> list[str]:
     """Return the lines of a part, each without space around it."""
     console = Console(file=StringIO(), width=width, color_system=None)
@@ -44,20 +38,20 @@ def colours(part: Any) -> set[str]:
 
 
 def test_orders_by_what_became_of_them() -> None:
-    assert shown(tables.orders(document())) == [
+    assert shown(tables.orders(snapshots.snapshot())) == [
         "accepted success failed cancelled in flight error rate fault rate",
-        "─" * len(shown(tables.orders(document()))[1]),
+        "─" * len(shown(tables.orders(snapshots.snapshot()))[1]),
         "9 7 2 0 0 22.0 % 0 %",
     ]
 
 
 def test_a_narrow_screen_has_no_rates_of_failure() -> None:
-    narrow = shown(tables.orders(document(), width=tables.WIDE - 1))
+    narrow = shown(tables.orders(snapshots.snapshot(), width=tables.WIDE - 1))
     assert narrow[-1] == "9 7 2 0 0"
 
 
 def test_rates_are_by_window() -> None:
-    lines = shown(tables.rates(document(), rule=False))
+    lines = shown(tables.rates(snapshots.snapshot(), rule=False))
     assert lines[0] == "window 10s 1m 5m total"
     assert [line.rsplit(" ", 9)[0].split()[0] for line in lines[1:]] == ["orders", "error", "fault"]
     assert "22.0 %" in lines[2]
@@ -65,7 +59,9 @@ def test_rates_are_by_window() -> None:
 
 def test_times_have_fewer_figures_on_a_narrow_screen() -> None:
     rows = [("latency", "total"), ("processing", "1m")]
-    wide, narrow = (shown(tables.times(document(), rows, width=width)) for width in (tables.WIDE, tables.WIDE - 1))
+    wide, narrow = (
+        shown(tables.times(snapshots.snapshot(), rows, width=width)) for width in (tables.WIDE, tables.WIDE - 1)
+    )
     assert wide[0] == "time count avg p50 p90 p95 p99 max"
     assert narrow[0] == "time count p50 p99 max"
     assert [line.split()[0] for line in wide[-2:]] == ["latency", "processing"]
@@ -75,7 +71,7 @@ def test_times_have_fewer_figures_on_a_narrow_screen() -> None:
 def test_the_busiest_product_is_first() -> None:
     by_product = {"a": ProductOrders(success=1), "b": ProductOrders(success=1, failed=1), "c": ProductOrders(success=1)}
     whole = snapshots.snapshot(orders=snapshots.orders(by_product=by_product), inventory={"d": Inventory(stock=1)})
-    assert tables.by_sales(document(whole)) == ["b", "a", "c", "d"]
+    assert tables.by_sales(whole) == ["b", "a", "c", "d"]
 
 
 def test_the_product_that_sells_out_first_is_first_and_oversold_ones_lead_those_sold_out() -> None:
@@ -86,7 +82,7 @@ def test_the_product_that_sells_out_first_is_first_and_oversold_ones_lead_those_
         "over": Inventory(stock=-2),
         "idle": Inventory(stock=9),
     }
-    assert tables.by_urgency(document(snapshots.snapshot(inventory=inventory))) == [
+    assert tables.by_urgency(snapshots.snapshot(inventory=inventory)) == [
         "soon",
         "later",
         "sku-1",
@@ -108,18 +104,17 @@ def test_the_product_that_sells_out_first_is_first_and_oversold_ones_lead_those_
     ids=["later", "soon", "sold out", "oversold", "unknown"],
 )
 def test_a_product_says_when_it_sells_out(stock: Inventory | None, says: str, colour: str | None) -> None:
-    builtin = None if stock is None else msgspec.to_builtins(stock)
-    text = tables._sell_out(builtin)
+    text = tables._sell_out(stock)
     assert text.plain == says
     assert colours(text) == ({colour} if colour else set())
 
 
 def test_products_show_sales_and_stock() -> None:
     whole = snapshots.snapshot()
-    lines = shown(tables.products(document(whole), ["sku-1", "unknown"]))
+    lines = shown(tables.products(whole, ["sku-1", "unknown"]))
     assert lines[0] == "product sold failed stock sold / s sells out in"
     assert lines[2].startswith("sku-1 7 2 93 ")
-    narrow = shown(tables.products(document(whole), ["sku-1"], width=tables.WIDE - 1))
+    narrow = shown(tables.products(whole, ["sku-1"], width=tables.WIDE - 1))
     assert narrow[0] == "product sold stock sells out in"
 
 
@@ -133,7 +128,7 @@ def test_a_bar_shows_what_is_left_and_never_nothing_where_something_is(stock: in
 
 def test_reasons_are_by_their_frequency_and_ten_at_most() -> None:
     reasons = {f"r{number:02}": number for number in range(1, 13)}
-    lines = shown(tables.failures(document(snapshots.snapshot(orders=snapshots.orders(failed_by_reason=reasons)))))
+    lines = shown(tables.failures(snapshots.snapshot(orders=snapshots.orders(failed_by_reason=reasons))))
     assert [line.split()[0] for line in lines[2:]] == [f"r{number:02}" for number in range(12, 2, -1)]
 
 
@@ -141,7 +136,7 @@ def why(*seen: dict[str, int]) -> str:
     """Return the line about failures after these counts were seen, two seconds apart."""
     watched = FailureReasons()
     for number, reasons in enumerate(seen):
-        whole = document(snapshots.snapshot(ts=TS + 2 * number, orders=snapshots.orders(failed_by_reason=reasons)))
+        whole = snapshots.snapshot(ts=TS + 2 * number, orders=snapshots.orders(failed_by_reason=reasons))
         watched.see(whole)
     return tables.reasons(whole, watched).plain
 
@@ -169,14 +164,14 @@ def test_shares_of_reasons_are_short_and_faults_come_first() -> None:
     ],
 )
 def test_a_line_says_how_the_sale_is(sale: Sale, says: str) -> None:
-    assert tables.state(document(snapshots.snapshot(sale=sale))).plain.startswith(says)
-    assert bool(says) == ("sale" in tables.state(document(snapshots.snapshot(sale=sale))).plain)
+    assert tables.state(snapshots.snapshot(sale=sale)).plain.startswith(says)
+    assert bool(says) == ("sale" in tables.state(snapshots.snapshot(sale=sale)).plain)
 
 
 def test_an_older_daemon_knows_neither_sale_nor_producers() -> None:
-    older = document()
+    older = msgspec.to_builtins(snapshots.snapshot().public())
     del older["sale"], older["completeness"]["producers"]
-    assert tables.state(older).plain == ""
+    assert tables.state(msgspec.convert(older, Snapshot)).plain == ""
 
 
 def test_silent_producers_are_named_the_last_heard_first() -> None:
@@ -189,46 +184,46 @@ def test_silent_producers_are_named_the_last_heard_first() -> None:
     whole = snapshots.snapshot(
         completeness=snapshots.completeness(producers=Producers(alive=1, silent=3), by_producer=by_producer)
     )
-    said = tables.state(document(whole)).plain
+    said = tables.state(whole).plain
     assert said.startswith("producers 1 alive, 3 silent: b for ")
     assert said.index("a for ") < said.rindex("d")
 
 
 def test_queues_are_by_name() -> None:
-    whole = document(snapshots.snapshot(queues={"b": Queue(waiting=1, active=2), "a": Queue(waiting=3)}))
+    whole = snapshots.snapshot(queues={"b": Queue(waiting=1, active=2), "a": Queue(waiting=3)})
     assert [line.split()[0] for line in shown(tables.queues(whole))[2:]] == ["a", "b"]
     assert tables.queue_lengths(whole).plain.startswith("queue a 3 waiting, ")
-    assert tables.queue_lengths(document(snapshots.snapshot(queues={}))).plain == "queue unknown"
+    assert tables.queue_lengths(snapshots.snapshot(queues={})).plain == "queue unknown"
 
 
 @pytest.mark.parametrize(("ratio", "colour"), [(1.0, "green"), (0.99, "red"), (None, "yellow")])
 def test_completeness_has_the_colour_of_what_it_means(ratio: float | None, colour: str) -> None:
-    text = tables.completeness(document(snapshots.snapshot(completeness=snapshots.completeness(ratio=ratio))))
+    text = tables.completeness(snapshots.snapshot(completeness=snapshots.completeness(ratio=ratio)))
     assert colour in colours(text)
 
 
 def test_completeness_names_only_what_there_is() -> None:
-    assert tables.completeness(document()).plain == "completeness 100 %  30 received · 0 missed"
+    assert tables.completeness(snapshots.snapshot()).plain == "completeness 100 %  30 received · 0 missed"
     odd = snapshots.completeness(missed=2, late=1, counted_twice=3, blind_s=5.0)
-    line = tables.completeness(document(snapshots.snapshot(completeness=odd))).plain
+    line = tables.completeness(snapshots.snapshot(completeness=odd)).plain
     assert "2 missed · 1 late · 3 counted twice · 5" in line
     assert line.endswith("without a connection")
 
 
 def test_revenue_is_by_currency() -> None:
-    whole = document(snapshots.snapshot(orders=snapshots.orders(revenue={"USD": "1.00", "EUR": "70.00"})))
+    whole = snapshots.snapshot(orders=snapshots.orders(revenue={"USD": "1.00", "EUR": "70.00"}))
     assert tables.revenue(whole).plain == "revenue 70.00 EUR · 1.00 USD"
 
 
 def test_the_lines_of_a_part_are_known_before_it_is_drawn() -> None:
     for rule in (False, True):
-        table = tables.rates(document(), rule=rule)
+        table = tables.rates(snapshots.snapshot(), rule=rule)
         assert tables.lines(table, rule=rule) == len(shown(table))
-    assert tables.lines(tables.revenue(document()), rule=True) == 1
+    assert tables.lines(tables.revenue(snapshots.snapshot()), rule=True) == 1
 
 
 def test_names_from_outside_are_plain() -> None:
-    whole = document(snapshots.snapshot(orders=snapshots.orders(failed_by_reason={"\x1b[2J[bold]": 1})))
+    whole = snapshots.snapshot(orders=snapshots.orders(failed_by_reason={"\x1b[2J[bold]": 1}))
     assert "\x1b" not in "".join(shown(tables.failures(whole)))
     assert "[bold]" in "".join(shown(tables.failures(whole)))
 
