@@ -113,7 +113,7 @@ def _money(value: Value) -> Convert:
     def convert(found: Any) -> Any:
         try:
             return _amount(found, value)
-        except (ValueError, ArithmeticError):
+        except (ValueError, TypeError, ArithmeticError):
             return UNREADABLE
 
     return convert

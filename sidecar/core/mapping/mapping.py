@@ -76,7 +76,11 @@ class _CompiledRules:
         return "" if None in parts else "\n".join([self.name, *map(str, parts)])
 
     def _mapped(self, rule: CompiledRule, payload: Any, text: bytes, arrival: float) -> Outcome:
-        fields = rule.fields_of(payload)
+        try:
+            fields = rule.fields_of(payload)
+        except ArithmeticError:  # a decimal of a million digits
+            detail = f"event: a number is too large to convert (mapping {self.name}, rule {rule.name})"
+            return Outcome(self.name, rule.name, rejection=unread("out_of_range", detail, text, arrival, whole=True))
         event = accept_fields(fields, arrival)
         adjusted: tuple[str, ...] = ()
         if event is None:

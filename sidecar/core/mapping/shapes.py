@@ -78,10 +78,10 @@ class _Node:
         if self.is_any:
             return Any
         if self.list_of is not None:
-            return list[self.list_of.type()] | None  # type: ignore[misc]  # a type made here
-        fields = [(f"f{at}", node.type(), None) for at, node in enumerate(self.names.values())]
+            return list[self.list_of.type()]  # type: ignore[misc]  # a type made here
+        fields = [(f"f{at}", node.type() | None, None) for at, node in enumerate(self.names.values())]
         rename = {f"f{at}": name for at, name in enumerate(self.names)}
-        return msgspec.defstruct("Shape", fields, rename=rename, gc=False) | None
+        return msgspec.defstruct("Shape", fields, rename=rename, gc=False)
 
 
 class Paths:
