@@ -32,7 +32,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
       live/           WebSocket
     simulation/     a made-up sale
     daemon/         build (configuration -> parts), ingest (source -> ledger), pipeline (tick -> commit -> publish),
-                    fleet, health, lease; service runs it all and is the only place that names a real clock
+                    fleet, health, lease; service runs it all on these parts; only build names a real clock
     cli/            one file a command, the only place that knows about signals; client/, view/, checks/ are shared
 
 Imports run one way, from the bottom of that list towards its top; tests/test_layers.py holds us to it.

@@ -1,9 +1,11 @@
 """Configuration -> what it asks for: rules of counting, which Redis, stores and sources; and what is stored, read.
 
-Nothing is opened here but by `read`, which needs no daemon.
+Nothing is opened here but by `read`, which needs no daemon. Only here is a real clock named.
 """
 
 from collections.abc import Mapping
+
+from msgspec import Struct, field
 
 from sidecar.config import Config, RedisConfig
 from sidecar.core.checkpoint.state import load_state
@@ -14,13 +16,32 @@ from sidecar.core.mapping.mapping import Mapping as CompiledMapping
 from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.errors import CheckpointError, SidecarError
+from sidecar.process.clock import Clock
 from sidecar.redis.servers import Servers
 from sidecar.sources import Source
 from sidecar.sources.pubsub import PubSubSource
 from sidecar.sources.stream import StreamSource
+from sidecar.store import Readers, Store
 from sidecar.store.redis import RedisStore
 
 NS_PER_SECOND = 10**9
+
+
+class Parts(Struct, frozen=True):
+    """What a daemon runs on. `readers` may be the store itself; `servers` are those whose changes are watched."""
+
+    store: Store
+    readers: Readers
+    sources: tuple[Source, ...]
+    servers: frozenset[Servers] = frozenset()
+    clock: Clock = field(default_factory=Clock)
+
+
+def parts(config: Config) -> Parts:
+    """Return the configured parts: everything is in Redis."""
+    here = servers(config.redis)
+    there = here if config.events == config.redis else servers(config.events)
+    return Parts(store(config, here), store(config, here), sources(config, there), frozenset({here, there}))
 
 
 def rules(config: Config) -> Rules:

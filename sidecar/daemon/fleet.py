@@ -6,7 +6,6 @@ remembers the others: a recent member is never left out silently.
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -14,30 +13,11 @@ from sidecar.core.counts.state import State
 from sidecar.core.snapshot.compute import is_stale
 from sidecar.errors import AccessError, CheckpointError, SidecarError, UnavailableError
 from sidecar.process.clock import Clock
+from sidecar.store import Registry
 
 REGISTER_SECONDS = 5.0
 RETRY_SECONDS = 1.0  # if Redis did not answer, or this sidecar is not active yet
 REMEMBER_SECONDS = 10.0  # two registrations: by then a lost list is complete again
-
-
-class Registry(Protocol):
-    """Where members register and store their numbers. Every method raises UnavailableError without an answer."""
-
-    async def now(self, local: float) -> float:
-        """Return the time of the clock that all members share, Unix seconds; `local` if there is none."""
-        ...
-
-    async def register(self, fleet: str, instance: str, now: float) -> None:
-        """Register `instance` as the owner of this prefix at `now` (Unix seconds)."""
-        ...
-
-    async def members(self, fleet: str, now: float) -> dict[str, str]:
-        """Return the instance of each prefix that was registered within the last minute."""
-        ...
-
-    async def state(self, prefix: str) -> State | None:
-        """Return the state committed there, `None` if there is none. Raises CheckpointError, AccessError."""
-        ...
 
 
 class Members(Struct, frozen=True):

@@ -26,7 +26,7 @@ from sidecar.errors import SidecarError
 from sidecar.exposition.published import Component, Health
 from sidecar.process.telemetry import Telemetry
 from sidecar.redis.info import ServerInfo
-from sidecar.store.redis import RedisStore
+from sidecar.store import Readers
 
 LAG_PROBE_SECONDS = 0.05
 PROBES_A_ROUND = 20  # within a second
@@ -41,7 +41,7 @@ class Gauges:
     """Measures loop lag, CPU, memory, and the memory of Redis."""
 
     def __init__(
-        self, telemetry: Telemetry, store: RedisStore, config: Config, *, dropped: Callable[[], int] = lambda: 0
+        self, telemetry: Telemetry, store: Readers, config: Config, *, dropped: Callable[[], int] = lambda: 0
     ) -> None:
         """`dropped` returns how many log lines could not be written so far."""
         self.system = System()

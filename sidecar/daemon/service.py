@@ -1,4 +1,4 @@
-"""The daemon, built from a configuration: the only place that names a real clock."""
+"""The daemon, built from a configuration and the parts that it runs on."""
 
 import asyncio
 import gc
@@ -22,7 +22,8 @@ from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale, me
 from sidecar.core.snapshot.monotonic import Monotonic
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 from sidecar.daemon import lease
-from sidecar.daemon.build import mapped, mappings, rules, servers, sources, store
+from sidecar.daemon.build import Parts, mapped, mappings, rules
+from sidecar.daemon.build import parts as configured_parts
 from sidecar.daemon.fleet import Fleet, age
 from sidecar.daemon.health import Gauges, health
 from sidecar.daemon.pipeline import Pipeline
@@ -33,7 +34,6 @@ from sidecar.exposition.influx.output import InfluxOutput
 from sidecar.exposition.live.websocket import WebSocketServer
 from sidecar.exposition.prometheus.render import Exposition
 from sidecar.exposition.published import Health, Latest
-from sidecar.process.clock import Clock
 from sidecar.process.supervision import loop_exceptions, restarted
 from sidecar.process.telemetry import Telemetry
 from sidecar.redis.url import join_host_port
@@ -62,17 +62,26 @@ READ_AGAIN = (
 class Service:
     """Build everything, run it, stop it. Answers the servers as their Monitor."""
 
-    def __init__(self, config: Config, *, log: Any, dropped: Callable[[], int] = lambda: 0, origin: str = "") -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        log: Any,
+        dropped: Callable[[], int] = lambda: 0,
+        origin: str = "",
+        parts: Parts | None = None,
+    ) -> None:
         """Prepare; nothing is opened before `run`.
 
         `log` is a structlog logger; `dropped` returns how many of its lines could not be written; `origin` says where
-        the configuration comes from.
+        the configuration comes from; `parts` are by default the configured ones.
         """
+        parts = parts or configured_parts(config)
         self.http_url = self.ws_url = ""
         self._config = config
         self._origin = origin
         self._log = log
-        self._clock = Clock()
+        self._clock = parts.clock
         self._started = self._clock.steady()
         self._rules = rules(config)
         self._latest = Latest()
@@ -92,16 +101,13 @@ class Service:
             random_id=lease.random_id,
             fresh=lambda: Aggregator(self._rules, random.Random(), decoders),
         )
-        here = servers(config.redis)
-        there = here if config.events == config.redis else servers(config.events)
-        self._servers = {here, there}
-        self._store, self._readers = store(config, here), store(config, here)
+        self._servers, self._store, self._readers = parts.servers, parts.store, parts.readers
         self._telemetry = telemetry
         self._gauges = Gauges(telemetry, self._readers, config, dropped=dropped)
         self._pipeline = Pipeline(
             self._ledger,
             self._store,
-            sources(config, there),
+            parts.sources,
             config=config,
             telemetry=telemetry,
             publish=self._publish,

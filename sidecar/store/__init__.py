@@ -6,8 +6,10 @@ from typing import Protocol
 from msgspec import Struct
 
 from sidecar.core.commit.commit import Commit, CommitAnswer
+from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement
 from sidecar.core.counts.state import State
+from sidecar.redis.info import ServerInfo
 
 
 class Taken(Struct, frozen=True):
@@ -52,10 +54,54 @@ class Store(Protocol):
         """End the lease, so that a standby need not wait for it."""
         ...
 
+    async def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class Registry(Protocol):
+    """Where members of a fleet register and store their numbers. Every method raises UnavailableError without an
+    answer.
+    """
+
+    async def now(self, local: float) -> float:
+        """Return the time of the clock that all members share, Unix seconds; `local` if there is none."""
+        ...
+
+    async def register(self, fleet: str, instance: str, now: float) -> None:
+        """Register `instance` as the owner of this prefix at `now` (Unix seconds)."""
+        ...
+
+    async def members(self, fleet: str, now: float) -> dict[str, str]:
+        """Return the instance of each prefix that was registered within the last minute."""
+        ...
+
+    async def state(self, prefix: str) -> State | None:
+        """Return the state committed there, `None` if there is none. Raises CheckpointError, AccessError."""
+        ...
+
+
+class Readers(Registry, Protocol):
+    """What others than the pipeline ask of the store, over a connection of their own."""
+
+    server: ServerInfo  # as of the last connect
+
+    async def rejected(self, limit: int) -> list[RejectedEvent]:
+        """Return the newest rejected payloads, newest first."""
+        ...
+
+    async def facts(self) -> dict[str, str]:
+        """Return what the server says about its memory, by the names of INFO."""
+        ...
+
     async def clear(self, generation: str) -> bytes:
         """Clear under a new random generation; return the totals from before. Safe to send again."""
         ...
 
     async def announce(self, announcement: Announcement) -> bool:
         """Leave an announcement for the owner; False if there is no checkpoint. Safe to send again."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection."""
         ...

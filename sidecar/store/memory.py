@@ -7,17 +7,21 @@ import msgspec
 
 from sidecar.core.checkpoint.codec import COUNTS, field
 from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, CommitOutcome, order, owner_of
+from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement
 from sidecar.core.counts.state import State
 from sidecar.errors import CheckpointError
+from sidecar.redis.info import ServerInfo
 from sidecar.store import Aside, Taken, keys
 
 
 class MemoryStore:
     """One prefix: `fields` is its checkpoint, `damaged` one that was set aside, `public` its keys, without expiry.
 
-    Tests set `replid`, the `master_replid` under which streams are read.
+    Tests set `replid`, the `master_replid` under which streams are read. It knows of no fleet but itself.
     """
+
+    server = ServerInfo()
 
     def __init__(
         self,
@@ -96,6 +100,29 @@ class MemoryStore:
         if self.fields:
             self.fields["said"] = msgspec.json.encode(said)
         return bool(self.fields)
+
+    async def rejected(self, limit: int) -> list[RejectedEvent]:
+        entries = self.public.get("rejected", [])
+        assert isinstance(entries, list)
+        return [msgspec.json.decode(entry, type=RejectedEvent) for entry in entries[:limit]]
+
+    async def facts(self) -> dict[str, str]:
+        return {}
+
+    async def now(self, local: float) -> float:
+        return local
+
+    async def register(self, fleet: str, instance: str, now: float) -> None:
+        pass
+
+    async def members(self, fleet: str, now: float) -> dict[str, str]:
+        return {}
+
+    async def state(self, prefix: str) -> State | None:
+        return None
+
+    async def close(self) -> None:
+        pass
 
     def _check(self, commit: Commit) -> tuple[CommitOutcome, str]:
         """Return the outcome, and the stream that caused it, if any."""

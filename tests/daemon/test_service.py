@@ -14,10 +14,9 @@ from msgspec.structs import replace
 
 from sidecar.config import Config
 from sidecar.config.structs import HttpConfig, MetricsConfig, RedisConfig, Seconds, Secret, WsConfig
-from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement
 from sidecar.daemon import service as module
-from sidecar.daemon.health import Gauges
+from sidecar.daemon.build import Parts
 from sidecar.daemon.service import Service
 from sidecar.errors import SidecarError, UnavailableError
 from sidecar.sources.memory import MemorySource
@@ -54,9 +53,6 @@ class Store(MemoryStore):
         self._lose()
         return there
 
-    async def rejected(self, limit: int) -> list[RejectedEvent]:
-        return [RejectedEvent(1.0, "pubsub:c", "not_json", "no JSON", "{")][:limit]
-
     async def close(self) -> None:
         self.closed += 1
 
@@ -69,13 +65,11 @@ class Store(MemoryStore):
 class Ground:
     """A daemon and everything around it."""
 
-    def __init__(self, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, config: Config) -> None:
         self.store = Store()
         self.channel = MemorySource("pubsub:flash_sale:events")
-        monkeypatch.setattr(module, "store", lambda *_: self.store)
-        monkeypatch.setattr(module, "sources", lambda *_: (self.channel,))
-        monkeypatch.setattr(Gauges, "ask", _for_ever)
-        self.service = Service(config, log=structlog.get_logger("test"), origin="a test")
+        parts = Parts(self.store, self.store, (self.channel,))
+        self.service = Service(config, log=structlog.get_logger("test"), origin="a test", parts=parts)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ClientSession]:
@@ -104,10 +98,6 @@ class Ground:
         return -1 if published is None else published.snapshot.orders.total
 
 
-async def _for_ever(_: object) -> None:
-    await asyncio.Event().wait()
-
-
 @pytest.fixture(autouse=True)
 def _collector_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc, "freeze", lambda: None)
@@ -115,8 +105,8 @@ def _collector_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ground(monkeypatch: pytest.MonkeyPatch) -> Ground:
-    return Ground(CONFIG, monkeypatch)
+def ground() -> Ground:
+    return Ground(CONFIG)
 
 
 async def get(client: ClientSession, path: str, status: int = 200) -> Any:
@@ -131,13 +121,21 @@ async def test_it_counts_and_shows_from_the_first_event_to_the_stop(ground: Grou
         shown = await get(client, "/monitoring/metrics")
         assert (shown["orders"]["total"], shown["instance"], shown["stale"]) == (2, "here", False)
         assert (await get(client, "/monitoring/health"))["status"] == "ok"
-        assert await get(client, "/monitoring/rejected") == {
-            "rejected": [{"time": 1.0, "source": "pubsub:c", "reason": "not_json", "detail": "no JSON", "payload": "{"}]
-        }
+        async with client.get("/metrics") as response:
+            assert 'flash_sale_orders_total{status="success"} 2' in await response.text()
         assert len((await get(client, "/monitoring/history?metric=throughput"))["points"]) > 0
         ground.channel.put(order())
     assert ground.total() == 3, "what arrived last was not committed at the stop"
     assert ground.store.closed == 2
+
+
+async def test_what_cannot_be_counted_is_shown_newest_first(ground: Ground) -> None:
+    async with ground.running() as client:
+        await eventually(lambda: ground.service.ready() == (True, "active"))
+        ground.channel.put(b"{", b"[")
+        await eventually(lambda: "rejected" in ground.store.public)
+        shown = (await get(client, "/monitoring/rejected"))["rejected"]
+        assert [(one["reason"], one["payload"]) for one in shown] == [("not_json", "["), ("not_json", "{")]
 
 
 async def test_a_standby_is_ready_and_shows_nothing(ground: Ground) -> None:
@@ -149,12 +147,10 @@ async def test_a_standby_is_ready_and_shows_nothing(ground: Ground) -> None:
         await get(client, "/monitoring/metrics", 503)
 
 
-async def test_a_port_in_use_stops_the_start_and_closes_everything(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_port_in_use_stops_the_start_and_closes_everything(ground: Ground) -> None:
     async with ground.running():
         address = ground.service.http_url.removeprefix("http://")
-        other = Ground(replace(CONFIG, http=HttpConfig(listen=address)), monkeypatch)
+        other = Ground(replace(CONFIG, http=HttpConfig(listen=address)))
         with pytest.raises(SidecarError, match="http.listen"):
             await other.service.run(asyncio.Event())
     assert other.store.closed == 2
@@ -254,9 +250,9 @@ async def test_a_reload_without_a_change_applies_nothing(ground: Ground) -> None
     assert ground.service.reload(CONFIG) == ([], [])
 
 
-async def test_a_secret_in_a_file_is_read_again_at_the_next_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_secret_in_a_file_is_read_again_at_the_next_connect() -> None:
     from_file = replace(CONFIG, redis=RedisConfig(password=Secret("old"), password_file="/run/secret"))
-    service = Ground(from_file, monkeypatch).service
+    service = Ground(from_file).service
     assert service.reload(replace(from_file, redis=replace(from_file.redis, password=Secret("new")))) == (
         ["redis.password"],
         [],

@@ -14,7 +14,7 @@ from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.errors import CheckpointError
 from sidecar.redis.servers import Servers
 from sidecar.redis.url import parse
-from sidecar.store import Store
+from sidecar.store import Readers, Store
 from sidecar.store.memory import MemoryStore
 from sidecar.store.redis import RedisStore
 from tests.conftest import StartRedis
@@ -24,11 +24,15 @@ PREFIX = "shop:"
 LEASE = 60.0
 
 
+class Whole(Store, Readers, Protocol):
+    """A store, and what its readers ask."""
+
+
 class Ground(Protocol):
     """A store, and the ways in which the world around it changes."""
 
     @property
-    def store(self) -> Store:
+    def store(self) -> Whole:
         """The store."""
 
     @property

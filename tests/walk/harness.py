@@ -38,18 +38,13 @@ class Sidecar:
         self._stream = stream.source()
         clock = Clock(lambda: hands.wall, lambda: hands.steady)
         self._channel = redis.source()
+        parts = build.Parts(redis.store(), redis.store(), (self._channel, self._stream), clock=clock)
         with (
-            patch.multiple(
-                service_module,
-                store=lambda *_: redis.store(),
-                sources=lambda *_: (self._channel, self._stream),
-                Clock=lambda: clock,
-                rules=few,
-            ),
+            patch.object(service_module, "rules", few),
             # What these collect takes longer than a commit.
             patch.multiple(render, ProcessCollector=_nothing, PlatformCollector=_nothing, GCCollector=_nothing),
         ):
-            self.service = Service(config, log=structlog.get_logger("walk"))
+            self.service = Service(config, log=structlog.get_logger("walk"), parts=parts)
         self.pipeline = self.service._pipeline
         self.ledger = self.service._ledger
         self._exposition = self.service._http._endpoints._exposition
