@@ -1,11 +1,12 @@
 """The store in memory by itself; what it has in common with the one in Redis is in test_store.py."""
 
+import msgspec
 import pytest
 
 from sidecar.core.counts.sale import Announcement
 from sidecar.errors import CheckpointError
 from sidecar.store.memory import MemoryStore
-from tests.ledgers import T0, commit, heard, new_ledger, order, read, take
+from tests.ledgers import T0, commit, heard, new_ledger, order, read, send, take
 
 LEASE = 60.0
 
@@ -107,3 +108,22 @@ async def test_a_clear_is_answered_again_with_the_same(ground: Ground) -> None:
     cleared = await ground.store.clear("g")
     assert cleared
     assert await ground.store.clear("g") == cleared
+
+
+async def test_after_a_clear_a_commit_that_does_not_know_of_it_changes_nothing(ground: Ground) -> None:
+    ledger = new_ledger()
+    await take(ledger, ground.store)
+    ledger.apply(heard(order()), T0)
+    await ground.store.clear("g")
+    assert await commit(ledger, ground.store) == "cleared"
+    assert await commit(ledger, ground.store) == "ok"
+    assert ground.store.public["order_status:success"] == 1
+
+
+async def test_what_was_announced_outlives_a_commit_of_everything(ground: Ground) -> None:
+    ledger = new_ledger()
+    await take(ledger, ground.store)
+    await ground.store.announce(Announcement(action="start", at=T0, by="http", unique_id="u"))
+    flight = msgspec.structs.replace(ledger.freeze(T0), full=True)
+    await send(ledger, ground.store, flight)
+    assert b'"u"' in ground.store.fields["said"]
