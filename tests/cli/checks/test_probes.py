@@ -100,18 +100,18 @@ def entries(*payloads: bytes | None) -> list[Any]:
 
 async def test_a_stream_with_nothing_but_heartbeats_of_checks_has_no_event_yet() -> None:
     beat = b'{"type":"heartbeat","producer":"%s"}' % CHECKER.encode()
-    assert await probes._entries(link(XREVRANGE=entries(beat, beat)), NAME, "EUR") == []
+    assert await probes._entries(link(XREVRANGE=entries(beat, beat)), NAME, Config()) == []
 
 
 async def test_entries_without_the_field_are_a_warning() -> None:
     there = link(XREVRANGE=entries(b'{"status":"paid"}', None), XLEN=2)
-    findings = said(await probes._entries(there, NAME, "EUR"))
+    findings = said(await probes._entries(there, NAME, Config()))
     assert findings[0] == ("ok", "stream events: 2 entries")
     assert findings[-1] == ("warning", "stream events: no field e in 1 of the newest 2 entries")
 
 
 async def test_entries_that_are_not_understood_are_told() -> None:
-    findings = said(await probes._entries(link(XREVRANGE=entries(b"no JSON"), XLEN=1), NAME, "EUR"))
+    findings = said(await probes._entries(link(XREVRANGE=entries(b"no JSON"), XLEN=1), NAME, Config()))
     assert any(level != "ok" for level, _ in findings)
 
 
