@@ -21,7 +21,7 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
       commit/         what is pending, in flight and committed, and who owns it: aggregator, ledger
     redis/          the only door to Redis: url, servers (alone, behind Sentinels, a Cluster), link, errors
     config/         frozen structs with their defaults; load (flags, environment, file), checks
-    process/        what the daemon says about itself, and how its tasks live: logs, telemetry, supervision, clock, loop
+    process/        what it says about itself, and how its tasks live: logs, telemetry, supervision, clock, loop, tuning
     sources/        Redis -> payloads: pub/sub, stream
     store/          Aggregator -> Redis: keys, commit, load, clear; a private Redis to embed
     exposition/     Snapshot -> readers; published holds what the newest tick shows, each rendering once

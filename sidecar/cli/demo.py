@@ -14,7 +14,7 @@ import click
 
 from sidecar.cli.client.readers import HttpReader, RedisReader
 from sidecar.cli.report import show
-from sidecar.cli.run import logger, run_to_end, stop_on_signals
+from sidecar.cli.run import logger, run_to_end, serve, stop_on_signals
 from sidecar.cli.view.terminal import count, counted, milliseconds, seconds, share
 from sidecar.errors import SidecarError
 
@@ -86,7 +86,7 @@ async def _demo(flags: dict[str, str], rate: float, duration: float) -> None:
         chosen = config.load(None, environ={}, flags={**flags, "redis.url": redis.url}).config
         service = Service(chosen, log=logger(chosen)[0])
         started = asyncio.Event()
-        daemon = asyncio.create_task(service.run(stop, started=started.set))
+        daemon = asyncio.create_task(serve(service, stop, started=started.set))
         starting = asyncio.create_task(started.wait())
         await asyncio.wait((daemon, starting), return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():

@@ -1,13 +1,11 @@
 """`sidecar run`: the daemon, and its signals: SIGTERM and Ctrl-C stop it, SIGHUP reloads the configuration."""
 
 import asyncio
-import ctypes
 import os
-import resource
 import signal
 import sys
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
 
 # Files that one might expect to be read by default.
 USUAL_FILES = ("sidecar.yml", "config/sidecar.yml", "sidecar.yaml", "config/sidecar.yaml")
-# From malloc.h. Once set it is fixed; otherwise it grows to the largest block ever freed, up to 32 MB.
-M_MMAP_THRESHOLD = -3
-LARGE_BYTES = 128 * 1024  # its initial value
 # What a shell reports for a process ended by Ctrl-C.
 INTERRUPTED = 130
 # How long connections may take to close after a second Ctrl-C, before the process exits.
@@ -59,26 +54,7 @@ def run(
     settings = Settings(flags, config_file)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the handler is set, it must not end the process
     settings.load()  # raises ConfigError before anything starts
-    allow_files()
-    give_memory_back()
     run_to_end(_run(settings, embedded_redis))
-
-
-def allow_files() -> None:
-    """Raise the limit of open files to the hard limit: every client is one, and the soft limit is often 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with suppress(ValueError, OSError):  # some systems report an infinite limit and reject it
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def give_memory_back() -> None:
-    """Return the memory of renderings to the system as soon as it is freed.
-
-    By default glibc would soon keep such blocks, and fragment.
-    """
-    with suppress(OSError, AttributeError):  # other C libraries lack this option
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def run_to_end(main: Coroutine[Any, Any, None]) -> None:
@@ -134,7 +110,16 @@ async def _run(settings: Settings, embedded_redis: bool) -> None:
         stop_on_signals(stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, settings, config, lines)
         async with systemd.watched():
-            await service.run(stop, started=systemd.ready)
+            await serve(service, stop, started=systemd.ready)
+
+
+async def serve(service: "Service", stop: asyncio.Event, *, started: Callable[[], None]) -> None:
+    """Run a service that has the process to itself."""
+    from sidecar.process.tuning import tune
+
+    tune()
+    asyncio.get_running_loop().set_exception_handler(service.loop_exceptions)
+    await service.run(stop, started=started)
 
 
 def logger(config: "Config") -> "tuple[Any, Lines]":

@@ -1,7 +1,6 @@
 """The daemon, built from a configuration and the parts that it runs on."""
 
 import asyncio
-import gc
 import random
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -39,9 +38,6 @@ from sidecar.process.telemetry import Telemetry
 from sidecar.redis.url import join_host_port
 from sidecar.store.redis import cleared_report
 
-# Objects until a collection, and collections until a deeper one: by default a few batches cause one of each. More than
-# 10,000 would keep some 5 MB of connections that are gone before the first collection looks at them.
-COLLECT = (10_000, 20, 50)
 CLEAR_SECONDS = 5.0  # a clear is answered after the next commit, or this much later
 WEB_CONFIG = "http.web_config_file"
 # What a reload applies; everything else is built into connections, listeners or stored buckets.
@@ -103,6 +99,7 @@ class Service:
         )
         self._servers, self._store, self._readers = parts.servers, parts.store, parts.readers
         self._telemetry = telemetry
+        self.loop_exceptions = loop_exceptions(telemetry)  # a handler, for a loop that runs nothing else
         self._gauges = Gauges(telemetry, self._readers, config, dropped=dropped)
         self._pipeline = Pipeline(
             self._ledger,
@@ -136,11 +133,6 @@ class Service:
         Raises SidecarError with one line for a person: a port in use, a refused user, events that could not be
         committed at the end.
         """
-        # Everything allocated until now stays; batches of events come and go without cycles.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*COLLECT)
-        asyncio.get_running_loop().set_exception_handler(loop_exceptions(self._telemetry))
         beside = [asyncio.create_task(restarted(self._telemetry, *work)) for work in self._beside().items()]
         try:
             await self._http.start()

@@ -1,1 +1,1 @@
-"""The process: its log, its own metrics, supervised tasks, clocks, the loop. Imports `config` and `redis`."""
+"""The process: its log, its own metrics, supervised tasks, clocks, the loop, tuning. Imports `config` and `redis`."""

@@ -1,19 +1,22 @@
 """`sidecar run` for real: processes, signals, and the commands that ask a running daemon."""
 
+import asyncio
 import importlib
 import json
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidecar.cli.client import readers
-from sidecar.cli.run import INTERRUPTED
+from sidecar.cli.run import INTERRUPTED, serve
 from sidecar.config import Config, RedisConfig
+from sidecar.process import tuning
 from tests.cli.commands import Running, execute, invoke, running
 from tests.conftest import StartRedis
 from tests.redis_server import RedisServer
@@ -41,6 +44,24 @@ def count_one(server: RedisServer, url: str, expected: int = 1) -> None:
     """Publish an order through the stream and wait until it is counted."""
     assert invoke("publish", EVENT, "--transport", "stream", "--redis-url", server.url).exit_code == 0
     wait_until(lambda: total(url) == expected, 10, "the order counted")
+
+
+async def test_a_service_that_has_the_process_to_itself_handles_the_exceptions_of_its_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tuning, "tune", lambda: None)
+    handlers: list[object] = []
+
+    class Service:
+        def loop_exceptions(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None: ...
+
+        async def run(self, stop: asyncio.Event, *, started: Callable[[], None]) -> None:
+            handlers.append(asyncio.get_running_loop().get_exception_handler())
+            started()
+
+    service: Any = Service()
+    await serve(service, asyncio.Event(), started=lambda: handlers.append("started"))
+    assert handlers == [service.loop_exceptions, "started"]
 
 
 def test_it_counts_and_the_commands_show_the_same_from_the_daemon_and_from_redis(redis_server: RedisServer) -> None:

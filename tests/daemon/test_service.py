@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -98,12 +99,6 @@ class Ground:
         return -1 if published is None else published.snapshot.orders.total
 
 
-@pytest.fixture(autouse=True)
-def _collector_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gc, "freeze", lambda: None)
-    monkeypatch.setattr(gc, "set_threshold", lambda *_: None)
-
-
 @pytest.fixture
 def ground() -> Ground:
     return Ground(CONFIG)
@@ -127,6 +122,18 @@ async def test_it_counts_and_shows_from_the_first_event_to_the_stop(ground: Grou
         ground.channel.put(order())
     assert ground.total() == 3, "what arrived last was not committed at the stop"
     assert ground.store.closed == 2
+
+
+def settings() -> list[object]:
+    """Return what belongs to the whole process."""
+    loop = asyncio.get_running_loop()
+    return [gc.get_threshold(), gc.get_freeze_count(), loop.get_exception_handler(), SSLProtocol.max_size]
+
+
+async def test_the_settings_of_a_process_that_embeds_it_stay(ground: Ground) -> None:
+    before = settings()
+    async with ground.running():
+        assert settings() == before
 
 
 async def test_what_cannot_be_counted_is_shown_newest_first(ground: Ground) -> None:

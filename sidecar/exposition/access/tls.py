@@ -1,7 +1,6 @@
 """TLS of the sidecar's servers, by the web configuration file; ciphers and curves are the defaults of OpenSSL."""
 
 import ssl
-from asyncio.sslproto import SSLProtocol
 from typing import Any
 
 from sidecar.config import TlsConfig
@@ -13,8 +12,6 @@ CLIENTS = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-# The read buffer of each TLS connection, allocated even if it never sends; a record has 16 KiB at most.
-SSLProtocol.max_size = 16 * 1024
 # How long handshake and shutdown may take; asyncio would wait 60 s and 30 s.
 HANDSHAKE_SECONDS = 5.0
 SHUTDOWN_SECONDS = 1.0
