@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import invoke
+from tests.cli.conftest import Listen
 from tests.conftest import StartRedis
 from tests.fake_redis import FakeRedis
 from tests.redis_server import RedisServer, redis_program
@@ -114,7 +115,8 @@ def test_a_near_miss_is_a_warning_once_the_configured_stream_has_events(name: st
 
 
 @pytest.mark.parametrize("name", ["flash-sale:events", "orders"])
-def test_messages_on_a_similar_channel_are_a_warning(name: str, redis_server: RedisServer) -> None:
+def test_messages_on_a_similar_channel_are_a_warning(name: str, redis_server: RedisServer, listen: Listen) -> None:
+    listen(1.0)
     over = threading.Event()
 
     def publish() -> None:
@@ -142,8 +144,9 @@ def test_messages_on_a_similar_channel_are_a_warning(name: str, redis_server: Re
     ],
 )
 def test_a_channel_whose_messages_are_not_understood_is_reported(
-    event: str, said: str, redis_server: RedisServer
+    event: str, said: str, redis_server: RedisServer, listen: Listen
 ) -> None:
+    listen(1.0)
     over = threading.Event()
 
     def publish() -> None:
