@@ -1,9 +1,9 @@
 """Count the events of a flash sale exactly, and show the numbers everywhere at once.
 
-A backend publishes events to Redis (pub/sub or a stream); this daemon counts them beside it.
+A backend publishes events to Redis (pub/sub or a stream); this daemon counts them.
 
-Events -> Aggregator -> Snapshot. The Aggregator is the only mutable thing. Once per tick what it holds is committed
-to Redis, and what was committed leaves as one frozen Snapshot; every reader sees a rendering of that same Snapshot.
+Events -> Aggregator -> Snapshot. The Aggregator is the only mutable state. Each tick commits its pending counts to
+Redis, and publishes the committed counts as one frozen Snapshot; every reader gets a rendering of that Snapshot.
 
     pub/sub \\                                                        /-> /metrics, JSON, page
              > payloads -> decode -> Aggregator --commit--> Snapshot ---> WebSocket clients
@@ -12,30 +12,30 @@ to Redis, and what was committed leaves as one frozen Snapshot; every reader see
 
     errors.py       one tree of exceptions
     core/           pure: bytes and `now` in, values out
-      events/         payloads -> events: decode, tolerant, spelling; what is known of a rejected one
+      events/         payloads -> events, or rejections: decode, tolerant, spelling
       counts/         events -> counts, mergeable part by part: tally, pending, state
-      checkpoint/     how counts are stored: sections is the one table of them
-      sequence/       which events are new: windows of numbers, roll call of producers, losses of streams
-      sale/           whether a sale runs: announced, or shown by its orders
+      checkpoint/     counts -> checkpoint entries and back; sections is the table of all
+      sequence/       which events are new: sequence windows, roll call of producers, losses of streams
+      sale/           whether a sale runs: announced, or seen from its orders
       snapshot/       committed counts -> the numbers that are shown
-      commit/         what is pending, in flight and committed, and who owns it: aggregator, ledger
-    redis/          the only door to Redis: url, servers (alone, behind Sentinels, a Cluster), link, errors
+      commit/         pending, in flight, committed, and the owner: aggregator, ledger
+    redis/          all access to Redis: url, servers (standalone, Sentinel, Cluster), link, errors
     config/         frozen structs with their defaults; load (flags, environment, file), checks
-    process/        what it says about itself, and how its tasks live: logs, telemetry, supervision, clock, loop, tuning
+    process/        logs and telemetry of the daemon, supervision of its tasks, clock, loop, tuning
     sources/        Redis -> payloads: pub/sub, stream
     store/          Aggregator -> Redis: keys, commit, load, clear; a private Redis to embed
-    exposition/     Snapshot -> readers; published holds what the newest tick shows, each rendering once
+    exposition/     Snapshot -> readers; published keeps each rendering of the newest tick
       prometheus/     the two text expositions
       influx/         InfluxDB
-      access/         who may ask
+      access/         authentication and allowed hosts and origins
       http/           JSON, expositions, health
       live/           WebSocket
-    simulation/     a made-up sale
+    simulation/     a simulated sale
     daemon/         build (configuration -> parts), ingest (source -> ledger), pipeline (tick -> commit -> publish),
-                    fleet, health, lease; service runs it all on these parts; only build names a real clock
-    cli/            one file a command, the only place that knows about signals; client/, view/, checks/ are shared
+                    fleet, health, lease; service runs these parts; only build uses a real clock
+    cli/            one file a command, the only modules that handle signals; client/, view/, checks/ are shared
 
-Imports run one way, from the bottom of that list towards its top; tests/test_layers.py holds us to it.
+A package imports only those above it in this list; tests/test_layers.py checks that.
 Start reading in core/events/event.py, then core/counts/state.py and core/snapshot/snapshot.py; daemon/pipeline.py
 ties them together.
 """

@@ -23,7 +23,7 @@ FILE_VARIABLE = PREFIX + "CONFIG"
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A checked configuration, and what a person should know about its sources."""
+    """A checked configuration, with warnings for the user."""
 
     config: Config
     warnings: tuple[str, ...] = ()
@@ -32,8 +32,8 @@ class Loaded(msgspec.Struct, frozen=True):
 def load(path: str | None, *, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None) -> Loaded:
     """Merge every source and check the result.
 
-    `path` is the file of `--config`, before the one of `SIDECAR_CONFIG`; `flags` are texts by dotted name, `None`
-    where the flag was not given. Raises `ConfigError` for the first problem.
+    `path` is the file of `--config`, which goes before that of `SIDECAR_CONFIG`; `flags` are texts by dotted name,
+    `None` for a flag that was not given. Raises `ConfigError` for the first problem.
     """
     path = path or environ.get(FILE_VARIABLE)
     raws = read_file(path) if path else {}
@@ -45,7 +45,7 @@ def load(path: str | None, *, environ: Mapping[str, str], flags: Mapping[str, st
     config = _with_mapped_sources(unflatten(values))
     for name, problem in problems(config):
         raise ConfigError(_located(name, problem, raws))
-    read_web_file(config.http.web_config_file)  # what is wrong there is wrong here
+    read_web_file(config.http.web_config_file)  # only to check it
     return Loaded(config, _warnings(environ))
 
 
@@ -54,23 +54,23 @@ def _with_mapped_sources(config: Config) -> Config:
 
 
 def _value(name: str, raw: Raw | Tree, origin: str) -> Any:
-    """Convert one raw value, or say where it is wrong."""
+    """Convert one raw value. Raises `ConfigError`, which names its origin."""
     kinds = schema()
     if isinstance(raw, YamlText | YamlList | YamlSection):
         return definitions(raw)
     if name not in kinds:
         raise ConfigError(f"{origin}: {unknown_setting(name, kinds)}")
     try:
-        "".join(raw).encode()  # half a character would fail where the value is used
+        "".join(raw).encode()  # a lone surrogate would fail later, where the value is used
         return convert(raw, kinds[name])
     except UnicodeEncodeError:
-        raise ConfigError(f"{origin}: {name} holds what is no character") from None
+        raise ConfigError(f"{origin}: {name} is not valid Unicode") from None
     except ValueError as exc:
         raise ConfigError(f"{origin}: {name} {exc}") from None
 
 
 def _secrets(values: dict[str, Any]) -> dict[str, Any]:
-    """Read the secrets that stand in files of their own."""
+    """Add the secrets from their files."""
     found = dict(values)
     for name, kind in schema().items():
         file = values.get(f"{name}_file")
@@ -86,7 +86,7 @@ def _secrets(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _located(name: str, problem: str, raws: Mapping[str, tuple[Raw | Tree, str]]) -> str:
-    """Say where a refused value stands, and show it where it is short and cannot hold a password."""
+    """Return the message for an invalid value, with its origin; a short value that is no secret is shown."""
     if name not in raws:
         return f"{name} {problem}"
     raw, origin = raws[name]
@@ -96,13 +96,13 @@ def _located(name: str, problem: str, raws: Mapping[str, tuple[Raw | Tree, str]]
 
 
 def _warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Name SIDECAR_* variables that set nothing; Kubernetes injects such names, so they are no error."""
+    """Warn of unknown SIDECAR_* variables; Kubernetes injects such names, so they are no error."""
     known = [FILE_VARIABLE, *map(variable, variables())]
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
     return tuple(f"unknown environment variable {name}{did_you_mean(_like(name, known))}" for name in unknown)
 
 
 def _like(name: str, known: list[str]) -> str | None:
-    """Return the most similar variable, going by what follows the prefix that all of them share."""
+    """Return the most similar variable, compared without the prefix that all share."""
     found = nearest(name.removeprefix(PREFIX), [other.removeprefix(PREFIX) for other in known])
     return found and PREFIX + found

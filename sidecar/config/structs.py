@@ -1,4 +1,4 @@
-"""What can be set: one tree of frozen structs with the defaults. config/sidecar.yml gives the reasons."""
+"""The settings: one tree of frozen structs with the defaults. config/sidecar.yml explains each."""
 
 import socket
 from typing import ClassVar
@@ -44,7 +44,7 @@ class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def target(self) -> RedisTarget:
-        """Where that Redis is, and how to get in. Raises `ConfigError`."""
+        """The address of that Redis, with credentials and TLS files. Raises `ConfigError`."""
         found = parse(self.url, username=self.username, password=self.password, password_file=self.password_file)
         return replace(
             found,
@@ -59,14 +59,14 @@ class RedisConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class EventsRedisConfig(RedisConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The Redis of the events, if it is a different one: `sources.redis_url` and its settings."""
+    """The Redis of the events if it is a different one: the settings `sources.redis_*`."""
 
     settings: ClassVar[str] = "sources.redis_"
 
 
 class SourcesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the events come from. A name with `*`, `?` or `[` in `pubsub` is a pattern; the Redis is that of the
-    metrics unless `redis_url` names another."""
+    """Where the events come from. A name with `*`, `?` or `[` in `pubsub` is a pattern. Without `redis_url`, events
+    come through the Redis of the metrics."""
 
     pubsub: tuple[str, ...] = ("flash_sale:events",)
     streams: tuple[str, ...] = ("flash_sale:events",)
@@ -120,7 +120,7 @@ class OrdersConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class InfluxConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The InfluxDB that also gets the numbers; none without `url`. `database` is InfluxDB 1.x, `bucket` is 2.x."""
+    """The InfluxDB to write to, none without `url`: 1.x has a `database`, 2.x a `bucket`."""
 
     url: str = ""
     database: str = ""
@@ -165,12 +165,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def apart(self) -> bool:
-        """Whether the events come through another Redis than the one that keeps the metrics."""
+        """Whether the Redis of the events is not the Redis of the metrics."""
         return self.sources.redis_url not in ("", self.redis.url)
 
     @property
     def events(self) -> RedisConfig:
-        """The Redis that the events come through."""
+        """The Redis of the events."""
         if not self.sources.redis_url:
             return self.redis
         settings = asdict(self.sources).items()

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from sidecar.config.nearest import did_you_mean, nearest
 from sidecar.config.structs import Secret
-from sidecar.config.yaml_file import NULL, compose, place
+from sidecar.config.yaml_file import NULL, compose, location
 from sidecar.errors import ConfigError
 
 # The sections, and the keys each may have; users have any name.
@@ -78,10 +78,10 @@ def _entries(node: yaml.Node | None, section: str, path: str, known: Iterable[st
         return {}
     under = f'"{section}"' if section else "the top level"
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{place(path, node)}: {under} consists of `name: value` lines")
+        raise ConfigError(f"{location(path, node)}: {under} consists of `name: value` lines")
     found: _Entries = {}
     for key, value in node.value:
-        where = place(path, key)
+        where = location(path, key)
         if not isinstance(key, yaml.ScalarNode):
             raise ConfigError(f"{where}: a name must be plain text")
         if known is not None and key.value not in known:

@@ -1,7 +1,7 @@
-"""A configuration file: YAML to settings by dotted name, each with the line it stands on.
+"""A configuration file: YAML -> settings by dotted name, each with its line.
 
-Values are taken as the text in the file, not as what YAML 1.1 guesses: a product named `no` or 0123 keeps its name.
-No message quotes a value, since it may be a secret.
+Values are the text in the file, not what YAML 1.1 guesses: a product named `no` or 0123 keeps its name. No message
+quotes a value, since it may be a secret.
 """
 
 import re
@@ -38,7 +38,7 @@ def read_file(path: str) -> dict[str, tuple[Raw | Tree, str]]:
 
 
 def compose(path: str, what: str) -> yaml.Node | None:
-    """Read a file as YAML nodes, `None` if it is empty. Raises `ConfigError`, which calls the file `what`."""
+    """Return a file as YAML nodes, `None` if it is empty. Raises `ConfigError`, which calls the file `what`."""
     try:
         return yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except OSError as exc:
@@ -46,15 +46,15 @@ def compose(path: str, what: str) -> yaml.Node | None:
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: is not UTF-8 text") from exc
     except yaml.YAMLError as exc:
-        raise ConfigError(_syntax(path, exc)) from None  # its text quotes the file
-    except (ValueError, OverflowError):  # of a character that there is not, as in "\\UFFFFFFFF"
+        raise ConfigError(_syntax(path, exc)) from None  # the text of `exc` quotes the file
+    except (ValueError, OverflowError):  # a character that does not exist, as in "\\UFFFFFFFF"
         raise ConfigError(f"{path}: is not valid YAML") from None
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply") from None
 
 
-def place(path: str, node: yaml.Node) -> str:
-    """Return where a node stands: `path:line`."""
+def location(path: str, node: yaml.Node) -> str:
+    """Return `path:line` of a node."""
     return f"{path}:{node.start_mark.line + 1}"
 
 
@@ -64,10 +64,10 @@ def _read_mapping(node: yaml.Node, section: str, path: str, settings: dict[str, 
         return
     if not isinstance(node, yaml.MappingNode):
         what = f'"{section}" is a section' if section else "a configuration consists of settings"
-        raise ConfigError(f"{place(path, node)}: {what}: write `name: value` lines" + (" below it" * bool(section)))
+        raise ConfigError(f"{location(path, node)}: {what}: write `name: value` lines" + " below it" * bool(section))
     known = schema()
     for key, value in node.value:
-        origin = place(path, key)
+        origin = location(path, key)
         if not isinstance(key, yaml.ScalarNode):
             raise ConfigError(f"{origin}: the name of a setting must be a plain word")
         name = f"{section}.{key.value}" if section else key.value
@@ -92,16 +92,16 @@ def _raw(node: yaml.Node, name: str, origin: str, path: str) -> Raw | Tree:
 
 
 def _syntax(path: str, exc: yaml.YAMLError) -> str:
-    """Say what is wrong, without the quoted piece of the file: `password: *x` is an unknown alias."""
+    """Return the message for invalid YAML, without the text that it quotes: `password: *x` is an unknown alias."""
     if not isinstance(exc, yaml.MarkedYAMLError) or exc.problem_mark is None:
         return f"{path}: is not valid YAML"
     problem = QUOTED.sub(_unless_secret, exc.problem or "it cannot be read")
-    place = f"{path}:{exc.problem_mark.line + 1}"
-    return f"{place}: not valid YAML: {problem}; a value with special characters needs quotes"
+    line = exc.problem_mark.line + 1
+    return f"{path}:{line}: not valid YAML: {problem}; a value with special characters needs quotes"
 
 
 def _unless_secret(quoted: re.Match[str]) -> str:
-    """Keep only the syntax of YAML: a character, or the kind of a token in plain words."""
+    """Return a quoted piece only if it is YAML syntax: a character, or a kind of token in plain words."""
     text = quoted[0].strip().strip("'\"")
     sign = f" {quoted[0].strip()}" if len(text) == 1 and not text.isalnum() else ""
     return f" {TOKENS[text]}" if text in TOKENS else sign

@@ -1,6 +1,6 @@
-"""Configuration -> what it asks for: rules of counting, which Redis, stores and sources; and what is stored, read.
+"""Configuration -> rules of counting, servers, store, sources and clock: the only module that uses a real clock.
 
-Nothing is opened here but by `read`, which needs no daemon. Only here is a real clock named.
+Only `read` opens a connection, without a daemon.
 """
 
 from collections.abc import Mapping
@@ -59,12 +59,12 @@ def rules(config: Config) -> Rules:
 
 
 def servers(redis: RedisConfig) -> Servers:
-    """Return the servers of a configured Redis."""
+    """Return the servers of a Redis."""
     return Servers(redis.target)
 
 
 def store(config: Config, where: Servers | None = None) -> RedisStore:
-    """Return a store for the configured prefix; `where` is the configured Redis, if it is known already."""
+    """Return a store for the configured prefix, on the servers `where`, by default the configured Redis."""
     return RedisStore(
         where or servers(config.redis),
         config.redis.prefix,
@@ -82,7 +82,7 @@ def sources(config: Config, where: Servers) -> tuple[Source, ...]:
 
 
 def mappings(config: Config) -> dict[str, Chain]:
-    """Return what decodes each source that has a mapping."""
+    """Return the mappings by source."""
     by_source: dict[str, list[CompiledMapping]] = {}
     for definition in config.mappings:
         mapping = CompiledMapping(definition, currency=config.currency)
@@ -97,15 +97,15 @@ def mapped(chains: Mapping[str, Chain]) -> dict[tuple[str, ...], int]:
 
 
 def _payload_of(config: Config, source: str) -> PayloadOf | None:
-    """Return how to find the event in an entry of a stream; its mappings agree about that."""
+    """Return the function that finds the event in an entry of a stream; all mappings of a stream name the same."""
     mapping = next((one for one in config.mappings if source in one.sources), None)
     return None if mapping is None else payload_of(mapping.entry, mapping.values)
 
 
 async def read(config: Config, now: float) -> Snapshot:
-    """Return what is committed under the configured prefix, without a daemon, as it is shown `now` (Unix seconds).
+    """Return the Snapshot at `now` (Unix seconds) of what is committed under the configured prefix, without a daemon.
 
-    Raises SidecarError if there is nothing.
+    Raises SidecarError if nothing is committed.
     """
     reader = store(config)
     try:

@@ -38,16 +38,16 @@ from sidecar.process.telemetry import Telemetry
 from sidecar.redis.url import join_host_port
 from sidecar.store.redis import cleared_report
 
-CLEAR_SECONDS = 5.0  # a clear is answered after the next commit, or this much later
+CLEAR_SECONDS = 5.0  # a clear is answered after the next commit, or after this time at most
 WEB_CONFIG = "http.web_config_file"
-# What a reload applies; everything else is built into connections, listeners or stored buckets.
+# Settings that a reload applies; all others are built into connections, listeners or stored buckets.
 RELOADABLE = frozenset(
     {"log.level", "products", "refusals", "currency", "metrics.max_products", "metrics.new_series_hold"}
     | {"orders.repeats"}
     | {f"http.{name}" for name in ("admin_token", "read_token", "admin_token_file", "read_token_file")}
     | {"http.allowed_hosts", "http.cors_origins", WEB_CONFIG}
 )
-# Settings that files may hold, which are read at each connect and at each write to InfluxDB.
+# Settings that may come from files, which are read at each connect and at each write to InfluxDB.
 READ_AGAIN = (
     *("redis.password", "redis.sentinel_password"),
     *("sources.redis_password", "sources.redis_sentinel_password"),
@@ -56,7 +56,7 @@ READ_AGAIN = (
 
 
 class Service:
-    """Build everything, run it, stop it. Answers the servers as their Monitor."""
+    """Build everything, run it, stop it; it is also the Monitor of both servers."""
 
     def __init__(
         self,
@@ -67,10 +67,10 @@ class Service:
         origin: str = "",
         parts: Parts | None = None,
     ) -> None:
-        """Prepare; nothing is opened before `run`.
+        """Build everything; nothing is opened before `run`.
 
-        `log` is a structlog logger; `dropped` returns how many of its lines could not be written; `origin` says where
-        the configuration comes from; `parts` are by default the configured ones.
+        `log` is a structlog logger; `dropped` returns how many log lines could not be written; `origin` names the
+        source of the configuration; `parts` are by default the configured ones.
         """
         parts = parts or configured_parts(config)
         self.http_url = self.ws_url = ""
@@ -128,12 +128,12 @@ class Service:
         self._damaged_members: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event, *, started: Callable[[], None] | None = None) -> None:
-        """Serve and count until `stop`; `started` is called once both servers listen.
+        """Serve and count until `stop`; call `started` once both servers listen.
 
-        Raises SidecarError with one line for a person: a port in use, a refused user, events that could not be
-        committed at the end.
+        Raises SidecarError with a message of one line: a port in use, a user that Redis refuses, events that could
+        not be committed at shutdown.
         """
-        beside = [asyncio.create_task(restarted(self._telemetry, *work)) for work in self._beside().items()]
+        background = [asyncio.create_task(restarted(self._telemetry, *work)) for work in self._background().items()]
         try:
             await self._http.start()
             await self._ws.start()
@@ -150,20 +150,20 @@ class Service:
                 started()
             await self._pipeline.run(stop)
         finally:
-            self._publish()  # what the last commit wrote is for the last point of an output
-            for task in beside:
+            self._publish()  # so that the last point of an output contains the last commit
+            for task in background:
                 task.cancel()
-            ended = asyncio.gather(*beside, return_exceptions=True)
+            ended = asyncio.gather(*background, return_exceptions=True)
             await asyncio.gather(ended, self._ws.stop(), self._http.stop())
             await self._latest.stop()
             await asyncio.gather(self._store.close(), self._readers.close())
             self._log.info("stopped")
 
-    def _beside(self) -> dict[str, Callable[[], Awaitable[None]]]:
-        """Name what runs beside the pipeline; counting goes on without it."""
+    def _background(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Return the background work by name; counting continues if any of it fails."""
         works: dict[str, Callable[[], Awaitable[None]]] = {"gauges": self._gauges.run, "redis_facts": self._gauges.ask}
         for one in self._servers:
-            if one.target.kind in ("sentinel", "cluster"):  # of the others there is nothing to watch
+            if one.target.kind in ("sentinel", "cluster"):  # others have no failover to watch
                 works[f"watch:{one.target.display}"] = partial(one.watch, self._pipeline.ingest.hurry)
         if self._config.fleet:
             works["fleet"] = partial(self._fleet.run, lambda: self._committed_at() is not None and self._ledger.active)
@@ -172,9 +172,9 @@ class Service:
         return works
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
-        """Apply what can change while running; return the settings applied, and those that need a restart.
+        """Apply the settings that can change in a running daemon; return those applied, and those that need a restart.
 
-        Raises ConfigError for a certificate that cannot be used, and then nothing has changed.
+        Raises ConfigError, and changes nothing, for a certificate that cannot be used.
         """
         tls_stays = self._guard.reload(config.http)
         changed = diff(self._config, config)
@@ -182,7 +182,7 @@ class Service:
         applied = [name for name in changed if name in RELOADABLE | read_again]
         restart = [name for name in changed if name not in applied]
         if config.http.web_config_file and WEB_CONFIG not in applied:
-            applied.append(WEB_CONFIG)  # the file under the same name may hold something else
+            applied.append(WEB_CONFIG)  # the content of the file may have changed
         if not tls_stays:
             restart.append(WEB_CONFIG)
         new = flatten(config)
@@ -215,26 +215,26 @@ class Service:
         try:
             totals = await self._readers.clear(generation)
         except UnavailableError:
-            totals = await self._readers.clear(generation)  # its answer was lost: the same clear is answered again
+            totals = await self._readers.clear(generation)  # the reply was lost: the same clear is answered again
         try:
             async with asyncio.timeout(CLEAR_SECONDS):
-                while self._ledger.active and self._ledger.generation == before:  # it may be one that came later
+                while self._ledger.active and self._ledger.generation == before:  # a later clear ends this, too
                     await self._latest.newer()
         except TimeoutError:
             self._log.warning("cleared, but not committed yet")
         return cleared_report(totals)
 
     async def announce(self, action: Action, id: str | None) -> Sale:
-        said = Announcement(action=action, id=id, at=self._clock.now(), by="http", unique_id=lease.random_id())
+        announcement = Announcement(action=action, id=id, at=self._clock.now(), by="http", unique_id=lease.random_id())
         try:
-            there = await self._readers.announce(said)
+            stored = await self._readers.announce(announcement)
         except UnavailableError:
-            there = await self._readers.announce(said)  # its answer was lost: the same announcement applies once
-        if not there:
-            raise UnavailableError("nothing is committed here yet: say it again in a second")
+            stored = await self._readers.announce(announcement)  # the reply was lost: an announcement applies once
+        if not stored:
+            raise UnavailableError("nothing is committed here yet: announce it again in a second")
         try:
             async with asyncio.timeout(CLEAR_SECONDS):
-                while self._ledger.aggregate.committed.total.announced != said.unique_id:
+                while self._ledger.aggregate.committed.total.announced != announcement.unique_id:
                     await self._latest.newer()
         except TimeoutError:
             raise UnavailableError(
@@ -257,7 +257,7 @@ class Service:
         return compute(merged(members.states, self._rules), self._rules, context)
 
     def _report_damaged(self, damaged: dict[str, str]) -> None:
-        """Name the members that are left out of the fleet, once for each."""
+        """Log each member that is left out of the fleet, once."""
         for name in damaged.keys() - self._damaged_members.keys():
             self._log.error(
                 "fleet member left out", instance=name, detail=f"its stored state is damaged: {damaged[name]}"

@@ -212,7 +212,7 @@ class Link:
 
     async def replid(self) -> str:
         """Return the server's `master_replid`. Raises UnavailableError if it is not a master."""
-        with making_sense("INFO"):
+        with reading_reply("INFO"):
             info = parse_info(await self.call("INFO", "replication"))
         read_info(info).require_primary()
         return info.get("master_replid", "")
@@ -230,17 +230,17 @@ class Link:
 
 
 @contextlib.contextmanager
-def making_sense(what: str) -> Iterator[None]:
-    """Raise UnavailableError for a reply that Redis would not give: something else answers there."""
+def reading_reply(what: str) -> Iterator[None]:
+    """Raise UnavailableError if the reply to `what` cannot be read: another server than Redis answers."""
     try:
         yield
     except (TypeError, ValueError, LookupError, AttributeError) as exc:
         raise UnavailableError(f"{what}: an answer that Redis does not give ({type(exc).__name__}: {exc})") from exc
 
 
-def expected(reply: Any, form: Any, what: str) -> Any:
-    """Convert a reply to the type `form`, as msgspec does. Raises UnavailableError if it has another type."""
-    with making_sense(what):
+def converted(reply: Any, form: Any, what: str) -> Any:
+    """Convert the reply to `what` to the type `form`, as msgspec does. Raises UnavailableError for another type."""
+    with reading_reply(what):
         return msgspec.convert(reply, form)
 
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sidecar.errors import AccessError, SidecarError, UnavailableError
-from sidecar.redis.link import Link, making_sense, parse_info
+from sidecar.redis.link import Link, parse_info, reading_reply
 from sidecar.redis.slots import Address, SlotMap, read_slots, slot_of
 from sidecar.redis.url import RedisTarget, join_host_port
 
@@ -139,12 +139,12 @@ class Servers:
             if "No such master" not in str(exc):
                 raise
             raise UnavailableError(f"the Sentinel at {asked} knows no service {self.target.service!r}") from exc
-        with making_sense(f"the Sentinel at {asked}"):
+        with reading_reply(f"the Sentinel at {asked}"):
             facts = dict(zip(reply[::2], reply[1::2], strict=True))
             return NamedMaster(int(facts.get(b"config-epoch", 0)), (facts[b"ip"].decode(), int(facts[b"port"])))
 
     async def _slot_map(self, node: Link) -> SlotMap:
-        with making_sense(f"the node at {join_host_port(*node.address)}"):
+        with reading_reply(f"the node at {join_host_port(*node.address)}"):
             info = parse_info(await node.call("CLUSTER", "INFO"))
             return read_slots(await node.call("CLUSTER", "SLOTS"), int(info["cluster_current_epoch"]), node.address)
 
@@ -220,7 +220,7 @@ class Servers:
             await link.call("SUBSCRIBE", "+switch-master")
             asked = False
             while (replies := await link.receive(limit=100, seconds=PING_SECONDS)) or not asked:
-                with making_sense(f"the Sentinel at {join_host_port(*sentinel)}"):
+                with reading_reply(f"the Sentinel at {join_host_port(*sentinel)}"):
                     self._switch(replies)
                 if asked := not replies:
                     await link.send("PING")

@@ -9,7 +9,7 @@ from sidecar.core.events.batch import Batch, before_yield
 from sidecar.core.events.channels import is_pattern
 from sidecar.core.events.source import PUBSUB
 from sidecar.errors import UnavailableError
-from sidecar.redis.link import Link, making_sense, only_bytes
+from sidecar.redis.link import Link, only_bytes, reading_reply
 from sidecar.redis.servers import Servers
 
 MESSAGES_A_BATCH = 500  # some 2 ms of work, which stays in the processor's cache
@@ -69,7 +69,7 @@ class PubSubSource:
             replies = await link.receive(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if self._asked else PING_SECONDS)
             self._few = 0 < len(replies) < FEW
         if replies:
-            with making_sense(self.name):
+            with reading_reply(self.name):
                 self._take(replies)
                 self._handle(link, [] if len(self._unread) == len(replies) else _others(replies))
             return self._next()
@@ -123,7 +123,7 @@ class PubSubSource:
             if link is None or pongs <= 0:
                 return
             replies = await link.receive(limit=MESSAGES_A_BATCH, seconds=PONG_SECONDS if asked else QUIET_SECONDS)
-            with making_sense(self.name):
+            with reading_reply(self.name):
                 self._take(replies)
                 pongs -= sum(isinstance(one, Exception) or one[0] == b"pong" for one in _others(replies))
             if not asked and (not replies or time.monotonic() > ask_at):

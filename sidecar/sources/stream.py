@@ -13,13 +13,13 @@ from sidecar.core.events.source import STREAM
 from sidecar.core.mapping.entries import PayloadOf
 from sidecar.errors import CommandError, UnavailableError
 from sidecar.redis.errors import advised
-from sidecar.redis.link import Link, expected, making_sense, only_bytes
+from sidecar.redis.link import Link, converted, only_bytes, reading_reply
 from sidecar.redis.servers import Servers
 
-ENTRIES_A_READ = 500  # larger reads are slower: the collector runs more
-# Entries may be 1 MiB each, and tens of that from who means harm: the first read takes few, each as many as fit by the
-# one before, and the first one of a connection half as many as the last connection tried, so that what cannot be read
-# in time together is read in the end.
+ENTRIES_A_READ = 500  # larger reads are slower: the garbage collector runs more
+# An entry may have 1 MiB, and tens of that from an attacker. So the first read of a connection asks for few entries,
+# and each later read for as many as fit by the size of those before. A new connection starts with half of what the
+# last one asked for: entries that cannot be read in time together are read in smaller portions.
 ENTRIES_AT_FIRST = 10
 BYTES_A_READ = 8 << 20
 BLOCK_MS = 1000  # well below the reply timeout of the connection
@@ -29,7 +29,7 @@ FIELD = b"e"
 
 
 class _Unread(Struct, frozen=True):
-    """What a read brought and was not handed over yet: all after the entry `after`; `facts` are those of XINFO."""
+    """Entries that were read, but not returned yet: all after the entry `after`; `facts` are those of XINFO."""
 
     after: str
     replid: str
@@ -45,7 +45,7 @@ class StreamSource:
     kind = STREAM
 
     def __init__(self, stream: str, servers: Servers, payload_of: PayloadOf | None = None) -> None:
-        """`payload_of` finds the event in the fields of an entry, if it is not in the field `e`."""
+        """`payload_of` finds the event in the fields of an entry; by default it is in the field `e`."""
         self.name = f"stream:{stream}"
         self._stream = stream
         self._servers = servers
@@ -74,8 +74,8 @@ class StreamSource:
             raise UnavailableError("not connected")
         unread, self._unread = self._unread, None
         if unread is not None and (unread.after, unread.replid) == (after, self._replid):
-            with making_sense(self.name):
-                return self._turn(unread)
+            with reading_reply(self.name):
+                return self._next(unread)
         if self._drained:
             await asyncio.sleep(PACE_SECONDS)
             await link.call("XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", self._stream, after)
@@ -84,7 +84,7 @@ class StreamSource:
         return await self._read(link, after, self._replid)
 
     def ask_again(self) -> None:
-        """Ask under which `master_replid` this connection reads before it reads on: the commit found another one."""
+        """Ask Redis for its `master_replid` before the next read: the commit found another one."""
         self._replid = ""
 
     async def leftover(self, give: Callable[[Batch], object]) -> None:
@@ -96,9 +96,9 @@ class StreamSource:
             self._link = None
 
     async def _read(self, link: Link, after: str, replid: str) -> Batch:
-        """Read entries and the stream's own counters in one step, so that they fit together.
+        """Read entries and the counters of the stream in one transaction, so that they fit together.
 
-        `replid` is what was known before: `ask_again` may forget it meanwhile.
+        `replid` is a parameter because `ask_again` may clear the attribute meanwhile.
         """
         *queued, replies = await link.calls(
             [
@@ -108,10 +108,10 @@ class StreamSource:
                 ("EXEC",),
             ]
         )
-        if isinstance(replies, Exception):  # EXEC's own error does not tell the cause
+        if isinstance(replies, Exception):  # the error of EXEC does not name the cause
             cause = next((reply for reply in queued if isinstance(reply, Exception)), replies)
             raise CommandError(f"reading stream {self._stream!r}: {advised(str(cause))}")
-        with making_sense(self.name):
+        with reading_reply(self.name):
             found, info = replies
             if isinstance(found, Exception):
                 raise CommandError(f"reading stream {self._stream!r}: {advised(str(found))}")
@@ -121,10 +121,10 @@ class StreamSource:
             self._drained = len(entries) < self._portion
             if entries:
                 self._portion = _portion(sum(map(len, payloads)) / len(entries))
-            return self._turn(_Unread(after, replid, entries, only_bytes(payloads), arrivals, facts))
+            return self._next(_Unread(after, replid, entries, only_bytes(payloads), arrivals, facts))
 
-    def _turn(self, unread: _Unread) -> Batch:
-        """Return what to count before the loop turns, and keep the rest for the next read."""
+    def _next(self, unread: _Unread) -> Batch:
+        """Return as many entries as are counted before other tasks run; keep the rest for the next read."""
         after, replid, entries, payloads, arrivals, facts = astuple(unread)
         if (count := before_yield(payloads)) < len(payloads):
             at = [at for at, (_, pairs) in enumerate(entries) if self._payload_of(pairs or ()) is not None][count]
@@ -151,11 +151,11 @@ class StreamSource:
             payloads=payloads,
             arrivals=arrivals,
             empty=self._empty(entries) if len(payloads) < len(entries) else [],
-            stream=expected(read, StreamRead, self.name),
+            stream=converted(read, StreamRead, self.name),
         )
 
     def _events(self, entries: list[Any]) -> tuple[list[bytes], list[float]]:
-        """Return the payloads of entries that have one, and when each came. Many come within one millisecond."""
+        """Return the payloads of entries that have one, with their arrivals. Many arrive within one millisecond."""
         payloads: list[bytes] = []
         arrivals: list[float] = []
         millisecond, arrival = b"-", 0.0
@@ -180,12 +180,12 @@ class StreamSource:
 
 
 def _portion(entry_bytes: float) -> int:
-    """Return how many entries of a size to read at once."""
+    """Return how many entries of this size to read at once."""
     return min(max(int(BYTES_A_READ / max(entry_bytes, 1)), 1), ENTRIES_A_READ)
 
 
 def _field_e(pairs: Any) -> bytes | None:
-    """Return the value of the field that holds an event of our own."""
+    """Return the value of the field `e`."""
     for i in range(0, len(pairs), 2):
         if pairs[i] == FIELD:
             return pairs[i + 1]  # type: ignore[no-any-return]

@@ -24,7 +24,7 @@ from sidecar.core.counts.state import State
 from sidecar.core.events.event import STATUSES
 from sidecar.errors import CheckpointError, CommandError, UnavailableError
 from sidecar.redis.info import ServerInfo, read_info
-from sidecar.redis.link import Link, expected, making_sense, parse_info
+from sidecar.redis.link import Link, converted, parse_info, reading_reply
 from sidecar.redis.servers import Servers
 from sidecar.store import Aside, Taken, keys
 
@@ -72,7 +72,7 @@ class RedisStore:
             raise CheckpointError("it is no hash with a number")
         if outcome == b"OK":
             return Taken(_fields(found))
-        return Taken(None, expected(found, bytes, "take").decode("utf-8", "replace"))
+        return Taken(None, converted(found, bytes, "take").decode("utf-8", "replace"))
 
     async def commit(self, commit: Commit, fields: Mapping[str, bytes], committed: State, now: float) -> CommitAnswer:
         if self._apart:  # the script cannot check streams on another Redis: store their positions like counts
@@ -222,7 +222,7 @@ class RedisStore:
         link = await self._servers.open(self._key("checkpoint"))
         try:
             await link.replid()
-            with making_sense("INFO"):
+            with reading_reply("INFO"):
                 self.server = read_info(parse_info(await link.call("INFO", "server")))
             self.server.require_primary()
             self._scripts = {}  # this may be another server
@@ -235,7 +235,7 @@ class RedisStore:
         """Return the reply, of the type `form`."""
         link = await self._connected()
         try:
-            return expected(await link.call(*command), form, command[0])
+            return converted(await link.call(*command), form, command[0])
         except UnavailableError as exc:
             if not isinstance(exc, CommandError) or isinstance(exc.__cause__, ELSEWHERE):
                 link.cut()  # not Redis; or a replica now, or the slot moved: the next call finds the right server
@@ -298,7 +298,7 @@ def _texts() -> dict[str, str]:
 
 def _fields(flat: list[bytes]) -> dict[str, bytes]:
     """Read the reply of HGETALL. Raises CheckpointError if it is not a checkpoint."""
-    with making_sense("HGETALL"):
+    with reading_reply("HGETALL"):
         pairs = list(zip(flat[::2], flat[1::2], strict=True))
     try:
         return {name.decode(): value for name, value in pairs}

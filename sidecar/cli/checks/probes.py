@@ -33,7 +33,7 @@ from sidecar.core.mapping.entries import payload_of
 from sidecar.daemon.build import mappings
 from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
 from sidecar.redis.info import read_info
-from sidecar.redis.link import Link, making_sense, parse_info
+from sidecar.redis.link import Link, parse_info, reading_reply
 
 HEARTBEAT_SECONDS = 2.0
 LOOK_SECONDS = 15.0  # for all commands of one check; each has a deadline of its own
@@ -78,7 +78,7 @@ async def _guarded(what: str, findings: Awaitable[list[Finding]]) -> list[Findin
     """Turn an error into a finding, so that the other checks still run."""
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            with making_sense(what):
+            with reading_reply(what):
                 return await findings
     except TimeoutError:
         return [Finding("problem", f"{what}: no complete answer within {LOOK_SECONDS:.0f} s")]

@@ -53,13 +53,13 @@ class Publisher:
 
         Raises `UnavailableError`; what was sent before it may have arrived.
         """
-        from sidecar.redis.link import making_sense
+        from sidecar.redis.link import reading_reply
 
         replies = await self._link.calls([(*self._command, payload) for payload in payloads])
         for reply in replies:
             if isinstance(reply, Exception):
                 raise CommandError(f"Redis rejects {self._command[0]} {self.to.name}: {reply}")
-        with making_sense(self._command[0]):
+        with reading_reply(self._command[0]):
             return int(replies[-1]) if self.to.transport == "pubsub" else 1
 
 

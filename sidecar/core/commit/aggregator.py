@@ -1,6 +1,6 @@
-"""The Aggregator: the only mutable thing. Batches go in, `committed` and `pending` come of it.
+"""The Aggregator: the only mutable state. It turns batches into pending counts, and pending into committed counts.
 
-Pending is kept apart by source: what a stream contributed can be dropped and read again, that of pub/sub cannot.
+Pending counts are separate for each source: those of a stream can be dropped and read again, those of pub/sub cannot.
 """
 
 from collections import Counter, defaultdict
@@ -34,17 +34,17 @@ from sidecar.core.sale.following import Following, keep, keep_stored
 from sidecar.core.sequence.roll_call import Register, RollCall, windows_of
 
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
-MISSED_UNDER = "wgen"  # field of the checkpoint: the generation in which the missed numbers of the windows were counted
-HEARD_SECONDS = 10.0  # a producer with connections that sent events since is stored again after this time
-DELIVERY = "delivery"  # in the place of a status, what is remembered is the name of a delivery
-NO_SOURCE = ""  # what no single source contributes
+MISSED_UNDER = "wgen"  # checkpoint entry: the generation in which the sequence windows counted their missed numbers
+HEARD_SECONDS = 10.0  # how old the stored time of a producer with connections becomes before it is stored again
+DELIVERY = "delivery"  # the order memory keeps names of deliveries under this instead of a status
+NO_SOURCE = ""  # for counts that belong to no single source
 LOOK_SECONDS = 0.05  # a sample is enough: a misspelled field is in many events
 
 
 class Flight(Struct, frozen=True):
-    """What one commit carries: pending as it was taken, by source, and the parts it touches in absolute values.
+    """What one commit carries: the pending counts by source, and the changed parts in absolute values.
 
-    `moved` is True if it contains everything that is remembered of orders.
+    `moved` is True if it contains the whole order memory.
     """
 
     pending: dict[str, Pending]
@@ -55,10 +55,10 @@ class Flight(Struct, frozen=True):
 
 
 class Aggregator:
-    """Count batches; freeze what is pending into a flight; keep what was committed."""
+    """Count batches; freeze pending counts into a flight; keep committed counts."""
 
     def __init__(self, rules: Rules, random: Random, decoders: Mapping[str, Decoder] | None = None) -> None:
-        """`decoders` are those of sources that do not publish events as this package defines them."""
+        """`decoders` by source, for sources whose payloads are not events of this package."""
         self._rules = rules
         self._decoders = decoders or {}
         self._random = random
@@ -74,10 +74,10 @@ class Aggregator:
         self._flying: dict[str, Pending] = {}  # the pending counts in a flight that may still land
         self._labels = Labels(rules)
         self.following = Following()
-        self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not yet stored so
+        self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not in the store yet
         self._memory = Memory()
-        self._refitted: set[str] = set()  # timings whose buckets restarted at 0, but are not yet stored so
-        self._moved = False  # whether a step moved what is remembered of orders, and that is not stored yet
+        self._refitted: set[str] = set()  # timings whose buckets restarted at 0, but not in the store yet
+        self._moved = False  # whether a step changed the order memory, but not in the store yet
 
     def adopt(self, rules: Rules) -> None:
         """Count by other rules from now on."""
@@ -85,7 +85,7 @@ class Aggregator:
         self._relearn()
 
     def pending_events(self) -> int:
-        """Return how many events are counted and not frozen."""
+        """Return how many events are counted, but not frozen yet."""
         return sum(sum(p.state.total.tallies["received"].values()) for p in self._pending.values())
 
     def apply(self, batch: Batch, now: float) -> None:
@@ -113,12 +113,12 @@ class Aggregator:
             fold(pending, self._labels, self._rules, now)
 
     def miss(self, source: str, entries: int) -> None:
-        """Count stream entries that were gone before they were read, unless holes have shown them."""
+        """Count stream entries that were deleted before they were read, except those that holes have counted."""
         missed = self.register.loss(source).lose(entries)
         self._pending[source].state.total.tallies["missed"][source] += missed
 
     def settle(self, source: str) -> None:
-        """Note that a stream was read to its end: everything that its counter shows is counted."""
+        """Note that a stream was read to its end: all entries that its counter shows are counted."""
         self.register.loss(source).numbers = 0
 
     def blind(self, seconds: float) -> None:
@@ -126,16 +126,16 @@ class Aggregator:
         self._pending[NO_SOURCE].state.total.tallies["blind_ms"][""] += round(seconds * 1000)
 
     def watch(self, now: float, *, hears: bool) -> Changes:
-        """Judge which producers live; `hears`: everybody could be heard since the last call."""
+        """Judge which producers are alive; `hears`: every source was connected since the last call."""
         runs = self.committed.total.sale.state == "running"
         return self.register.watch.look(self.register.heard, now, hears=hears, sale=runs)
 
     def begin(self, now: float) -> None:
-        """Begin counting on empty ground."""
+        """Begin counting without a checkpoint."""
         self._pending[NO_SOURCE].state.total.since = now
 
     def freeze(self, now: float) -> Flight:
-        """Take everything pending; what comes next is pending."""
+        """Move all pending counts into a flight; pending starts empty."""
         for source in self.register.sources:
             self.register.advance(source, self._pending[source], self._labels, now)
         self._pending[NO_SOURCE].state.total.tallies["twice"][""] += self.register.count_twice(now)
@@ -164,7 +164,7 @@ class Aggregator:
         return Flight(self._flying, merged, dict(self.register.unsaved), removed, moved)
 
     def land(self, flight: Flight, now: float) -> None:
-        """Make the flight part of what is committed; it must not be used afterwards."""
+        """Add the flight to the committed counts; it must not be used afterwards."""
         self._bear(flight.merged, now)
         self.committed.replace(flight.merged)
         self.committed.remove(flight.removed)
@@ -177,7 +177,7 @@ class Aggregator:
         self._gone.difference_update(flight.removed)
 
     def thaw(self, flight: Flight) -> None:
-        """Make the flight pending again, before what came after it."""
+        """Make the flight pending again, ahead of what came after it."""
         for source, earlier in flight.pending.items():
             earlier.merge(self._pending[source])
             self._pending[source] = earlier
@@ -187,7 +187,7 @@ class Aggregator:
     def step(self, by: float, now: float, flight: Flight | None = None) -> None:
         """Follow a clock that was set by `by` seconds, to `now`. `flight` is the commit in flight.
 
-        `by` is 0 if another clock timed what is there: then only times in the future are corrected.
+        `by` is 0 if the stored times are of another clock: then only times in the future are corrected.
         """
         flying = flight.pending.values() if flight else ()
         for pending in self._pending.values():
@@ -198,7 +198,7 @@ class Aggregator:
             gone = state.step(by, now)
             self._gone.update(gone)
             self._moved |= any(section in REMEMBERED for section, _ in gone)
-        if flight:  # the seconds it names may now belong to other parts
+        if flight:  # the seconds that it removes may now belong to other parts
             flight.removed[:] = [(section, key) for section, key in flight.removed if section not in REMEMBERED]
         self.register.step(by, now)
         self.following.step(now)
@@ -210,7 +210,7 @@ class Aggregator:
         self._relearn()
 
     def drop_streams(self) -> None:
-        """Forget what is pending from streams; it will be read again."""
+        """Drop the pending counts of streams; their entries will be read again."""
         for source in [*self._pending]:
             if kind_of(source).rereads:
                 del self._pending[source]
@@ -220,12 +220,12 @@ class Aggregator:
         self._relearn()
 
     def load(self, fields: Mapping[str, bytes], *, same_generation: bool) -> None:
-        """Take over a checkpoint. Pending pub/sub stays; what pub/sub had committed beyond it counts as missed.
+        """Load a checkpoint. Pending pub/sub counts stay; events of pub/sub that it lacks count as missed.
 
-        Raises CheckpointError if any of it is damaged; then nothing has changed.
+        Raises CheckpointError, and changes nothing, if any part is damaged.
         """
         before, found, windows = self.committed, load_state(fields), windows_of(fields)
-        ours = [source for source in self.register.sources if not kind_of(source).rereads]
+        kept = [source for source in self.register.sources if not kind_of(source).rereads]
         self.committed = found
         self._refitted = self.committed.fit(self._rules.buckets_ns)
         if same_generation:
@@ -238,14 +238,14 @@ class Aggregator:
             keep_stored(self.committed, fields.get("cleared", b""))
         self.following.hear(fields.get("said", b"").decode("utf-8", "replace"))
         self.register.load(windows, cleared=was_cleared)
-        for source in ours:
+        for source in kept:
             self.register.save(source)
         self._moved = False
         self.born.clear()
         self.drop_streams()
 
     def clear(self, now: float) -> None:
-        """Empty the committed counts; sequence windows stay, but forget what they had as missed."""
+        """Empty the committed counts; sequence windows stay, but forget their missed numbers."""
         before, self.committed = self.committed, State()
         self._refitted.clear()
         self.committed.total.since, self.committed.total.committed_at = now, before.total.committed_at
@@ -265,7 +265,7 @@ class Aggregator:
         self._relearn()
 
     def fields(self) -> dict[str, bytes]:
-        """Return everything committed as checkpoint fields."""
+        """Return everything committed as checkpoint entries."""
         return {**dump_state(self.committed), **self.register.windows}
 
     def _nothing_pending(self) -> defaultdict[str, Pending]:
@@ -274,7 +274,7 @@ class Aggregator:
     def _count(
         self, source: str, pending: Pending, decoded: Decoded, now: float, origins: Origins | None = None
     ) -> tuple[int, Mapping[str, int]]:
-        """Count events and rejections in order of arrival; return how many were received, and those ignored by type."""
+        """Count events and rejections in order of arrival; return how many were received, and ignored by type."""
         call = RollCall(self.register, source, pending, self._labels, now)
         course = Course(
             pending,
@@ -308,7 +308,7 @@ class Aggregator:
     def _first_deliveries(
         self, events: list[Event], arrivals: list[float], names: Mapping[int, str], pending: Pending, now: float
     ) -> tuple[list[Event], list[float]]:
-        """Return the events that were not delivered before, with their arrivals; the others are duplicates."""
+        """Return the events that were not delivered before, with their arrivals; count the others as duplicates."""
         said, repeats = pending.state.said, self._memory.repeats
         new = [
             at
@@ -319,7 +319,7 @@ class Aggregator:
         return [events[at] for at in new], [arrivals[at] for at in new]
 
     def _count_empty(self, batch: Batch, pending: Pending, now: float) -> int:
-        """Refuse the entries without an event; return how many were received."""
+        """Reject the entries without an event; return how many were received."""
         call, received = RollCall(self.register, batch.source, pending, self._labels, now), 0
         for entry in batch.empty:
             lacking = without_event(entry.id, entry.fields, now)
@@ -346,7 +346,7 @@ class Aggregator:
         pending.rejected.append(RejectedEvent(rejection.arrival, source, rejection.reason, rejection.detail, text))
 
     def _listen(self, merged: State, now: float) -> dict[str, Reading]:
-        """Update stored times of producers that are out of date; return all committed connections with these times."""
+        """Update the stored times of producers that are too old; return all committed connections with these times."""
         known = dict(self.committed.connections)
         for name, reading in known.items():
             heard = self.register.heard.get(name, 0.0)
@@ -357,19 +357,19 @@ class Aggregator:
         return known
 
     def _write_memory_again(self, merged: State) -> None:
-        """Add everything that is remembered of orders to `merged`."""
+        """Add the whole order memory to `merged`."""
         for name in REMEMBERED:
             parts = getattr(merged, name)
             parts.update({key: part.copy() for key, part in getattr(self.committed, name).items() if key not in parts})
 
     def _bear(self, merged: State, now: float) -> None:
-        """Remember when label sets were first committed, as long as they are held at 0."""
+        """Remember when label sets were first committed, until `new_series_hold` has passed."""
         fresh = first_met(self.committed, merged, self._rules.products)
         self.born = {label: at for label, at in self.born.items() if now - at < self._rules.new_series_hold}
         self.born.update(dict.fromkeys(fresh, now))
 
     def _miss_what_rolled_back(self, before: State) -> None:
-        """Count what pub/sub had told, as received or as missed, and is not in what was found."""
+        """Count as missed what pub/sub had published (received or missed) and the loaded checkpoint lacks."""
         known, found = before.total.tallies, self.committed.total.tallies
         for source in known["received"].keys() | known["missed"].keys():
             lost = _published(known, source) - _published(found, source)
@@ -377,7 +377,7 @@ class Aggregator:
                 self._pending[source].state.total.tallies["missed"][source] += lost
 
     def _forget_missed(self) -> None:
-        """Forget missed numbers, also those that were recovered since the last commit: they are simply new."""
+        """Forget missed numbers, also those that were recovered since the last commit: those count as new."""
         self.register.forget_missed()
         for pending in self._pending.values():
             for key, part in pending.state.producers.items():
@@ -402,13 +402,13 @@ class Aggregator:
         self._memory.followed = before or any(pending.followed for pending in uncommitted)
 
     def _level_beside(self, pending: Pending) -> int:
-        """Return how many orders are in flight according to everything except `pending`."""
+        """Return how many orders are in flight in all counts except `pending`."""
         parts = (*self._flying.values(), *self._pending.values())
         return self.committed.total.in_flight + sum(part.level for part in parts if part is not pending)
 
 
 def _arrivals(arrivals: list[float], now: float) -> list[float]:
-    """Return when entries arrived, now for those whose id is no time: ids can be chosen freely."""
+    """Return when entries arrived; `now` for ids that are no time, since a client can choose any id."""
     latest = now + AHEAD_SECONDS
     if arrivals and min(arrivals) >= EARLIEST and max(arrivals) <= latest:
         return arrivals
