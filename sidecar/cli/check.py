@@ -32,8 +32,8 @@ def check(where: Where, offline: bool, heartbeat: bool) -> None:
     from sidecar.cli.client.access import target
 
     config = where.config()
-    place = target(config.redis).display
-    _print(Finding("ok", f"configuration: Redis {place}, prefix {config.redis.prefix}"))
+    address = target(config.redis).display
+    _print(Finding("ok", f"configuration: Redis {address}, prefix {config.redis.prefix}"))
     if config.http.web_config_file:
         _print(Finding("ok", _web(config)))
     for finding in (*secret_files(config), *configuration_file(where.file)):

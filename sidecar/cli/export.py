@@ -90,8 +90,8 @@ def _seconds(name: str, text: str, now: float) -> int:
         if text.replace(".", "", 1).isdigit():
             return int(float(text))
         if name != "step" and ("T" in text or "-" in text):
-            there = datetime.fromisoformat(text)
-            return int(there.replace(tzinfo=there.tzinfo or UTC).timestamp())
+            moment = datetime.fromisoformat(text)
+            return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
         duration = convert(text, Seconds)
     except (ValueError, OverflowError):
         allowed = "a duration such as 10s" if name == "step" else "a Unix time, 2026-11-27T09:00:00Z, or 15m (ago)"

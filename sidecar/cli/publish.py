@@ -45,7 +45,7 @@ def publish(
     if not event.strip():
         raise click.UsageError("EVENT is empty: give an event, or - to read events from stdin")
     config = where.config()
-    there = destination(config.sources, transport, to, maxlen)
+    target = destination(config.sources, transport, to, maxlen)
     from_stdin = event == "-"
     lines = sys.stdin.buffer if from_stdin else [event.encode(errors="surrogateescape")]
     sent = rejected = 0
@@ -53,7 +53,7 @@ def publish(
     # Ctrl-C ends typing, or `tail -f`: report what was sent nevertheless.
     with (
         asyncio.Runner() as runner,
-        _publisher(runner, config.events, there) as publisher,
+        _publisher(runner, config.events, target) as publisher,
         contextlib.suppress(KeyboardInterrupt),
     ):
         for number, line in enumerate(map(bytes.strip, lines), 1):
@@ -65,7 +65,7 @@ def publish(
             elif line:
                 heard = runner.run(publisher.send([line]))
                 sent += 1
-    _report(there, sent, heard)
+    _report(target, sent, heard)
     if rejected:
         raise SidecarError(f"{rejected} of {sent + rejected} not published; correct them, or send them with --force")
 

@@ -71,7 +71,7 @@ def simulate(
     from sidecar.simulation import SimulatedSale
 
     config = where.config()
-    there = destination(config.sources, transport, to, maxlen)
+    target = destination(config.sources, transport, to, maxlen)
     chosen_seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     stay = min(duration, LONGEST_IDLE) if idle is None else idle
     sale = SimulatedSale(
@@ -79,12 +79,12 @@ def simulate(
     )
     progress = _ProgressBar(sale)
     try:
-        asyncio.run(_publish(config, sale, there, progress))
+        asyncio.run(_publish(config, sale, target, progress))
     except KeyboardInterrupt:
         progress.interrupted = not progress.is_idle
     finally:
         progress.close()
-    progress.report(f"{there.transport}:{there.name}")
+    progress.report(f"{target.transport}:{target.name}")
 
 
 async def _publish(config: "Config", sale: "SimulatedSale", to: Destination, progress: "_ProgressBar") -> None:

@@ -132,13 +132,13 @@ class View(Struct):
         self.reasons.see(snapshot)
         above, below = self._lines(), self._tables(width, height)
         used = sum(tables.lines(part, rule=roomy) for part in (*above, *below)) + 2 + roomy  # with header and last line
-        said = self._notes(width, roomy, max(1, height - used - FEWEST_PRODUCTS))
+        notes = self._notes(width, roomy, max(1, height - used - FEWEST_PRODUCTS))
         names = tables.by_urgency(snapshot)
-        rows = max(FEWEST_PRODUCTS, height - used - len(said))
+        rows = max(FEWEST_PRODUCTS, height - used - len(notes))
         self.first = max(0, min(self.first, len(names) - rows))
         shown = names[self.first : self.first + rows]
         products = tables.products(snapshot, shown, width=width, rule=roomy)
-        return Group(above[0], *said, *above[1:], *below, products, self._last(len(names), rows))
+        return Group(above[0], *notes, *above[1:], *below, products, self._last(len(names), rows))
 
     def _lines(self) -> "list[Text]":
         """Draw the single lines: instance and state, sale and producers, reasons, completeness, queues."""

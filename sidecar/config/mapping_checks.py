@@ -1,4 +1,4 @@
-"""What is wrong with a mapping: (where in it, what is wrong and how to fix it)."""
+"""Checks of a mapping: each problem has its location, and a message with the fix."""
 
 from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
@@ -20,12 +20,12 @@ ONLY_FOR = {
     **dict.fromkeys(("scale", "minor_units", "decimals", "decimal_comma", "times"), ("amount",)),
 }
 
-Spot = tuple[str | int, ...]
-MappingProblem = tuple[Spot, str]
+ConfigPath = tuple[str | int, ...]
+MappingProblem = tuple[ConfigPath, str]
 
 
 def problems(mapping: Definition) -> Iterator[MappingProblem]:
-    """Yield what is wrong with a mapping that is built."""
+    """Yield the problems of a mapping."""
     yield from _of_sources(mapping)
     if not mapping.rules:
         yield (), "has no rules: write `rules:` below it, or `use:` with the name of a ready-made mapping"
@@ -65,11 +65,11 @@ def _of_rule(rule: Rule, mapping: Definition, at: int) -> Iterator[MappingProble
         yield from _of_event({**mapping.event, **rule.event}, rule, where)
 
 
-def _of_condition(condition: Condition, where: Spot) -> Iterator[MappingProblem]:
+def _of_condition(condition: Condition, where: ConfigPath) -> Iterator[MappingProblem]:
     if condition == Condition():
         yield where, "asks nothing: write a word, a list of words, exists, starts_with, above or differs_from"
-    said = condition.equals is not None or condition.one_of or condition.starts_with or condition.above is not None
-    if said and condition.exists is False:
+    needs_value = condition.equals is not None or condition.above is not None
+    if condition.exists is False and (needs_value or condition.one_of or condition.starts_with):
         yield where, "can never match: what does not exist has no value"
     if condition.equals is not None and condition.one_of and condition.equals not in condition.one_of:
         yield where, f'can never match: "{condition.equals}" is none of its words'
@@ -77,7 +77,7 @@ def _of_condition(condition: Condition, where: Spot) -> Iterator[MappingProblem]
         yield where, "must be above a number"
 
 
-def _of_event(event: dict[str, Value | Items], rule: Rule, where: Spot) -> Iterator[MappingProblem]:
+def _of_event(event: dict[str, Value | Items], rule: Rule, where: ConfigPath) -> Iterator[MappingProblem]:
     kind = event.get("type")
     if kind is not None and not (isinstance(kind, Value) and kind.value in FIELDS):
         if isinstance(kind, Value) and kind.value is None:
@@ -95,7 +95,7 @@ def _of_event(event: dict[str, Value | Items], rule: Rule, where: Spot) -> Itera
             yield where, f"makes an event of type {type_} without {name}, which it needs: say where it comes from"
 
 
-def _of_fields(event: dict[str, Value | Items], where: Spot, known: Iterable[str]) -> Iterator[MappingProblem]:
+def _of_fields(event: dict[str, Value | Items], where: ConfigPath, known: Iterable[str]) -> Iterator[MappingProblem]:
     names = tuple(known)
     for name, value in event.items():
         here = (*where, name)
@@ -109,7 +109,7 @@ def _of_fields(event: dict[str, Value | Items], where: Spot, known: Iterable[str
             yield from _of_value(name, value, here)
 
 
-def _of_items(items: Value | Items, where: Spot) -> Iterator[MappingProblem]:
+def _of_items(items: Value | Items, where: ConfigPath) -> Iterator[MappingProblem]:
     if not isinstance(items, Items) or not items.path or "product_id" not in items.item:
         yield where, "needs `path`, the list, and `item` with the product_id of each element"
         return
@@ -120,7 +120,7 @@ def _of_items(items: Value | Items, where: Spot) -> Iterator[MappingProblem]:
             yield from _of_value(name, value, (*where, "item", name))
 
 
-def _of_value(name: str, value: Value, where: Spot) -> Iterator[MappingProblem]:
+def _of_value(name: str, value: Value, where: ConfigPath) -> Iterator[MappingProblem]:
     if bool(value.path) == (value.value is not None):
         yield where, "needs either `path`, where it stands in the payload, or `value`, a constant"
     for setting, fields in ONLY_FOR.items():
@@ -129,8 +129,8 @@ def _of_value(name: str, value: Value, where: Spot) -> Iterator[MappingProblem]:
     if value.divide_by is not None and not (value.divide_by.is_finite() and value.divide_by > 0):
         yield (*where, "divide_by"), "must be a number above 0"
     if name == "status":
-        said = [*value.words.values(), *filter(None, (value.otherwise, value.value))]
-        for word in said:
+        statuses = [*value.words.values(), *filter(None, (value.otherwise, value.value))]
+        for word in statuses:
             if word.lower() not in STATUS_WORDS:
                 guess = did_you_mean(nearest(word, STATUS_WORDS))
                 yield where, f'makes "{word}" of it, which is no status{guess}; there is {", ".join(STATUS_WORDS)}'

@@ -1,4 +1,4 @@
-"""The list `mappings`: ready-made ones that `use` names, what a user says instead, and what is wrong with it."""
+"""The list `mappings`: ready-made mappings, overridden by the user's settings, and checked."""
 
 from importlib.resources import files
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from msgspec.structs import replace
 
-from sidecar.config.mapping_checks import Spot, problems
+from sidecar.config.mapping_checks import ConfigPath, problems
 from sidecar.config.nearest import did_you_mean, nearest
 from sidecar.config.structs import SourcesConfig
 from sidecar.config.tree import Tree, YamlList, YamlSection, YamlText, build, fail, tree
@@ -35,7 +35,7 @@ def ready_made_definition(name: str) -> Definition:
 
 
 def definitions(found: Tree) -> tuple[Definition, ...]:
-    """Return the mappings of a configuration. Raises ConfigError for the first thing that is wrong."""
+    """Return the mappings of a configuration. Raises ConfigError for the first problem."""
     if not isinstance(found, YamlList):
         raise fail(found, "mappings", "is a list: write `- use: NAME` or `- name: NAME` below it")
     result: list[Definition] = []
@@ -53,7 +53,7 @@ def definitions(found: Tree) -> tuple[Definition, ...]:
 
 
 def with_mapped(sources: SourcesConfig, mappings: tuple[Definition, ...]) -> SourcesConfig:
-    """Return the sources with those that only a mapping names."""
+    """Add the sources that only mappings name."""
     named = dict.fromkeys(source for mapping in mappings for source in mapping.sources)
     pubsub = [key_of(source) for source in named if kind_of(source) is PUBSUB]
     streams = [key_of(source) for source in named if kind_of(source) is STREAM]
@@ -83,7 +83,7 @@ def _definition(found: Tree, name: str) -> Definition:
     return definition
 
 
-def _name(name: str, where: Spot) -> str:
+def _name(name: str, where: ConfigPath) -> str:
     return name + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where)
 
 
@@ -92,25 +92,25 @@ def _named(numbered: tuple[int, Rule]) -> Rule:
     return rule if rule.name else replace(rule, name=str(number))
 
 
-# What a user says instead of a ready-made mapping
+# Overrides of a ready-made mapping
 
 
 def _overridden(base: YamlSection, over: YamlSection) -> YamlSection:
-    """Return a ready-made mapping with the changes of a user; a rule of his comes first, or replaces its namesake."""
+    """Return a ready-made mapping with the user's changes; a user's rule comes first, or replaces its namesake."""
     rules = {str(rule.get("name", at)): rule for at, rule in enumerate(base.get("rules", ()))}
     new = []
     for rule in over.get("rules", ()):
-        there = rules.get(str(rule.get("name", ""))) if isinstance(rule, YamlSection) else None
-        if there is None:
+        namesake = rules.get(str(rule.get("name", ""))) if isinstance(rule, YamlSection) else None
+        if namesake is None:
             new.append(rule)
         else:
-            rules[str(rule["name"])] = _merged(there, rule)
+            rules[str(rule["name"])] = _merged(namesake, rule)
     changed = over.get("event")
     if isinstance(changed, YamlSection):
         for name, rule in rules.items():
             own = rule.get("event", {})
-            said = _like(over, {field: value for field, value in changed.items() if field in own})
-            rules[name] = _merged(rule, _like(over, {"event": said})) if said else rule
+            applicable = _like(over, {field: value for field, value in changed.items() if field in own})
+            rules[name] = _merged(rule, _like(over, {"event": applicable})) if applicable else rule
     result = _merged(base, _like(over, {name: value for name, value in over.items() if name != "rules"}))
     listing = YamlList([*new, *rules.values()])
     listing.origin = over.origin
@@ -119,16 +119,16 @@ def _overridden(base: YamlSection, over: YamlSection) -> YamlSection:
 
 
 def _merged(base: YamlSection, over: YamlSection) -> YamlSection:
-    """Return both, `over` first; a path and a constant replace each other."""
+    """Merge two sections; `over` wins, and a path and a constant replace each other."""
     result = _like(over, dict(base))
     for name, value in over.items():
-        there = result.get(name)
-        if isinstance(value, YamlSection) and isinstance(there, YamlText | YamlList):
-            there = _like(value, {"path": there})
-        if isinstance(value, YamlSection) and isinstance(there, YamlSection):
+        earlier = result.get(name)
+        if isinstance(value, YamlSection) and isinstance(earlier, YamlText | YamlList):
+            earlier = _like(value, {"path": earlier})
+        if isinstance(value, YamlSection) and isinstance(earlier, YamlSection):
             if "path" in value or "value" in value:
-                there = _like(there, {key: one for key, one in there.items() if key not in ("path", "value")})
-            value = _merged(there, value)
+                earlier = _like(earlier, {key: one for key, one in earlier.items() if key not in ("path", "value")})
+            value = _merged(earlier, value)
         result[name] = value
     return result
 
@@ -140,7 +140,7 @@ def _like(other: Any, values: dict[Any, Any]) -> YamlSection:
 
 
 def _part(found: Any, where: tuple[str | int, ...]) -> Any:
-    """Return the innermost part that stands in a file on the way to a part."""
+    """Return the innermost part on the path `where` that is in the file, for its line."""
     for step in where:
         try:
             found = found[step]

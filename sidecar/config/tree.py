@@ -39,7 +39,7 @@ Tree = YamlText | YamlSection | YamlList
 
 
 def tree(node: yaml.Node, path: str) -> Tree:
-    """Return a node of a file as plain values that know where they stand. Raises ConfigError."""
+    """Return a node of a file as plain values with their origins. Raises ConfigError."""
     origin = f"{path}:{node.start_mark.line + 1}"
     found: Tree
     if isinstance(node, yaml.ScalarNode):
@@ -60,9 +60,9 @@ def tree(node: yaml.Node, path: str) -> Tree:
 
 
 def build(kind: Any, found: Tree, name: str) -> Any:
-    """Return a value of a type: a struct, a mapping, a tuple, a literal or a scalar.
+    """Convert to a type: a struct, a mapping, a tuple, a literal or a scalar.
 
-    Raises ConfigError with file, line and `name`, which is where in the configuration it belongs.
+    Raises ConfigError with file, line and `name`, the dotted name of this part of the configuration.
     """
     origin, parameters = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
@@ -81,12 +81,12 @@ def build(kind: Any, found: Tree, name: str) -> Any:
 
 
 def fail(found: Any, name: str, problem: str) -> ConfigError:
-    """Return the error about a part: where it stands, its name, what is wrong and what to do."""
+    """Return the error about a part, with its origin and name; `problem` says what is wrong and what to do."""
     return ConfigError(f"{found.origin}: {name} {problem}")
 
 
 def _chosen(kinds: tuple[Any, ...], found: Tree) -> Any:
-    """Choose among alternatives: the struct whose fields are all there, else the first."""
+    """Choose one of several types: the struct that has most of the section's names, else the first type."""
     structs = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
     if isinstance(found, YamlSection) and len(structs) > 1:
         return max(structs, key=lambda kind: len(found.keys() & _fields(kind).keys()))
@@ -98,7 +98,7 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
 
 
 def _struct(kind: type[msgspec.Struct], found: Tree, name: str) -> Any:
-    """Build a struct; where it may be written short, its `short` makes a section of a text or a list."""
+    """Build a struct; `short` of its type names the setting that a bare text or list stands for."""
     if not isinstance(found, YamlSection):
         short = getattr(kind, "short", None)
         key = short.get(type(found).__name__) if short else None

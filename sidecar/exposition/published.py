@@ -101,10 +101,10 @@ async def _published(merge: Callable[[], Coroutine[Any, Any, Snapshot]]) -> Publ
 
 
 class Monitor(Protocol):
-    """What the servers need from the daemon besides the newest Snapshot; `service` implements it.
+    """What the servers need from the daemon in addition to the newest Snapshot; `service` implements it.
 
-    All methods may be called at any time between start and stop. `health` and `ready` do not wait; the others may talk
-    to Redis, and raise `UnavailableError` if it does not answer.
+    All methods may be called at any time between start and stop. `health` and `ready` do not wait; the others may ask
+    Redis, and raise `UnavailableError` if it does not answer.
     """
 
     def health(self) -> Health:

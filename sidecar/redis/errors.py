@@ -80,7 +80,7 @@ def translated(exc: BaseException, what: str, target: RedisTarget) -> Exception:
 
 
 def reason(exc: SidecarError) -> str:
-    """Return what tells causes of an outage apart: "" if a server just does not answer."""
+    """Return the cause of an outage, "" if the server just does not answer."""
     text = str(exc)
     silent = type(exc) is UnavailableError and any(sign in text for sign in _SILENT) and "; " not in text
     return "" if silent else text

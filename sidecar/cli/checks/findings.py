@@ -185,8 +185,8 @@ def about_elsewhere(name: str, db: int, found: Iterable[tuple[int, str]], *, in_
     findings = []
     for other_db, other in found:
         also = "also " if in_use else ""
-        there = f"{other} in database {other_db}" if other_db != db else other
-        text = f"there is {also}a stream {there}, but {name} is configured"
+        stream = f"{other} in database {other_db}" if other_db != db else other
+        text = f"there is {also}a stream {stream}, but {name} is configured"
         fix = "use the same name in both, or list both in sources.streams"
         if other_db != db:
             text += f" in database {db}"

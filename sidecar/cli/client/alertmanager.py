@@ -76,12 +76,12 @@ def _grouped(found: list[dict[str, Any]]) -> Iterable[Alert]:
         labels = one["labels"]
         name, severity = str(labels["alertname"]), str(labels.get("severity", ""))
         rank = SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
-        said = (_moment(one["startsAt"]), str(one["annotations"].get("summary", "")))
+        current = (_moment(one["startsAt"]), str(one["annotations"].get("summary", "")))
         if name != ALWAYS:
-            groups.setdefault((rank, name, severity), []).append(said)
-    for (_, name, severity), all_said in sorted(groups.items()):
-        since, summary = min(all_said)
-        yield Alert(name, severity, len(all_said), since, summary)
+            groups.setdefault((rank, name, severity), []).append(current)
+    for (_, name, severity), alerts in sorted(groups.items()):
+        since, summary = min(alerts)
+        yield Alert(name, severity, len(alerts), since, summary)
 
 
 def _moment(text: str) -> float:

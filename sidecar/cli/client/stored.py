@@ -60,26 +60,26 @@ async def announce(config: Config, action: Action, id: str | None) -> Sale | Non
 
     Raises SidecarError if the announcement does not apply to the present sale.
     """
-    said = Announcement(action=action, id=id, at=time.time(), by="command", unique_id=secrets.token_hex(8))
+    announcement = Announcement(action=action, id=id, at=time.time(), by="command", unique_id=secrets.token_hex(8))
     async with _store(config) as store:
         await _require_state(config, store)
         sale, _ = await store.sale()
-        if refusal := objection(sale, said):
+        if refusal := objection(sale, announcement):
             raise SidecarError(refusal)
         try:
-            await store.announce(said)
+            await store.announce(announcement)
         except CommandError:
             raise
         except UnavailableError:
-            await store.announce(said)  # the answer was lost; the same announcement applies once
-        return await _await_owner(config, store, said)
+            await store.announce(announcement)  # the answer was lost; the same announcement applies once
+        return await _await_owner(config, store, announcement)
 
 
-async def _await_owner(config: Config, store: RedisStore, said: Announcement) -> Sale | None:
+async def _await_owner(config: Config, store: RedisStore, announcement: Announcement) -> Sale | None:
     deadline = time.monotonic() + OWNER_SECONDS
     while True:
         sale, announced = await store.sale()
-        if announced == said.unique_id:
+        if announced == announcement.unique_id:
             return sale
         if not await store.is_owned():
             return None

@@ -186,9 +186,9 @@ def _decode_one(payload: bytes, arrival: float, decoded: Decoded) -> None:
 
 
 def accept_fields(fields: dict[str, Any], arrival: float) -> Event | None:
-    """Return the event that fields under the names of our own describe, if they are all of the kinds that are stored.
+    """Return the event of these fields if all have the canonical name and type.
 
-    `None` leaves them to the tolerant stage (tolerant.py), which reads them the same, or says what is wrong with them.
+    `None` leaves them to the tolerant stage (tolerant.py), which reads the same event, or rejects it with a reason.
     """
     if not _is_simple(fields) or not all(map(_is_simple, fields.get("items", ()))):
         return None
@@ -208,7 +208,7 @@ def accept_fields(fields: dict[str, Any], arrival: float) -> Event | None:
 
 
 def _is_simple(fields: dict[str, Any]) -> bool:
-    """Return whether in all texts a character is a byte, and none is a control character."""
+    """Return whether all texts are ASCII without control characters."""
     return all(text.isascii() and text.isprintable() for text in fields.values() if text.__class__ is str)
 
 

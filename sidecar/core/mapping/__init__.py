@@ -1,4 +1,4 @@
-"""Mappings: what other systems publish -> events. A definition is compiled once, when the configuration is loaded.
+"""Mappings: payloads of other systems -> events. The daemon compiles each definition once, when it is built.
 
-It knows events, and nothing of counting: the Aggregator gets its decoder for each source that has a mapping.
+This package imports events, but nothing of counting: the Aggregator gets a decoder for each source with a mapping.
 """

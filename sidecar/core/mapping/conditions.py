@@ -12,7 +12,7 @@ Test = Callable[[Any], bool]
 
 
 def compiled(when: Mapping[str, Condition], lookup: Lookup) -> Test:
-    """Return a function that tells whether a decoded payload fulfils all conditions."""
+    """Return a function that checks whether a decoded payload fulfils all conditions."""
     tests = [test for path, condition in when.items() for test in _tests(path, condition, lookup)]
     if len(tests) == 1:
         return tests[0]
@@ -20,7 +20,7 @@ def compiled(when: Mapping[str, Condition], lookup: Lookup) -> Test:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a plain value as the configuration spells it; `None` for an object, a list or nothing."""
+    """Return a plain value as the configuration spells it; `None` for an object, a list or null."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -29,7 +29,7 @@ def as_text(value: Any) -> str | None:
 
 
 def as_number(value: Any) -> Decimal | None:
-    """Return a number, also one in a string, exactly; `None` if it is none."""
+    """Return the exact value of a number, or of a string that contains one, else `None`."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         return None
     number = value if isinstance(value, Decimal) else decimal(str(value).strip())

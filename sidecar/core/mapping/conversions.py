@@ -1,6 +1,6 @@
-"""What one field of a foreign event becomes: decimals are never floats, and what cannot be converted stays as it was.
+"""Conversions of one field. Decimals are never floats.
 
-The reader of events then says what is wrong with it, as it does for a backend of our own.
+A value that cannot be converted stays unchanged: `tolerant` then rejects or adjusts it, as it does for all events.
 """
 
 import re
@@ -46,7 +46,7 @@ _CLOCK = re.compile(r"(?:(\d{1,9})\.)?(\d{1,9}):(\d\d):(\d\d(?:\.\d{1,18})?)")  
 
 
 def compiled(name: str, value: Value, zone: str, lookup: Lookup) -> Getter:
-    """Return a function from a decoded payload to the value of the field `name`; `zone` is that of the mapping."""
+    """Return a function from a decoded payload to the value of the field `name`; `zone` is the mapping's time zone."""
     if value.value is not None:
         constant = value.value
         return lambda payload: constant
@@ -96,7 +96,7 @@ def _text_of_id(found: Any) -> Any:
 
 
 def _word(words: dict[str, str], otherwise: str | None) -> Convert:
-    """Exchange a word in whatever case; one that is not in the map stays unless `else` says otherwise."""
+    """Replace a word, in any case; a word that is not in the map stays, or becomes the value of `else`."""
     known = {word.lower(): becomes for word, becomes in words.items()}
 
     def convert(found: Any) -> Any:
@@ -120,7 +120,7 @@ def _money(value: Value) -> Convert:
 
 
 def _amount(found: Any, value: Value) -> Any:
-    """Return money as a decimal where it is written in another way."""
+    """Return money in one of the supported notations as a decimal, anything else unchanged."""
     if isinstance(found, dict):
         return _structured(found)
     if value.scale is not None and isinstance(found, str) and "." not in found:  # else a decimal as text
@@ -131,7 +131,7 @@ def _amount(found: Any, value: Value) -> Any:
 
 
 def _structured(found: dict[str, Any]) -> Any:
-    """Read `{scale, value}` of Debezium, and `{units, nanos}` of Google."""
+    """Convert `{scale, value}` of Debezium and `{units, nanos}` of Google."""
     if "scale" in found:
         return _unscaled(found.get("value") or "", int(found["scale"]))
     if "units" in found or "nanos" in found:
@@ -140,7 +140,7 @@ def _structured(found: dict[str, Any]) -> Any:
 
 
 def _unscaled(text: str, scale: int) -> Decimal:
-    """Read an integer of big-endian bytes in base64, of which `scale` digits are decimals."""
+    """Convert big-endian bytes in base64 to a number; its last `scale` digits are decimals."""
     return Decimal(int.from_bytes(b64decode(text, validate=True), "big", signed=True)).scaleb(-scale)
 
 
@@ -153,7 +153,7 @@ def _divided(by: Decimal) -> Convert:
 
 
 def _product(found: Any, times: Any) -> Any:
-    """Multiply a price by a quantity, which is 1 if there is none."""
+    """Multiply a price by a quantity, by default 1."""
     price, quantity = as_number(found), as_number(1 if times is None else times)
     return UNREADABLE if price is None or quantity is None else price * quantity
 
@@ -178,7 +178,7 @@ def _time(zone: Any) -> Convert:
 
 
 def _moment(found: Any, zone: Any) -> float | None:
-    """Return Unix seconds; `None` for what is no time. What has no zone is in `zone`."""
+    """Return Unix seconds, `None` for a value that is no time. `zone` is for times without a zone."""
     try:
         if isinstance(found, list):
             return _of_parts(found, zone)
@@ -198,7 +198,7 @@ def _of_parts(parts: list[Any], zone: Any) -> float | None:
 
 
 def _difference(end: Getter, start: Getter, zone: Any) -> Getter:
-    """Return the milliseconds from one time of the event to another."""
+    """Return a function to the milliseconds between two times of the event."""
 
     def convert(payload: Any) -> Any:
         found = end(payload), start(payload)
@@ -226,7 +226,7 @@ def _duration(unit: Unit) -> Convert:
 
 
 def _spelled_out(text: str) -> Decimal | None:
-    """Read a duration that names its units."""
+    """Return the milliseconds of a duration with units."""
     if iso := _ISO.fullmatch(text):
         return _sum(zip(iso.groups(), ("d", "h", "m", "s"), strict=True)) if any(iso.groups()) else None
     if clock := _CLOCK.fullmatch(text):
@@ -242,7 +242,7 @@ def _sum(parts: Any) -> Decimal:
 
 
 def plain(value: Any) -> Any:
-    """Return decoded MessagePack as JSON would have it: decimals for floats, Unix seconds for moments."""
+    """Convert decoded MessagePack to the values of JSON: floats become decimals, timestamps Unix seconds."""
     if isinstance(value, dict):
         return {key if isinstance(key, str) else str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list):

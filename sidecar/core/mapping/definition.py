@@ -1,4 +1,4 @@
-"""What a mapping says, as the configuration holds it (docs/reference/mappings.md)."""
+"""Definitions of mappings, as in the configuration (docs/reference/mappings.md)."""
 
 from decimal import Decimal
 from typing import ClassVar, Literal
@@ -14,9 +14,9 @@ ONLY_FIELD = "*"  # the event is in the only field, whatever its name
 
 
 class Condition(Struct, frozen=True, kw_only=True):
-    """What must be true of one path; of several kinds, all must be."""
+    """A condition on the value at one path; all its settings must hold."""
 
-    short: ClassVar = {"YamlText": "equals", "YamlList": "one_of"}  # how it may be written without its own lines
+    short: ClassVar = {"YamlText": "equals", "YamlList": "one_of"}  # the setting that a bare text or list stands for
 
     equals: str | None = None
     one_of: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class Condition(Struct, frozen=True, kw_only=True):
 
 
 class Value(Struct, frozen=True, kw_only=True):
-    """Where a field of the event comes from: a constant, or the first path that is there, and how it is converted."""
+    """Where a field of the event comes from: a constant, or the first path with a value, and its conversions."""
 
     short: ClassVar = {"YamlText": "path", "YamlList": "path"}
 
@@ -56,7 +56,7 @@ class Items(Struct, frozen=True, kw_only=True):
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """Which payloads it takes, and the event that they become; none if it drops them."""
+    """The payloads that a rule takes, and their event; a rule with `drop` drops them."""
 
     name: str = ""
     when: dict[str, Condition] = {}

@@ -1,4 +1,4 @@
-"""Stream entries -> payloads: which of an entry's fields hold the event."""
+"""Stream entries -> payloads."""
 
 from collections.abc import Callable, Sequence
 
@@ -45,7 +45,7 @@ def _as_json(pairs: Sequence[bytes]) -> bytes | None:
 
 
 def _java_object(pairs: Sequence[bytes]) -> bytes | None:
-    """Return a value that Java has serialised as an object: it names what is wrong with the entry."""
+    """Return the first value that is a serialised Java object: as a payload, it is rejected with that reason."""
     return next((part for part in pairs if part[:4] == JAVA and text_of(part) is part), None)
 
 

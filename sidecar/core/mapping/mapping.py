@@ -1,4 +1,4 @@
-"""A Mapping decodes what one source publishes: the first rule that takes a payload says which event it is."""
+"""A Mapping decodes the payloads of a source: the first rule that takes a payload makes the event."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ OutcomeKind = Literal["mapped", "dropped", "rejected"]
 
 
 class Outcome(Struct, frozen=True):
-    """What became of a payload, or of one event in it: by which rule, and the event or the rejection, or neither."""
+    """What a rule made of a payload, or of one event in it: an event, a rejection, or neither if it was dropped."""
 
     mapping: str
     rule: str
@@ -44,14 +44,13 @@ class Outcome(Struct, frozen=True):
 
     @property
     def kind(self) -> OutcomeKind:
-        """What became of it, in a word."""
         if self.rejection is not None:
             return "rejected"
         return "dropped" if self.event is None else "mapped"
 
 
 class _CompiledRules:
-    """The rules of a mapping, for payloads that are decoded in one way."""
+    """The rules of a mapping, compiled for one way to decode payloads."""
 
     def __init__(self, definition: Definition, currency: str, lookup: Lookup) -> None:
         self.name = definition.name
@@ -62,14 +61,14 @@ class _CompiledRules:
         self._names = [lookup.get(path) for path in definition.repeats]
 
     def outcome(self, payload: Any, text: bytes, arrival: float) -> Outcome | None:
-        """Return what the first rule that takes an event makes of it; `None` if none does."""
+        """Return the outcome of the first rule that takes the event; `None` if no rule does."""
         for rule in self.rules:
             if rule.takes is None or rule.takes(payload):
                 return Outcome(self.name, rule.name) if rule.drops else self._mapped(rule, payload, text, arrival)
         return None
 
     def repeats_of(self, payload: Any) -> str:
-        """Return by what a repeat of this delivery is recognised; empty if anything of it is missing."""
+        """Return the name by which a repeated delivery is recognised; empty if a part of it is missing."""
         if not self._names:
             return ""
         parts = [as_text(get(payload)) for get in self._names]
@@ -91,7 +90,7 @@ class _CompiledRules:
                 rejection = Rejection(rejected.reason, detail, text[:MAX_REJECTED_BYTES], arrival, numbers_of(fields))
                 return Outcome(self.name, rule.name, rejection=rejection)
         if rule.decides_status and not event.status_word:
-            event.status_word = str(event.status)  # a state that is published again is no second order
+            event.status_word = str(event.status)  # so that an order published twice in one state counts once
         return Outcome(self.name, rule.name, event, None, adjusted, self.repeats_of(payload))
 
 
@@ -99,7 +98,7 @@ class Mapping:
     """One compiled definition."""
 
     def __init__(self, definition: Definition, *, currency: str) -> None:
-        """`currency` is that of amounts without one."""
+        """`currency` is for amounts without one."""
         self.name = definition.name
         self._plain = _CompiledRules(definition, currency, PlainLookup())
         self._otherwise = definition.otherwise
@@ -121,7 +120,7 @@ class Mapping:
         return [(self.name, rule.name, "dropped" if rule.drops else "mapped") for rule in self._plain.rules]
 
     def outcomes(self, payload: bytes, arrival: float) -> Iterable[Outcome]:
-        """Return what becomes of a payload, in order; nothing is counted."""
+        """Return the outcomes of a payload, in order; count nothing."""
         if self._decode_shape is not None and len(payload) <= MAX_PAYLOAD_BYTES:
             try:
                 found = self._shaped.outcome(self._decode_shape(payload), payload, arrival)
@@ -173,7 +172,7 @@ class Mapping:
         return self._unmatched(event, text, arrival) if found is None else found
 
     def _unmatched(self, event: Any, text: bytes, arrival: float) -> Outcome:
-        """Drop, reject, or read as an event of our own what no rule takes."""
+        """Drop or reject an event that no rule takes, or read it as an event of this package."""
         if self._otherwise == "drop":
             return Outcome(self.name, UNMATCHED)
         if self._otherwise == "reject":
@@ -190,7 +189,7 @@ class Mapping:
 
 
 class Chain:
-    """All mappings of one source, with how often each rule took, dropped and rejected."""
+    """All mappings of one source. `counts` has how often each rule mapped, dropped and rejected."""
 
     def __init__(self, mappings: Sequence[Mapping]) -> None:
         self._mappings = mappings
@@ -214,7 +213,7 @@ class Chain:
         return result
 
     def outcomes(self, payload: bytes, arrival: float) -> Iterable[Outcome]:
-        """Return what the first mapping makes of a payload of which a rule takes anything, or else the last."""
+        """Return the outcomes of the first mapping with a rule that takes anything of the payload, else of the last."""
         for mapping in self._mappings[:-1]:
             found = list(mapping.outcomes(payload, arrival))
             if any(outcome.rule not in ("", UNMATCHED) for outcome in found):
@@ -223,7 +222,7 @@ class Chain:
 
 
 def paths_of(definition: Definition) -> Iterator[str]:
-    """Yield every path from the payload, or from each of its events; not those within items."""
+    """Yield all paths from the payload or from its events, but not those within items."""
     yield from definition.inner
     yield from [definition.each] * bool(definition.each)
     yield from definition.repeats

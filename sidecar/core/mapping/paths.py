@@ -1,4 +1,4 @@
-"""Paths: names joined by dots, `"quoted"` where a name holds other characters, and `[0]` or `[-1]` for one of a list.
+"""Paths: names joined by dots, `"quoted"` for other characters, and `[0]` or `[-1]` for an element of a list.
 
 They are a subset of JMESPath, without its functions and filters.
 """
@@ -20,7 +20,7 @@ _STEP = re.compile(
 
 
 def steps_of(path: str) -> tuple[PathStep, ...]:
-    """Return the names and indexes of a path. Raises ValueError with how it must be written."""
+    """Return the names and indexes of a path. Raises ValueError, which describes the syntax."""
     steps: list[PathStep] = []
     at = 0
     while at < len(path):
@@ -37,7 +37,7 @@ def steps_of(path: str) -> tuple[PathStep, ...]:
 
 
 def first_of(getters: Sequence[Getter]) -> Getter:
-    """Return a function to what the first of the getters finds, else `None`."""
+    """Return a getter of the first value that the getters find, else `None`."""
     if len(getters) == 1:
         return getters[0]
 
@@ -51,7 +51,7 @@ def first_of(getters: Sequence[Getter]) -> Getter:
 
 
 def get_by(steps: tuple[PathStep, ...]) -> Getter:
-    """Return a function from a plain value to what is at a path."""
+    """Return the getter of a path, for plain values."""
 
     def get(value: Any) -> Any:
         for step in steps:
@@ -67,7 +67,7 @@ def get_by(steps: tuple[PathStep, ...]) -> Getter:
 
 
 def replace_at(value: Any, steps: tuple[PathStep, ...], change: Callable[[Any], Any]) -> Any:
-    """Return the decoded payload with what is at a path changed in place; nothing happens if nothing is there."""
+    """Change the value at a path, if there is one, in place; return the payload."""
     *before, last = steps
     parent = get_by(tuple(before))(value) if before else value
     there = get_by((last,))(parent)

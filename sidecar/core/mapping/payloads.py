@@ -1,4 +1,4 @@
-"""Payloads as other systems write them -> plain values: JSON, MessagePack, strings of Java's serialisation."""
+"""Payloads of other systems -> plain values: JSON, MessagePack, Java serialisation of strings."""
 
 from base64 import b64decode
 from codecs import BOM_UTF8
@@ -21,7 +21,7 @@ Inner = Callable[[Any], Any]
 
 
 def text_of(payload: bytes) -> bytes:
-    """Return what Java has serialised as a String, or as bytes; anything else as it is."""
+    """Return the content of a String or byte[] that Java has serialised; anything else without its BOM."""
     if payload.startswith(JAVA):
         for head, length in _JAVA_HEADS:
             if payload.startswith(head):
@@ -30,7 +30,7 @@ def text_of(payload: bytes) -> bytes:
 
 
 def decoded(payload: bytes) -> Any:
-    """Return the plain value of a payload. Raises what UNREADABLE names."""
+    """Return the plain value of a payload. Raises one of UNREADABLE."""
     if is_msgpack(payload):
         return plain(msgspec.msgpack.decode(payload))
     return decode_plainly(payload)
@@ -43,17 +43,14 @@ def is_msgpack(payload: bytes) -> bool:
 
 
 def inner(encodings: Mapping[str, Encoding]) -> list[Inner]:
-    """Return functions that decode what stands encoded at some paths of a payload, in place.
-
-    They raise ValueError with the path.
-    """
+    """Return functions that decode the encoded values of a payload in place; they raise ValueError with the path."""
     return [_inner(path, steps_of(path), encoding) for path, encoding in encodings.items()]
 
 
 def _inner(path: str, steps: tuple[PathStep, ...], encoding: Encoding) -> Inner:
     def decode(found: Any) -> Any:
         if not isinstance(found, str):
-            return found  # it is decoded already, as some publishers have it
+            return found  # some publishers do not encode it
         try:
             value = decoded(b64decode(found, validate=True) if encoding == "base64" else found.encode())
             return decode_plainly(value) if isinstance(value, str) else value  # encoded twice

@@ -1,4 +1,4 @@
-"""Rules: which payloads each takes, and the fields of the event that it makes of them."""
+"""Compiled rules: payload -> does the rule take it, and the fields of its event."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -17,12 +17,12 @@ EventFields = dict[str, Any]
 
 
 class CompiledRule:
-    """One rule, and how often it took a payload."""
+    """One rule of a mapping."""
 
     def __init__(
         self, rule: Rule, event: Mapping[str, Value | Items], zone: str, currency: str, lookup: Lookup
     ) -> None:
-        """`event` is what the mapping says of all its events, with what the rule says instead."""
+        """`event` has the fields of the mapping, overridden by those of the rule."""
         self.name = rule.name
         self.drops = rule.drop
         self.takes: conditions.Test | None = conditions.compiled(rule.when, lookup) if rule.when else None
@@ -34,7 +34,7 @@ class CompiledRule:
         self._minor = _minor(event, currency)
 
     def fields_of(self, payload: Any) -> EventFields:
-        """Return the fields of the event, under the names of our own; those that are not there are left out."""
+        """Return the fields of the event that have a value."""
         fields = {name: found for name, get in self._getters if (found := get(payload)) is not None and found != ""}
         if self._items is not None and (items := self._items(payload)):
             fields["items"] = items
@@ -48,7 +48,7 @@ def _getters(values: Mapping[str, Value], zone: str, lookup: Lookup) -> list[tup
 
 
 def _items(items: Items, zone: str, lookup: Lookup) -> Getter:
-    """Return a function from a payload to its items; an object in place of the list is one of them."""
+    """Return a function from a payload to its items; an object instead of a list is one item."""
     elements = lookup.elements(*items.path)
     get, counts = lookup.exists(*items.path), conditions.compiled(items.when, elements)
     getters = _getters(items.item, zone, elements)
@@ -66,7 +66,7 @@ def _items(items: Items, zone: str, lookup: Lookup) -> Getter:
 
 
 def _minor(event: Mapping[str, Value | Items], currency: str) -> Callable[[EventFields], None] | None:
-    """Return a function that brings amounts in minor units to major ones, by the currency of the event."""
+    """Return a function that converts amounts in minor units to major ones, by the currency of the event."""
     amount, items = event.get("amount"), event.get("items")
     of_items = items.item.get("amount") if isinstance(items, Items) else None
     whole = isinstance(amount, Value) and amount.minor_units

@@ -1,6 +1,6 @@
-"""Shapes: structs made of the paths of a mapping, so that what no path names is skipped while a payload is decoded.
+"""Shapes: structs with only the fields that a mapping reads, so that msgspec skips all others of a payload.
 
-A payload that does not fit its shape (a list in place of an object, say) is decoded as a whole, and read by paths.
+A payload that does not fit its shape (a list instead of an object, say) is decoded as a whole, and read by paths.
 """
 
 from operator import attrgetter
@@ -13,23 +13,23 @@ from sidecar.core.mapping.paths import Getter, PathStep, first_of, get_by, steps
 
 
 class Lookup(Protocol):
-    """How to read what is at paths, in payloads that are decoded in one way."""
+    """Getters of paths, for one way to decode payloads."""
 
     def get(self, *paths: str) -> Getter:
-        """Return a function from a payload to what is at the first of the paths that has a value, else `None`."""
+        """Return a getter of the first of the paths that has a value, else `None`."""
         ...
 
     def exists(self, *paths: str) -> Getter:
-        """Return the same, if only whether it is there matters, or the elements that it has."""
+        """Return the same for a caller that needs only to know whether there is a value, or its elements."""
         ...
 
     def elements(self, *paths: str) -> "Lookup":
-        """Return how to read the elements of the list that is at one of the paths."""
+        """Return the lookup for the elements of the list at one of the paths."""
         ...
 
 
 class PlainLookup:
-    """In plain values."""
+    """Getters for plain values."""
 
     def get(self, *paths: str) -> Getter:
         return first_of([get_by(steps_of(path)) for path in paths])
@@ -42,7 +42,7 @@ class PlainLookup:
 
 
 class _Node:
-    """What paths name at one place: some names of an object, the elements of a list, or the value as it is."""
+    """What is read of one value: some names of an object, the elements of a list, or the whole value."""
 
     def __init__(self) -> None:
         self.names: dict[str, _Node] = {}
@@ -51,11 +51,11 @@ class _Node:
 
     @property
     def is_any(self) -> bool:
-        """Whether its value is decoded as it is."""
+        """Whether the whole value is decoded."""
         return self.whole or bool(self.names) == (self.list_of is not None)
 
     def along(self, steps: tuple[PathStep, ...]) -> "_Node":
-        """Return the node at a path, made if need be; what an index is of is decoded as it is."""
+        """Return the node at a path, created if need be; a list that is read by index is decoded as a whole."""
         node = self
         for step in steps:
             if not isinstance(step, str):
@@ -65,7 +65,7 @@ class _Node:
         return node
 
     def reached(self, steps: tuple[PathStep, ...]) -> "tuple[_Node, int]":
-        """Return the last node on the way that is decoded by names, or the one at the path; and how far that is."""
+        """Return the first node on the path that is decoded as a whole, else the one at its end, and its depth."""
         node = self
         for at, step in enumerate(steps):
             if node.is_any:
@@ -85,7 +85,7 @@ class _Node:
 
 
 class Paths:
-    """Takes down the paths that are asked for, to make a Shape of them."""
+    """Collects the paths that are read, for their Shape."""
 
     def __init__(self, root: _Node | None = None, groups: list[list[tuple[PathStep, ...]]] | None = None) -> None:
         self.root = root or _Node()
@@ -111,7 +111,7 @@ class Paths:
 
     def shape(self) -> "Shape":
         """Return the shape of all paths so far."""
-        for group in self._groups:  # one of them decoded as it is: all of them
+        for group in self._groups:  # if one of a group is decoded as a whole, all are
             if any(node.is_any or at < len(steps) for steps in group for node, at in [self.root.reached(steps)]):
                 for steps in group:
                     self.root.along(steps).whole = True
@@ -119,7 +119,7 @@ class Paths:
 
 
 class Shape:
-    """A struct in place of plain values."""
+    """Getters for a struct."""
 
     def __init__(self, root: _Node) -> None:
         self._root = root
@@ -145,7 +145,7 @@ class Shape:
 
 
 def _attribute(names: list[str], then: Getter | None) -> Getter:
-    """Return a function that follows attributes, and reads what is there as a plain value."""
+    """Return a getter that follows attributes; `then` reads the plain value at the last one."""
     *before, last = names
     if not before and then is None:
         return attrgetter(last)

@@ -45,7 +45,7 @@ MICROS = 10**6
 
 
 class SnapshotContext(Struct, frozen=True, kw_only=True):
-    """What a Snapshot shows besides the counts. Times are Unix seconds.
+    """What a Snapshot shows in addition to the counts. Times are Unix seconds.
 
     `settled` is how long ago a second must have ended to be shown as complete: one commit interval.
     """

@@ -151,10 +151,10 @@ class Endpoints:
         if name != CURRENT and not is_id(name):
             raise Problem(400, "bad_request", f"the id of a sale has {ID_RULE}, which stands for the present sale")
         snapshot = self._serving().snapshot
-        said = Announcement(action=action, id=None if name == CURRENT else name, at=snapshot.ts, by="http")
-        if problem := objection(snapshot.sale, said):
+        announcement = Announcement(action=action, id=None if name == CURRENT else name, at=snapshot.ts, by="http")
+        if problem := objection(snapshot.sale, announcement):
             raise Problem(409, "conflict", problem)
-        return json_response({"sale": await self._monitor.announce(said.action, said.id)})
+        return json_response({"sale": await self._monitor.announce(announcement.action, announcement.id)})
 
     def _counted(self) -> Published | None:
         """Return the newest values if this instance is active."""

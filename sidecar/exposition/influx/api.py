@@ -58,10 +58,10 @@ def judge(status: int, body: bytes, *, hidden: tuple[str, ...] = ()) -> WriteAns
     """Interpret an answer; the problem quotes the beginning of its message, without the `hidden` texts."""
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return WriteAnswer("written")
-    said = message(body)
+    text = message(body)
     for secret in filter(None, hidden):
-        said = said.replace(secret, "***")
-    parts = [f"HTTP {status}", said[:SHOWN_CHARACTERS], FIXES.get(status, "")]
+        text = text.replace(secret, "***")
+    parts = [f"HTTP {status}", text[:SHOWN_CHARACTERS], FIXES.get(status, "")]
     problem = ": ".join(filter(None, parts))
     again = status in LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return WriteAnswer("again" if again else "refused", problem)

@@ -248,8 +248,8 @@ async def _send(session: aiohttp.ClientSession, config: InfluxConfig, body: byte
         async with session.post(
             url, params=parameters, data=body, headers=headers(config), allow_redirects=False
         ) as answer:
-            said = b"" if answer.ok else await answer.content.read(SHOWN_BYTES)
-            return judge(answer.status, said, hidden=secrets(config))
+            reply = b"" if answer.ok else await answer.content.read(SHOWN_BYTES)
+            return judge(answer.status, reply, hidden=secrets(config))
     except TimeoutError:
         return WriteAnswer("again", f"no answer within {ANSWER_SECONDS:g} s")
     except (aiohttp.ClientError, OSError) as exc:
