@@ -1,4 +1,4 @@
-"""One connection to Redis. It never reconnects: what was learnt about the server through it holds as long as it lives.
+"""One connection to Redis. It never reconnects, so facts about the server stay true as long as it lives.
 
 redis-py makes the connection (TLS, authentication, RESP). Its client, pool and PubSub are not used: their retries send
 a command again after a lost answer, and their read loops mistake a dead connection for silence.

@@ -129,7 +129,7 @@ class Ledger:
             self.aggregate.begin(now)
 
     def apply(self, batch: Batch, now: float) -> Applied:
-        """Count a batch, unless it is stale: what it was read under no longer holds."""
+        """Count a batch, unless it is stale: the state has changed since it was read."""
         if not self.active:
             return "stale"
         if batch.stream is None:

@@ -24,7 +24,7 @@ ByStatus = dict[Any, list[Event]]
 
 
 class Course:
-    """Follows the orders of one batch, in order of arrival."""
+    """Update the orders in flight by one batch, in order of arrival."""
 
     def __init__(
         self, pending: Pending, memory: Memory, *, level: int, worded: bool, count_repeats: bool, now: float

@@ -80,7 +80,7 @@ class Understanding:
             self._sources[source].examples[rejection.reason] = (rejection.detail, rejection.payload)
 
     def ignored(self, source: str, now: float, types: Mapping[str, int], payloads: Iterable[bytes]) -> None:
-        """Note events of unknown types; `payloads` holds them."""
+        """Note events of unknown types, which are among `payloads`."""
         second = self._second(source, now) if types else None
         if second is None:
             return

@@ -5,7 +5,7 @@ from typing import Literal
 
 Action = Literal["start", "stop"]
 ACTIONS: tuple[Action, ...] = ("start", "stop")
-CURRENT = "current"  # in place of an id: the present sale
+CURRENT = "current"  # the present sale, instead of an id
 ID_PATTERN = "^[a-z0-9][a-z0-9._-]{0,62}$"
 ID_RULE = "at most 63 characters of a-z, 0-9, dot, underscore and hyphen, a letter or digit first, other than `current`"
 

@@ -118,7 +118,7 @@ class Exposition:
 
 
 def _nothing_yet(snapshot: Snapshot) -> dict[Format, Rendered]:
-    """Return a place for the expositions of a Snapshot, which are rendered on demand."""
+    """Return an empty cache for the expositions of a Snapshot, which are rendered on demand."""
     return {}
 
 
