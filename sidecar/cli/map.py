@@ -1,4 +1,4 @@
-"""`sidecar map`: what the mappings make of payloads, without a Redis and without counting."""
+"""`sidecar map`: show the outcomes of payloads in the mappings, without Redis, without counting."""
 
 import itertools
 import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--source", metavar="SOURCE", help="The mappings of one source, such as pubsub:shop.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def map_(files: tuple[str, ...], config_file: str | None, use: str | None, source: str | None, as_json: bool) -> None:
-    """Show for each payload the events that it becomes, and the rule that took it, or why it became none.
+    """Show the events of each payload and the rule that took it, or why it has no event.
 
     FILE holds one payload, or one on each line; without FILE, or for -, they come from standard input. The exit status
     is 1 if any was rejected.
@@ -61,7 +61,7 @@ def _list_ready_made() -> None:
 
 
 def _chosen(config_file: str | None, use: str | None, source: str | None) -> tuple["Definition", ...]:
-    """Return the mappings to try. Raises ConfigError where it is not clear which."""
+    """Return the mappings to try. Raises ConfigError if none or several sources match."""
     from sidecar.config.mappings import ready_made_definition
 
     if use is not None:
@@ -91,7 +91,7 @@ def _fields(definitions: tuple["Definition", ...]) -> dict[tuple[str, str], set[
 
 
 def _payloads(name: str, content: bytes) -> list[tuple[str, bytes]]:
-    """Return the payloads with what to call them: the content if it is one value, or its lines."""
+    """Return the payloads with their labels: the content if it is one value, else its lines."""
     from sidecar.core.events.rejections import UNREADABLE
     from sidecar.core.mapping.payloads import decoded, text_of
 

@@ -1,4 +1,4 @@
-"""`sidecar tap`: what comes from the configured sources now, and what becomes of it. Nothing is counted or written."""
+"""`sidecar tap`: show what the sources deliver, and its outcomes, without counting or writing anything."""
 
 import asyncio
 import contextlib
@@ -31,10 +31,10 @@ NAMES_SHOWN = 12
 @click.option("--payloads", is_flag=True, help="Show payloads that became no event as they are, not only their fields.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def tap(where: Where, source: str | None, seconds: float, limit: int, last: int, payloads: bool, as_json: bool) -> None:
-    """Show what the sources deliver now, and the events that it becomes, by which rule, or why not.
+    """Show the payloads that the sources deliver now, with their events and rules, or why they have no event.
 
-    It reads beside the daemon: nothing is counted, and nothing is written to Redis. Of payloads that became no event
-    only the names of their fields are shown, since values may be personal.
+    It does not disturb the daemon: it counts nothing, and writes nothing to Redis. Of a payload without an event it
+    shows only the names of the fields, since values may be personal.
     """
     config = where.config()
     shown = Outcomes(as_json=as_json)
@@ -56,7 +56,7 @@ class _Tap:
         self._chains = mappings(config)
 
     async def run(self, only: str | None, seconds: float, last: int) -> None:
-        """Read every source, or one, until the time or the limit is over."""
+        """Read all sources, or only one, until the time is over or the limit is reached."""
         from sidecar.daemon.build import servers, sources
 
         found = [one for one in sources(self._config, servers(self._config.events)) if only in (None, one.name)]
@@ -110,7 +110,7 @@ class _Tap:
 
 
 class Own:
-    """Reads payloads as events of our own, which need no mapping."""
+    """Decodes events of this package, which need no mapping."""
 
     def outcomes(self, payload: bytes, arrival: float) -> list[Any]:
         from sidecar.core.events.decode import decode

@@ -1,4 +1,4 @@
-"""What mappings make of payloads, for people and as JSON: the events, and by which rule, or why not."""
+"""Outcomes of payloads, as text and as JSON: the event and the rule that made it, or why there is none."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ class Outcomes:
         self._there: dict[tuple[str, str], set[str]] = {}
 
     def show(self, payload: str, outcomes: Iterable["Outcome"], *, content: str = "") -> None:
-        """Print what became of one payload, which is called `payload`; `content` shows it where nothing came of it."""
+        """Print the outcomes of a payload with the label `payload`; those without an event show `content`."""
         self._payloads += 1
         for outcome in outcomes:
             self.kinds[outcome.kind] += 1
@@ -34,12 +34,12 @@ class Outcomes:
             click.echo(_json(payload, outcome) if self._as_json else _text(payload, outcome, content))
 
     def summary(self) -> str:
-        """Say in one line what became of all of them."""
+        """Return the number of outcomes of each kind in one line."""
         payloads, events = counted(self._payloads, "payload"), counted(self.kinds["mapped"], "event")
         return f"{payloads}: {events}, {self.kinds['dropped']} dropped, {self.kinds['rejected']} rejected"
 
     def never_there(self, fields: dict[tuple[str, str], set[str]]) -> list[str]:
-        """Name the fields that a rule has a path for, and that none of its events had."""
+        """Return a warning for each rule with fields that none of its events had."""
         return [
             f"mapping {mapping}, rule {rule}: no event had {', '.join(sorted(missing))}: look at the path"
             for (mapping, rule), there in self._there.items()
@@ -48,7 +48,7 @@ class Outcomes:
 
 
 def fields_of(outcome: "Outcome") -> dict[str, Any]:
-    """Return the fields that an event has, as JSON has them."""
+    """Return the fields of an event, as in JSON."""
     import msgspec
 
     from sidecar.core.events.event import Event
