@@ -6,8 +6,8 @@ import resource
 from asyncio.sslproto import SSLProtocol
 from contextlib import suppress
 
-# Objects until a collection, and collections until a deeper one: by default a few batches cause one of each. More than
-# 10,000 would keep some 5 MB of connections that are gone before the first collection looks at them.
+# Thresholds of the garbage collector; with the default ones a few batches cause a full collection. More than 10,000
+# objects would keep some 5 MB of closed connections until the first collection.
 COLLECT = (10_000, 20, 50)
 # From malloc.h. Once set it is fixed; otherwise it grows to the largest block ever freed, up to 32 MB.
 M_MMAP_THRESHOLD = -3
@@ -42,7 +42,7 @@ def return_memory() -> None:
 
 
 def collect_rarely() -> None:
-    """Keep everything allocated until now; batches of events come and go without cycles."""
+    """Freeze everything allocated until now, and collect rarely: batches of events contain no cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT)
