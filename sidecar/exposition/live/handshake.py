@@ -1,7 +1,6 @@
 """Who may connect to the WebSocket: by host, origin, number of clients, and token or password in the handshake."""
 
 import asyncio
-import socket
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs, urlsplit
@@ -14,11 +13,10 @@ from websockets.typing import Subprotocol
 from sidecar.config import WsConfig
 from sidecar.exposition.access.guard import WRONG_SECONDS, Guard
 from sidecar.exposition.access.rules import host_allowed, host_name
+from sidecar.exposition.live.connection import Incoming, address
 
 # Clients that have yet to authenticate; the rest of ws.max_clients is for those whose handshake has the token.
 MAX_UNAUTHORIZED = 100
-# How long a client may keep the socket after it closed, or broke the protocol; the library would wait forever.
-CLOSING_SECONDS = 1.0
 SOCKET_IO = (
     "This is a plain WebSocket, which a Socket.IO client cannot speak: connect with `new WebSocket(url)` and send "
     '{"event":"subscribe-metrics"}.\n'
@@ -50,7 +48,7 @@ class Handshake:
             return connection.respond(403, text)
         return await self._authorize(connection, request) or self._full(connection)
 
-    async def _authorize(self, connection: "Incoming", request: Request) -> Response | None:
+    async def _authorize(self, connection: Incoming, request: Request) -> Response | None:
         """Check token or password; deny a client that cannot authenticate later, by a token in a message."""
         carried = (only(request.headers, "Authorization"), offered(request.headers))
         verdicts = [await self._guard.reads(one, address(connection)) for one in carried]
@@ -69,7 +67,7 @@ class Handshake:
         response.headers["WWW-Authenticate"] = self._guard.challenge
         return response
 
-    def _full(self, connection: "Incoming") -> Response | None:
+    def _full(self, connection: Incoming) -> Response | None:
         clients, unauthorized = self._taken()
         if clients >= self._config.max_clients:
             text = f"{clients} clients are connected; see ws.max_clients.\n"
@@ -81,71 +79,10 @@ class Handshake:
         return connection.respond(503, text)
 
 
-class Incoming(ServerConnection):
-    """A connection that knows whether its handshake allows to read, and whether it is over."""
-
-    authorized = False
-    ending: asyncio.TimerHandle | None = None
-    lost = False
-    on_room: Callable[[], None] | None = None  # called when the transport may be written again
-
-    def handshake_done(self) -> None:
-        """Note that the handshake is over."""
-
-    def cut(self) -> None:
-        """Close it at once, unless it is lost: then asyncio may fail."""
-        if not self.lost:
-            self.transport.abort()
-
-
-def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, handshakes: int) -> type[ServerConnection]:
-    """Return a connection class that updates the set of open ones, and cuts the oldest of too many handshakes."""
-    waiting: dict[ServerConnection, None] = {}
-
-    class Tracked(Incoming):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            connections.add(self)
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
-            if len(waiting) >= handshakes:
-                oldest = next(iter(waiting))
-                del waiting[oldest]
-                oldest.transport.abort()
-            waiting[self] = None
-
-        def handshake_done(self) -> None:
-            waiting.pop(self, None)
-
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            if self.on_room is not None:
-                self.on_room()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.protocol.close_expected() and self.ending is None:
-                self.ending = self.loop.call_later(CLOSING_SECONDS, self.cut)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self.lost = True
-            connections.discard(self)
-            waiting.pop(self, None)
-            if self.ending is not None:
-                self.ending.cancel()
-            super().connection_lost(exc)
-
-    return Tracked
-
-
 def _is_socket_io(path: str) -> bool:
     """Return whether it is a Socket.IO client, which would wait for its own protocol until it times out."""
     parts = urlsplit(path)
     return parts.path.rstrip("/").endswith("/socket.io") or "EIO" in parse_qs(parts.query)
-
-
-def address(connection: ServerConnection) -> str:
-    """Return the address of the client."""
-    return str((connection.remote_address or ("unknown",))[0])
 
 
 def origin_allowed(origin: str | None, host: str | None, origins: Sequence[str]) -> bool:

@@ -21,8 +21,10 @@ from sidecar.exposition import documents
 from sidecar.exposition.access.guard import WRONG_SECONDS, Guard
 from sidecar.exposition.access.listen import cannot_listen, parse_listen, where
 from sidecar.exposition.access.tls import listening
-from sidecar.exposition.live.broadcast import BEFORE_YIELD, Broadcast, Client
-from sidecar.exposition.live.handshake import Handshake, Incoming, address, choose_bearer, tracked
+from sidecar.exposition.live.broadcast import BEFORE_YIELD, Broadcast
+from sidecar.exposition.live.connection import Incoming, address, tracked
+from sidecar.exposition.live.handshake import Handshake, choose_bearer
+from sidecar.exposition.live.subscriber import CLOSING_SECONDS, Subscriber, expel
 from sidecar.exposition.live.subscriptions import (
     Authenticate,
     Decision,
@@ -42,9 +44,7 @@ from sidecar.process.telemetry import Telemetry
 
 AUTHENTICATE_WITHIN_SECONDS = 5.0
 HANDSHAKE_SECONDS = 5.0
-# How long a close may take, and during shutdown.
-CLOSING_SECONDS = 1.0
-STOP_SECONDS = 0.5
+STOP_SECONDS = 0.5  # for all connections together to close
 MAX_MESSAGE_BYTES = 4096
 # Requests are small and rare; more of them wait in the kernel.
 MAX_QUEUED_MESSAGES = 4
@@ -86,7 +86,7 @@ class WebSocketServer:
             "instance": Broadcast(latest.newest, telemetry),
             "fleet": Broadcast(self._fleet, telemetry),
         }
-        self._clients: set[Client] = set()
+        self._clients: set[Subscriber] = set()
         self._connections: set[ServerConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: Server | None = None
@@ -158,18 +158,17 @@ class WebSocketServer:
         assert isinstance(connection, Incoming)
         connection.handshake_done()
         loop = asyncio.get_running_loop()
-        client = Client(connection, authorized=connection.authorized, now=loop.time())
-        connection.on_room = client.write_pieces
+        client = Subscriber(connection, now=loop.time())
         self._clients.add(client)
-        self._unauthorized += not client.authorized
+        self._unauthorized += not connection.authorized
         self._gauge.inc()
-        deadline = loop.call_later(AUTHENTICATE_WITHIN_SECONDS, self._expel_unauthorized, client)
+        deadline = loop.call_later(AUTHENTICATE_WITHIN_SECONDS, self._expel_unauthorized, connection)
         try:
             async for message in connection:
-                await client.wait()  # ignore a client that does not read
-                if not client.open:
+                await connection.wait()  # ignore a client that does not read
+                if not connection.open:
                     break  # ignore what it sent before it left
-                await self._obey(client, decide(message, authorized=client.authorized))
+                await self._obey(connection, client, decide(message, authorized=connection.authorized))
         except ConnectionClosed:
             pass
         except Exception:
@@ -180,57 +179,57 @@ class WebSocketServer:
             raise
         finally:
             deadline.cancel()
-            connection.on_room = client.pieces = None  # do not keep a Snapshot that was sent in part
+            connection.pieces = None  # do not keep a Snapshot that was sent in part
             self._unsubscribe(client)
             self._clients.discard(client)
-            self._unauthorized -= not client.authorized
+            self._unauthorized -= not connection.authorized
             self._gauge.dec()
 
-    async def _obey(self, client: Client, decision: Decision) -> None:
+    async def _obey(self, connection: Incoming, client: Subscriber, decision: Decision) -> None:
         match decision:
             case Reply(answer):
-                await client.answer(answer)
+                await connection.answer(answer)
             case Subscribe(answer, subscription):
                 self._unsubscribe(client)
-                await client.answer(answer)
+                await connection.answer(answer)
                 self._broadcasts[subscription.scope].add(client, subscription)
             case Unsubscribe(answer):
                 self._unsubscribe(client)
-                await client.answer(answer)
+                await connection.answer(answer)
             case ReportRequest(id):
-                await self._report(client, id)
+                await self._report(connection, id)
             case Authenticate(id, token):
-                await client.answer(await self._authenticate(client, id, token))
+                await connection.answer(await self._authenticate(connection, id, token))
 
-    def _unsubscribe(self, client: Client) -> None:
+    def _unsubscribe(self, client: Subscriber) -> None:
         if client.subscription is not None:
             self._broadcasts[client.subscription.scope].remove(client)
 
-    async def _report(self, client: Client, id: Any) -> None:
-        await client.wait()
+    async def _report(self, connection: Incoming, id: Any) -> None:
+        await connection.wait()
         published = self._latest.published
         if published is None:
-            await client.answer(self._no_report(id))
-        elif client.open:
-            client.write(head("benchmark-report", id), [published.rendered(documents.report_json), b"}"])
+            await connection.answer(self._no_report(id))
+        elif connection.open:
+            connection.write(head("benchmark-report", id), [published.rendered(documents.report_json), b"}"])
 
     def _no_report(self, id: Any) -> bytes:
         if self._monitor.ready()[1] == "standby":
             return error("standby", "this instance is a standby; the active one has the numbers", id)
         return error("not_ready", "there are no metrics yet; try again in a moment", id)
 
-    async def _authenticate(self, client: Client, id: Any, token: str) -> bytes:
+    async def _authenticate(self, connection: Incoming, id: Any, token: str) -> bytes:
         if not self._guard.open and not self._guard.knows(f"Bearer {token}"):
-            self._guard.denied("websocket", "token", address(client.connection), sent="something wrong")
+            self._guard.denied("websocket", "token", address(connection), sent="something wrong")
             await asyncio.sleep(WRONG_SECONDS)
             return error("unauthorized", "the token is not the one configured as http.read_token", id)
-        self._unauthorized -= not client.authorized
-        client.authorized = True
+        self._unauthorized -= not connection.authorized
+        connection.authorized = True
         return frame("authenticated", {}, id)
 
-    def _expel_unauthorized(self, client: Client) -> None:
-        if not client.authorized:
-            self._spawn(_expel(client, CloseCode.POLICY_VIOLATION, "authenticate within 5 seconds"))
+    def _expel_unauthorized(self, connection: Incoming) -> None:
+        if not connection.authorized:
+            self._spawn(expel(connection, CloseCode.POLICY_VIOLATION, "authenticate within 5 seconds"))
 
     async def _expel_slow(self) -> None:
         """Close with 1013 every client whose write buffer has not emptied for too long."""
@@ -247,7 +246,7 @@ class WebSocketServer:
                     continue  # an update was just written
                 if not client.drained(now) and now - client.drained_at >= timeout:
                     client.drained_at = now
-                    self._spawn(_expel(client, CloseCode.TRY_AGAIN_LATER, "too slow to read the updates"))
+                    self._spawn(expel(client.transport, CloseCode.TRY_AGAIN_LATER, "too slow to read the updates"))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -258,15 +257,3 @@ class WebSocketServer:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             log.error("the WebSocket server lost one of its tasks", exc_info=exc)
-
-
-async def _expel(client: Client, code: CloseCode, reason: str) -> None:
-    """Close with a reason; cut the connection if that takes longer than a second."""
-    try:
-        async with asyncio.timeout(CLOSING_SECONDS):
-            if client.open:
-                await client.connection.close(code, reason)
-    except TimeoutError:
-        pass
-    finally:
-        client.connection.cut()

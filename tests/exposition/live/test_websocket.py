@@ -25,7 +25,7 @@ from sidecar.errors import ConfigError, SidecarError, UnavailableError
 from sidecar.exposition import documents
 from sidecar.exposition.access.guard import Guard
 from sidecar.exposition.live import websocket
-from sidecar.exposition.live.broadcast import PIECE_BYTES
+from sidecar.exposition.live.subscriber import PIECE_BYTES
 from sidecar.exposition.live.websocket import WebSocketServer
 from sidecar.exposition.published import Latest
 from sidecar.process import supervision
