@@ -1,7 +1,8 @@
-"""A checkpoint that version 0.1.0 wrote, loaded by this one.
+"""Checkpoints that earlier versions wrote, loaded by this one.
 
-checkpoint-0.1.0.json holds the HGETALL of it in Base64, and the numbers that its version showed. It has a bit of
-everything: both transports, a clear, holes of several producers, three currencies, rejected and ignored events.
+Each file holds the HGETALL of one in Base64, and the numbers that its version showed. checkpoint-0.1.0.json has a bit
+of everything: both transports, a clear, holes of several producers, three currencies, rejected and ignored events. In
+checkpoint-every-section.json, of commit 25f9615, every section is filled.
 """
 
 import json
@@ -10,36 +11,77 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
+from sidecar.core.checkpoint.sections import SECTIONS
+from sidecar.core.commit.ledger import Ledger
 from sidecar.core.snapshot.compute import compute
 from tests.core.counted import context
-from tests.ledgers import RULES, new_ledger, settle
+from tests.ledgers import RULES, heard, new_ledger, settle
 
-FIXTURE: dict[str, Any] = json.loads(Path(__file__).with_name("checkpoint-0.1.0.json").read_bytes())
-FIELDS = {name: b64decode(value) for name, value in FIXTURE["fields"].items()}
+FILES = sorted(Path(__file__).parent.glob("checkpoint-*.json"))
+
+
+class Stored:
+    """A checkpoint, and what its version showed of it."""
+
+    def __init__(self, file: Path) -> None:
+        found = json.loads(file.read_bytes())
+        self.fields = {name: b64decode(value) for name, value in found["fields"].items()}
+        self.at, self.shown = found["at"], found["shown"]
+        self.positions, self.generation = found["positions"], found["generation"]
+
+    def loaded(self, **more: bytes) -> Ledger:
+        """Return a ledger that took it over."""
+        ledger = new_ledger(streams=tuple(self.positions))
+        ledger.take_over(self.fields | more, self.at)
+        return ledger
+
+    def agrees(self, ledger: Ledger) -> bool:
+        """Return whether all that its version showed is still shown; later versions may show more."""
+        document = json.loads(msgspec.json.encode(compute(ledger.aggregate.committed, RULES, context(self.at))))
+        assert part(document, self.shown) == self.shown
+        return True
 
 
 def part(found: Any, expected: Any) -> Any:
-    """Return of what was found what the expected value speaks of: later versions may show more."""
+    """Return of what was found what the expected value speaks of."""
     if isinstance(expected, dict):
-        return {name: part(found[name], value) for name, value in expected.items() if name in found}
+        return {name: part(found[name], value) for name, value in expected.items()}
     return found
 
 
-def test_the_checkpoint_of_the_version_before_shows_what_it_showed() -> None:
-    ledger = new_ledger(streams=("s", "t"))
-    ledger.take_over(FIELDS, FIXTURE["at"])
-    document = json.loads(msgspec.json.encode(compute(ledger.aggregate.committed, RULES, context(FIXTURE["at"]))))
-    assert part(document, FIXTURE["shown"]) == FIXTURE["shown"]
-    assert (ledger.position("s"), ledger.position("t"), ledger.generation) == ("24-0", "0-0", "generation-2")
+@pytest.fixture(params=FILES, ids=lambda file: file.stem)
+def stored(request: pytest.FixtureRequest) -> Stored:
+    return Stored(request.param)
 
 
-def test_the_checkpoint_of_the_version_before_is_committed_and_loaded_again() -> None:
-    ledger = new_ledger(streams=("s", "t"))
-    ledger.take_over(FIELDS, FIXTURE["at"])
-    commit = settle(ledger, FIXTURE["at"])
+def test_the_checkpoint_of_an_earlier_version_shows_what_it_showed(stored: Stored) -> None:
+    ledger = stored.loaded()
+    assert stored.agrees(ledger)
+    assert {stream: ledger.position(stream) for stream in stored.positions} == stored.positions
+    assert ledger.generation == stored.generation
+
+
+def test_the_checkpoint_of_an_earlier_version_is_committed_and_loaded_again(stored: Stored) -> None:
+    ledger = stored.loaded()
+    commit = settle(ledger, stored.at)
     positions = {"p:" + stream: position.dump(stream) for stream, position in commit.positions.items()}
-    again = new_ledger(streams=("s", "t"))
-    again.take_over({**FIELDS, **ledger.fields(commit), **positions}, FIXTURE["at"])
-    document = json.loads(msgspec.json.encode(compute(again.aggregate.committed, RULES, context(FIXTURE["at"]))))
-    assert part(document, FIXTURE["shown"]) == FIXTURE["shown"]
+    assert stored.agrees(stored.loaded(**ledger.fields(commit), **positions))
+
+
+def test_every_section_is_in_one_of_them_and_so_are_windows_and_an_announcement() -> None:
+    names = Stored(FILES[-1]).fields.keys()
+    assert {name.split(":")[1] for name in names if name.startswith("c:")} >= SECTIONS.keys()
+    assert {"said", "wgen", "listened", "w:pubsub:c\napi", "p:s"} <= names
+
+
+def test_numbers_that_were_seen_before_are_not_new_afterwards() -> None:
+    every = Stored(FILES[-1])
+    ledger = every.loaded()
+    known = ledger.aggregate.committed.total.tallies["received"].total()
+    again = {"producer": "api", "epoch": "e1", "seq": 5, "status": "success"}
+    ledger.apply(heard(msgspec.json.encode(again), at=every.at), every.at)
+    settle(ledger, every.at)
+    assert ledger.aggregate.committed.total.tallies["received"].total() == known
+    assert ledger.aggregate.committed.total.sale.id == "friday"
