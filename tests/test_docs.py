@@ -1,7 +1,6 @@
 """README and docs say what is there: names, links, examples and commands."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.exposition.http.openapi import describe
 from tests.conftest import StartRedis
 from tests.e2e.daemon import Daemon
-from tests.programs import missing, needs
+from tests.programs import needs
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
@@ -172,41 +171,24 @@ def test_the_redis_cli_lines_run(path: str, redis_server: RedisServer) -> None:
         assert "ERR" not in run(line, redis_server), line
 
 
-def test_the_python_lines_of_the_readme_publish_what_is_understood(redis_server: RedisServer) -> None:
-    snippet = blocks("README.md", "python")[0]
-    environment = {**os.environ, "REDIS_URL": redis_server.url}
-    subprocess.run([sys.executable, "-W", "error", "-c", snippet], env=environment, check=True, timeout=30)
-    replies = redis_server.ask("XRANGE flash_sale:events - +")
-    sent = re.findall(r"^(\{.*\})\r$", replies, re.MULTILINE)
-    decoded = decode([text.encode() for text in sent], [time.time()] * len(sent))
-    assert [(event.status, event.seq) for event in decoded.events] == [("pending", 1), ("success", 2)]
-    assert [unknown_fields(text.encode()) for text in sent] == [set(), set()]
-
-
-@pytest.mark.needs("php")
-@pytest.mark.parametrize("apcu", [False, True])
-def test_the_php_lines_of_the_readme_number_what_each_process_publishes(apcu: bool, redis_server: RedisServer) -> None:
-    options = ["-d", f"apc.enable_cli={int(apcu)}"]
-    modules = subprocess.run(["php", "-m"], capture_output=True, text=True, timeout=20, check=True).stdout.split()
-    for module in ("redis", "apcu", "pcntl"):
-        if module not in modules:
-            missing(f"php has no module {module}")
-    snippet = blocks("README.md", "php")[0].replace("6379", str(redis_server.port))
-    again = snippet[snippet.rindex("report($client") :]
-    connect = snippet[snippet.index("$client") : snippet.index("//")]
-    forked = f"if (pcntl_fork() === 0) {{ {connect} {again} {again} exit; }} pcntl_wait($status);"
-    for _ in range(2):
-        script = f"{snippet.removeprefix('<?php')} {again} {forked} {again}"
-        subprocess.run(["php", *options, "-r", script], timeout=30, check=True)
-    replies = redis_server.ask("XRANGE flash_sale:events - +")
-    sent = re.findall(r"^(\{.*\})\r$", replies, re.MULTILINE)
-    decoded = decode([text.encode() for text in sent], [time.time()] * len(sent))
-    assert decoded.rejections == []
-    numbers: dict[tuple[object, object], list[object]] = {}
-    for event in decoded.events:
-        numbers.setdefault((event.producer, event.epoch), []).append(event.seq)
-    by_process = [[1, 2, 3, 4, 5]] if apcu else [[1, 2, 3], [1, 2]]
-    assert sorted(numbers.values(), key=len, reverse=True) == sorted(by_process * 2, key=len, reverse=True)
+@pytest.mark.parametrize(
+    ("language", "emitter"),
+    [
+        ("python", "emitter.py"),
+        ("python", "emitter_asyncio.py"),
+        ("js", "emitter.mjs"),
+        ("go", "emitter.go"),
+        ("php", "emitter.php"),
+        ("java", "Emitter.java"),
+        ("ruby", "emitter.rb"),
+    ],
+)
+def test_the_lines_of_a_language_in_the_readme_are_those_of_its_emitter(language: str, emitter: str) -> None:
+    (shown,) = blocks("README.md", language)
+    lines = [line.lstrip("#/ \t") for line in page(f"examples/emitters/{emitter}").splitlines()]
+    *_, last = shown.splitlines()
+    assert last in lines
+    assert emitter == "emitter_asyncio.py" or shown in "\n".join(lines)
 
 
 class TestWithADaemon:
