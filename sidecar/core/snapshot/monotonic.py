@@ -15,11 +15,9 @@ from msgspec.structs import astuple, replace
 
 from sidecar.core.snapshot.snapshot import ClassicHistogram, ProductOrders, Series, Snapshot
 
-# The counters by label value in Series.
-TALLIES = (
-    *("refusals", "faults", "received_by_source", "missed_by_source", "recovered_by_source"),
-    *("invalid_by_reason", "ignored_by_type", "adjusted_by_reason", "overflow_by_label"),
-)
+HISTOGRAMS = ("latency", "processing")
+# The counters by label value in Series: all that is no histogram.
+TALLIES = tuple(name for name in Series.__struct_fields__ if name not in (*HISTOGRAMS, "held"))
 # Those whose new label sets are held at 0, and under which family.
 HELD = {"refusals": "reason", "faults": "reason", "ignored_by_type": "ignored", "invalid_by_reason": "invalid"}
 
@@ -94,7 +92,7 @@ def raised(snapshot: Snapshot, floor: Snapshot) -> Snapshot:
 
 def _series(series: Series, low: Series, floor: Snapshot) -> Series:
     counts = {name: _highest(getattr(series, name), getattr(low, name)) for name in TALLIES}
-    histograms = {name: _histograms(getattr(series, name), getattr(low, name)) for name in ("latency", "processing")}
+    histograms = {name: _histograms(getattr(series, name), getattr(low, name)) for name in HISTOGRAMS}
     # A label set that was shown with a value is not new, even if the recount meets it again.
     known: dict[str, Mapping[str, Any]] = {
         "product": floor.orders.by_product,

@@ -7,6 +7,7 @@ from prometheus_client.metrics_core import Metric
 
 from sidecar.core.counts.sale import Sale
 from sidecar.core.events.event import FINISHED
+from sidecar.core.snapshot.monotonic import TALLIES, raised
 from sidecar.core.snapshot.snapshot import Connections, Inventory, ProductOrders, Queue, Snapshot, Summary
 from sidecar.exposition.prometheus.families import snapshot_families
 from tests.exposition import snapshots
@@ -188,3 +189,20 @@ def test_duplicates_late_missed_and_overflow_come_from_the_committed_numbers() -
 def test_a_percentile_without_samples_in_its_window_is_left_out() -> None:
     shown = Families(snapshots.snapshot(latency_ms=snapshots.timings(last_10s=Summary())))
     assert shown.labels("order_latency_percentile_seconds", "window") == {"1m", "5m", "total"}
+
+
+def test_no_counter_or_histogram_goes_back_over_a_rollback() -> None:
+    """Also one that is added later: everything shown of a full Snapshot is shown of one that lost it all."""
+    tallies = {name: {"a": 5} for name in TALLIES}
+    counts = completeness(duplicates=5, late=5, repeats=5, counted_twice=5)
+    full = snapshots.snapshot(series=series(**tallies), completeness=counts)
+    nothing = {"success": snapshots.histogram(0, 0, 0, 0), "failed": snapshots.histogram(0, 0, 0, 0)}
+    tallies = {name: {} for name in TALLIES}
+    lost = snapshots.empty(series=series(latency=nothing, processing={"success": nothing["success"]}, **tallies))
+    before, after = Families(full), Families(raised(lost, full))
+    for family in before.families:
+        if family.type != "gauge":
+            assert {sample.name: 0 for sample in family.samples if sample.value}, f"{family.name} is 0 before"
+            for sample in family.samples:
+                name = sample.name.removeprefix("flash_sale_")
+                assert (after.value(name, **sample.labels) or 0) >= sample.value, sample
