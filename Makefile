@@ -49,9 +49,8 @@ style: $(READY) ## Check style and formatting
 types: $(READY) ## Check types, strictly
 	@$(BIN)/mypy
 
-coverage: $(READY) ## Check that the tests of the core reach every line and branch of it
-	@$(BIN)/coverage run --source sidecar.core -m pytest -q tests/core
-	@$(BIN)/coverage report --fail-under 100
+coverage: $(READY) ## Check that tests reach all of the core, and of every other folder what they did (tests/covered.py)
+	@$(BIN)/python -m tests.covered
 
 bench: $(READY) $(BENCH)/ready ## Measure against the goals (10 minutes; ONLY=ingest for one part, FULL=1 for all of it)
 	@BENCH_PYTHON=$(BENCH)/bin/python $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(FULL),--full)
