@@ -107,10 +107,14 @@ def _overridden(base: YamlSection, over: YamlSection) -> YamlSection:
             rules[str(rule["name"])] = _merged(namesake, rule)
     changed = over.get("event")
     if isinstance(changed, YamlSection):
+        shared = dict(changed)
         for name, rule in rules.items():
             own = rule.get("event", {})
             applicable = _like(over, {field: value for field, value in changed.items() if field in own})
             rules[name] = _merged(rule, _like(over, {"event": applicable})) if applicable else rule
+            shared = {field: value for field, value in shared.items() if field not in applicable}
+        shared |= {field: value for field, value in changed.items() if field in base.get("event", {})}
+        over = _like(over, {**over, "event": _like(changed, shared)})
     result = _merged(base, _like(over, {name: value for name, value in over.items() if name != "rules"}))
     listing = YamlList([*new, *rules.values()])
     listing.origin = over.origin
