@@ -9,12 +9,13 @@ import msgspec
 from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.commit.commit import Commit, CommitAnswer, CommitOutcome
 from sidecar.core.commit.ledger import CommitVerdict, Ledger
+from sidecar.core.counts.custom_definition import CustomMetric
 from sidecar.core.counts.rules import Rules
 from sidecar.core.events.batch import Batch, Empty, StreamRead
 from sidecar.store import Store
 
 T0 = 1_790_000_000.0
-RULES = Rules()
+RULES = Rules(custom_metrics=(CustomMetric(name="counted_total", type="counter", labels={"status": "status"}),))
 
 
 def new_ledger(

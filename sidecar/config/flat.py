@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from sidecar.config.structs import Config
-from sidecar.core.mapping.definition import Definition
 
 PREFIX = "SIDECAR_"
+LISTS_OF_STRUCTS = ("mappings", "custom_metrics")  # only in files
 
 
 def schema() -> dict[str, Any]:
@@ -40,7 +40,7 @@ def diff(old: Config, new: Config) -> list[str]:
 
 def variables() -> list[str]:
     """Return the settings that variables and flags can hold: all but lists of structs."""
-    return [name for name, kind in schema().items() if kind != tuple[Definition, ...]]
+    return [name for name in schema() if name not in LISTS_OF_STRUCTS]
 
 
 def variable(name: str) -> str:

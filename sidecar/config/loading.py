@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sidecar.config.checks import problems
+from sidecar.config.custom_metrics import custom_metrics
 from sidecar.config.flat import PREFIX, schema, unflatten, variable, variables
 from sidecar.config.mappings import definitions, with_mapped
 from sidecar.config.nearest import did_you_mean, nearest, unknown_setting
@@ -57,7 +58,7 @@ def _value(name: str, raw: Raw | Tree, origin: str) -> Any:
     """Convert one raw value. Raises `ConfigError`, which names its origin."""
     kinds = schema()
     if isinstance(raw, YamlText | YamlList | YamlSection):
-        return definitions(raw)
+        return custom_metrics(raw) if name == "custom_metrics" else definitions(raw)
     if name not in kinds:
         raise ConfigError(f"{origin}: {unknown_setting(name, kinds)}")
     try:

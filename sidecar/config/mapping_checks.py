@@ -58,23 +58,24 @@ def _of_rule(rule: Rule, mapping: Definition, at: int) -> Iterator[MappingProble
     if earlier is not None:
         yield where, f'can never match: rule "{earlier.name}" before it takes all that it would take'
     for path, condition in rule.when.items():
-        yield from _of_condition(condition, (*where, "when", path))
+        yield from (((*where, "when", path), problem) for problem in condition_problems(condition))
     if rule.drop and rule.event:
         yield where, "drops what it takes, so that its event is never used: leave one of them out"
     if not rule.drop:
         yield from _of_event({**mapping.event, **rule.event}, rule, where)
 
 
-def _of_condition(condition: Condition, where: ConfigPath) -> Iterator[MappingProblem]:
+def condition_problems(condition: Condition) -> Iterator[str]:
+    """Yield what is wrong with a condition."""
     if condition == Condition():
-        yield where, "asks nothing: write a word, a list of words, exists, starts_with, above or differs_from"
-    needs_value = condition.equals is not None or condition.above is not None
-    if condition.exists is False and (needs_value or condition.one_of or condition.starts_with):
-        yield where, "can never match: what does not exist has no value"
+        yield "asks nothing: write a word, a list of words, exists, starts_with, above or differs_from"
+    said = condition.equals is not None or condition.one_of or condition.starts_with or condition.above is not None
+    if said and condition.exists is False:
+        yield "can never match: what does not exist has no value"
     if condition.equals is not None and condition.one_of and condition.equals not in condition.one_of:
-        yield where, f'can never match: "{condition.equals}" is none of its words'
+        yield f'can never match: "{condition.equals}" is none of its words'
     if condition.above is not None and not condition.above.is_finite():
-        yield where, "must be above a number"
+        yield "must be above a number"
 
 
 def _of_event(event: dict[str, Value | Items], rule: Rule, where: ConfigPath) -> Iterator[MappingProblem]:

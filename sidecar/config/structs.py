@@ -6,6 +6,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
+from sidecar.core.counts.custom_definition import CustomMetric
 from sidecar.core.mapping.definition import Definition
 from sidecar.redis.url import RedisTarget, parse
 
@@ -162,6 +163,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     refusals: tuple[str, ...] = ("sold_out", "limit_reached", "duplicate", "payment_declined")
     currency: str = "XXX"
     mappings: tuple[Definition, ...] = ()
+    custom_metrics: tuple[CustomMetric, ...] = ()
 
     @property
     def apart(self) -> bool:

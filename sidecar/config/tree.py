@@ -141,5 +141,5 @@ def _scalar(kind: Any, found: Tree, name: str) -> Any:
             return BOOLEANS[text.lower()]
         return kind(text)
     except (KeyError, ValueError, InvalidOperation):
-        expected = {bool: "true or false", int: "a whole number", Decimal: "a number"}[kind]
+        expected = {bool: "true or false", int: "a whole number", float: "a number", Decimal: "a number"}[kind]
         raise fail(found, name, f"must be {expected}") from None

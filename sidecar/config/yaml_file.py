@@ -9,13 +9,12 @@ from pathlib import Path
 
 import yaml
 
-from sidecar.config.flat import schema
+from sidecar.config.flat import LISTS_OF_STRUCTS, schema
 from sidecar.config.nearest import unknown_setting
 from sidecar.config.tree import Tree, tree
 from sidecar.config.values import Raw
 from sidecar.errors import ConfigError
 
-LISTS_OF_STRUCTS = ("mappings",)
 NULL = "tag:yaml.org,2002:null"
 QUOTED = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"[^"]*"|<[a-z ]+>)""")
 TOKENS = {

@@ -9,8 +9,11 @@ from msgspec import Struct, field
 
 from sidecar.config import Config, RedisConfig
 from sidecar.core.checkpoint.state import load_state
+from sidecar.core.counts.custom_metrics import BUILT_IN
 from sidecar.core.counts.rules import Rules
+from sidecar.core.events.decode import Decoder, decode
 from sidecar.core.mapping.entries import PayloadOf, payload_of
+from sidecar.core.mapping.extras import WithExtras
 from sidecar.core.mapping.mapping import Chain
 from sidecar.core.mapping.mapping import Mapping as CompiledMapping
 from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale
@@ -55,6 +58,7 @@ def rules(config: Config) -> Rules:
         count_repeats=config.orders.repeats == "count",
         new_series_hold=config.metrics.new_series_hold,
         commit_interval=float(config.commit_interval),
+        custom_metrics=config.custom_metrics,
     )
 
 
@@ -89,6 +93,17 @@ def mappings(config: Config) -> dict[str, Chain]:
         for source in definition.sources:
             by_source.setdefault(source, []).append(mapping)
     return {source: Chain(of_source) for source, of_source in by_source.items()}
+
+
+def decoders(config: Config, chains: Mapping[str, Chain]) -> dict[str, Decoder]:
+    """Return the decoder of each source that needs one of its own: for its mapping, or for custom metrics."""
+    found: dict[str, Decoder] = {source: chain.decode for source, chain in chains.items()}
+    extras = set().union(*(metric.fields for metric in config.custom_metrics)) - BUILT_IN
+    if extras:
+        names = [f"pubsub:{name}" for name in config.sources.pubsub]
+        names += [f"stream:{name}" for name in config.sources.streams]
+        found = {name: WithExtras(found.get(name, decode), extras) for name in names}
+    return found
 
 
 def mapped(chains: Mapping[str, Chain]) -> dict[tuple[str, ...], int]:

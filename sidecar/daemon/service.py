@@ -21,7 +21,7 @@ from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale, me
 from sidecar.core.snapshot.monotonic import Monotonic
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 from sidecar.daemon import lease
-from sidecar.daemon.build import Parts, mapped, mappings, rules
+from sidecar.daemon.build import Parts, decoders, mapped, mappings, rules
 from sidecar.daemon.build import parts as configured_parts
 from sidecar.daemon.fleet import Fleet, age
 from sidecar.daemon.health import Gauges, health
@@ -89,13 +89,13 @@ class Service:
         self._mappings = mappings(config)
         if self._mappings:
             telemetry.count_mapped(partial(mapped, self._mappings))
-        decoders = {source: mapping.decode for source, mapping in self._mappings.items()}
+        own_decoders = decoders(config, self._mappings)
         self._ledger = Ledger(
             owner=lease.name(),
             streams=config.sources.streams,
             apart=config.apart,
             random_id=lease.random_id,
-            fresh=lambda: Aggregator(self._rules, random.Random(), decoders),
+            fresh=lambda: Aggregator(self._rules, random.Random(), own_decoders, self._mappings),
         )
         self._servers, self._store, self._readers = parts.servers, parts.store, parts.readers
         self._telemetry = telemetry

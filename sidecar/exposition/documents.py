@@ -24,6 +24,7 @@ SECTIONS = {
     "connections": "connections",
     "completeness": "completeness",
     "system": "system",
+    "custom": "custom",
 }
 PRODUCTS = "products"
 DEFAULT_TOPICS = frozenset(SECTIONS)
@@ -57,13 +58,20 @@ class Sections:
     def of(self, topics: frozenset[str]) -> list[bytes]:
         """Return the JSON `data` of a WebSocket update in pieces: header, and sections of the chosen topics."""
         products: _Products = "all" if PRODUCTS in topics else "busiest"
-        chosen: dict[str, _Products] = {field: products for topic, field in SECTIONS.items() if topic in topics}
+        chosen: dict[str, _Products] = {
+            field: products
+            for topic, field in SECTIONS.items()
+            if topic in topics and getattr(self._snapshot, field) is not UNSET
+        }
         if PRODUCTS in topics:
             alone: dict[str, _Products] = {"orders": "alone", "inventory": "all"}
             chosen = alone | chosen
         header = {name: getattr(self._snapshot, name) for name in HEADER}
         known = {name: value for name, value in header.items() if value is not UNSET}
         return [msgspec.json.encode(known)[:-1], *(self._section(*one) for one in chosen.items()), b"}"]
+
+    def _has(self, field: str) -> bool:
+        return getattr(self._snapshot, field) is not UNSET
 
     def _section(self, field: str, products: _Products) -> bytes:
         """Return a section, with a comma and its name."""

@@ -23,6 +23,8 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
         for _, product in ipairs(products) do key('inventory:' .. product) end
       end
     end
+    local metric = string.match(field, '^c:custom:([^\n]+)\n')
+    if metric then key('custom:' .. metric) end
     local minute = string.match(field, '^c:minutes:(%d+)$')
     if minute then
       for second = tonumber(minute), minute + 59 do

@@ -12,6 +12,7 @@ from sidecar.core.counts.pending import REJECTED_KEPT, Sample
 from sidecar.core.counts.rules import HISTORY_SECONDS
 from sidecar.core.counts.state import State
 from sidecar.core.events.event import STATUSES
+from sidecar.core.snapshot.custom import shown
 
 EXPIRY_SECONDS = 3600
 # An unchanged key is written again three times before it expires. A changed key keeps its expiry, which is shorter to
@@ -61,7 +62,7 @@ def values(flight: Flight, committed: State, *, everything: bool, now: float) ->
     renew = everything or _renewal(committed.total.committed_at) != _renewal(now)
     sale = merged.total.sale
     if sale.state != "none" and (renew or sale != committed.total.sale):
-        found.append(KeyValue("sale:current", msgspec.json.encode(sale).decode(), EXPIRY_SECONDS))
+        found.append(KeyValue("sale:current", _json(sale), EXPIRY_SECONDS))
     products = {**committed.products, **merged.products} if renew else merged.products
     for start, minute in minutes.items():
         before = None if everything else committed.minutes.get(start)
@@ -74,7 +75,18 @@ def values(flight: Flight, committed: State, *, everything: bool, now: float) ->
         for product, part in products.items()
         if part.stock is not None and (renew or _is_new(part, committed.products.get(product)))
     ]
+    changed = [*merged.custom, *(key for section, key in flight.removed if section == "custom")]
+    metrics = {key.partition("\n")[0] for key in [*changed, *(committed.custom if renew else ())]}
+    found += [
+        KeyValue(f"custom:{metric.name}", _json(shown(metric, {**committed.custom, **merged.custom})), EXPIRY_SECONDS)
+        for metric in flight.custom_metrics
+        if metric.name in metrics
+    ]
     return found
+
+
+def _json(value: Struct) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _is_new(part: Product, known: Product | None) -> bool:

@@ -10,6 +10,8 @@ from sidecar.core.snapshot.snapshot import (
     ClassicHistogram,
     Completeness,
     Connections,
+    Custom,
+    CustomSample,
     Inventory,
     Orders,
     PerSecond,
@@ -52,6 +54,19 @@ def snapshot(**changes: Any) -> Snapshot:
         ),
         **changes,
     )
+
+
+CUSTOM = {
+    "shop_vouchers_total": Custom(
+        type="counter", help="Vouchers.", series=[CustomSample(labels={"campaign": "black friday"}, value=3.0)]
+    ),
+    "shop_basket_euros": Custom(
+        type="histogram",
+        help="Baskets.",
+        series=[CustomSample(labels={}, count=3, sum=69.8, buckets={"10.0": 1, "50.0": 3, "+Inf": 3})],
+    ),
+    "shop_workers": Custom(type="gauge", help="Workers.", series=[CustomSample(labels={"pool": "a"}, value=2.5)]),
+}
 
 
 def empty(**changes: Any) -> Snapshot:

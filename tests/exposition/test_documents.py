@@ -8,7 +8,7 @@ import pytest
 from sidecar.core.counts.sale import Sale
 from sidecar.core.snapshot.snapshot import Inventory, ProductOrders, Snapshot
 from sidecar.exposition import documents
-from tests.exposition.snapshots import TS, completeness, empty, orders, snapshot
+from tests.exposition.snapshots import CUSTOM, TS, completeness, empty, orders, snapshot
 
 HEADER = {"schema", "instance", "scope", "role", "ts", "since", "committed_at", "stale", "uptime_s", "sale"}
 FIELDS = {
@@ -67,9 +67,18 @@ def test_a_topic_is_one_section_beside_the_header(topic: str, field: str) -> Non
 
 
 def test_the_default_topics_are_all_but_products() -> None:
-    assert set(FIELDS) == documents.DEFAULT_TOPICS
+    assert {*FIELDS, "custom"} == documents.DEFAULT_TOPICS
     assert documents.DEFAULT_TOPICS | {"products"} == documents.TOPICS
     assert update(snapshot(), *documents.DEFAULT_TOPICS) == json.loads(documents.full(snapshot()))
+
+
+def test_custom_metrics_are_a_topic_and_absent_where_none_is_defined() -> None:
+    assert update(snapshot(custom=CUSTOM), "custom")["custom"]["shop_vouchers_total"] == {
+        "type": "counter",
+        "help": "Vouchers.",
+        "series": [{"labels": {"campaign": "black friday"}, "value": 3.0}],
+    }
+    assert update(snapshot(), "custom").keys() == HEADER
 
 
 def test_an_update_shows_the_twenty_busiest_products_by_finished_orders() -> None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.counts.custom_definition import CustomMetric
 from sidecar.core.counts.pending import SAMPLES_PER_COMMIT
 from sidecar.core.counts.rules import Rules
 from sidecar.store import keys
@@ -182,6 +183,24 @@ def test_the_newest_100_refused_payloads_are_enough() -> None:
 
 def test_refused_payloads_are_not_kept_where_that_is_switched_off() -> None:
     assert listed([b"?"], [], keep_rejected=False) == {}
+
+
+# Custom metrics
+
+
+def test_a_custom_metric_is_written_when_it_changes_and_when_it_is_defined_anew() -> None:
+    metric = CustomMetric(name="n_total", type="counter", labels={"status": "status"})
+    aggregate = Aggregator(Rules(custom_metrics=(metric,)), Random(0))
+    value = written(aggregate, order())["custom:n_total"][0]
+    assert msgspec.json.decode(value)["series"] == [{"labels": {"status": "success"}, "value": 1.0}]
+    aggregate.land(aggregate.freeze(T0), T0)
+    assert "custom:n_total" not in written(aggregate, now=T0 + 1)
+    changed = Aggregator(Rules(custom_metrics=(CustomMetric(name="n_total", type="counter"),)), Random(0))
+    counted = Aggregator(Rules(custom_metrics=(metric,)), Random(0))
+    counted.apply(heard(order()), T0)
+    counted.land(counted.freeze(T0), T0)
+    changed.load(counted.fields(), same_generation=False)
+    assert msgspec.json.decode(written(changed)["custom:n_total"][0])["series"] == [{"labels": {}, "value": 0.0}]
 
 
 # Fields

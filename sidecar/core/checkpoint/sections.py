@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sidecar.core.checkpoint.codec import COUNTS
+from sidecar.core.counts.custom_metrics import CustomSeries
 from sidecar.core.counts.last_minute import Lately
 from sidecar.core.counts.liveness import Sign
 from sidecar.core.counts.order_memory import Ended, Said
@@ -43,6 +44,9 @@ class _StoredReading(Struct, array_like=True):
 _START = re.compile("[0-9]{1,11}")
 _TallyName = Annotated[str, Meta(pattern=f"^({'|'.join(TALLIES)})$")]
 _Numerals = Annotated[str, Meta(pattern="^[0-9]{1,60}$")]  # millionths of a revenue pass 64 bits
+
+
+_StoredDecimal = Annotated[str, Meta(pattern=r"^-?[0-9]{1,60}(\.[0-9]{1,9})?$")]
 
 
 class _StoredTotals(Struct, array_like=True):
@@ -90,6 +94,7 @@ SECTIONS: dict[str, Section] = {
     "signs": Section(Sign, _StoredSign),
     "lately": Section(Lately, tuple[_Whole, int], by_time=True),
     "said": Section(Said, bytes, by_time=True),
+    "custom": Section(CustomSeries, tuple[_Whole, _StoredDecimal, _Time, _Wholes]),
     "ended": Section(Ended, dict[_StoredId, Annotated[int, Meta(ge=-1)]], deflated=True, by_time=True),
 }
 _DECODE: dict[str, Callable[[bytes], Any]] = {

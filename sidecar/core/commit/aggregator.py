@@ -4,13 +4,15 @@ Pending counts are separate for each source: those of a stream can be dropped an
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from random import Random
 from typing import Any
 
 from msgspec import Struct
 
 from sidecar.core.checkpoint.state import dump_state, load_state
+from sidecar.core.counts.custom_definition import CustomMetric
+from sidecar.core.counts.custom_metrics import CustomCounting
 from sidecar.core.counts.exemplars import Exemplars
 from sidecar.core.counts.history import reach_peak, write_gauges
 from sidecar.core.counts.in_flight import Course
@@ -52,15 +54,19 @@ class Flight(Struct, frozen=True):
     windows: dict[str, bytes | None]
     removed: list[tuple[str, object]]
     moved: bool
+    custom_metrics: tuple[CustomMetric, ...] = ()
 
 
 class Aggregator:
     """Count batches; freeze pending counts into a flight; keep committed counts."""
 
-    def __init__(self, rules: Rules, random: Random, decoders: Mapping[str, Decoder] | None = None) -> None:
-        """`decoders` by source, for sources whose payloads are not events of this package."""
+    def __init__(
+        self, rules: Rules, random: Random, decoders: Mapping[str, Decoder] | None = None, foreign: Collection[str] = ()
+    ) -> None:
+        """`decoders` are those of sources that need one of their own; `foreign` sources do not publish our events."""
         self._rules = rules
         self._decoders = decoders or {}
+        self._foreign = foreign
         self._random = random
         self.committed = State()
         self.register = Register()
@@ -73,6 +79,8 @@ class Aggregator:
         self._pending = self._nothing_pending()
         self._flying: dict[str, Pending] = {}  # the pending counts in a flight that may still land
         self._labels = Labels(rules)
+        self._custom = CustomCounting(rules.custom_metrics)
+        self.redefined: set[str] = set()  # custom metrics whose stored series another definition counted
         self.following = Following()
         self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not in the store yet
         self._memory = Memory()
@@ -99,7 +107,7 @@ class Aggregator:
         else:
             decoded, origins = decode_by_channel(decoder, batch.payloads, arrivals, batch.channels)
         if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
-            own = batch.payloads[:1] if batch.source not in self._decoders else []  # others have fields of their own
+            own = batch.payloads[:1] if batch.source not in self._foreign else []  # others have fields of their own
             self._look(own, decoded.events[:1], now)
         pending.heard |= bool(batch.payloads or batch.empty)
         received, ignored = self._count(batch.source, pending, decoded, now, origins)
@@ -161,7 +169,8 @@ class Aggregator:
         expired |= {("signs", name) for name in self.committed.signs.keys() - self.register.watch.signs.keys()}
         removed = [(name, key) for name, key in sorted(expired) if key not in getattr(merged, name)]
         moved, self._moved = self._moved, False
-        return Flight(self._flying, merged, dict(self.register.unsaved), removed, moved)
+        unsaved = dict(self.register.unsaved)
+        return Flight(self._flying, merged, unsaved, removed, moved, self._rules.custom_metrics)
 
     def land(self, flight: Flight, now: float) -> None:
         """Add the flight to the committed counts; it must not be used afterwards."""
@@ -241,6 +250,7 @@ class Aggregator:
         for source in kept:
             self.register.save(source)
         self._moved = False
+        self._drop_redefined()
         self.born.clear()
         self.drop_streams()
 
@@ -284,7 +294,15 @@ class Aggregator:
             count_repeats=self._rules.count_repeats,
             now=now,
         )
-        count = Tally(pending, course, labels=self._labels, rules=self._rules, exemplars=self.exemplars, now=now)
+        count = Tally(
+            pending,
+            course,
+            labels=self._labels,
+            rules=self._rules,
+            exemplars=self.exemplars,
+            now=now,
+            custom=self._custom.types,
+        )
         received = start = 0
         for at, end in enumerate([*decoded.events_before, len(decoded.events)]):
             channels = None if origins is None else origins.events[start:end]
@@ -293,6 +311,8 @@ class Aggregator:
             if decoded.repeats:
                 events, arrivals = self._first_deliveries(events, arrivals, decoded.repeats, pending, now)
             count.add(events, arrivals, decoded.shared)
+            if self._custom.types:
+                self._custom.count(events, decoded.extras, pending.state.custom)
             received += len(events)
             if decoded.adjusted:
                 for event in events:
@@ -376,6 +396,13 @@ class Aggregator:
             if not kind_of(source).rereads and lost > 0:
                 self._pending[source].state.total.tallies["missed"][source] += lost
 
+    def _drop_redefined(self) -> None:
+        """Forget the series of custom metrics that are defined otherwise now."""
+        for key in self._custom.outdated(self.committed.custom):
+            del self.committed.custom[key]
+            self._gone.add(("custom", key))
+            self.redefined.add(key.partition("\n")[0])
+
     def _forget_missed(self) -> None:
         """Forget missed numbers, also those that were recovered since the last commit: those count as new."""
         self.register.forget_missed()
@@ -396,6 +423,7 @@ class Aggregator:
         states = (self.committed, *(pending.state for pending in uncommitted))
         for state in states:
             self._labels.learn(state)
+            self._custom.learn(state.custom)
         said = [item for state in states for item in state.said.items()]
         self._memory.learn(said, [item for state in states for item in state.ended.items()])
         before = self.committed.total.tallies["orders"]["pending"] > 0

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from sidecar.core.counts.custom_definition import CustomMetric
+
 OTHER = "__other__"
 HISTORY_SECONDS = 3600
 AHEAD_SECONDS = 2.0  # how far an event may be ahead: synchronised clocks agree within this
@@ -26,3 +28,4 @@ class Rules(Struct, frozen=True, kw_only=True):
     max_producers: int = MAX_PRODUCERS
     new_series_hold: float = 12.0
     commit_interval: float = 0.5
+    custom_metrics: tuple[CustomMetric, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from sidecar.core.counts import order_memory
+from sidecar.core.counts.custom_metrics import CustomSeries
 from sidecar.core.counts.histogram import Classic, Histogram
 from sidecar.core.counts.last_minute import KEPT_SECONDS, Lately
 from sidecar.core.counts.liveness import Sign
@@ -43,6 +44,7 @@ class State:
 
     __slots__ = (
         "connections",
+        "custom",
         "ended",
         "lately",
         "minutes",
@@ -73,6 +75,7 @@ class State:
         self.lately: dict[int, Lately] = {}
         self.said: dict[int, Said] = {}
         self.ended: dict[int, Ended] = {}
+        self.custom: dict[str, CustomSeries] = {}
 
     def sections(self) -> Iterator[tuple[str, dict[Any, Any]]]:
         """Yield every section with its parts."""

@@ -4,6 +4,7 @@ An event counts at its event time; one from the future at its arrival.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from decimal import Decimal
 from itertools import repeat
 
@@ -31,8 +32,17 @@ class Tally:
     """
 
     def __init__(
-        self, pending: Pending, course: Course, *, labels: Labels, rules: Rules, exemplars: Exemplars, now: float
+        self,
+        pending: Pending,
+        course: Course,
+        *,
+        labels: Labels,
+        rules: Rules,
+        exemplars: Exemplars,
+        now: float,
+        custom: Collection[str] = (),
     ) -> None:
+        """`custom` are types of events that only custom metrics count."""
         self._pending = pending
         self._course = course
         self._exemplars = exemplars
@@ -41,6 +51,7 @@ class Tally:
         self._tallies = pending.state.total.tallies
         self._labels = labels
         self._rules = rules
+        self._custom = custom
         self.ignored: dict[str, int] = {}  # events of unknown types
 
     def add(self, events: list[Event], arrivals: list[float], shared: Shared) -> None:
@@ -82,6 +93,8 @@ class Tally:
                 self._connections(event, ts, arrival)
             case "sale" if isinstance(event, SaleEvent):
                 self._pending.said.append(Announcement(action=event.action, id=event.sale, at=ts, by="event"))
+            case _ if event.type in self._custom:
+                pass
             case _:
                 self._tallies["ignored"][self._admit("type", event.type)] += 1
                 self.ignored[event.type] = self.ignored.get(event.type, 0) + 1

@@ -5,7 +5,7 @@ One wide struct serves all types: it decodes in one pass, and a batch of mixed t
 
 from decimal import Decimal
 from math import inf
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta, Struct, field
 
@@ -193,7 +193,7 @@ class Decoded(Struct):
     `arrivals[i]` is the arrival time of `events[i]`; `events_before[i]` is how many events came before `rejections[i]`.
     `worded` is whether any event has a `status_word`, which is rare.
     `adjusted` names what was cut or left out of events, by the `id()` of each; `repeats` is by what a repeated delivery
-    of one is recognised, likewise.
+    of one is recognised, likewise; `extras` has the fields of events beyond those here, where custom metrics read them.
     """
 
     events: list[Event]
@@ -203,6 +203,7 @@ class Decoded(Struct):
     worded: bool = False
     adjusted: dict[int, tuple[str, ...]] = field(default_factory=dict)
     repeats: dict[int, str] = field(default_factory=dict)
+    extras: dict[int, dict[str, Any]] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
 
     def add(self, event: Event, arrival: float, adjusted: tuple[str, ...]) -> None:
@@ -228,3 +229,4 @@ class Decoded(Struct):
         self.shared.merge(later.shared)
         self.adjusted |= later.adjusted
         self.repeats |= later.repeats
+        self.extras |= later.extras

@@ -17,6 +17,7 @@ from sidecar.core.counts.state import RINGS, State
 from sidecar.core.counts.understanding import NotUnderstood
 from sidecar.core.events.event import FINISHED, STATUSES
 from sidecar.core.events.source import kind_of
+from sidecar.core.snapshot import custom
 from sidecar.core.snapshot.snapshot import (
     ClassicHistogram,
     Completeness,
@@ -99,6 +100,7 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
         connections=Connections(added_up(state.connections.values(), context.now - CONNECTION_SECONDS)),
         completeness=_completeness(state, context, last_second),
         system=context.system,
+        custom=custom.all_shown(rules.custom_metrics, state.custom),
         series=_series(state, rules, context),
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import astuple, replace
 
+from sidecar.core.snapshot import custom
 from sidecar.core.snapshot.snapshot import ClassicHistogram, ProductOrders, Series, Snapshot
 
 HISTOGRAMS = ("latency", "processing")
@@ -87,7 +88,8 @@ def raised(snapshot: Snapshot, floor: Snapshot) -> Snapshot:
     series = snapshot.series
     if series is not UNSET and floor.series is not UNSET:
         series = _series(series, floor.series, floor)
-    return replace(snapshot, orders=orders, completeness=completeness, series=series)
+    shown = custom.raised(snapshot.custom, floor.custom)
+    return replace(snapshot, orders=orders, completeness=completeness, series=series, custom=shown)
 
 
 def _series(series: Series, low: Series, floor: Snapshot) -> Series:

@@ -165,6 +165,27 @@ class Completeness(Struct, frozen=True, kw_only=True):
     hints: list[str] | UnsetType = UNSET
 
 
+class CustomSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One series of a custom metric: `value` of a counter or a gauge; a histogram has the others.
+
+    `buckets` are cumulative, by upper bound as Prometheus writes it.
+    """
+
+    labels: dict[str, str]
+    value: float | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    sum: float | UnsetType = UNSET
+    buckets: dict[str, int] | UnsetType = UNSET
+
+
+class Custom(Struct, frozen=True, kw_only=True):
+    """A custom metric, with its series in the order of their labels."""
+
+    type: Literal["counter", "gauge", "histogram"]
+    help: str
+    series: list[CustomSample]
+
+
 class System(Struct, frozen=True):
     """The sidecar's own process, and its Redis."""
 
@@ -231,6 +252,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     connections: Connections
     completeness: Completeness
     system: System
+    custom: dict[str, Custom] | UnsetType = UNSET
     series: Series | UnsetType = UNSET
 
     def public(self) -> "Snapshot":

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from msgspec import UNSET
 from msgspec.structs import asdict
 
 from sidecar.core.events.event import FINISHED, STATUSES
-from sidecar.core.snapshot.snapshot import Orders, ProductOrders, Series, Snapshot, Summary, Timings
+from sidecar.core.snapshot.snapshot import Custom, Orders, ProductOrders, Series, Snapshot, Summary, Timings
 from sidecar.exposition.prometheus.families import WINDOWS
 
 US_PER_SECOND, NS_PER_US = 10**6, 10**3  # a float of seconds holds no more than microseconds
@@ -50,7 +51,18 @@ def _points(snapshot: Snapshot, series: Series) -> Iterator[Point]:
     yield "connections", {}, asdict(snapshot.connections)
     facts = asdict(snapshot.completeness).items()  # dicts and sentences are no fields
     yield "completeness", {}, {name: value for name, value in facts if isinstance(value, int | float)}
+    yield from _custom(snapshot.custom or {})
     yield "sidecar", {}, {**asdict(snapshot.system), "uptime_s": snapshot.uptime_s, "stale": snapshot.stale}
+
+
+def _custom(metrics: Mapping[str, Custom]) -> Iterator[Point]:
+    """Yield a point per series of a custom metric; a bucket is a field, such as `le_2.5`."""
+    for name, metric in metrics.items():
+        for sample in metric.series:
+            buckets: dict[str, LineValue] = {f"le_{le}": n for le, n in (sample.buckets or {}).items()}
+            known = {"value": sample.value, "count": sample.count, "sum": sample.sum}
+            fields: dict[str, LineValue] = {key: value for key, value in known.items() if value is not UNSET}
+            yield "custom", {**sample.labels, "metric": name}, {**fields, **buckets}
 
 
 def _orders(orders: Orders, series: Series) -> dict[str, LineValue]:

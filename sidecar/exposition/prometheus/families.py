@@ -13,6 +13,8 @@ from sidecar.core.events.event import ADJUSTMENTS, FINISHED, RejectionReason
 from sidecar.core.snapshot.snapshot import (
     ClassicHistogram,
     Completeness,
+    Custom,
+    CustomSample,
     Inventory,
     Orders,
     ProductOrders,
@@ -68,6 +70,8 @@ def _families(snapshot: Snapshot, series: Series, environment: str, sources: tup
     states = {} if producers is None else {("alive",): producers.alive, ("silent",): producers.silent}
     yield gauge("producers", "Producers that send heartbeats, by whether they still do.", ("state",), states)
     yield from _events(snapshot.completeness, series, sources)
+    for name, custom in (snapshot.custom or {}).items():
+        yield _custom(name, custom)
 
 
 def gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[LabelValues, SampleValue]) -> Family:
@@ -81,6 +85,26 @@ def counter(name: str, text: str, labels: tuple[str, ...], values: Mapping[Label
     return Family(
         f"flash_sale_{name}", "counter", text, [Column("_total", labels, list(values), list(values.values()))]
     )
+
+
+def _custom(name: str, custom: Custom) -> Family:
+    """Build the family of a custom metric, which has a name of its own."""
+    labels = tuple(custom.series[0].labels) if custom.series else ()
+    if custom.type == "histogram":
+        columns = [column for sample in custom.series for column in _custom_columns(labels, sample)]
+        return Family(name, custom.type, custom.help, columns)
+    keys = [tuple(sample.labels.values()) for sample in custom.series]
+    values = [sample.value or 0.0 for sample in custom.series]
+    suffix = "_total" if custom.type == "counter" else ""
+    return Family(name.removesuffix(suffix), custom.type, custom.help, [Column(suffix, labels, keys, values)])
+
+
+def _custom_columns(labels: tuple[str, ...], sample: CustomSample) -> Iterator[Column]:
+    values = tuple(sample.labels.values())
+    buckets = sample.buckets or {}
+    yield Column("_bucket", (*labels, "le"), [(*values, le) for le in buckets], list(buckets.values()))
+    yield Column("_count", labels, [values], [sample.count or 0])
+    yield Column("_sum", labels, [values], [sample.sum or 0.0])
 
 
 def _sale(sale: Sale) -> Iterator[Family]:

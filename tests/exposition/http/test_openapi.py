@@ -9,9 +9,9 @@ from sidecar.exposition.http.endpoints import Endpoints
 from sidecar.exposition.http.openapi import describe
 from sidecar.exposition.published import Latest
 from tests.exposition.monitors import MemoryMonitor, exposition
-from tests.exposition.snapshots import snapshot
+from tests.exposition.snapshots import CUSTOM, snapshot
 
-FLEET = snapshot(scope="fleet", instances=["a"])
+FLEET = snapshot(scope="fleet", instances=["a"], custom=CUSTOM)
 
 
 def test_the_description_is_valid_openapi() -> None:

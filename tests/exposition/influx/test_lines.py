@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from sidecar.core.snapshot.snapshot import Inventory, Orders, Queue, Series, Snapshot
 from sidecar.exposition.influx.lines import escaped, lines
-from tests.exposition.snapshots import completeness, empty, orders, series, snapshot
+from tests.exposition.snapshots import CUSTOM, completeness, empty, orders, series, snapshot
 
 AT = "1790000000123000000"
 LINE = re.compile(
     r"flash_sale_\w+(,\w+=(\\[,= ]|[^\\,= \n])+)+ "
-    r"\w+=(-?\d+i|-?\d+(\.\d+)?(e[+-]?\d+)?|true|false)(,\w+=(-?\d+i|-?\d+(\.\d+)?(e[+-]?\d+)?|true|false))* \d{19}\n"
+    r"[\w.+]+=(-?\d+i|-?\d+(\.\d+)?(e[+-]?\d+)?|true|false)(,[\w.+]+=(-?\d+i|-?\d+(\.\d+)?(e[+-]?\d+)?|true|false))* \d{19}\n"
 )
 
 
@@ -129,3 +129,12 @@ def test_the_page_on_long_term_storage_names_every_measurement_tag_and_field() -
         (row,) = [row for row, (measurements, _) in rows.items() if f"`{name}`" in measurements]
         named = {part.partition("=")[0] for part in (*tags, *fields.split(","))}
         assert [one for one in named if f"`{one}`" not in row] == []
+
+
+def test_custom_metrics_are_points_of_one_measurement() -> None:
+    found = written(snapshot(custom=CUSTOM))
+    assert {name: found[name] for name in found if name.startswith("flash_sale_custom")} == {
+        "flash_sale_custom,campaign=black\\ friday,metric=shop_vouchers_total": "value=3.0",
+        "flash_sale_custom,metric=shop_basket_euros": "count=3i,sum=69.8,le_10.0=1i,le_50.0=3i,le_+Inf=3i",
+        "flash_sale_custom,metric=shop_workers,pool=a": "value=2.5",
+    }

@@ -43,6 +43,26 @@ def samples(families: Iterable[Metric]) -> dict[tuple[str, frozenset[tuple[str, 
     return {(sample.name, frozenset(sample.labels.items())): sample.value for sample in found}
 
 
+async def test_custom_metrics_are_exposed_under_their_own_names() -> None:
+    for format, parse in ((Format.TEXT, parse_text), (Format.OPENMETRICS, parse_openmetrics)):
+        families = parse(await text(snapshots.snapshot(custom=snapshots.CUSTOM), format))
+        found = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name.startswith("shop_") and not sample.name.endswith("_created")
+        }
+        assert found == {
+            ("shop_vouchers_total", "black friday"): 3.0,
+            ("shop_basket_euros_bucket", "10.0"): 1.0,
+            ("shop_basket_euros_bucket", "50.0"): 3.0,
+            ("shop_basket_euros_bucket", "+Inf"): 3.0,
+            ("shop_basket_euros_count",): 3.0,
+            ("shop_basket_euros_sum",): 69.8,
+            ("shop_workers", "a"): 2.5,
+        }
+
+
 class Counting:
     """A collector that counts how often it was asked."""
 

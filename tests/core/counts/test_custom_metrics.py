@@ -1,0 +1,168 @@
+"""Custom metrics count what they define: exactly, through crashes, clears and changes of their definitions."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sidecar.core.checkpoint.state import dump_state, load_state
+from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.counts.custom_definition import CustomMetric
+from sidecar.core.counts.custom_metrics import CustomSeries
+from sidecar.core.counts.rules import OTHER, Rules
+from sidecar.core.mapping.definition import Condition
+from tests.core.counted import NOW, aggregator, batch, commit, committed, order, shown
+
+ORDERS = CustomMetric(name="shop_orders_total", type="counter", labels={"status": "status", "product": "product_id"})
+AMOUNTS = CustomMetric(
+    name="shop_amounts_total", type="counter", value="amount", when={"status": Condition(equals="success")}
+)
+SIZES = CustomMetric(name="shop_sizes", type="histogram", value="quantity", buckets=(1, 2, 5))
+LOAD = CustomMetric(name="shop_load", type="gauge", event="queue", value="waiting", labels={"queue": "queue"})
+
+
+def samples(aggregate: Aggregator, rules: Rules, name: str) -> list[Any]:
+    custom = shown(aggregate, rules=rules).custom
+    assert custom
+    return [(*sample.labels.values(), sample.value) for sample in custom[name].series]
+
+
+def test_a_counter_counts_the_events_of_its_type_by_its_labels() -> None:
+    rules = Rules(custom_metrics=(ORDERS,))
+    events = [order(product_id="a"), order(product_id="a"), order("failed"), {"type": "queue", "waiting": 1}]
+    aggregate = committed(*events, rules=rules)
+    assert samples(aggregate, rules, "shop_orders_total") == [("failed", "", 1.0), ("success", "a", 2.0)]
+
+
+def test_a_counter_of_a_field_adds_it_up_exactly_where_its_condition_holds() -> None:
+    rules = Rules(custom_metrics=(AMOUNTS,))
+    events = [*[order(amount="0.10")] * 3, order("failed", amount="9"), order(), order(amount="-1")]
+    aggregate = committed(*events, rules=rules)
+    assert samples(aggregate, rules, "shop_amounts_total") == [(0.3,)]
+
+
+def test_a_gauge_shows_its_newest_value_by_event_time() -> None:
+    rules = Rules(custom_metrics=(LOAD,))
+    newer, older = ({"type": "queue", "queue": "q", "waiting": n, "ts": NOW - age} for n, age in ((7, 1), (3, 2)))
+    aggregate = committed(newer, older, rules=rules)
+    assert samples(aggregate, rules, "shop_load") == [("q", 7.0)]
+    aggregate.apply(batch({**older, "ts": NOW - 0.5}), NOW)
+    commit(aggregate)
+    assert samples(aggregate, rules, "shop_load") == [("q", 3.0)]
+    aggregate.apply(batch(older), NOW)
+    commit(aggregate)
+    assert samples(aggregate, rules, "shop_load") == [("q", 3.0)]
+
+
+def test_a_histogram_has_cumulative_buckets_a_count_and_a_sum() -> None:
+    rules = Rules(custom_metrics=(SIZES,))
+    aggregate = committed(*(order(quantity=n) for n in (1, 1, 2, 5, 9)), rules=rules)
+    custom = shown(aggregate, rules=rules).custom
+    assert custom
+    (sample,) = custom["shop_sizes"].series
+    assert (sample.count, sample.sum) == (5, 18.0)
+    assert sample.buckets == {"1.0": 2, "2.0": 3, "5.0": 4, "+Inf": 5}
+
+
+def test_without_labels_counters_and_histograms_are_there_from_the_start_at_0() -> None:
+    rules = Rules(custom_metrics=(AMOUNTS, SIZES, LOAD))
+    custom = shown(committed(rules=rules), rules=rules).custom
+    assert custom
+    assert [len(metric.series) for metric in custom.values()] == [1, 1, 0]
+    assert custom["shop_sizes"].series[0].count == 0
+
+
+def test_without_custom_metrics_nothing_is_shown() -> None:
+    assert not shown(committed(order())).custom
+
+
+def test_beyond_the_limit_series_are_one_and_the_sum_stays_right() -> None:
+    rules = Rules(
+        custom_metrics=(CustomMetric(name="n_total", type="counter", labels={"order": "order_id"}, max_series=2),)
+    )
+    aggregate = committed(*(order(order_id=str(n)) for n in (1, 2, 3, 4, 1)), rules=rules)
+    assert samples(aggregate, rules, "n_total") == [("1", 2.0), ("2", 1.0), (OTHER, 2.0)]
+
+
+def test_an_event_type_that_only_a_custom_metric_counts_is_not_ignored() -> None:
+    rules = Rules(custom_metrics=(CustomMetric(name="views_total", type="counter", event="page_view"),))
+    aggregate = committed({"type": "page_view"}, {"type": "other"}, rules=rules)
+    assert samples(aggregate, rules, "views_total") == [(1.0,)]
+    assert shown(aggregate, rules=rules).completeness.ignored == 1
+
+
+@pytest.mark.parametrize("value", ["much", True, None, "NaN", 10**16])
+def test_a_value_that_is_no_number_counts_nothing(value: Any) -> None:
+    rules = Rules(custom_metrics=(CustomMetric(name="n", type="gauge", value="product_id"),))
+    aggregate = committed(order(product_id=value), rules=rules)
+    assert samples(aggregate, rules, "n") == []
+
+
+def test_duplicates_count_once() -> None:
+    rules = Rules(custom_metrics=(ORDERS,))
+    numbered = order(producer="p", epoch=1, seq=1)
+    assert samples(committed(numbered, numbered, rules=rules), rules, "shop_orders_total") == [("success", "", 1.0)]
+
+
+def test_what_is_pending_or_in_flight_is_added_to_what_was_loaded() -> None:
+    rules = Rules(custom_metrics=(ORDERS, AMOUNTS, SIZES))
+    before = committed(*[order(amount="1.5")] * 2, rules=rules)
+    aggregate = aggregator(rules)
+    aggregate.load(before.fields(), same_generation=False)
+    aggregate.apply(batch(order(amount="1.5")), NOW)
+    flight = aggregate.freeze(NOW)
+    aggregate.apply(batch(order(amount="1.5")), NOW)
+    aggregate.thaw(flight)
+    commit(aggregate)
+    assert samples(aggregate, rules, "shop_orders_total") == [("success", "", 4.0)]
+    assert samples(aggregate, rules, "shop_amounts_total") == [(6.0,)]
+    again = load_state(dump_state(aggregate.committed)).custom
+    assert {key: part.dump() for key, part in again.items()} == {
+        key: part.dump() for key, part in aggregate.committed.custom.items()
+    }
+
+
+def test_a_changed_definition_restarts_from_0_and_that_is_known() -> None:
+    before = committed(order(), order("failed"), rules=Rules(custom_metrics=(ORDERS,)))
+    changed = CustomMetric(name="shop_orders_total", type="counter", labels={"status": "status"})
+    rules = Rules(custom_metrics=(changed,))
+    aggregate = aggregator(rules)
+    aggregate.load(before.fields(), same_generation=False)
+    assert aggregate.redefined == {"shop_orders_total"}
+    flight = commit(aggregate)
+    assert {key for section, key in flight.removed if section == "custom"} == before.committed.custom.keys()
+    assert samples(aggregate, rules, "shop_orders_total") == []
+
+
+def test_the_help_and_the_limit_change_no_series() -> None:
+    metric = CustomMetric(name="n_total", type="counter")
+    assert CustomMetric(name="n_total", type="counter", help="Other.", max_series=7).key == metric.key
+
+
+def test_series_of_metrics_that_are_not_configured_stay_stored() -> None:
+    before = committed(order(), rules=Rules(custom_metrics=(ORDERS,)))
+    aggregate = aggregator()
+    aggregate.load(before.fields(), same_generation=False)
+    commit(aggregate)
+    assert aggregate.committed.custom.keys() == before.committed.custom.keys()
+
+
+def test_a_clear_empties_them() -> None:
+    rules = Rules(custom_metrics=(AMOUNTS,))
+    aggregate = committed(order(amount=1), rules=rules)
+    aggregate.clear(NOW)
+    assert samples(aggregate, rules, "shop_amounts_total") == [(0.0,)]
+
+
+def test_a_line_break_in_a_label_is_a_space() -> None:
+    rules = Rules(custom_metrics=(ORDERS,))
+    aggregate = committed(order(product_id="a\nb"), rules=rules)
+    assert samples(aggregate, rules, "shop_orders_total") == [("success", "a b", 1.0)]
+
+
+def test_a_copy_of_a_series_is_independent() -> None:
+    series = CustomSeries(2)
+    twin = series.copy()
+    twin.number += Decimal(1)
+    twin.buckets[0] += 1
+    assert series.dump() == [0, "0", 0.0, [0, 0]]
