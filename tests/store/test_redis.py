@@ -91,6 +91,7 @@ async def test_the_public_keys_are_as_documented(
         "inventory:a": ("string", b"93", hour),
         "rejected": ("list", None, hour),
         "sale:current": ("string", None, hour),
+        "custom:counted_total": ("string", None, hour),
         "checkpoint": ("hash", None, (-1, -1)),
         "lease": ("string", b"here:1:a", (55, 60)),
     }

@@ -55,7 +55,8 @@ def of_snapshot(snapshot: Snapshot, view: View) -> Iterator[str]:
     report = json.loads(documents.report_json(snapshot))
     yield from _differences("report", shown, report)
     update = json.loads(b"".join(documents.Sections(snapshot).of(documents.TOPICS)))
-    yield from _differences("update", {name: shown[name] for name in documents.SECTIONS.values()}, update)
+    sections = [name for name in documents.SECTIONS.values() if name in shown]
+    yield from _differences("update", {name: shown[name] for name in sections}, update)
     markdown = documents.report_markdown(snapshot).decode()
     for status in STATUSES:
         row = f"| {'accepted' if status == 'pending' else status} | {counts.statuses[status]} |"

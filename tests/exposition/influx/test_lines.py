@@ -13,9 +13,9 @@ from sidecar.exposition.influx.lines import escaped, lines
 from tests.exposition.snapshots import CUSTOM, completeness, empty, orders, series, snapshot
 
 AT = "1790000000123000000"
+VALUE = r"(-?\d+i|-?\d+(\.\d+)?(e[+-]?\d+)?|true|false)"
 LINE = re.compile(
-    r"flash_sale_\w+(,\w+=(\\[,= ]|[^\\,= \n])+)+ "
-    r"[\w.+]+=(-?\d+i|-?\d+(\.\d+)?(e[+-]?\d+)?|true|false)(,[\w.+]+=(-?\d+i|-?\d+(\.\d+)?(e[+-]?\d+)?|true|false))* \d{19}\n"
+    r"flash_sale_\w+(,\w+=(\\[,= ]|[^\\,= \n])+)+ " + rf"[\w.+]+={VALUE}(,[\w.+]+={VALUE})*" + r" \d{19}\n"
 )
 
 
