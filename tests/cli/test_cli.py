@@ -167,7 +167,7 @@ def test_reason_and_fix_are_joined_by_one_character() -> None:
 
 
 def test_no_memory_is_a_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(*_: object) -> None:
+    def exhausted(**_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(main.commands["schema"], "callback", exhausted)
