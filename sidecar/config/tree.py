@@ -16,6 +16,10 @@ from sidecar.errors import ConfigError
 
 T = TypeVar("T")
 
+MERGE = "tag:yaml.org,2002:merge"
+MOST_DEEP = 50
+MOST_PARTS = 10_000  # an alias counts as what it stands for
+
 
 class YamlText(str):
     """A scalar."""
@@ -39,24 +43,58 @@ Tree = YamlText | YamlSection | YamlList
 
 
 def tree(node: yaml.Node, path: str) -> Tree:
-    """Return a node of a file as plain values with their origins. Raises ConfigError."""
-    origin = f"{path}:{node.start_mark.line + 1}"
-    found: Tree
-    if isinstance(node, yaml.ScalarNode):
-        found = YamlText(node.value)
-    elif isinstance(node, yaml.SequenceNode):
-        found = YamlList(tree(item, path) for item in node.value)
-    else:
+    """Return a node of a file as plain values that know where they stand. Raises ConfigError."""
+    return _Reading(path).tree(node)
+
+
+class _Reading:
+    """Reads one part of a file. Aliases may make it larger than the file, and without end."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._parts = self._depth = 0
+
+    def tree(self, node: yaml.Node) -> Tree:
+        origin = f"{self._path}:{node.start_mark.line + 1}"
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise ConfigError(f"{origin}: aliases (*name) make it too large: write out what you need")
+        if self._depth == MOST_DEEP:
+            raise ConfigError(f"{origin}: is nested too deeply; does an alias (*name) stand within what it names?")
+        self._depth += 1
+        found: Tree
+        if isinstance(node, yaml.ScalarNode):
+            found = _text(node.value, origin)
+        elif isinstance(node, yaml.SequenceNode):
+            found = YamlList(map(self.tree, node.value))
+        else:
+            found = self._section(node, origin)
+        found.origin = origin
+        self._depth -= 1
+        return found
+
+    def _section(self, node: yaml.Node, origin: str) -> YamlSection:
         found = YamlSection()
         for key, value in node.value:
-            name = tree(key, path)
+            name = self.tree(key)
             if not isinstance(name, YamlText):
                 raise ConfigError(f"{origin}: a name must be a plain word")
+            if key.tag == MERGE:
+                raise ConfigError(
+                    f"{name.origin}: << is not supported: write the settings out, or *name for all of them"
+                )
             if name in found:
                 raise ConfigError(f"{name.origin}: {name} is set twice")
-            found[name] = tree(value, path)
-    found.origin = origin
-    return found
+            found[name] = self.tree(value)
+        return found
+
+
+def _text(value: str, origin: str) -> YamlText:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{origin}: holds what is no character") from None
+    return YamlText(value)
 
 
 def build(kind: Any, found: Tree, name: str) -> Any:

@@ -42,7 +42,7 @@ def test_each_line_of_standard_input_is_shown_with_what_becomes_of_it(config: st
     assert "line 1: order by mapping shop, rule paid" in found.stdout
     assert "status=success order_id=7 latency_ms=5.0" in found.stdout
     assert "line 2: dropped by mapping shop, rule draft" in found.stdout
-    assert "line 3: rejected: unmapped: event: no rule of the mapping shop takes it" in found.stdout
+    assert "line 3: rejected: unmapped: event: no rule takes it (mapping shop, rule otherwise)" in found.stdout
     assert "line 4: rejected: not_json" in found.stdout
     assert "4 payloads: 1 event, 1 dropped, 2 rejected" in found.stderr
 

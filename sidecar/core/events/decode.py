@@ -14,7 +14,7 @@ The strict stage must not read anything differently from the tolerant one. Three
 """
 
 from codecs import BOM_UTF8
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from math import inf, nextafter
@@ -94,6 +94,21 @@ _CamelCase: Any = msgspec.defstruct(
     kw_only=True,
 )
 
+
+def decoder_of(names: Mapping[str, str]) -> Callable[[bytes], "_Strict"]:
+    """Return what decodes an event like the strict stage, with the fields under these names, and under no others."""
+    fields = msgspec.structs.fields(_Strict)
+    renamed: Any = msgspec.defstruct(
+        "_Renamed",
+        [(field.name, field.type, field.default) for field in fields],
+        bases=(_Strict,),
+        rename={field.name: names.get(field.name, _UNWRITABLE + field.name) for field in fields},
+        gc=False,
+        kw_only=True,
+    )
+    return msgspec.json.Decoder(renamed).decode
+
+
 _decode_event = msgspec.json.Decoder(_Strict).decode
 _decode_strictly = msgspec.json.Decoder(_Strict | list[_Strict]).decode
 _decode_camel_case = msgspec.json.Decoder(_CamelCase | list[_CamelCase]).decode
@@ -121,7 +136,7 @@ def decode(payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
 
 def _decode_some(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded) -> None:
     """Decode payloads together; if that fails, decode each half, so that an odd one is soon alone."""
-    if _accept_together(payloads, arrivals, decoded):
+    if accept_together(_decode_event, payloads, arrivals, decoded):
         return
     if len(payloads) == 1:
         decoded.shared.merge(NOTHING_SHARED)
@@ -132,13 +147,15 @@ def _decode_some(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: 
         _decode_some(payloads[half:], arrivals[half:], decoded)
 
 
-def _accept_together(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded) -> bool:
+def accept_together(
+    decode_event: Callable[[bytes], _Strict], payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded
+) -> bool:
     """Accept payloads of one ordinary event each, all or none; what they share is checked once."""
     text = b"".join(payloads)
     if len(text) > MAX_PAYLOAD_BYTES or not text.isascii() or _BACKSLASH in text:
         return False
     try:
-        events = list(map(_decode_event, payloads))
+        events = list(map(decode_event, payloads))
     except UNREADABLE:
         return False
     unlike = [
@@ -190,7 +207,9 @@ def accept_fields(fields: dict[str, Any], arrival: float) -> Event | None:
 
     `None` leaves them to the tolerant stage (tolerant.py), which reads the same event, or rejects it with a reason.
     """
-    if not _is_simple(fields) or not all(map(_is_simple, fields.get("items", ()))):
+    parts = (fields, *fields.get("items", ()))
+    text = "".join([value for part in parts for value in part.values() if value.__class__ is str])
+    if not (text.isascii() and text.isprintable()):  # else a character is no byte, or ends a moment
         return None
     word, status = "", fields.get("status")
     if isinstance(status, str) and status not in STATUSES:
@@ -205,11 +224,6 @@ def accept_fields(fields: dict[str, Any], arrival: float) -> Event | None:
         return None
     event.status_word = word
     return event
-
-
-def _is_simple(fields: dict[str, Any]) -> bool:
-    """Return whether all texts are ASCII without control characters."""
-    return all(text.isascii() and text.isprintable() for text in fields.values() if text.__class__ is str)
 
 
 def _accept_strictly(payload: bytes, arrival: float) -> _Strict | list[_Strict] | None:

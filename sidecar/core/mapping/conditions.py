@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
+from sidecar.core.events.event import MAX_ID_BYTES
 from sidecar.core.events.values import decimal
 from sidecar.core.mapping.definition import Condition
 from sidecar.core.mapping.shapes import Lookup
@@ -14,9 +16,11 @@ Test = Callable[[Any], bool]
 def compiled(when: Mapping[str, Condition], lookup: Lookup) -> Test:
     """Return a function that checks whether a decoded payload fulfils all conditions."""
     tests = [test for path, condition in when.items() for test in _tests(path, condition, lookup)]
-    if len(tests) == 1:
-        return tests[0]
-    return lambda value: all(test(value) for test in tests)
+    return reduce(_both, tests)
+
+
+def _both(first: Test, second: Test) -> Test:
+    return lambda value: first(value) and second(value)
 
 
 def as_text(value: Any) -> str | None:
@@ -25,15 +29,19 @@ def as_text(value: Any) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int | float | Decimal) else None
+    return str(value) if isinstance(value, int | Decimal) else None
 
 
 def as_number(value: Any) -> Decimal | None:
-    """Return the exact value of a number, or of a string that contains one, else `None`."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+    """Return a number, also one in a string, exactly; `None` if it is none, or beyond every field."""
+    kind = value.__class__
+    if kind is str:
+        number = decimal(value)
+    elif kind is int or kind is Decimal:
+        number = Decimal(value)
+    else:
         return None
-    number = value if isinstance(value, Decimal) else decimal(str(value).strip())
-    return number if number.is_finite() else None
+    return number if number.is_finite() and number.adjusted() < MAX_ID_BYTES else None
 
 
 def _tests(path: str, condition: Condition, lookup: Lookup) -> list[Test]:

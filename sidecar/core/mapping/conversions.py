@@ -36,6 +36,11 @@ MS_PER_UNIT: dict[str, Decimal] = {
     "d": Decimal(86_400_000),
 }
 WITHOUT_ZONE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?", re.ASCII)
+# With a comma for decimals, thousands may be apart by dots or spaces, which may be narrow or not break.
+WITH_COMMA = re.compile(r"[+-]?(?:\d{1,18}|\d{1,3}(?:[. \u00a0\u202f]\d{3}){1,5})(?:,\d{1,18})?", re.ASCII)
+LONGEST_UNSCALED = 64  # in base64: no decimal of a database is longer
+LONGEST_DURATION = 64
+EXACT_IN_A_FLOAT = 2**53
 UNSET_TIME = "0001-01-01"  # what Go and .NET write for a time that was never set
 TIME_PARTS = (5, 7)  # year to minute, then perhaps seconds and nanoseconds: a LocalDateTime of Jackson
 
@@ -61,7 +66,7 @@ def compiled(name: str, value: Value, zone: str, lookup: Lookup) -> Getter:
 
     if len(steps) == 1 and by is None and missing is None:
         (only,) = steps
-        return lambda payload: None if (found := get(payload)) is None else only(found)
+        return lambda payload: None if (found := get(payload)) is None or found == "" else only(found)
 
     def convert(payload: Any) -> Any:
         found = get(payload)
@@ -110,10 +115,14 @@ def _word(words: dict[str, str], otherwise: str | None) -> Convert:
 
 
 def _money(value: Value) -> Convert:
+    as_it_is = value.scale is None and not value.decimal_comma
+
     def convert(found: Any) -> Any:
+        if as_it_is and found.__class__ is not dict:
+            return found
         try:
             return _amount(found, value)
-        except (ValueError, TypeError, ArithmeticError):
+        except (ValueError, ArithmeticError):
             return UNREADABLE
 
     return convert
@@ -126,21 +135,32 @@ def _amount(found: Any, value: Value) -> Any:
     if value.scale is not None and isinstance(found, str) and "." not in found:  # else a decimal as text
         return _unscaled(found, value.scale)
     if value.decimal_comma and isinstance(found, str):
-        return Decimal(found.strip().replace(".", "").replace(",", "."))
+        text = found.strip()
+        return Decimal(re.sub(r"[^\d,+-]", "", text).replace(",", ".")) if WITH_COMMA.fullmatch(text) else UNREADABLE
     return found
 
 
 def _structured(found: dict[str, Any]) -> Any:
     """Convert `{scale, value}` of Debezium and `{units, nanos}` of Google."""
     if "scale" in found:
-        return _unscaled(found.get("value") or "", int(found["scale"]))
+        return _unscaled(found.get("value"), _whole(found["scale"]))
     if "units" in found or "nanos" in found:
-        return Decimal(int(found.get("units") or 0)) + Decimal(int(found.get("nanos") or 0)).scaleb(-9)
+        return Decimal(_whole(found.get("units"))) + Decimal(_whole(found.get("nanos"))).scaleb(-9)
     return found
 
 
-def _unscaled(text: str, scale: int) -> Decimal:
-    """Convert big-endian bytes in base64 to a number; its last `scale` digits are decimals."""
+def _whole(value: Any) -> int:
+    """Return an integer, 0 for nothing. Raises ValueError."""
+    number = as_number(0 if value is None else value)
+    if number is None or number != int(number):
+        raise ValueError("no whole number")
+    return int(number)
+
+
+def _unscaled(text: Any, scale: int) -> Decimal:
+    """Read an integer of big-endian bytes in base64, of which `scale` digits are decimals. Raises ValueError."""
+    if not isinstance(text, str) or len(text) > LONGEST_UNSCALED:
+        raise ValueError("no decimal in base64")
     return Decimal(int.from_bytes(b64decode(text, validate=True), "big", signed=True)).scaleb(-scale)
 
 
@@ -153,8 +173,8 @@ def _divided(by: Decimal) -> Convert:
 
 
 def _product(found: Any, times: Any) -> Any:
-    """Multiply a price by a quantity, by default 1."""
-    price, quantity = as_number(found), as_number(1 if times is None else times)
+    """Multiply a price by a quantity, which is 1 if there is none."""
+    price, quantity = as_number(found), as_number(1 if times is None or times == "" else times)
     return UNREADABLE if price is None or quantity is None else price * quantity
 
 
@@ -162,19 +182,26 @@ def _product(found: Any, times: Any) -> Any:
 
 
 def _zone(name: str) -> Any:
-    return ZoneInfo(name) if name else UTC
+    return UTC if name in ("", "UTC") else ZoneInfo(name)
 
 
 def _time(zone: Any) -> Convert:
     def convert(found: Any) -> Any:
-        if found.__class__ is Decimal or found.__class__ is int:
-            return found
-        if isinstance(found, str) and found.startswith(UNSET_TIME):
+        if _is_unset(found):
             return None
-        moment = _moment(found, zone)
+        moment = _moment(found, zone) if isinstance(found, list) or _is_local(found, zone) else None
         return found if moment is None else Decimal(str(moment))
 
     return convert
+
+
+def _is_unset(found: Any) -> bool:
+    return isinstance(found, str) and found.startswith(UNSET_TIME)
+
+
+def _is_local(found: Any, zone: Any) -> bool:
+    """Return whether a time is by the clocks of a zone other than UTC."""
+    return zone is not UTC and isinstance(found, str) and WITHOUT_ZONE.fullmatch(found) is not None
 
 
 def _moment(found: Any, zone: Any) -> float | None:
@@ -182,10 +209,10 @@ def _moment(found: Any, zone: Any) -> float | None:
     try:
         if isinstance(found, list):
             return _of_parts(found, zone)
-        if isinstance(found, str) and zone is not UTC and WITHOUT_ZONE.fullmatch(found):
+        if _is_local(found, zone):
             return unix_time(datetime(1970, 1, 1, tzinfo=zone) + timedelta(seconds=timestamp(found)))  # by its calendar
         return timestamp(found)
-    except (Unfit, ValueError, OverflowError, TypeError):
+    except (Unfit, ValueError, OverflowError):
         return None
 
 
@@ -202,7 +229,7 @@ def _difference(end: Getter, start: Getter, zone: Any) -> Getter:
 
     def convert(payload: Any) -> Any:
         found = end(payload), start(payload)
-        if None in found:
+        if any(one is None or one == "" or _is_unset(one) for one in found):
             return None
         to, since = (_moment(one, zone) for one in found)
         return UNREADABLE if to is None or since is None else round(Decimal(to - since) * 1000, 3)
@@ -226,7 +253,9 @@ def _duration(unit: Unit) -> Convert:
 
 
 def _spelled_out(text: str) -> Decimal | None:
-    """Return the milliseconds of a duration with units."""
+    """Read a duration that names its units."""
+    if len(text) > LONGEST_DURATION:
+        return None
     if iso := _ISO.fullmatch(text):
         return _sum(zip(iso.groups(), ("d", "h", "m", "s"), strict=True)) if any(iso.groups()) else None
     if clock := _CLOCK.fullmatch(text):
@@ -244,13 +273,20 @@ def _sum(parts: Any) -> Decimal:
 def plain(value: Any) -> Any:
     """Convert decoded MessagePack to the values of JSON: floats become decimals, timestamps Unix seconds."""
     if isinstance(value, dict):
-        return {key if isinstance(key, str) else str(key): plain(one) for key, one in value.items()}
+        return {str(plain(key)): plain(one) for key, one in value.items()}
     if isinstance(value, list):
         return [plain(one) for one in value]
     if isinstance(value, float):
-        return Decimal(repr(value))
+        return _plain_number(value)
     if isinstance(value, datetime):
         return Decimal(str(unix_time(value)))
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return None if isinstance(value, msgspec.msgpack.Ext) else value
+
+
+def _plain_number(value: float) -> int | Decimal | None:
+    """Return an integer that was written as a float as what it is; JSON has no word for what is no number."""
+    if value.is_integer() and abs(value) < EXACT_IN_A_FLOAT:
+        return int(value)
+    return None if value != value else Decimal(repr(value))

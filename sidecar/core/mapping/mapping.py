@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from sidecar.core.events.decode import accept_fields
+from sidecar.core.events.decode import TOGETHER, accept_fields, accept_together, decoder_of
 from sidecar.core.events.event import (
     MAX_BATCH_EVENTS,
     MAX_PAYLOAD_BYTES,
@@ -22,6 +23,7 @@ from sidecar.core.events.values import Rejected
 from sidecar.core.mapping import payloads as codecs
 from sidecar.core.mapping.conditions import as_text
 from sidecar.core.mapping.definition import Definition, Rule, Value
+from sidecar.core.mapping.direct import names_of
 from sidecar.core.mapping.paths import get_by, steps_of
 from sidecar.core.mapping.rules import CompiledRule
 from sidecar.core.mapping.shapes import Lookup, Paths, PlainLookup
@@ -64,34 +66,38 @@ class _CompiledRules:
         """Return the outcome of the first rule that takes the event; `None` if no rule does."""
         for rule in self.rules:
             if rule.takes is None or rule.takes(payload):
-                return Outcome(self.name, rule.name) if rule.drops else self._mapped(rule, payload, text, arrival)
+                return self._taken(rule, payload, text, arrival)
         return None
 
     def repeats_of(self, payload: Any) -> str:
         """Return the name by which a repeated delivery is recognised; empty if a part of it is missing."""
         if not self._names:
             return ""
-        parts = [as_text(get(payload)) for get in self._names]
-        return "" if None in parts else "\n".join([self.name, *map(str, parts)])
+        parts = [as_text(get(payload)) or "" for get in self._names]
+        return "\n".join([self.name, *parts]) if all(parts) else ""
 
-    def _mapped(self, rule: CompiledRule, payload: Any, text: bytes, arrival: float) -> Outcome:
-        try:
-            fields = rule.fields_of(payload)
-        except ArithmeticError:  # a decimal of a million digits
-            detail = f"event: a number is too large to convert (mapping {self.name}, rule {rule.name})"
-            return Outcome(self.name, rule.name, rejection=unread("out_of_range", detail, text, arrival, whole=True))
+    def _taken(self, rule: CompiledRule, payload: Any, text: bytes, arrival: float) -> Outcome:
+        if rule.drops:
+            return Outcome(self.name, rule.name)
+        fields = rule.fields_of(payload)
         event = accept_fields(fields, arrival)
         adjusted: tuple[str, ...] = ()
         if event is None:
             try:
                 event, adjusted = read(fields, arrival)
             except Rejected as rejected:
-                detail = f"{rejected.detail} (mapping {self.name}, rule {rule.name})"
-                rejection = Rejection(rejected.reason, detail, text[:MAX_REJECTED_BYTES], arrival, numbers_of(fields))
-                return Outcome(self.name, rule.name, rejection=rejection)
+                payload, numbers = text[:MAX_REJECTED_BYTES], numbers_of(fields)
+                rejection = Rejection(rejected.reason, rejected.detail, payload, arrival, numbers)
+                return _rejected(self.name, rule.name, rejection)
         if rule.decides_status and not event.status_word:
             event.status_word = str(event.status)  # so that an order published twice in one state counts once
         return Outcome(self.name, rule.name, event, None, adjusted, self.repeats_of(payload))
+
+
+def _rejected(mapping: str, rule: str, rejection: Rejection) -> Outcome:
+    """Return the outcome whose detail names what rejected the payload."""
+    by = f"mapping {mapping}, rule {rule}" if rule else f"mapping {mapping}"
+    return Outcome(mapping, rule, rejection=replace(rejection, detail=f"{rejection.detail} ({by})"))
 
 
 class Mapping:
@@ -106,13 +112,15 @@ class Mapping:
         self._inner = codecs.inner(definition.inner)
         self._each = get_by(steps_of(definition.each)) if definition.each else None
         self._whole = any(isinstance(steps_of(path)[0], int) for path in paths_of(definition))
+        names = names_of(definition)
+        self.decode_directly = None if names is None else decoder_of(names)
         self._decode_shape: Callable[[bytes], Any] | None = None
         if not (self._inner or self._each or self._whole):
             paths = Paths()
             _CompiledRules(definition, currency, paths)
-            shape = paths.shape()
-            self._decode_shape = shape.decode
-            self._shaped = _CompiledRules(definition, currency, shape)
+            if (shape := paths.shape()) is not None:
+                self._decode_shape = shape.decode
+                self._shaped = _CompiledRules(definition, currency, shape)
 
     @property
     def rules(self) -> list[tuple[str, str, OutcomeKind]]:
@@ -120,31 +128,30 @@ class Mapping:
         return [(self.name, rule.name, "dropped" if rule.drops else "mapped") for rule in self._plain.rules]
 
     def outcomes(self, payload: bytes, arrival: float) -> Iterable[Outcome]:
-        """Return the outcomes of a payload, in order; count nothing."""
-        if self._decode_shape is not None and len(payload) <= MAX_PAYLOAD_BYTES:
+        """Return what becomes of a payload, in order; nothing is counted."""
+        if self._dropped and payload in self._dropped:
+            return (Outcome(self.name, DROPPED_PAYLOADS),)
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            return (_rejected(self.name, "", too_large(payload, arrival)),)
+        if self._decode_shape is not None:
             try:
                 found = self._shaped.outcome(self._decode_shape(payload), payload, arrival)
             except UNREADABLE:
                 found = None
             if found is not None:
                 return (found,)
-        return self._outcomes(payload, arrival)
+        return self._read_by_paths(payload, arrival)
 
-    def _outcomes(self, payload: bytes, arrival: float) -> Iterator[Outcome]:
-        if payload in self._dropped:
-            yield Outcome(self.name, DROPPED_PAYLOADS)
-            return
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            yield Outcome(self.name, "", rejection=too_large(payload, arrival))
-            return
+    def _read_by_paths(self, payload: bytes, arrival: float) -> Iterator[Outcome]:
+        """Decode the whole of a payload, whatever its shape."""
         try:
             value = codecs.decoded(text := codecs.text_of(payload))
         except UNREADABLE as error:
-            yield Outcome(self.name, "", rejection=not_json(payload, arrival, error))
+            yield _rejected(self.name, "", not_json(payload, arrival, error))
             return
         elements = value if isinstance(value, list) and not self._whole else [value]
         if len(elements) > MAX_BATCH_EVENTS:
-            yield Outcome(self.name, "", rejection=too_many(len(elements), payload, arrival))
+            yield _rejected(self.name, "", too_many(len(elements), payload, arrival))
             return
         for element in elements:
             yield from self._of_element(element, text, arrival)
@@ -154,7 +161,7 @@ class Mapping:
             for decode in self._inner:
                 element = decode(element)
         except ValueError as error:
-            yield Outcome(self.name, "", rejection=unread("not_json", str(error), text, arrival))
+            yield _rejected(self.name, "", unread("not_json", str(error), text, arrival))
             return
         if self._each is None:
             yield self._of_event(element, text, arrival)
@@ -162,28 +169,29 @@ class Mapping:
         found = self._each(element)
         events = found if isinstance(found, list) else [element if found is None else found]
         if len(events) > MAX_BATCH_EVENTS:
-            yield Outcome(self.name, "", rejection=too_many(len(events), text, arrival))
+            yield _rejected(self.name, "", too_many(len(events), text, arrival))
             return
         for event in events:
             yield self._of_event(event, text, arrival)
 
     def _of_event(self, event: Any, text: bytes, arrival: float) -> Outcome:
-        found = self._plain.outcome(event, text, arrival)
+        takes_it = isinstance(event, dict) or (self._whole and isinstance(event, list))
+        found = self._plain.outcome(event, text, arrival) if takes_it else None
         return self._unmatched(event, text, arrival) if found is None else found
 
     def _unmatched(self, event: Any, text: bytes, arrival: float) -> Outcome:
         """Drop or reject an event that no rule takes, or read it as an event of this package."""
         if self._otherwise == "drop":
             return Outcome(self.name, UNMATCHED)
-        if self._otherwise == "reject":
-            detail = f"event: no rule of the mapping {self.name} takes it"
-            return Outcome(self.name, UNMATCHED, rejection=unread("unmapped", detail, text, arrival))
-        if not isinstance(event, dict):
-            return Outcome(self.name, UNMATCHED, rejection=not_object(text, arrival))
         alone = Decoded([], [], [])
-        read_into(alone, event, text, arrival)
+        if self._otherwise == "reject":
+            alone.reject(unread("unmapped", "event: no rule takes it", text, arrival))
+        elif not isinstance(event, dict):
+            alone.reject(not_object(text, arrival))
+        else:
+            read_into(alone, event, text, arrival)
         if alone.rejections:
-            return Outcome(self.name, UNMATCHED, rejection=alone.rejections[0])
+            return _rejected(self.name, UNMATCHED, alone.rejections[0])
         found, repeats = alone.events[0], self._plain.repeats_of(event)
         return Outcome(self.name, UNMATCHED, found, None, alone.adjusted.get(id(found), ()), repeats)
 
@@ -193,6 +201,7 @@ class Chain:
 
     def __init__(self, mappings: Sequence[Mapping]) -> None:
         self._mappings = mappings
+        self._decode_directly = mappings[0].decode_directly if len(mappings) == 1 else None
         self.counts: Counter[tuple[str, str, OutcomeKind]] = Counter()
         for mapping in mappings:  # a rule that never takes anything shows as 0
             self.counts.update(dict.fromkeys(mapping.rules, 0))
@@ -200,6 +209,15 @@ class Chain:
     def decode(self, payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
         """Return the events and rejections of payloads; see Decoder."""
         result = Decoded([], [], [])
+        for start in range(0, len(payloads), TOGETHER):
+            self._decode_some(payloads[start : start + TOGETHER], arrivals[start : start + TOGETHER], result)
+        return result
+
+    def _decode_some(self, payloads: Sequence[bytes], arrivals: Sequence[float], result: Decoded) -> None:
+        decode = self._decode_directly
+        if decode is not None and accept_together(decode, payloads, arrivals, result):
+            self.counts[self._mappings[0].rules[0]] += len(payloads)
+            return
         result.shared.merge(NOTHING_SHARED)
         for payload, arrival in zip(payloads, arrivals, strict=True):
             for outcome in self.outcomes(payload, arrival):
@@ -210,7 +228,6 @@ class Chain:
                         result.repeats[id(outcome.event)] = outcome.repeats
                 elif outcome.rejection is not None:
                     result.reject(outcome.rejection)
-        return result
 
     def outcomes(self, payload: bytes, arrival: float) -> Iterable[Outcome]:
         """Return the outcomes of the first mapping with a rule that takes anything of the payload, else of the last."""

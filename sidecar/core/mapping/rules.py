@@ -50,7 +50,8 @@ def _getters(values: Mapping[str, Value], zone: str, lookup: Lookup) -> list[tup
 def _items(items: Items, zone: str, lookup: Lookup) -> Getter:
     """Return a function from a payload to its items; an object instead of a list is one item."""
     elements = lookup.elements(*items.path)
-    get, counts = lookup.exists(*items.path), conditions.compiled(items.when, elements)
+    get = lookup.exists(*items.path)
+    counts = conditions.compiled(items.when, elements) if items.when else None
     getters = _getters(items.item, zone, elements)
 
     def read(payload: Any) -> Any:
@@ -59,7 +60,7 @@ def _items(items: Items, zone: str, lookup: Lookup) -> Getter:
         return [
             {name: value for name, one in getters if (value := one(element)) is not None and value != ""}
             for element in there
-            if counts(element)
+            if counts is None or counts(element)
         ]
 
     return read

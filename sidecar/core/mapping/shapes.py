@@ -1,6 +1,7 @@
 """Shapes: structs with only the fields that a mapping reads, so that msgspec skips all others of a payload.
 
-A payload that does not fit its shape (a list instead of an object, say) is decoded as a whole, and read by paths.
+A payload that does not fit its shape (a list in place of an object, say) is decoded as a whole, and read by paths: it
+becomes the same.
 """
 
 from operator import attrgetter
@@ -58,7 +59,7 @@ class _Node:
         """Return the node at a path, created if need be; a list that is read by index is decoded as a whole."""
         node = self
         for step in steps:
-            if not isinstance(step, str):
+            if not isinstance(step, str) or not can_be_named(step):
                 node.whole = True
                 return node
             node = node.names.setdefault(step, _Node())
@@ -82,6 +83,9 @@ class _Node:
         fields = [(f"f{at}", node.type() | None, None) for at, node in enumerate(self.names.values())]
         rename = {f"f{at}": name for at, name in enumerate(self.names)}
         return msgspec.defstruct("Shape", fields, rename=rename, gc=False)
+
+
+_nothing: Getter = {}.get  # as long as only paths are taken down
 
 
 class Paths:
@@ -109,13 +113,13 @@ class Paths:
         self._groups.append(steps)
         return Paths(element)
 
-    def shape(self) -> "Shape":
-        """Return the shape of all paths so far."""
-        for group in self._groups:  # if one of a group is decoded as a whole, all are
+    def shape(self) -> "Shape | None":
+        """Return the shape of all paths so far, `None` if they need the whole payload."""
+        for group in self._groups:  # one of them decoded as it is: all of them
             if any(node.is_any or at < len(steps) for steps in group for node, at in [self.root.reached(steps)]):
                 for steps in group:
                     self.root.along(steps).whole = True
-        return Shape(self.root)
+        return None if self.root.is_any else Shape(self.root)
 
 
 class Shape:
@@ -123,7 +127,13 @@ class Shape:
 
     def __init__(self, root: _Node) -> None:
         self._root = root
-        self.decode = msgspec.json.Decoder(root.type(), float_hook=decimal).decode
+        self._decode = msgspec.json.Decoder(root.type(), float_hook=decimal).decode
+
+    def decode(self, payload: bytes) -> Any:
+        """Decode a payload. Raises what UNREADABLE names."""
+        if not payload.isascii():
+            payload.decode()  # msgspec checks the UTF-8 only of what it does not skip
+        return self._decode(payload)
 
     def get(self, *paths: str) -> Getter:
         return first_of([self._getter(steps_of(path)) for path in paths])
@@ -144,6 +154,11 @@ class Shape:
         return _attribute(attributes, get_by(steps[at:]) if at < len(steps) else None)
 
 
+def can_be_named(name: str) -> bool:
+    """Return whether a field of a struct can have a name in JSON."""
+    return name.isprintable() and '"' not in name and "\\" not in name
+
+
 def _attribute(names: list[str], then: Getter | None) -> Getter:
     """Return a getter that follows attributes; `then` reads the plain value at the last one."""
     *before, last = names
@@ -159,7 +174,3 @@ def _attribute(names: list[str], then: Getter | None) -> Getter:
         return found if then is None or found is None else then(found)
 
     return get
-
-
-def _nothing(value: Any) -> Any:
-    return None
