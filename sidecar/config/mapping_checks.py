@@ -22,8 +22,8 @@ ONLY_FOR = {
 
 MOST_DECIMALS = 38  # of a decimal in a database
 
-Spot = tuple[str | int, ...]
-MappingProblem = tuple[Spot, str]
+ConfigPath = tuple[str | int, ...]
+MappingProblem = tuple[ConfigPath, str]
 
 
 def problems(mapping: Definition) -> Iterator[MappingProblem]:
@@ -71,14 +71,15 @@ def _of_rule(rule: Rule, mapping: Definition, at: int) -> Iterator[MappingProble
         yield from _of_event({**mapping.event, **rule.event}, rule, where)
 
 
-def _of_conditions(when: dict[str, Condition], where: Spot) -> Iterator[MappingProblem]:
+def _of_conditions(when: dict[str, Condition], where: ConfigPath) -> Iterator[MappingProblem]:
     for path, condition in when.items():
         here = (*where, path)
         yield from _of_paths((path, *filter(None, (condition.differs_from,))), here)
-        yield from _of_condition(condition, here)
+        yield from ((here, problem) for problem in condition_problems(condition))
 
 
-def _of_condition(condition: Condition, where: Spot) -> Iterator[MappingProblem]:
+def condition_problems(condition: Condition) -> Iterator[str]:
+    """Yield what is wrong with a condition."""
     if condition == Condition():
         yield "asks nothing: write a word, a list of words, exists, starts_with, above or differs_from"
     said = condition.equals is not None or condition.one_of or condition.starts_with or condition.above is not None
@@ -164,7 +165,7 @@ def _of_value(name: str, value: Value, where: ConfigPath) -> Iterator[MappingPro
                 yield where, f'makes "{word}" of it, which is no status{guess}; there is {", ".join(STATUS_WORDS)}'
 
 
-def _of_paths(paths: Iterable[str], where: Spot) -> Iterator[MappingProblem]:
+def _of_paths(paths: Iterable[str], where: ConfigPath) -> Iterator[MappingProblem]:
     for path in paths:
         try:
             steps_of(path)
@@ -172,7 +173,7 @@ def _of_paths(paths: Iterable[str], where: Spot) -> Iterator[MappingProblem]:
             yield where, str(exc)
 
 
-def _of_zone(zone: str, where: Spot) -> Iterator[MappingProblem]:
+def _of_zone(zone: str, where: ConfigPath) -> Iterator[MappingProblem]:
     try:
         if zone:
             ZoneInfo(zone)

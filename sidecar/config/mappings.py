@@ -99,22 +99,24 @@ def _overridden(base: YamlSection, over: YamlSection) -> YamlSection:
     """Return a ready-made mapping with the user's changes; a user's rule comes first, or replaces its namesake."""
     rules = {str(rule.get("name", at)): rule for at, rule in enumerate(base.get("rules", ()))}
     new = []
-    said = over.get("rules") or YamlList()
-    for rule in said if isinstance(said, YamlList) else [said]:
-        there = rules.get(str(rule.get("name", ""))) if isinstance(rule, YamlSection) else None
-        if there is None:
-            new.append(rule)
+    listed = over.get("rules") or YamlList()
+    for rule in listed if isinstance(listed, YamlList) else [listed]:
+        name = str(rule.get("name", "")) if isinstance(rule, YamlSection) else ""
+        if name in rules:
+            rules[name] = _merged(rules[name], rule)
         else:
-            rules[str(rule["name"])] = _merged(namesake, rule)
+            new.append(rule)
     changed = over.get("event")
     if isinstance(changed, YamlSection):
         shared = dict(changed)
         for name, rule in rules.items():
             own = rule.get("event")
-            own_too = {
-                field: value for field, value in changed.items() if isinstance(own, YamlSection) and field in own
-            }
-            rules[name] = _merged(rule, _like(over, {"event": _like(over, own_too)})) if own_too else rule
+            names = own.keys() if isinstance(own, YamlSection) else ()
+            applicable = _like(over, {field: value for field, value in changed.items() if field in names})
+            rules[name] = _merged(rule, _like(over, {"event": applicable})) if applicable else rule
+            shared = {field: value for field, value in shared.items() if field not in applicable}
+        shared |= {field: value for field, value in changed.items() if field in base.get("event", {})}
+        over = _like(over, {**over, "event": _like(changed, shared)})
     result = _merged(base, _like(over, {name: value for name, value in over.items() if name != "rules"}))
     listing = YamlList([*new, *rules.values()])
     listing.origin = over.origin
@@ -123,18 +125,16 @@ def _overridden(base: YamlSection, over: YamlSection) -> YamlSection:
 
 
 def _merged(base: YamlSection, over: YamlSection) -> YamlSection:
-    """Return both, `over` first; a constant replaces all of a value, and a path a constant."""
+    """Merge two sections; `over` wins. A constant replaces all of a value, and a path replaces a constant."""
     result = _like(over, dict(base))
     for name, value in over.items():
-        there = result.get(name)
-        if isinstance(value, YamlSection) and isinstance(there, YamlText | YamlList):
-            there = _like(value, {"path": there})
-        if isinstance(value, YamlSection) and isinstance(there, YamlSection):
-            if "value" in value:
-                there = _like(there, {})
-            elif "path" in value:
-                there = _like(there, {key: one for key, one in there.items() if key != "value"})
-            value = _merged(there, value)
+        earlier = result.get(name)
+        if isinstance(value, YamlSection) and isinstance(earlier, YamlText | YamlList):
+            earlier = _like(value, {"path": earlier})
+        if isinstance(value, YamlSection) and isinstance(earlier, YamlSection):
+            dropped = earlier.keys() if "value" in value else {"value"} if "path" in value else set()
+            earlier = _like(earlier, {key: one for key, one in earlier.items() if key not in dropped})
+            value = _merged(earlier, value)
         result[name] = value
     return result
 

@@ -43,11 +43,11 @@ Tree = YamlText | YamlSection | YamlList
 
 
 def tree(node: yaml.Node, path: str) -> Tree:
-    """Return a node of a file as plain values that know where they stand. Raises ConfigError."""
-    return _Reading(path).tree(node)
+    """Return a node of a file as plain values with their origins. Raises ConfigError."""
+    return _TreeReader(path).tree(node)
 
 
-class _Reading:
+class _TreeReader:
     """Reads one part of a file. Aliases may make it larger than the file, and without end."""
 
     def __init__(self, path: str) -> None:

@@ -90,12 +90,13 @@ class Service:
         if self._mappings:
             telemetry.count_mapped(partial(mapped, self._mappings))
         own_decoders = decoders(config, self._mappings)
+        foreign = {source: chain.counts for source, chain in self._mappings.items()}
         self._ledger = Ledger(
             owner=lease.name(),
             streams=config.sources.streams,
             apart=config.apart,
             random_id=lease.random_id,
-            fresh=lambda: Aggregator(self._rules, random.Random(), own_decoders, self._mappings),
+            fresh=lambda: Aggregator(self._rules, random.Random(), own_decoders, foreign),
         )
         self._servers, self._store, self._readers = parts.servers, parts.store, parts.readers
         self._telemetry = telemetry

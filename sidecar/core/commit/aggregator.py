@@ -4,7 +4,7 @@ Pending counts are separate for each source: those of a stream can be dropped an
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -61,12 +61,19 @@ class Aggregator:
     """Count batches; freeze pending counts into a flight; keep committed counts."""
 
     def __init__(
-        self, rules: Rules, random: Random, decoders: Mapping[str, Decoder] | None = None, foreign: Collection[str] = ()
+        self,
+        rules: Rules,
+        random: Random,
+        decoders: Mapping[str, Decoder] | None = None,
+        foreign: Mapping[str, Counter[tuple[str, str, str]]] | None = None,
     ) -> None:
-        """`decoders` are those of sources that need one of their own; `foreign` sources do not publish our events."""
+        """`decoders` are those of sources that need one of their own.
+
+        `foreign` sources do not publish our events; each counts what its mappings took (Decoded.taken).
+        """
         self._rules = rules
         self._decoders = decoders or {}
-        self._foreign = foreign
+        self._foreign = foreign or {}
         self._random = random
         self.committed = State()
         self.register = Register()
@@ -109,6 +116,8 @@ class Aggregator:
         if batch.payloads and now >= self._looked_at + LOOK_SECONDS:
             own = batch.payloads[:1] if batch.source not in self._foreign else []  # others have fields of their own
             self._look(own, decoded.events[:1], now)
+        if batch.source in self._foreign:
+            self._foreign[batch.source].update(decoded.taken)
         pending.heard |= bool(batch.payloads or batch.empty)
         received, ignored = self._count(batch.source, pending, decoded, now, origins)
         if batch.empty:

@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from sidecar.core.events.channels import label
 from sidecar.core.events.decode import Decoder
-from sidecar.core.events.decode import decode as decode_own
 from sidecar.core.events.event import Decoded
 
 
@@ -22,10 +21,9 @@ def decode_by_channel(
 ) -> tuple[Decoded, Origins]:
     """Decode the messages of a pattern; also return the channels of events and rejections."""
     names = list(map(label, channels))
-    if decode is decode_own and _are_single(payloads):  # a mapping counts what it decodes, so it must do it once
-        decoded = decode(payloads, arrivals)
-        if not decoded.rejections and len(decoded.events) == len(payloads):
-            return decoded, Origins(names, [])
+    decoded = decode(payloads, arrivals)
+    if not decoded.rejections and len(decoded.events) == len(payloads) and _are_single(payloads):
+        return decoded, Origins(names, [])
     decoded, origins, start = Decoded([], [], []), Origins([], []), 0
     for name, run in groupby(names):
         end = start + len(list(run))

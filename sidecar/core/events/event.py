@@ -194,6 +194,7 @@ class Decoded(Struct):
     `worded` is whether any event has a `status_word`, which is rare.
     `adjusted` names what was cut or left out of events, by the `id()` of each; `repeats` is by what a repeated delivery
     of one is recognised, likewise; `extras` has the fields of events beyond those here, where custom metrics read them.
+    `taken` is how often each rule of a mapping took, dropped or rejected something, by mapping, rule and outcome.
     """
 
     events: list[Event]
@@ -204,6 +205,7 @@ class Decoded(Struct):
     adjusted: dict[int, tuple[str, ...]] = field(default_factory=dict)
     repeats: dict[int, str] = field(default_factory=dict)
     extras: dict[int, dict[str, Any]] = field(default_factory=dict)
+    taken: dict[tuple[str, str, str], int] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
 
     def add(self, event: Event, arrival: float, adjusted: tuple[str, ...]) -> None:
@@ -213,6 +215,10 @@ class Decoded(Struct):
         self.worded |= event.status_word != ""
         if adjusted:
             self.adjusted[id(event)] = adjusted
+
+    def take(self, names: tuple[str, str, str], number: int) -> None:
+        """Add to what a rule took."""
+        self.taken[names] = self.taken.get(names, 0) + number
 
     def reject(self, rejection: Rejection) -> None:
         """Add a rejection after what was decoded so far."""
@@ -230,3 +236,5 @@ class Decoded(Struct):
         self.adjusted |= later.adjusted
         self.repeats |= later.repeats
         self.extras |= later.extras
+        for names, number in later.taken.items():
+            self.take(names, number)

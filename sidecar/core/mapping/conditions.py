@@ -33,7 +33,7 @@ def as_text(value: Any) -> str | None:
 
 
 def as_number(value: Any) -> Decimal | None:
-    """Return a number, also one in a string, exactly; `None` if it is none, or beyond every field."""
+    """Return the exact value of a number, or of a string that contains one; `None` also if no field can hold it."""
     kind = value.__class__
     if kind is str:
         number = decimal(value)

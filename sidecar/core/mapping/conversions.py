@@ -158,7 +158,7 @@ def _whole(value: Any) -> int:
 
 
 def _unscaled(text: Any, scale: int) -> Decimal:
-    """Read an integer of big-endian bytes in base64, of which `scale` digits are decimals. Raises ValueError."""
+    """Convert big-endian bytes in base64; the last `scale` digits are decimals. Raises ValueError."""
     if not isinstance(text, str) or len(text) > LONGEST_UNSCALED:
         raise ValueError("no decimal in base64")
     return Decimal(int.from_bytes(b64decode(text, validate=True), "big", signed=True)).scaleb(-scale)
@@ -173,7 +173,7 @@ def _divided(by: Decimal) -> Convert:
 
 
 def _product(found: Any, times: Any) -> Any:
-    """Multiply a price by a quantity, which is 1 if there is none."""
+    """Multiply a price by a quantity, by default 1."""
     price, quantity = as_number(found), as_number(1 if times is None or times == "" else times)
     return UNREADABLE if price is None or quantity is None else price * quantity
 
@@ -253,7 +253,7 @@ def _duration(unit: Unit) -> Convert:
 
 
 def _spelled_out(text: str) -> Decimal | None:
-    """Read a duration that names its units."""
+    """Return the milliseconds of a duration with units."""
     if len(text) > LONGEST_DURATION:
         return None
     if iso := _ISO.fullmatch(text):

@@ -118,9 +118,9 @@ class Mapping:
         if not (self._inner or self._each or self._whole):
             paths = Paths()
             _CompiledRules(definition, currency, paths)
-            if (shape := paths.shape()) is not None:
-                self._decode_shape = shape.decode
-                self._shaped = _CompiledRules(definition, currency, shape)
+            shape = paths.shape()
+            self._decode_shape = shape.decode
+            self._shaped = _CompiledRules(definition, currency, shape)
 
     @property
     def rules(self) -> list[tuple[str, str, OutcomeKind]]:
@@ -128,7 +128,7 @@ class Mapping:
         return [(self.name, rule.name, "dropped" if rule.drops else "mapped") for rule in self._plain.rules]
 
     def outcomes(self, payload: bytes, arrival: float) -> Iterable[Outcome]:
-        """Return what becomes of a payload, in order; nothing is counted."""
+        """Return the outcomes of a payload, in order; count nothing."""
         if self._dropped and payload in self._dropped:
             return (Outcome(self.name, DROPPED_PAYLOADS),)
         if len(payload) > MAX_PAYLOAD_BYTES:
@@ -197,12 +197,12 @@ class Mapping:
 
 
 class Chain:
-    """All mappings of one source. `counts` has how often each rule mapped, dropped and rejected."""
+    """All mappings of one source. `counts` is for the Aggregator: how often each rule mapped, dropped and rejected."""
 
     def __init__(self, mappings: Sequence[Mapping]) -> None:
         self._mappings = mappings
         self._decode_directly = mappings[0].decode_directly if len(mappings) == 1 else None
-        self.counts: Counter[tuple[str, str, OutcomeKind]] = Counter()
+        self.counts: Counter[tuple[str, str, str]] = Counter()
         for mapping in mappings:  # a rule that never takes anything shows as 0
             self.counts.update(dict.fromkeys(mapping.rules, 0))
 
@@ -216,12 +216,12 @@ class Chain:
     def _decode_some(self, payloads: Sequence[bytes], arrivals: Sequence[float], result: Decoded) -> None:
         decode = self._decode_directly
         if decode is not None and accept_together(decode, payloads, arrivals, result):
-            self.counts[self._mappings[0].rules[0]] += len(payloads)
+            result.take(self._mappings[0].rules[0], len(payloads))
             return
         result.shared.merge(NOTHING_SHARED)
         for payload, arrival in zip(payloads, arrivals, strict=True):
             for outcome in self.outcomes(payload, arrival):
-                self.counts[outcome.mapping, outcome.rule, outcome.kind] += 1
+                result.take((outcome.mapping, outcome.rule, outcome.kind), 1)
                 if outcome.event is not None:
                     result.add(outcome.event, arrival, outcome.adjusted)
                     if outcome.repeats:

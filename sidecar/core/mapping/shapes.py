@@ -1,6 +1,6 @@
 """Shapes: structs with only the fields that a mapping reads, so that msgspec skips all others of a payload.
 
-A payload that does not fit its shape (a list in place of an object, say) is decoded as a whole, and read by paths: it
+A payload that does not fit its shape (a list instead of an object, say) is decoded as a whole, and read by paths: it
 becomes the same.
 """
 
@@ -113,13 +113,13 @@ class Paths:
         self._groups.append(steps)
         return Paths(element)
 
-    def shape(self) -> "Shape | None":
-        """Return the shape of all paths so far, `None` if they need the whole payload."""
-        for group in self._groups:  # one of them decoded as it is: all of them
+    def shape(self) -> "Shape":
+        """Return the shape of all paths so far."""
+        for group in self._groups:  # if one of a group is decoded as a whole, all are
             if any(node.is_any or at < len(steps) for steps in group for node, at in [self.root.reached(steps)]):
                 for steps in group:
                     self.root.along(steps).whole = True
-        return None if self.root.is_any else Shape(self.root)
+        return Shape(self.root)
 
 
 class Shape:
@@ -127,7 +127,8 @@ class Shape:
 
     def __init__(self, root: _Node) -> None:
         self._root = root
-        self._decode = msgspec.json.Decoder(root.type(), float_hook=decimal).decode
+        kind = dict[str, Any] if root.is_any else root.type()  # an object in any case
+        self._decode = msgspec.json.Decoder(kind, float_hook=decimal).decode
 
     def decode(self, payload: bytes) -> Any:
         """Decode a payload. Raises what UNREADABLE names."""
@@ -151,7 +152,8 @@ class Shape:
         for step in steps[:at]:
             attributes.append(f"f{list(inner.names).index(str(step))}")
             inner = inner.names[str(step)]
-        return _attribute(attributes, get_by(steps[at:]) if at < len(steps) else None)
+        rest = get_by(steps[at:])
+        return _attribute(attributes, rest if at < len(steps) else None) if attributes else rest
 
 
 def can_be_named(name: str) -> bool:

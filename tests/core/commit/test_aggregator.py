@@ -1,6 +1,7 @@
 """The Aggregator: however counting is sliced, frozen, thawed and loaded, the numbers are the same."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -949,7 +950,7 @@ def test_a_source_with_a_decoder_of_its_own_is_read_by_it_and_the_others_as_ever
     def reads_words(payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
         return decode([b'{"status":"%s"}' % payload for payload in payloads], arrivals)
 
-    aggregate = Aggregator(RULES, Random(1), {"pubsub:words": reads_words}, {"pubsub:words"})
+    aggregate = Aggregator(RULES, Random(1), {"pubsub:words": reads_words}, {"pubsub:words": Counter()})
     aggregate.apply(batch(b"failed", source="pubsub:words"), NOW)
     aggregate.apply(batch(b"failed", order()), NOW)
     commit(aggregate)

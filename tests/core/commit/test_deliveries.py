@@ -142,9 +142,9 @@ def test_repeats_count_where_the_configuration_wants_it_and_duplicates_never() -
     assert (found["orders"], found["duplicates"]) == ({"success": 2}, 1)
 
 
-def test_a_pattern_decodes_each_message_once() -> None:
+def test_a_pattern_counts_once_what_a_rule_took_and_knows_its_channel() -> None:
     mapped = chain(TEXT)
-    aggregate = Aggregator(Rules(), Random(1), {"pubsub:*": mapped.decode})
+    aggregate = Aggregator(Rules(), Random(1), {"pubsub:*": mapped.decode}, {"pubsub:*": mapped.counts})
     payloads = [b'{"s":"processing","id":1}', b"{", b'[{"s":"new"},{"s":"new"}]', b'{"s":"processing","id":1}']
     channels = [b"a", b"b", b"a", b"a"]
     aggregate.apply(Batch(source="pubsub:*", payloads=payloads, arrivals=[NOW] * 4, channels=channels), NOW)
