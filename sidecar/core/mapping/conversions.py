@@ -232,7 +232,7 @@ def _difference(end: Getter, start: Getter, zone: Any) -> Getter:
         if any(one is None or one == "" or _is_unset(one) for one in found):
             return None
         to, since = (_moment(one, zone) for one in found)
-        return UNREADABLE if to is None or since is None else round(Decimal(to - since) * 1000, 3)
+        return UNREADABLE if to is None or since is None else Decimal(str(round((to - since) * 1000, 3)))
 
     return convert
 

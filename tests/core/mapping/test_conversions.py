@@ -377,7 +377,9 @@ def test_the_difference_of_two_times(paid: Any, created: Any, milliseconds: floa
     assert left_out(fields, {"paid": paid, "created": created}) == ()
 
 
-@pytest.mark.parametrize(("paid", "created"), [("soon", NOON), (NOON, "then"), (NOON, NOON + 1), (NOON, {})])
+@pytest.mark.parametrize(
+    ("paid", "created"), [("soon", NOON), (NOON, "then"), (NOON, NOON + 1), (NOON, {}), (1e100, NOON)]
+)
 def test_a_difference_of_what_are_no_times_in_order_is_left_out(paid: Any, created: Any) -> None:
     payload = {"paid": paid, "created": created}
     assert left_out("latency_ms: {path: paid, since: created}", payload) == ("latency_ms_left_out",)
