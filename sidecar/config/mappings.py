@@ -148,7 +148,7 @@ def _like(other: Any, values: dict[Any, Any]) -> YamlSection:
 def _part(found: Any, where: tuple[str | int, ...]) -> Any:
     """Return the innermost part on the path `where` that is in the file, for its line."""
     for step in where:
-        within = found.get(step) if isinstance(found, YamlSection) else None
+        within = found.get(str(step)) if isinstance(found, YamlSection) else None
         if isinstance(found, YamlList) and isinstance(step, int) and step < len(found):
             within = found[step]
         if within is None:

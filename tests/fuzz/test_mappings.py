@@ -101,7 +101,7 @@ def read(found: Any) -> Chain | None:
     text = yaml.dump(found, allow_unicode=True)
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     assert node is not None
-    refusal, read_in = "", ()
+    refusal, read_in = "", tuple[Definition, ...]()
     try:
         read_in = definitions(tree(node, "fuzz.yml"))
     except ConfigError as error:
