@@ -1,6 +1,7 @@
 """Custom metrics count what they define: exactly, through crashes, clears and changes of their definitions."""
 
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.counts.custom_definition import CustomMetric
-from sidecar.core.counts.custom_metrics import CustomSeries
+from sidecar.core.counts.custom_metrics import CustomCounting, CustomSeries
 from sidecar.core.counts.rules import OTHER, Rules
+from sidecar.core.events.decode import decode
 from sidecar.core.mapping.definition import Condition
-from tests.core.counted import NOW, aggregator, batch, commit, committed, order, shown
+from sidecar.core.mapping.extras import WithExtras
+from tests.core.counted import NOW, PUBSUB, aggregator, batch, commit, committed, order, shown
 
 ORDERS = CustomMetric(name="shop_orders_total", type="counter", labels={"status": "status", "product": "product_id"})
 AMOUNTS = CustomMetric(
@@ -166,3 +169,20 @@ def test_a_copy_of_a_series_is_independent() -> None:
     twin.number += Decimal(1)
     twin.buckets[0] += 1
     assert series.dump() == [0, "0", 0.0, [0, 0]]
+
+
+def test_fields_that_events_have_no_place_for_are_read_from_the_payload() -> None:
+    metric = CustomMetric(
+        name="vouchers_total", type="counter", labels={"code": "voucher"}, when={"voucher": Condition(exists=True)}
+    )
+    assert metric.fields == {"voucher"}
+    rules = Rules(custom_metrics=(metric,))
+    aggregate = Aggregator(rules, Random(1), {PUBSUB: WithExtras(decode, metric.fields)})
+    aggregate.apply(batch(order(voucher="A"), order(), order("failed", voucher="A")), NOW)
+    commit(aggregate)
+    assert samples(aggregate, rules, "vouchers_total") == [("A", 2.0)]
+
+
+def test_what_events_hold_is_read_like_a_payload() -> None:
+    counting = CustomCounting(())
+    assert counting.elements("items") is counting

@@ -29,6 +29,10 @@ def test_so_has_each_event_of_an_array(batch: bytes) -> None:
     assert [extras["voucher"] for extras in found(batch)] == ["A", None]
 
 
+def test_an_array_of_two_beside_an_empty_one_is_no_two_events_of_two_payloads() -> None:
+    assert [extras["voucher"] for extras in found(b"[%b,%b]" % (A, B), b"[]")] == ["A", None]
+
+
 def test_a_rejected_payload_beside_it_changes_nothing() -> None:
     assert [extras["voucher"] for extras in found(b"nonsense", A, b'{"status":"what"}', B)] == ["A", None]
 
