@@ -46,6 +46,11 @@ class CustomSeries:
             self.number += other.number
             self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
 
+    def step(self, by: float, now: float) -> None:
+        """Follow a clock that was set by `by` seconds, to `now`: no value of a gauge is from the future."""
+        if self.at:
+            self.at = max(min(self.at + by, now), 0.0)
+
     def copy(self) -> "CustomSeries":
         twin = CustomSeries()
         twin.count, twin.number, twin.at, twin.buckets = self.count, self.number, self.at, list(self.buckets)

@@ -171,6 +171,8 @@ class State:
             part.step(by, now)
         for sign in self.signs.values():
             sign.step(by, now)
+        for series in self.custom.values():
+            series.step(by, now)
         return gone
 
     def remove(self, names: list[tuple[str, Any]]) -> None:

@@ -163,6 +163,17 @@ def test_a_line_break_in_a_label_is_a_space() -> None:
     assert samples(aggregate, rules, "shop_orders_total") == [("success", "a b", 1.0)]
 
 
+def test_a_gauge_goes_on_after_the_clock_was_set_back() -> None:
+    rules = Rules(custom_metrics=(LOAD, ORDERS))
+    load = {"type": "queue", "queue": "q", "waiting": 7}
+    aggregate = committed(load, order(), rules=rules)
+    aggregate.step(-600.0, NOW - 600)
+    aggregate.apply(batch({**load, "waiting": 2}, at=NOW - 599), NOW - 599)
+    commit(aggregate, NOW - 599)
+    assert samples(aggregate, rules, "shop_load") == [("q", 2.0)]
+    assert samples(aggregate, rules, "shop_orders_total") == [("success", "", 1.0)]
+
+
 def test_a_copy_of_a_series_is_independent() -> None:
     series = CustomSeries(2)
     twin = series.copy()
