@@ -12,19 +12,20 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
 
     errors.py       one tree of exceptions
     core/           pure: bytes and `now` in, values out
-      events/         payloads -> events, or rejections: decode, tolerant, spelling
-      counts/         events -> counts, mergeable part by part: tally, pending, state
+      events/         payloads -> events, or rejections: decode, tolerant; names of fields in spelling, values in values
+      mapping/        payloads of other systems -> events, by rules of the configuration
+      counts/         events -> counts, mergeable part by part: tally counts, tallies and state hold; custom metrics
       checkpoint/     counts -> checkpoint entries and back; sections is the table of all
       sequence/       which events are new: sequence windows, roll call of producers, losses of streams
       sale/           whether a sale runs: announced, or seen from its orders
       snapshot/       committed counts -> the numbers that are shown
-      commit/         pending, in flight, committed, and the owner: aggregator, ledger
+      commit/         pending, in flight, committed: aggregator; ledger knows the owner and where streams are read on
     redis/          all access to Redis: url, servers (standalone, Sentinel, Cluster), link, errors
-    config/         frozen structs with their defaults; load (flags, environment, file), checks
+    config/         frozen structs with their defaults; load (flags, environment, file), checks; ready_made/ mappings
     process/        logs and telemetry of the daemon, supervision of its tasks, clock, loop, tuning
     sources/        Redis -> payloads: pub/sub, stream
-    store/          Aggregator -> Redis: keys, commit, load, clear; a private Redis to embed
-    exposition/     Snapshot -> readers; published keeps each rendering of the newest tick
+    store/          Aggregator -> Redis: keys, commit, load, clear, the lease (all in Lua); a private Redis to embed
+    exposition/     Snapshot -> readers; documents are JSON and the report as Markdown; published keeps each rendering
       prometheus/     the two text expositions
       influx/         InfluxDB
       access/         authentication and allowed hosts and origins
@@ -32,7 +33,7 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
       live/           WebSocket
     simulation/     a simulated sale
     daemon/         build (configuration -> parts), ingest (source -> ledger), pipeline (tick -> commit -> publish),
-                    fleet, health, lease; service runs these parts; only build uses a real clock
+                    fleet, health, candidacy of a standby; service runs these parts; only build uses a real clock
     cli/            one file a command, the only modules that handle signals; client/, view/, checks/ are shared
 
 A package imports only those above it in this list; tests/test_layers.py checks that.

@@ -18,8 +18,8 @@ from sidecar.core.commit.aggregator import Flight
 from sidecar.core.commit.ledger import CommitVerdict, Ledger
 from sidecar.core.counts.rules import AHEAD_SECONDS
 from sidecar.core.naming import first_few
+from sidecar.daemon.candidacy import Candidacy
 from sidecar.daemon.ingest import BACKOFF_SECONDS, Ingest
-from sidecar.daemon.lease import Candidacy
 from sidecar.errors import AccessError, CheckpointError, CommandError, SidecarError, UnavailableError
 from sidecar.process.clock import Clock
 from sidecar.process.logs import OutageReasons, RateLimit

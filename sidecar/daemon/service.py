@@ -20,7 +20,7 @@ from sidecar.core.events.sale_event import Action
 from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale, merged
 from sidecar.core.snapshot.monotonic import Monotonic
 from sidecar.core.snapshot.snapshot import Role, Snapshot
-from sidecar.daemon import lease
+from sidecar.daemon import candidacy
 from sidecar.daemon.build import Parts, decoders, mapped, mappings, rules
 from sidecar.daemon.build import parts as configured_parts
 from sidecar.daemon.fleet import Fleet, age
@@ -92,10 +92,10 @@ class Service:
         own_decoders = decoders(config, self._mappings)
         foreign = {source: chain.counts for source, chain in self._mappings.items()}
         self._ledger = Ledger(
-            owner=lease.name(),
+            owner=candidacy.name(),
             streams=config.sources.streams,
             apart=config.apart,
-            random_id=lease.random_id,
+            random_id=candidacy.random_id,
             fresh=lambda: Aggregator(self._rules, random.Random(), own_decoders, foreign),
         )
         self._servers, self._store, self._readers = parts.servers, parts.store, parts.readers
@@ -212,7 +212,7 @@ class Service:
         return await self._readers.rejected(limit)
 
     async def clear(self) -> dict[str, Any]:
-        generation, before = lease.random_id(), self._ledger.generation
+        generation, before = candidacy.random_id(), self._ledger.generation
         try:
             totals = await self._readers.clear(generation)
         except UnavailableError:
@@ -226,7 +226,9 @@ class Service:
         return cleared_report(totals)
 
     async def announce(self, action: Action, id: str | None) -> Sale:
-        announcement = Announcement(action=action, id=id, at=self._clock.now(), by="http", unique_id=lease.random_id())
+        announcement = Announcement(
+            action=action, id=id, at=self._clock.now(), by="http", unique_id=candidacy.random_id()
+        )
         try:
             stored = await self._readers.announce(announcement)
         except UnavailableError:

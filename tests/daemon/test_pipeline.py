@@ -18,9 +18,9 @@ from sidecar.core.checkpoint.state import load_state
 from sidecar.core.commit.commit import Commit, CommitAnswer
 from sidecar.core.counts.state import State
 from sidecar.core.events.batch import Batch
+from sidecar.daemon.candidacy import machine
 from sidecar.daemon.health import Gauges, health
 from sidecar.daemon.ingest import BACKOFF_SECONDS, LEFTOVER_SECONDS, backoff
-from sidecar.daemon.lease import machine
 from sidecar.daemon.pipeline import Pipeline
 from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
 from sidecar.exposition.published import Health

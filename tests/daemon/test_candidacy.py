@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.daemon import lease
-from sidecar.daemon.lease import Candidacy, is_dead
+from sidecar.daemon import candidacy
+from sidecar.daemon.candidacy import Candidacy, is_dead
 
 T0 = 1_790_000_000.0
 NO_PID = 2**30  # beyond what the kernel gives out
@@ -53,32 +53,32 @@ def test_who_was_the_owner_waits_a_lease_for_its_successor() -> None:
 
 
 def test_a_dead_holder_is_known_until_another_one_is_met() -> None:
-    candidacy = Candidacy(patience=1.0, lease=5.0)
-    dead = f"{lease.machine()}:{NO_PID}:x"
-    candidacy.saw(dead, T0)
-    assert candidacy.dead == dead
-    candidacy.saw("elsewhere:1:x", T0)
-    assert candidacy.dead == ""
-    candidacy.saw(dead, T0)
-    candidacy.owned()
-    assert candidacy.dead == ""
+    standby = Candidacy(patience=1.0, lease=5.0)
+    dead = f"{candidacy.machine()}:{NO_PID}:x"
+    standby.saw(dead, T0)
+    assert standby.dead == dead
+    standby.saw("elsewhere:1:x", T0)
+    assert standby.dead == ""
+    standby.saw(dead, T0)
+    standby.owned()
+    assert standby.dead == ""
 
 
 def test_a_name_tells_machine_and_process_and_is_new_each_time() -> None:
-    first, second = lease.name(), lease.name()
+    first, second = candidacy.name(), candidacy.name()
     assert first != second
-    assert first.split(":")[:2] == [lease.machine(), str(os.getpid())]
+    assert first.split(":")[:2] == [candidacy.machine(), str(os.getpid())]
     assert " " not in first
 
 
 @pytest.mark.parametrize(
     ("name", "dead"),
     [
-        (f"{lease.machine()}:{NO_PID}:x", True),
-        (f"{lease.machine()}:{os.getpid()}:x", False),
-        (f"{lease.machine()}:1:x", False),  # another user's, perhaps: it lives
-        (f"{lease.machine()}:pid:x", False),
-        (lease.machine(), False),
+        (f"{candidacy.machine()}:{NO_PID}:x", True),
+        (f"{candidacy.machine()}:{os.getpid()}:x", False),
+        (f"{candidacy.machine()}:1:x", False),  # another user's, perhaps: it lives
+        (f"{candidacy.machine()}:pid:x", False),
+        (candidacy.machine(), False),
         (f"elsewhere:{NO_PID}:x", False),
         (f"unknown:{NO_PID}:x", False),
         ("", False),
@@ -94,7 +94,7 @@ def test_a_process_of_another_user_lives(monkeypatch: pytest.MonkeyPatch) -> Non
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", refuse)
-    assert not is_dead(f"{lease.machine()}:1:x")
+    assert not is_dead(f"{candidacy.machine()}:1:x")
 
 
 def test_a_machine_that_cannot_be_named_takes_nobody_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,5 +102,5 @@ def test_a_machine_that_cannot_be_named_takes_nobody_for_dead(monkeypatch: pytes
         raise OSError
 
     monkeypatch.setattr(builtins, "open", refuse)
-    assert lease.machine() == "unknown"
+    assert candidacy.machine() == "unknown"
     assert not is_dead(f"unknown:{NO_PID}:x")
