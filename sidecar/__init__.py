@@ -14,12 +14,14 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
     core/           pure: bytes and `now` in, values out
       events/         payloads -> events, or rejections: decode, tolerant; names of fields in spelling, values in values
       mapping/        payloads of other systems -> events, by rules of the configuration
-      counts/         events -> counts, mergeable part by part: tally counts, tallies and state hold; custom metrics
+      counts/         events -> counts, mergeable part by part: tally counts, tallies and state hold; custom
+                      metrics, liveness of producers
       checkpoint/     counts -> checkpoint entries and back; sections is the table of all
-      sequence/       which events are new: sequence windows, roll call of producers, losses of streams
+      sequence/       which events are new: sequence windows, roll call of their numbers, clock offsets
       sale/           whether a sale runs: announced, or seen from its orders
       snapshot/       committed counts -> the numbers that are shown
-      commit/         pending, in flight, committed: aggregator; ledger knows the owner and where streams are read on
+      commit/         pending, in flight, committed: aggregator; ledger knows the owner, where streams are read on, and
+                      what they lost
     redis/          all access to Redis: url, servers (standalone, Sentinel, Cluster), link, errors
     config/         frozen structs with their defaults; load (flags, environment, file), checks; ready_made/ mappings
     process/        logs and telemetry of the daemon, supervision of its tasks, clock, loop, tuning
@@ -30,7 +32,7 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
       influx/         InfluxDB
       access/         authentication and allowed hosts and origins
       http/           JSON, expositions, health
-      live/           WebSocket
+      live/           WebSocket: subscriptions is its protocol
     simulation/     a simulated sale
     daemon/         build (configuration -> parts), ingest (source -> ledger), pipeline (tick -> commit -> publish),
                     fleet, health, candidacy of a standby; service runs these parts; only build uses a real clock

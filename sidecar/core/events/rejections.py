@@ -7,8 +7,8 @@ from sidecar.core.events.event import (
     Rejection,
     RejectionReason,
 )
+from sidecar.core.events.hidden_numbers import numbers_in
 from sidecar.core.events.lookalikes import looks_like, plain
-from sidecar.core.events.numbers import numbers_in
 from sidecar.core.events.spelling import respelled
 from sidecar.core.events.tolerant import numbers_of
 

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core.events import numbers
 from sidecar.core.events.event import Number
-from sidecar.core.events.numbers import numbers_in
+from sidecar.core.events.hidden_numbers import numbers_in
 
 TWO = json.dumps({"status": "paid", "producer": "A", "epoch": 1, "seq": 2})
 THREE = TWO.replace("2", "3")
