@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sidecar.core.events import numbers
+from sidecar.core.events import hidden_numbers
 from sidecar.core.events.event import Number
 from sidecar.core.events.hidden_numbers import numbers_in
 
@@ -52,5 +52,5 @@ def test_a_payload_with_a_sequence_field_may_have_had_an_unreadable_number(paylo
 
 
 def test_no_more_numbers_are_read_than_a_batch_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numbers, "MAX_BATCH_EVENTS", 2)
+    monkeypatch.setattr(hidden_numbers, "MAX_BATCH_EVENTS", 2)
     assert numbers_in(f"[{TWO},{THREE},{TWO}".encode()) == (Number("A", 1, 2), Number("A", 1, 3))
