@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from sidecar.config.nearest import did_you_mean, nearest
 from sidecar.core.events.currencies import ISO_4217
-from sidecar.core.events.event import FIELDS, REQUIRED, Item
+from sidecar.core.events.event import FIELDS, MAX_ID_BYTES, REQUIRED, Item
 from sidecar.core.events.source import KINDS
 from sidecar.core.events.values import STATUS_WORDS
 from sidecar.core.mapping.definition import ONLY_FIELD, WHOLE_ENTRY, Condition, Definition, Items, Rule, Value
@@ -157,9 +157,11 @@ def _of_value(name: str, value: Value, where: ConfigPath) -> Iterator[MappingPro
             yield (*where, "decimals", code), f"must be the decimals, 0 to {MOST_DECIMALS}, of an ISO 4217 code{guess}"
     if value.decimals and not value.minor_units:
         yield (*where, "decimals"), "is only used with minor_units: true"
+    constants = [*value.words.values(), *filter(None, (value.otherwise, value.value))]
+    if any(len(constant.encode()) > MAX_ID_BYTES for constant in constants):
+        yield where, f"has a constant of more than {MAX_ID_BYTES} bytes, which no field can hold"
     if name == "status":
-        statuses = [*value.words.values(), *filter(None, (value.otherwise, value.value))]
-        for word in statuses:
+        for word in constants:
             if word.lower() not in STATUS_WORDS:
                 guess = did_you_mean(nearest(word, STATUS_WORDS))
                 yield where, f'makes "{word}" of it, which is no status{guess}; there is {", ".join(STATUS_WORDS)}'

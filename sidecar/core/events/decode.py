@@ -202,14 +202,13 @@ def _decode_one(payload: bytes, arrival: float, decoded: Decoded) -> None:
         decoded.arrivals.append(arrival)
 
 
-def accept_fields(fields: dict[str, Any], arrival: float) -> Event | None:
-    """Return the event of these fields if all have the canonical name and type.
+def accept_fields(fields: dict[str, Any], arrival: float, *, simple: bool = False) -> Event | None:
+    """Return the event that consists of these fields, if all are of the stored types; otherwise `None`.
 
-    `None` leaves them to the tolerant stage (tolerant.py), which reads the same event, or rejects it with a reason.
+    The tolerant stage (tolerant.py) must read the same, or say what is wrong. `simple` promises that all texts come
+    from a payload for the strict stage: a character is a byte, and none ends a moment.
     """
-    parts = (fields, *fields.get("items", ()))
-    text = "".join([value for part in parts for value in part.values() if value.__class__ is str])
-    if not (text.isascii() and text.isprintable()):  # else a character is no byte, or ends a moment
+    if not simple and not _are_simple(fields):
         return None
     word, status = "", fields.get("status")
     if isinstance(status, str) and status not in STATUSES:
@@ -224,6 +223,17 @@ def accept_fields(fields: dict[str, Any], arrival: float) -> Event | None:
         return None
     event.status_word = word
     return event
+
+
+def _are_simple(fields: dict[str, Any]) -> bool:
+    parts = (fields, *fields.get("items", ()))
+    text = "".join([value for part in parts for value in part.values() if value.__class__ is str])
+    return text.isascii() and text.isprintable()
+
+
+def is_simple(payload: bytes) -> bool:
+    """Return whether a payload is one for the strict stage."""
+    return payload.isascii() and _BACKSLASH not in payload
 
 
 def _accept_strictly(payload: bytes, arrival: float) -> _Strict | list[_Strict] | None:

@@ -84,7 +84,7 @@ def seconds(ts: float) -> float:
 
 def unix_time(moment: datetime) -> float:
     """Return a time in Unix seconds; without a zone it is UTC."""
-    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def reason_of(status: Any) -> str | None:

@@ -174,7 +174,8 @@ def _divided(by: Decimal) -> Convert:
 
 def _product(found: Any, times: Any) -> Any:
     """Multiply a price by a quantity, by default 1."""
-    price, quantity = as_number(found), as_number(1 if times is None or times == "" else times)
+    price = as_number(found)
+    quantity = times if times.__class__ is int else as_number(1 if times is None or times == "" else times)
     return UNREADABLE if price is None or quantity is None else price * quantity
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sidecar.core.events.decode import TOGETHER, accept_fields, accept_together, decoder_of
+from sidecar.core.events.decode import TOGETHER, accept_fields, accept_together, decoder_of, is_simple
 from sidecar.core.events.event import (
     MAX_BATCH_EVENTS,
     MAX_PAYLOAD_BYTES,
@@ -62,11 +62,11 @@ class _CompiledRules:
         ]
         self._names = [lookup.get(path) for path in definition.repeats]
 
-    def outcome(self, payload: Any, text: bytes, arrival: float) -> Outcome | None:
+    def outcome(self, payload: Any, text: bytes, arrival: float, *, simple: bool = False) -> Outcome | None:
         """Return the outcome of the first rule that takes the event; `None` if no rule does."""
         for rule in self.rules:
             if rule.takes is None or rule.takes(payload):
-                return self._taken(rule, payload, text, arrival)
+                return self._taken(rule, payload, text, arrival, simple)
         return None
 
     def repeats_of(self, payload: Any) -> str:
@@ -76,11 +76,11 @@ class _CompiledRules:
         parts = [as_text(get(payload)) or "" for get in self._names]
         return "\n".join([self.name, *parts]) if all(parts) else ""
 
-    def _taken(self, rule: CompiledRule, payload: Any, text: bytes, arrival: float) -> Outcome:
+    def _taken(self, rule: CompiledRule, payload: Any, text: bytes, arrival: float, simple: bool) -> Outcome:
         if rule.drops:
             return Outcome(self.name, rule.name)
         fields = rule.fields_of(payload)
-        event = accept_fields(fields, arrival)
+        event = accept_fields(fields, arrival, simple=simple)
         adjusted: tuple[str, ...] = ()
         if event is None:
             try:
@@ -135,7 +135,8 @@ class Mapping:
             return (_rejected(self.name, "", too_large(payload, arrival)),)
         if self._decode_shape is not None:
             try:
-                found = self._shaped.outcome(self._decode_shape(payload), payload, arrival)
+                value = self._decode_shape(payload)
+                found = self._shaped.outcome(value, payload, arrival, simple=is_simple(payload))
             except UNREADABLE:
                 found = None
             if found is not None:
@@ -200,8 +201,8 @@ class Chain:
     """All mappings of one source. `counts` is for the Aggregator: how often each rule mapped, dropped and rejected."""
 
     def __init__(self, mappings: Sequence[Mapping]) -> None:
-        self._mappings = mappings
-        self._decode_directly = mappings[0].decode_directly if len(mappings) == 1 else None
+        *self._earlier, self._last = mappings
+        self._decode_directly = None if self._earlier else self._last.decode_directly
         self.counts: Counter[tuple[str, str, str]] = Counter()
         for mapping in mappings:  # a rule that never takes anything shows as 0
             self.counts.update(dict.fromkeys(mapping.rules, 0))
@@ -216,7 +217,7 @@ class Chain:
     def _decode_some(self, payloads: Sequence[bytes], arrivals: Sequence[float], result: Decoded) -> None:
         decode = self._decode_directly
         if decode is not None and accept_together(decode, payloads, arrivals, result):
-            result.take(self._mappings[0].rules[0], len(payloads))
+            result.take(self._last.rules[0], len(payloads))
             return
         result.shared.merge(NOTHING_SHARED)
         for payload, arrival in zip(payloads, arrivals, strict=True):
@@ -231,11 +232,11 @@ class Chain:
 
     def outcomes(self, payload: bytes, arrival: float) -> Iterable[Outcome]:
         """Return the outcomes of the first mapping with a rule that takes anything of the payload, else of the last."""
-        for mapping in self._mappings[:-1]:
+        for mapping in self._earlier:
             found = list(mapping.outcomes(payload, arrival))
             if any(outcome.rule not in ("", UNMATCHED) for outcome in found):
                 return found
-        return self._mappings[-1].outcomes(payload, arrival)
+        return self._last.outcomes(payload, arrival)
 
 
 def paths_of(definition: Definition) -> Iterator[str]:
