@@ -100,11 +100,11 @@ $(READY): $(DAEMON) requirements-dev.lock
 	@$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-# FastStream, for comparison, in a separate environment: its dependencies must not change those of the daemon.
+# FastStream and jmespath, for comparison, in a separate environment: their dependencies must not change those of the daemon.
 # Without it (offline, for example) the benchmark still runs, and says what it left out.
 $(BENCH)/ready: setup.cfg
 	@echo "Installing what the benchmark compares with into $(BENCH), once ..."
 	@$(PYTHON) -m venv --clear --without-pip $(BENCH)
 	@$(PYTHON) -m pip --python $(BENCH)/bin/python install -q --disable-pip-version-check -e '.[bench]' \
-		|| echo "FastStream could not be installed; the benchmark leaves it out" >&2
+		|| echo "FastStream and jmespath could not be installed; the benchmark leaves them out" >&2
 	@touch $@

@@ -74,9 +74,15 @@ def rounds(
     return {name: Sample(found, unit) for name, found in values.items()}
 
 
-def faststream_python() -> str:
-    """Return a Python that has FastStream (`make bench` names it in BENCH_PYTHON); empty if there is none."""
+def mapping_subject(name: str, count: int, python: str = sys.executable) -> Measure:
+    """Offer rounds of decoding and mapping without Redis (yardsticks/mapping.py)."""
+    command = [python, "-m", "benchmarks.yardsticks.mapping", name, str(count)]
+    return lambda: float(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def python_with(module: str) -> str:
+    """Return a Python that has a module (`make bench` names it in BENCH_PYTHON); empty if there is none."""
     python = shutil.which(os.environ.get("BENCH_PYTHON", sys.executable))
-    if python and subprocess.run([python, "-c", "import faststream"], capture_output=True, check=False).returncode == 0:
+    if python and subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0:
         return python
     return ""

@@ -10,7 +10,7 @@ from benchmarks import svg
 from benchmarks.lab import Lab, lab
 from benchmarks.processes import yardstick
 from benchmarks.results import Report, Row, Sample, keep
-from benchmarks.subjects import yardstick_cost
+from benchmarks.subjects import mapping_subject, yardstick_cost
 from tests.e2e.daemon import Daemon
 from tests.waiting import wait_until
 
@@ -47,6 +47,11 @@ def test_the_floor_takes_every_event(transport: str) -> None:
 def test_the_usual_loop_takes_every_event() -> None:
     with lab() as place, yardstick("usual_loop", place.port, EVENTS) as loop:
         assert yardstick_cost(place, loop, EVENTS) > 0
+
+
+@pytest.mark.parametrize("name", ["decoded", "own", "mapped_order", "mapped_event"])
+def test_what_mapping_costs_is_measured_without_redis(name: str) -> None:
+    assert mapping_subject(name, 1000)() > 0
 
 
 def test_the_per_order_design_writes_its_keys() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from benchmarks import svg
 from benchmarks.results import Report, Row, Sample
-from benchmarks.subjects import Measure, faststream_python, rounds, sidecar_subject, yardstick_subject
+from benchmarks.subjects import Measure, mapping_subject, python_with, rounds, sidecar_subject, yardstick_subject
 
 TITLE = "Ingest: CPU per event"
 ROUNDS = 3
@@ -19,13 +19,16 @@ def run(say: Callable[[str], None], full: bool) -> Report:
     report = Report(TITLE)
     with contextlib.ExitStack() as stack:
         subjects = _subjects(stack, EVENTS * (5 if full else 1))
-        if python := faststream_python():
+        if python := python_with("faststream"):
             subject = yardstick_subject("faststream_app", SLOWEST_EVENTS, python=python)
             subjects["FastStream"] = stack.enter_context(subject)
         else:
             report.note("FastStream was not measured: it is not installed (`make bench` installs it into .venv-bench).")
         found = rounds(subjects, ROUNDS, say)
-    report.rows = _rows(found)
+    mapped = rounds(_mapping_subjects(), ROUNDS, say)
+    report.rows = [*_rows(found), *_mapping_rows(mapped)]
+    if "with_jmespath" not in mapped:
+        report.note("jmespath was not measured: it is not installed (`make bench` installs it into .venv-bench).")
     report.plots.append(svg.bars("events_per_second.svg", "Events a second, one core", _per_second(found), "events/s"))
     return report
 
@@ -57,6 +60,26 @@ def _rows(found: dict[str, Sample]) -> list[Row]:
     rows.append(Row("against the usual loop", pubsub, 6, ">= 6 x less", usual, "the usual loop", at_least=True))
     if (faststream := found.get("FastStream")) is not None:
         rows.append(Row("against FastStream", pubsub, 50, ">= 50 x less", faststream, "FastStream", at_least=True))
+    return rows
+
+
+def _mapping_subjects() -> dict[str, Measure]:
+    """Return what decodes payloads of other systems, without Redis, and what that is measured by."""
+    names = ("decoded", "mapped_order", "own", "mapped_event")
+    subjects = {name: mapping_subject(name, SLOW_EVENTS) for name in names}
+    if python := python_with("jmespath"):
+        subjects["with_jmespath"] = mapping_subject("with_jmespath", SLOWEST_EVENTS, python)
+    return subjects
+
+
+def _mapping_rows(found: dict[str, Sample]) -> list[Row]:
+    order = found["mapped_order"]
+    rows = [
+        Row("a mapped Shopify order", order, 1.6, "<= 1.6 x", found["decoded"], "msgspec.json.decode alone"),
+        Row("a mapped flat event", found["mapped_event"], 2, "<= 2 x", found["own"], "an event of our own"),
+    ]
+    if (jmespath := found.get("with_jmespath")) is not None:
+        rows.append(Row("against jmespath", order, 1, "less", jmespath, "jmespath on the order", at_least=True))
     return rows
 
 
