@@ -101,7 +101,7 @@ $(READY): $(DAEMON) requirements-dev.lock
 	@touch $@
 
 # FastStream and jmespath, for comparison, in a separate environment: their dependencies must not change those of the daemon.
-# Without it (offline, for example) the benchmark still runs, and says what it left out.
+# Without them (offline, for example) the benchmark still runs, and says what it left out.
 $(BENCH)/ready: setup.cfg
 	@echo "Installing what the benchmark compares with into $(BENCH), once ..."
 	@$(PYTHON) -m venv --clear --without-pip $(BENCH)

@@ -351,7 +351,7 @@ class Aggregator:
         """Reject the entries without an event; return how many were received."""
         call, received = RollCall(self.register, batch.source, pending, self._labels, now), 0
         for entry in batch.empty:
-            lacking = without_event(entry.id, entry.fields, now)
+            lacking = without_event(entry.id, entry.fields, now, mapped=batch.source in self._foreign)
             if numbers := call.reject(lacking):
                 self._reject(batch.source, pending, lacking, now)
                 received += numbers

@@ -51,11 +51,16 @@ def not_object(payload: bytes, arrival: float) -> Rejection:
     return unread("not_object", detail, payload, arrival, whole=True)
 
 
-def without_event(entry_id: str, fields: list[bytes], arrival: float, field: str = "e") -> Rejection:
-    """Reject a stream entry without the event field; its other fields may be the event or hold it."""
+def without_event(entry_id: str, fields: list[bytes], arrival: float, *, mapped: bool = False) -> Rejection:
+    """Reject a stream entry without the event field; its other fields may be the event or hold it.
+
+    `mapped`: the field is one that a mapping names.
+    """
     names = [name.decode("utf-8", "backslashreplace")[:MAX_NAME_CHARACTERS] for name in fields[::2]]
     shown = ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")
-    detail = f"{field}: the stream entry has no such field; put the JSON into it: XADD NAME * {field} '{{...}}'"
+    detail = "e: the stream entry has no such field; put the JSON into it: XADD NAME * e '{...}'"
+    if mapped:
+        detail = "entry: the stream entry has no field that `entry` of its mapping names"
     payload = f"{entry_id} has {'the fields ' if shown else 'no fields'}{shown}".encode()
     named = dict(zip(names, (value.decode("utf-8", "replace") for value in fields[1::2]), strict=False))
     numbers = numbers_of(respelled(named)) or numbers_in(b"\n".join(fields[1::2]))

@@ -142,6 +142,14 @@ def test_repeats_count_where_the_configuration_wants_it_and_duplicates_never() -
     assert (found["orders"], found["duplicates"]) == ({"success": 2}, 1)
 
 
+def test_an_entry_without_the_field_of_its_mapping_is_rejected_with_where_to_look() -> None:
+    mapped = chain(TEXT)
+    aggregate = Aggregator(Rules(), Random(1), {STREAM: mapped.decode}, {STREAM: mapped.counts})
+    aggregate.apply(batch(source=STREAM, empty=1), NOW)
+    [rejected] = commit(aggregate).pending[STREAM].rejected
+    assert rejected.detail == "entry: the stream entry has no field that `entry` of its mapping names"
+
+
 def test_a_pattern_counts_once_what_a_rule_took_and_knows_its_channel() -> None:
     mapped = chain(TEXT)
     aggregate = Aggregator(Rules(), Random(1), {"pubsub:*": mapped.decode}, {"pubsub:*": mapped.counts})
