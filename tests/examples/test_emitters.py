@@ -21,7 +21,7 @@ from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
 FEW, TOO_MANY = 50, 13_000  # the buffers hold 10,000, and a pipe may hold another 1,200
-MISSED_SECONDS = 30.0  # 5 s after a number showed the hole, on a busy machine
+PATIENCE_SECONDS = 60.0  # what takes some seconds, on a machine with twenty times its work
 SLOWEST_SECONDS = 600  # the first time, a client is fetched and compiled
 AWAY_SECONDS = 3.0  # longer than the clients wait for an answer
 ALL = [
@@ -69,7 +69,7 @@ def settled(daemon: Daemon, total: int) -> Any:
         found = daemon.snapshot()["completeness"]
         return found if found["received"] + found["missed"] >= total else None
 
-    return wait_until(complete, MISSED_SECONDS, "every number")
+    return wait_until(complete, PATIENCE_SECONDS, "every number")
 
 
 @pytest.mark.parametrize("language", ALL)
@@ -79,7 +79,7 @@ def test_what_is_dropped_while_redis_is_away_is_missed(
     proxy.misbehave("cut")
     program = start(language, "stream")
     program.report(*orders(TOO_MANY))
-    wait_until(lambda: "Redis is away" in program.said, MISSED_SECONDS, "that it says so")
+    wait_until(lambda: "Redis is away" in program.said, PATIENCE_SECONDS, "that it says so")
     proxy.heal()
     program.report(*orders(FEW))
     program.finish()
@@ -99,8 +99,8 @@ def test_what_is_dropped_while_redis_is_away_is_missed(
 def test_what_waits_while_redis_is_away_arrives(language: str, start: Start, daemon: Daemon, proxy: Proxy) -> None:
     program = start(language, "pubsub")
     program.report(*orders(FEW))
-    wait_until(lambda: is_watched(daemon), MISSED_SECONDS, "the events and three heartbeats")
     assert settled(daemon, FEW)["ratio"] == 1.0
+    wait_until(lambda: is_watched(daemon), PATIENCE_SECONDS, "three heartbeats")
 
     proxy.misbehave("black hole")
     program.report(*orders(FEW))
