@@ -17,6 +17,7 @@ final class Emitter
     private const HEARTBEAT_SECONDS = 2;
     private const TIMEOUT_SECONDS = 0.2;
     private const RETRY_SECONDS = 1;
+    private const CLOSE_SECONDS = 5; // how long the end of a worker may wait for Redis
 
     private ?int $pid = null;
     private array $producer;
@@ -32,10 +33,10 @@ final class Emitter
             if (function_exists('fastcgi_finish_request')) {
                 fastcgi_finish_request();
             }
-            if (PHP_SAPI === 'cli') {
-                $this->end('outage'); // a last try
+            $end = microtime(true) + (PHP_SAPI === 'cli' ? self::CLOSE_SECONDS : 0);
+            while (!$this->flush() && microtime(true) < $end) {
+                usleep(100_000);
             }
-            $this->flush();
         });
     }
 
@@ -59,11 +60,12 @@ final class Emitter
         }
     }
 
-    // Publish what is in the buffer, and a heartbeat every few seconds; a worker calls this while it has no orders, too.
-    public function flush(): void
+    // Publish what is in the buffer, and a heartbeat every few seconds; a worker calls this while it has no orders, too. Return
+    // whether all is published.
+    public function flush(): bool
     {
         if ($this->pid !== getmypid()) {
-            return;
+            return true;
         }
         do {
             $beat = $this->begin('heartbeat', self::HEARTBEAT_SECONDS);
@@ -74,10 +76,11 @@ final class Emitter
             }
             if ($payload && !$this->published('[' . implode(',', $payload) . ']')) {
                 $this->end('heartbeat');
-                return;
+                return false;
             }
             array_splice($this->buffer, 0, count($batch));
         } while ($this->buffer);
+        return true;
     }
 
     private function start(): void

@@ -38,7 +38,6 @@ class Emitter:
     def __init__(self, transport: str = "stream") -> None:
         """Prepare; `transport` is `stream` or `pubsub`."""
         self._publish = self._to_channel if transport == "pubsub" else self._to_stream
-        self._client = redis.Redis.from_url(URL, socket_timeout=2, socket_connect_timeout=2)
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
         atexit.register(self.close)
@@ -46,6 +45,7 @@ class Emitter:
     def _reset(self) -> None:
         """Become a new producer: at the start, and in a forked process, which has no threads of its parent."""
         self._producer = {"producer": f"{socket.gethostname()}:{os.getpid()}", "epoch": time.time_ns()}
+        self._client = redis.Redis.from_url(URL, socket_timeout=2, socket_connect_timeout=2)
         self._seq = self._dropped = 0
         self._buffer: deque[str] = deque()
         self._lock, self._wake, self._closing = threading.Lock(), threading.Event(), False
