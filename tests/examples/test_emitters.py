@@ -24,8 +24,15 @@ FEW, TOO_MANY = 50, 13_000  # the buffers hold 10,000, and a pipe may hold anoth
 PATIENCE_SECONDS = 60.0  # what takes some seconds, on a machine with twenty times its work
 SLOWEST_SECONDS = 600  # the first time, a client is fetched and compiled
 AWAY_SECONDS = 3.0  # longer than the clients wait for an answer
+# Their clients come from a registry, and some are compiled, which takes minutes; those of the others are packages.
+FETCHED = ("node", "go", "java")
 ALL = [
-    pytest.param(name, marks=[] if name == "python" else [pytest.mark.campaign, pytest.mark.timeout(SLOWEST_SECONDS)])
+    pytest.param(
+        name,
+        marks=[]
+        if name == "python"
+        else [pytest.mark.long if name in FETCHED else pytest.mark.campaign, pytest.mark.timeout(SLOWEST_SECONDS)],
+    )
     for name in LANGUAGES
 ]
 
