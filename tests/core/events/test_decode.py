@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.events import decode as decode_module
-from sidecar.core.events.decode import decode, unknown_fields
+from sidecar.core.events.decode import accept_fields, decode, unknown_fields
 from sidecar.core.events.event import (
     FIELDS,
     HEADER_FIELDS,
@@ -332,3 +332,42 @@ def test_a_damaged_event_never_raises(event: dict[str, Any], place: int, patch: 
     start = place % len(payload)
     decoded = one(payload[:start] + patch + payload[start + cut :])
     assert len(decoded.events) == len(decoded.arrivals)
+
+
+# Fields that a mapping has read
+
+VALUES_OF_FIELDS = st.one_of(
+    st.sampled_from(
+        ["success", "PAID", "timeout", "x", "é", "\0", "", "2026-09-21T14:13:20+02:00", "2026-09-21 14:13", "5"]
+    ),
+    st.sampled_from(
+        ["19.90", "1e3", "NaN", "Infinity", "-1", " 1 ", "1_0", "EUR", "eur", "a" * 129, "2026-09-21T14:13:20Z"]
+    ),
+    st.sampled_from(
+        [Decimal("1.5"), Decimal(2), Decimal("Infinity"), Decimal("1E+400"), Decimal("-0.0"), Decimal("1790000000.5")]
+    ),
+    st.sampled_from([0, 1, 2, -1, 10**9, 10**13, 10**40, 1_790_000_000, 1_790_000_000_500, False, True]),
+    st.sampled_from([[], {}, [1], ["a"]]),
+)
+ITEMS_OF_FIELDS = st.lists(
+    st.dictionaries(st.sampled_from(["product_id", "quantity", "amount"]), VALUES_OF_FIELDS, max_size=3), max_size=2
+)
+
+
+@settings(max_examples=300)
+@given(
+    fields=st.dictionaries(
+        st.sampled_from([*FIELDS["order"][1:], "stock", "active", "waiting"]), VALUES_OF_FIELDS, max_size=6
+    ),
+    status=st.sampled_from(["success", "failed", "paid", "Timeout"]),
+    items=ITEMS_OF_FIELDS,
+)
+def test_fields_that_are_accepted_at_once_are_what_the_tolerant_stage_reads(
+    fields: dict[str, Any], status: str, items: list[Any]
+) -> None:
+    fields = {"status": status, **fields} | ({"items": items} if items else {})
+    if isinstance(fields.get("items", []), list) and all(isinstance(item, dict) for item in fields.get("items", [])):
+        accepted = accept_fields(fields, NOW)
+        if accepted is not None:
+            found, adjusted = read(fields, NOW)
+            assert (meaning(accepted), accepted.status_word, adjusted) == (meaning(found), found.status_word, ())
