@@ -92,7 +92,7 @@ def check_the_other_receivers(inbox: Inbox, mailbox: Mailbox) -> None:
     chat = [post.body["attachments"][0] for post in inbox.posts if post.path == "/slack"]
     first = next(message for message in chat if message["title"] == title)
     assert first["color"] == "danger"
-    assert "of the orders fail through faults" in first["text"]
+    assert "of the orders fail because of faults" in first["text"]
     assert '"timeout"*' in first["text"]
     assert f"docs/runbooks/{ALERT}.md" in first["text"]
     wait_until(lambda: any(f"Subject: {title}" in mail for mail in mailbox.messages), 10, "a mail")
