@@ -38,8 +38,8 @@ def map_(files: tuple[str, ...], config_file: str | None, use: str | None, sourc
     if use == "list":
         _list_ready_made()
         return
-    definitions = _chosen(config_file, use, source)
-    chain, shown = _chain(definitions, config_file), Outcomes(as_json=as_json)
+    definitions, currency = _chosen(config_file, use, source)
+    chain, shown = _chain(definitions, currency), Outcomes(as_json=as_json)
     for name in files or ("-",):
         content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         for label, payload in _payloads("" if name == "-" else Path(name).name, content):
@@ -60,13 +60,18 @@ def _list_ready_made() -> None:
         click.echo(folded(f"{name:20} {sentence.rstrip('.')}", sys.stdout, indent=" " * 21))
 
 
-def _chosen(config_file: str | None, use: str | None, source: str | None) -> tuple["Definition", ...]:
-    """Return the mappings to try. Raises ConfigError if none or several sources match."""
+def _chosen(config_file: str | None, use: str | None, source: str | None) -> tuple[tuple["Definition", ...], str]:
+    """Return the mappings to try, and the currency of amounts without one.
+
+    Raises ConfigError if none or several sources match.
+    """
+    from sidecar.config import Config
     from sidecar.config.mappings import ready_made_definition
 
     if use is not None:
-        return (ready_made_definition(use),)
-    definitions = load(config_file, {}).mappings
+        return (ready_made_definition(use),), Config().currency
+    config = load(config_file, {})
+    definitions = config.mappings
     if not definitions:
         where = config_file or os.environ.get("SIDECAR_CONFIG") or "no configuration file"
         raise ConfigError(f"there is no mapping in {where}: name a file with --config, or a ready-made one with --use")
@@ -75,13 +80,12 @@ def _chosen(config_file: str | None, use: str | None, source: str | None) -> tup
         raise ConfigError(f"the mappings are of several sources: choose one with --source: {', '.join(sources)}")
     if source is not None and source not in sources:
         raise ConfigError(f"no mapping has the source {source}: there is {', '.join(sources)}")
-    return tuple(one for one in definitions if source is None or source in one.sources)
+    return tuple(one for one in definitions if source is None or source in one.sources), config.currency
 
 
-def _chain(definitions: tuple["Definition", ...], config_file: str | None) -> "Chain":
+def _chain(definitions: tuple["Definition", ...], currency: str) -> "Chain":
     from sidecar.core.mapping.mapping import Chain, Mapping
 
-    currency = load(config_file, {}).currency
     return Chain([Mapping(one, currency=currency) for one in definitions])
 
 

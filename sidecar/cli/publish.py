@@ -23,7 +23,8 @@ from sidecar.cli.view.terminal import counted, plain
 from sidecar.errors import SidecarError
 
 if TYPE_CHECKING:
-    from sidecar.config import RedisConfig
+    from sidecar.config import Config, RedisConfig
+    from sidecar.core.mapping.mapping import Chain
 
 
 @click.command(short_help="Publish an event, or lines of events from stdin.")
@@ -46,6 +47,7 @@ def publish(
         raise click.UsageError("EVENT is empty: give an event, or - to read events from stdin")
     config = where.config()
     target = destination(config.sources, transport, to, maxlen)
+    chain = _mapping_of(config, f"{target.transport}:{target.name}")
     from_stdin = event == "-"
     lines = sys.stdin.buffer if from_stdin else [event.encode(errors="surrogateescape")]
     sent = rejected = 0
@@ -57,7 +59,7 @@ def publish(
         contextlib.suppress(KeyboardInterrupt),
     ):
         for number, line in enumerate(map(bytes.strip, lines), 1):
-            problem = _problem(line) if line else ""
+            problem = _problem(line, chain) if line else ""
             if problem and not force:
                 rejected += 1
                 line_number = f"line {number}: " if from_stdin else ""
@@ -68,6 +70,13 @@ def publish(
     _report(target, sent, heard)
     if rejected:
         raise SidecarError(f"{rejected} of {sent + rejected} not published; correct them, or send them with --force")
+
+
+def _mapping_of(config: "Config", source: str) -> "Chain | None":
+    """Return what decodes the source of a mapping, `None` for one of our own events."""
+    from sidecar.daemon.build import mappings
+
+    return mappings(config).get(source)
 
 
 @contextlib.contextmanager
@@ -83,10 +92,13 @@ def _publisher(runner: asyncio.Runner, config: "RedisConfig", to: Destination) -
         runner.run(connection.__aexit__(None, None, None))
 
 
-def _problem(line: bytes) -> str:
+def _problem(line: bytes, chain: "Chain | None") -> str:
     """Return why the sidecar would reject the line, "" if it would not; warn of unknown fields."""
     from sidecar.core.events.decode import decode, unknown_fields
 
+    if chain is not None:  # its payloads have fields of their own
+        rejections = chain.decode([line], [time.time()]).rejections
+        return "; ".join(plain(f"{one.reason}: {one.detail}") for one in rejections)
     decoded = decode([line], [time.time()])
     for field in sorted(unknown_fields(line)):
         click.secho(f"Warning: the field {plain(field)} is unknown and will be ignored", fg="yellow", err=True)

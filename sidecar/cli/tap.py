@@ -100,7 +100,16 @@ class _Tap:
         return newest[-1][0].decode() if len(newest) > last else "0-0"
 
     def _show(self, source: str, batch: "Batch") -> None:
+        from sidecar.core.events.rejections import without_event
+        from sidecar.core.mapping.mapping import Outcome
+
         chain: Chain | Own = self._chains.get(source) or Own()
+        for entry in batch.empty[: self._left]:
+            self._left -= 1
+            lacking = without_event(entry.id, entry.fields, time.time(), mapped=source in self._chains)
+            self._shown.show(
+                source, [Outcome("none", "", rejection=lacking)], content=lacking.payload.decode("utf-8", "replace")
+            )
         for payload in batch.payloads[: self._left]:
             self._left -= 1
             text = payload.decode("utf-8", "replace")

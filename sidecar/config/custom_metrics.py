@@ -35,10 +35,15 @@ def custom_metrics(found: Tree) -> tuple[CustomMetric, ...]:
             metric = replace(metric, buckets=BUCKETS)
         for setting, problem in _problems(metric):
             raise fail(one.get(setting, one), f"{where}.{setting}", problem)
-        if metric.name in [other.name for other in result]:
-            raise fail(one, where, f'has the name "{metric.name}" a second time')
+        if _family(metric) in map(_family, result):
+            raise fail(one, where, f'has the name "{metric.name}" a second time (Prometheus names it without _total)')
         result.append(metric)
     return tuple(result)
+
+
+def _family(metric: CustomMetric) -> str:
+    """Return the name of the family in OpenMetrics, which must be unique."""
+    return metric.name.removesuffix("_total")
 
 
 def _problems(metric: CustomMetric) -> Iterator[tuple[str, str]]:

@@ -72,6 +72,16 @@ def test_a_ready_made_mapping_needs_no_configuration() -> None:
     assert (found.exit_code, "rule order" in found.stdout) == (0, True)
 
 
+def test_a_ready_made_mapping_reads_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDECAR_CONFIG", str(tmp_path / "is-not-there.yml"))
+    assert run("--use", "shopify", "tests/corpus/shopify-orders-create.json").exit_code == 0
+
+
+def test_a_warning_about_the_configuration_stands_once(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDECAR_LOG_LEVL", "info")
+    assert run("--config", config, text=PAID).stderr.count("SIDECAR_LOG_LEVL") == 1
+
+
 def test_the_ready_made_mappings_are_listed_by_what_they_are_for() -> None:
     found = run("--use", "list")
     assert [line.split()[0] for line in found.stdout.splitlines()] == names()

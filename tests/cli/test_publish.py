@@ -1,6 +1,7 @@
 """`sidecar publish` on a real Redis."""
 
 import socket
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -43,6 +44,18 @@ def test_a_refused_event_is_not_sent_and_the_reason_is_shown(redis_server: Redis
     assert result.exit_code == 1
     assert "unknown_status" in result.stderr
     assert redis_server.ask("EXISTS flash_sale:events") == ":0\r\n"
+
+
+def test_a_payload_for_a_mapped_channel_is_judged_by_its_mapping(redis_server: RedisServer, tmp_path: Path) -> None:
+    config = tmp_path / "sidecar.yml"
+    config.write_text(
+        "mappings:\n  - name: shop\n    sources: [pubsub:shop]\n    otherwise: reject\n"
+        "    rules: [{when: {kind: paid}, event: {status: {value: success}}}]\n"
+    )
+    to = ("--config", str(config), "--redis-url", redis_server.url, "--transport", "pubsub", "--to", "shop")
+    assert invoke("publish", '{"kind":"paid"}', *to).exit_code == 0
+    rejected = invoke("publish", '{"kind":"other"}', *to)
+    assert (rejected.exit_code, "no rule takes it" in rejected.stderr) == (1, True)
 
 
 def test_force_sends_what_will_be_refused(redis_server: RedisServer) -> None:

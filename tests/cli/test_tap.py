@@ -53,6 +53,14 @@ def test_of_a_rejected_payload_only_the_names_of_its_fields_are_shown(config: st
     assert "somebody@example.org" in shown.stdout
 
 
+def test_an_entry_without_the_field_of_its_mapping_is_shown(config: str, redis_server: RedisServer) -> None:
+    redis_server.ask('XADD shop * payload {"kind":"paid"}')
+    found = invoke("tap", "--config", config, "--source", "stream:shop", "--limit", "1")
+    assert found.exit_code == 1
+    assert "no field that `entry` of its mapping names" in found.stdout
+    assert "has the fields payload" in found.stdout
+
+
 def test_a_source_without_a_mapping_is_read_as_events_of_our_own(config: str, redis_server: RedisServer) -> None:
     redis_server.ask('XADD flash_sale:events * e \'{"status":"failed"}\'')
     found = invoke("tap", "--config", config, "--source", "stream:flash_sale:events", "--limit", "1", "--json")

@@ -62,7 +62,10 @@ def test_a_wrong_definition_is_named_with_file_and_line(tmp_path: Path, settings
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("text", [f"{metric()}\n{metric()}", "  a: b"])
+GAUGE = metric(name="n", type="gauge", value="waiting")
+
+
+@pytest.mark.parametrize("text", [f"{metric()}\n{metric()}", f"{metric()}\n{GAUGE}", "  a: b"])
 def test_a_name_stands_once_and_definitions_are_a_list(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="a second time|is a list"):
         loaded(tmp_path, text)

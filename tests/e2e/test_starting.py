@@ -143,14 +143,6 @@ def test_a_stop_without_redis_says_how_many_events_are_lost(start_redis: StartRe
 def test_a_stop_is_held_up_by_none_of_three_who_do_not_answer(
     redis_server: RedisServer, make_daemon: MakeDaemon
 ) -> None:
-    took = [stop_unanswered(redis_server, make_daemon)]
-    while took[-1] >= 2.2 and len(took) < 3:  # a busy machine may be late once, but not each time
-        took.append(stop_unanswered(redis_server, make_daemon))
-    assert took[-1] < 2.2, took  # 1.75 s by its parts
-
-
-def stop_unanswered(redis_server: RedisServer, make_daemon: MakeDaemon) -> float:
-    """Stop a daemon while a WebSocket client, InfluxDB and Redis do not answer; return how long that took."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         influx = f"influx: {{url: 'http://127.0.0.1:{silent.getsockname()[1]}', database: sale, interval: 1s}}"
         daemon = make_daemon(redis_server.url, settings=influx).start()
@@ -163,9 +155,7 @@ def stop_unanswered(redis_server: RedisServer, make_daemon: MakeDaemon) -> float
             redis_server.freeze()
             began = time.monotonic()
             daemon.stop()
-            took = time.monotonic() - began
-            redis_server.thaw()
-            return took
+            assert time.monotonic() - began < 2.2  # 1.75 s by its parts
 
 
 def test_embedded_redis_runs_and_ends_with_the_daemon(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import signal
+import subprocess
+import sys
 import urllib.parse
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
@@ -17,7 +20,7 @@ from websockets.typing import Subprotocol
 
 from tests.cli.commands import execute
 from tests.conftest import StartRedis
-from tests.e2e.daemon import Daemon
+from tests.e2e.daemon import ROOT, Daemon
 from tests.redis_server import QUIET, RedisServer
 from tests.security.front import throw
 from tests.waiting import wait_until
@@ -173,9 +176,12 @@ async def ask_everything(daemon: Daemon) -> str:
         ({"SIDECAR_HTTP_ADMIN_TOKEN": SECRETS["wrongadmin"]}, ("report", "--url", "http://127.0.0.1:1")),
     ],
 )
+@pytest.mark.parametrize("dev", [False, pytest.param(True, marks=pytest.mark.campaign)])
 def test_a_command_that_fails_tells_no_secret(
-    environ: dict[str, str], arguments: tuple[str, ...], guarded: RedisServer
+    environ: dict[str, str], arguments: tuple[str, ...], dev: bool, guarded: RedisServer
 ) -> None:
+    """Not even in the traceback that a fault shows in Python's development mode."""
+
     def filled(text: str) -> str:
         return text.replace("PORT", str(guarded.port)) if "@" in text else text
 
@@ -186,6 +192,18 @@ def test_a_command_that_fails_tells_no_secret(
         else ()
     )
     environment = {**settings, **{name: filled(value) for name, value in environ.items()}}
-    done = execute(*map(filled, arguments), *ports, seconds=30, PYTHONASYNCIODEBUG="1", **environment)
+    command = [*map(filled, arguments), *ports]
+    if dev:
+        done = subprocess.run(
+            [sys.executable, "-X", "dev", "-m", "sidecar", *command],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    else:
+        done = execute(*command, seconds=30, PYTHONASYNCIODEBUG="1", **environment)
     assert leaks(done.stdout + done.stderr) == []
     assert done.stdout + done.stderr

@@ -428,6 +428,7 @@ class Aggregator:
     def _relearn(self) -> None:
         self.register.listen(self._connected())
         self._labels, self._memory = Labels(self._rules), Memory()
+        self._custom = CustomCounting(self._rules.custom_metrics)
         uncommitted = [*self._flying.values(), *self._pending.values()]
         states = (self.committed, *(pending.state for pending in uncommitted))
         for state in states:

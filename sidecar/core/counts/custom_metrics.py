@@ -90,7 +90,7 @@ class CustomCounting:
         """Admit the series that are counted already."""
         known = list(keys)
         for metric in self._metrics:
-            metric.known.update(key for key in known if key.startswith(metric.key))
+            metric.known.update(key for key in known if key.startswith(metric.key) and key != metric.other)
 
     def outdated(self, keys: Iterable[str]) -> list[str]:
         """Return the keys of series that another definition of the same metric counted."""
@@ -122,6 +122,7 @@ class _Counter:
     def __init__(self, metric: CustomMetric, fields: Lookup) -> None:
         self.metric = metric
         self.key = metric.key
+        self.other = "\n".join([self.key, *[OTHER] * len(metric.labels)])  # the key of all series beyond the limit
         self.known: set[str] = set()
         self._takes = compiled(metric.when, fields) if metric.when else None
         self._value = fields.get(metric.value) if metric.value else None
@@ -142,7 +143,7 @@ class _Counter:
         key = "\n".join([self.key, *values])
         if key not in self.known:
             if len(self.known) >= self.metric.max_series:
-                key = "\n".join([self.key, *[OTHER] * len(values)])
+                key = self.other
             else:
                 self.known.add(key)
         if key not in into:

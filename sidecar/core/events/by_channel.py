@@ -22,7 +22,7 @@ def decode_by_channel(
     """Decode the messages of a pattern; also return the channels of events and rejections."""
     names = list(map(label, channels))
     decoded = decode(payloads, arrivals)
-    if not decoded.rejections and len(decoded.events) == len(payloads) and _are_single(payloads):
+    if decoded.paired:
         return decoded, Origins(names, [])
     decoded, origins, start = Decoded([], [], []), Origins([], []), 0
     for name, run in groupby(names):
@@ -33,8 +33,3 @@ def decode_by_channel(
         origins.rejections.extend([name] * len(part.rejections))
         start = end
     return decoded, origins
-
-
-def _are_single(payloads: list[bytes]) -> bool:
-    """Return whether every payload begins like an object, not like an array."""
-    return min(payloads) >= b"{" and max(payloads) < b"|"

@@ -195,6 +195,7 @@ def _decode_one(payload: bytes, arrival: float, decoded: Decoded) -> None:
     if events is None:
         _read_payload(payload, arrival, decoded)
     elif isinstance(events, list):
+        decoded.paired = False
         decoded.events += events
         decoded.arrivals += [arrival] * len(events)
     else:
@@ -311,6 +312,7 @@ def _read_batch(payload: bytes, arrival: float, decoded: Decoded) -> None:
     if len(found) > MAX_BATCH_EVENTS:
         decoded.reject(too_many(len(found), payload, arrival))
         return
+    decoded.paired = False
     for element in found:
         event = _accept_strictly(element, arrival)
         if isinstance(event, _Strict):

@@ -191,6 +191,7 @@ class Decoded(Struct):
     """The events and rejections of a list of payloads, in order of arrival.
 
     `arrivals[i]` is the arrival time of `events[i]`; `events_before[i]` is how many events came before `rejections[i]`.
+    `paired` is whether each payload became one event, so that `events[i]` is of the i-th payload.
     `worded` is whether any event has a `status_word`, which is rare.
     `adjusted` names what was cut or left out of events, by the `id()` of each; `repeats` is by what a repeated delivery
     of one is recognised, likewise; `extras` has the fields of events beyond those here, where custom metrics read them.
@@ -201,6 +202,7 @@ class Decoded(Struct):
     arrivals: list[float]
     rejections: list[Rejection]
     events_before: list[int] = field(default_factory=list)
+    paired: bool = True
     worded: bool = False
     adjusted: dict[int, tuple[str, ...]] = field(default_factory=dict)
     repeats: dict[int, str] = field(default_factory=dict)
@@ -223,6 +225,7 @@ class Decoded(Struct):
     def reject(self, rejection: Rejection) -> None:
         """Add a rejection after what was decoded so far."""
         self.events_before.append(len(self.events))
+        self.paired = False
         self.rejections.append(rejection)
 
     def extend(self, later: "Decoded") -> None:
@@ -231,6 +234,7 @@ class Decoded(Struct):
         self.events += later.events
         self.arrivals += later.arrivals
         self.rejections += later.rejections
+        self.paired &= later.paired
         self.worded |= later.worded
         self.shared.merge(later.shared)
         self.adjusted |= later.adjusted

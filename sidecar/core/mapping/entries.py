@@ -17,7 +17,7 @@ def payload_of(entry: Sequence[str], values: str) -> PayloadOf:
     if WHOLE_ENTRY in entry:
         return _as_json if values == "json" else _as_text
     if ONLY_FIELD in entry:
-        return lambda pairs: pairs[1] if len(pairs) == len("kv") else None
+        return lambda pairs: pairs[1] if len(pairs[::2]) == 1 else None
     names = [name.encode() for name in entry]
 
     def find(pairs: Sequence[bytes]) -> bytes | None:

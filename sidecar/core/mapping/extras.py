@@ -25,11 +25,10 @@ class WithExtras:
     def __call__(self, payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
         """Return the events and rejections of payloads, with `extras`; see Decoder."""
         decoded = self._decoder(payloads, arrivals)
-        if not decoded.rejections and len(decoded.events) == len(payloads):
-            found = [self._of_payload(payload) for payload in payloads]
-            if all(len(extras) == 1 for extras in found):
-                decoded.extras = {id(event): extras[0] for event, extras in zip(decoded.events, found, strict=True)}
-                return decoded
+        if decoded.paired:
+            found = zip(decoded.events, map(self._of_payload, payloads), strict=True)
+            decoded.extras = {id(event): extras[0] for event, extras in found if len(extras) == 1}
+            return decoded
         result = Decoded([], [], [])
         for payload, arrival in zip(payloads, arrivals, strict=True):
             part = self._decoder([payload], [arrival])

@@ -221,6 +221,7 @@ class Chain:
             return
         result.shared.merge(NOTHING_SHARED)
         for payload, arrival in zip(payloads, arrivals, strict=True):
+            made = len(result.events)
             for outcome in self.outcomes(payload, arrival):
                 result.take((outcome.mapping, outcome.rule, outcome.kind), 1)
                 if outcome.event is not None:
@@ -229,6 +230,7 @@ class Chain:
                         result.repeats[id(outcome.event)] = outcome.repeats
                 elif outcome.rejection is not None:
                     result.reject(outcome.rejection)
+            result.paired &= len(result.events) == made + 1
 
     def outcomes(self, payload: bytes, arrival: float) -> Iterable[Outcome]:
         """Return the outcomes of the first mapping with a rule that takes anything of the payload, else of the last."""

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.commit.aggregator import Aggregator
@@ -155,6 +156,27 @@ def test_a_clear_empties_them() -> None:
     aggregate = committed(order(amount=1), rules=rules)
     aggregate.clear(NOW)
     assert samples(aggregate, rules, "shop_amounts_total") == [(0.0,)]
+
+
+def test_a_higher_limit_admits_another_series() -> None:
+    metric = CustomMetric(name="n_total", type="counter", labels={"order": "order_id"}, max_series=1)
+    before = committed(order(order_id="1"), order(order_id="2"), rules=Rules(custom_metrics=(metric,)))
+    rules = Rules(custom_metrics=(replace(metric, max_series=2),))
+    aggregate = aggregator(rules)
+    aggregate.load(before.fields(), same_generation=False)
+    aggregate.apply(batch(order(order_id="3")), NOW)
+    commit(aggregate)
+    assert samples(aggregate, rules, "n_total") == [("1", 1.0), ("3", 1.0), (OTHER, 1.0)]
+
+
+def test_after_a_clear_there_is_room_for_other_series() -> None:
+    metric = CustomMetric(name="n_total", type="counter", labels={"order": "order_id"}, max_series=1)
+    rules = Rules(custom_metrics=(metric,))
+    aggregate = committed(order(order_id="old"), rules=rules)
+    aggregate.clear(NOW)
+    aggregate.apply(batch(order(order_id="new")), NOW)
+    commit(aggregate)
+    assert samples(aggregate, rules, "n_total") == [("new", 1.0)]
 
 
 def test_a_line_break_in_a_label_is_a_space() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sidecar.core.events.decode import decode
-from sidecar.core.mapping.definition import Definition, Rule
+from sidecar.core.mapping.definition import Condition, Definition, Rule, Value
 from sidecar.core.mapping.extras import WithExtras
 from sidecar.core.mapping.mapping import Chain, Mapping
 
@@ -40,3 +40,13 @@ def test_a_rejected_payload_beside_it_changes_nothing() -> None:
 def test_of_a_mapping_that_makes_fewer_events_none_is_guessed() -> None:
     drops = Mapping(Definition(name="m", rules=(Rule(name="all", drop=True),)), currency="EUR")
     assert found(A, decoder=WithExtras(Chain([drops]).decode, {"voucher"})) == []
+
+
+def test_two_events_of_one_payload_have_no_fields_of_another_that_was_dropped() -> None:
+    paid = Rule(name="paid", when={"kind": Condition(equals="paid")}, event={"status": Value(value="success")})
+    rules = (paid, Rule(name="other", drop=True))
+    several = Chain([Mapping(Definition(name="m", each="events", rules=rules), currency="EUR")])
+    two, none = b'{"events":[{"kind":"paid"},{"kind":"paid"}],"voucher":"A"}', b'{"events":[{}],"voucher":"B"}'
+    assert found(two, none, decoder=WithExtras(several.decode, {"voucher"})) == [{}, {}]
+    one = b'{"events":[{"kind":"paid"}],"voucher":"A"}'
+    assert found(one, one, decoder=WithExtras(several.decode, {"voucher"})) == [{"voucher": "A"}] * 2
