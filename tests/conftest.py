@@ -16,7 +16,7 @@ from tests.proxy import Proxy
 from tests.redis_server import RedisServer, redis_program, redis_version
 
 # How long an example takes says nothing on a busy machine. A failure prints what replays it.
-settings.register_profile("sidecar", deadline=None, print_blob=True, max_examples=30)
+settings.register_profile("sidecar", deadline=None, print_blob=True, max_examples=20)
 settings.register_profile("campaign", settings.get_profile("sidecar"), max_examples=100)
 settings.load_profile("sidecar")
 

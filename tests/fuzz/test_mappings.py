@@ -124,7 +124,7 @@ def check(outcomes: list[Outcome]) -> None:
             assert outcome.rule
 
 
-@pytest.mark.parametrize("files", sizes(100, 3000, 40_000))
+@pytest.mark.parametrize("files", sizes(60, 3000, 40_000))
 def test_a_file_of_mappings_is_read_or_refused_with_its_line(files: int, seed: int, guarantee: Guarantee) -> None:
     random, good = Random(seed), 0
     for _ in range(files):
@@ -171,7 +171,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("payloads", sizes(2000, 40_000, 400_000))
+@pytest.mark.parametrize("payloads", sizes(1000, 40_000, 400_000))
 def test_a_payload_goes_through_every_conversion_and_nothing_raises(
     payloads: int, seed: int, guarantee: Guarantee
 ) -> None:

@@ -28,8 +28,12 @@ def load(path: Path) -> Any:
     return yaml.load(path.read_text(), yaml.CSafeLoader)
 
 
+def groups() -> list[list[dict[str, Any]]]:
+    return [group["rules"] for path in RULES for group in load(path)["groups"]]
+
+
 def rules() -> list[dict[str, Any]]:
-    return [rule for path in RULES for group in load(path)["groups"] for rule in group["rules"]]
+    return [rule for group in groups() for rule in group]
 
 
 ALERTS = [rule for rule in rules() if "alert" in rule]
@@ -291,3 +295,25 @@ def test_inhibition_names_alerts_that_exist() -> None:
     text = str(load(MONITORING / "alertmanager.yml")["inhibit_rules"])
     named = set(re.findall(r"\b[A-Z]\w+\b", text))
     assert {"SidecarDown", "RedisDown", "RedisRefusesWrites", "ThroughputCollapsed"} <= named <= set(NAMES)
+
+
+def selects(matchers: list[str], rule: dict[str, Any]) -> bool:
+    """Whether matchers of an inhibition select the alert of a rule."""
+    labels = rule["labels"] | {"alertname": rule["alert"]}
+    for matcher in matchers:
+        name, operator, value = (part.strip(' "') for part in re.split("(!=|=~|=)", matcher, maxsplit=1))
+        if bool(re.fullmatch(value, labels.get(name, ""))) == (operator == "!="):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("rules", groups(), ids=lambda rules: rules[0].get("record", rules[0].get("alert")))
+def test_what_is_inhibited_is_resolved_before_the_alert_that_inhibits_it(rules: list[dict[str, Any]]) -> None:
+    """Rules run in order: the one that inhibits is later, or keeps firing for a while."""
+    alerts = [rule for rule in rules if "alert" in rule]
+    for inhibition in load(MONITORING / "alertmanager.yml")["inhibit_rules"]:
+        by_name = "alertname" in inhibition["equal"]
+        for number, rule in enumerate(alerts):
+            if selects(inhibition["source_matchers"], rule) and (by_name or "keep_firing_for" not in rule):
+                later = [other for other in alerts[number + 1 :] if selects(inhibition["target_matchers"], other)]
+                assert [one["alert"] for one in later if not by_name or one["alert"] == rule["alert"]] == []

@@ -207,6 +207,7 @@ def test_victoria_metrics_takes_the_lines_as_well(
     assert victoria.value('flash_sale_latency_p99_ms{status="success",window="total"}') == pytest.approx(40)
 
 
+@pytest.mark.campaign
 @pytest.mark.needs("prometheus", "victoria-metrics")
 def test_prometheus_writes_everything_on_to_victoria_metrics(
     victoria: VictoriaMetrics, daemon: Daemon, redis_server: RedisServer, tmp_path: Path

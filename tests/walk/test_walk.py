@@ -28,7 +28,6 @@ from sidecar.core.snapshot import compute, monotonic
 from sidecar.daemon import service
 from sidecar.daemon.fleet import Age
 from tests.conftest import Guarantee, StartRedis
-from tests.guarantees import in_campaign
 from tests.redis_server import RedisServer
 from tests.walk.ground import T0, Hands
 from tests.walk.served import Served, clock_of
@@ -284,7 +283,6 @@ SIMPLE: dict[str, tuple[object, str, object]] = {
     "a hole is missed too late": (sequence, "GRACE_SECONDS", 50.0),
     "a window is too long": (compute, "RINGS", {**RINGS, "1m": replace(RINGS["1m"], slices=13)}),
 }
-QUICKEST, *SLOWER = SIMPLE
 RARE: dict[str, tuple[object, str, object]] = {
     "what was missed before a clear comes a while after it": (Sequences, "forget_missed", lambda *_: None),
     "a producer with connections sends only heartbeats": (RollCall, "_hear", lambda *_: None),
@@ -296,7 +294,8 @@ RARE: dict[str, tuple[object, str, object]] = {
 }
 
 
-@pytest.mark.parametrize("rule", [QUICKEST, *in_campaign(*SLOWER)])
+@pytest.mark.campaign
+@pytest.mark.parametrize("rule", SIMPLE)
 def test_random_walks_notice_a_rule_that_is_missing(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*SIMPLE[rule])
     with pytest.raises(AssertionError, match="after"):
