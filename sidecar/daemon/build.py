@@ -16,7 +16,7 @@ from sidecar.core.mapping.entries import PayloadOf, payload_of
 from sidecar.core.mapping.extras import WithExtras
 from sidecar.core.mapping.mapping import Chain
 from sidecar.core.mapping.mapping import Mapping as CompiledMapping
-from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale
+from sidecar.core.snapshot.compute import SnapshotContext, as_committed, compute, is_stale
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.errors import CheckpointError, SidecarError
 from sidecar.process.clock import Clock
@@ -117,8 +117,9 @@ def _payload_of(config: Config, source: str) -> PayloadOf | None:
     return None if mapping is None else payload_of(mapping.entry, mapping.values)
 
 
-async def read(config: Config, now: float) -> Snapshot:
-    """Return the Snapshot at `now` (Unix seconds) of what is committed under the configured prefix, without a daemon.
+async def read(config: Config, now: float, *, at_commit: bool = False) -> Snapshot:
+    """Return the Snapshot at `now` (Unix seconds), or as of the last commit, of what is committed under the configured
+    prefix, without a daemon.
 
     Raises SidecarError if nothing is committed.
     """
@@ -146,4 +147,4 @@ async def read(config: Config, now: float) -> Snapshot:
         uptime_s=0.0,
         settled=interval,
     )
-    return compute(state, rules(config), context)
+    return (as_committed if at_commit else compute)(state, rules(config), context)

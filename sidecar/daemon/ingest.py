@@ -156,7 +156,7 @@ class Ingest:
         """Count the time in which any source was blind since the last call."""
         now = self._clock.steady()
         if self._ledger.active and any(state.blind for state in self.states.values()):
-            self._ledger.aggregate.blind(now - self._blind_from)
+            self._ledger.blind(now - self._blind_from)
         self._blind_from = now
 
     def reset(self, name: str) -> None:

@@ -272,7 +272,7 @@ class Pipeline:
         self._watched_at = now
         on_time = now - before <= max(LATE_TICKS * self._interval, LATE_SECONDS)
         well = not (self.redis_error or self.commit_error) and self.ingest.hears
-        changes = self.ledger.aggregate.watch(self.clock.now(), hears=on_time and well)
+        changes = self.ledger.watch(self.clock.now(), hears=on_time and well)
         if changes.silent:
             detail = "no event and no heartbeat; look whether these processes live"
             self._log.warning("producers silent", producers=first_few(sorted(changes.silent), NAMED), detail=detail)

@@ -17,7 +17,7 @@ from sidecar.core.counts.history import seconds_of
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.core.events.sale_event import Action
-from sidecar.core.snapshot.compute import SnapshotContext, compute, is_stale, merged
+from sidecar.core.snapshot.compute import SnapshotContext, as_committed, compute, is_stale, merged
 from sidecar.core.snapshot.monotonic import Monotonic
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 from sidecar.daemon import candidacy
@@ -189,7 +189,7 @@ class Service:
         new = flatten(config)
         self._config = unflatten(flatten(self._config) | {name: new[name] for name in applied})
         self._rules = rules(self._config)
-        self._ledger.aggregate.adopt(self._rules)
+        self._ledger.adopt(self._rules)
         return applied, restart
 
     # Monitor
@@ -272,8 +272,10 @@ class Service:
     def _publish(self) -> None:
         if self._ledger.active:
             context = self._context(self._clock.now(), committed_at=self._committed_at(), stale=self._stale())
-            snapshot = compute(self._ledger.aggregate.committed, self._rules, context)
-            self._latest.publish(snapshot, self._monotonic.shown(snapshot, self._ledger.loads, self._ledger.generation))
+            state = self._ledger.aggregate.committed
+            snapshot = compute(state, self._rules, context)
+            exposed = self._monotonic.shown(snapshot, self._ledger.loads, self._ledger.generation)
+            self._latest.publish(snapshot, exposed, partial(as_committed, state, self._rules, context))
         else:
             self._latest.withdraw()
 

@@ -33,16 +33,31 @@ class Health(Struct, frozen=True):
 class Published:
     """What one tick shows: a Snapshot, the one to expose, and all renderings. It lives until the next tick."""
 
-    def __init__(self, snapshot: Snapshot, exposed: Snapshot | None = None) -> None:
-        """`exposed` is what the exposition shows: the same, except for counters that must not fall."""
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        exposed: Snapshot | None = None,
+        as_committed: Callable[[], Snapshot] | None = None,
+    ) -> None:
+        """`exposed` is what the exposition shows: the same, except for counters that must not fall.
+
+        `as_committed` computes the one for the report, by default the same.
+        """
         self.snapshot = snapshot
         self.exposed = exposed or snapshot
+        self._as_committed = as_committed or (lambda: snapshot)
         self._rendered: dict[Callable[[Snapshot], Any], Any] = {}
 
     def rendered(self, render: Callable[[Snapshot], T]) -> T:
         """Return `render(snapshot)`, rendered once."""
         if render not in self._rendered:
             self._rendered[render] = render(self.snapshot)
+        return cast(T, self._rendered[render])
+
+    def reported(self, render: Callable[[Snapshot], T]) -> T:
+        """Return `render` of the Snapshot as of its last commit, rendered once."""
+        if render not in self._rendered:
+            self._rendered[render] = render(self._as_committed())
         return cast(T, self._rendered[render])
 
 
@@ -54,9 +69,14 @@ class Latest:
         self._ticked = asyncio.Event()
         self._merging: asyncio.Task[Published] | None = None
 
-    def publish(self, snapshot: Snapshot, exposed: Snapshot | None = None) -> None:
+    def publish(
+        self,
+        snapshot: Snapshot,
+        exposed: Snapshot | None = None,
+        as_committed: Callable[[], Snapshot] | None = None,
+    ) -> None:
         """Replace what is published, and wake everybody that waits."""
-        self._replace(Published(snapshot, exposed))
+        self._replace(Published(snapshot, exposed, as_committed))
         self._ticked.set()
         self._ticked = asyncio.Event()
 

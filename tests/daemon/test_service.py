@@ -124,6 +124,17 @@ async def test_it_counts_and_shows_from_the_first_event_to_the_stop(ground: Grou
     assert ground.store.closed == 2
 
 
+async def test_a_report_is_as_of_its_commit_however_late_it_is_asked_for(ground: Ground) -> None:
+    async with ground.running() as client:
+        ground.channel.put(b"{")
+        await ground.counted(order())
+        state = ground.service._ledger.aggregate.committed
+        shown = await get(client, "/monitoring/benchmark")
+        assert shown["ts"] == shown["until"] == shown["committed_at"] == state.total.committed_at
+        assert shown["completeness"]["invalid"] == 1
+        assert shown["completeness"]["not_understood"] == {}, "only the running process knows it"
+
+
 def settings() -> list[object]:
     """Return what belongs to the whole process."""
     loop = asyncio.get_running_loop()

@@ -26,6 +26,23 @@ def test_each_form_is_rendered_once_a_tick() -> None:
     assert rendered == [1.0, 2.0]
 
 
+def test_the_report_is_of_the_snapshot_as_of_its_commit_and_computed_once() -> None:
+    """Without one, as for a fleet, it is that of now."""
+    computed = []
+
+    def as_committed() -> Snapshot:
+        computed.append(1)
+        return snapshot(ts=1.0)
+
+    published = Published(snapshot(ts=2.0), None, as_committed)
+    assert [published.reported(ts), published.reported(ts), Published(snapshot(ts=2.0)).reported(ts)] == [1.0, 1.0, 2.0]
+    assert computed == [1]
+
+
+def ts(one: Snapshot) -> float:
+    return one.ts
+
+
 def test_what_the_exposition_shows_is_the_snapshot_unless_told_otherwise() -> None:
     one, other = snapshot(), snapshot(uptime_s=99.0)
     assert Published(one).exposed is one

@@ -168,7 +168,7 @@ class RedisReader:
         from sidecar.cli.client import stored
         from sidecar.core.snapshot.report import report
 
-        return report(asyncio.run(stored.read(self._config)))
+        return report(asyncio.run(stored.read(self._config, at_commit=True)))
 
     def history(self, grid: Mapping[str, str]) -> "dict[str, Points]":
         from sidecar.cli.client import stored

@@ -25,10 +25,13 @@ OWNER_SECONDS = 5.0
 POLL_SECONDS = 0.05
 
 
-async def read(config: Config) -> Snapshot:
-    """Return the committed state as a Snapshot. Raises `SidecarError` if there is none."""
+async def read(config: Config, *, at_commit: bool = False) -> Snapshot:
+    """Return the committed state as a Snapshot, now or as of its last commit.
+
+    Raises `SidecarError` if there is none.
+    """
     with with_advice():
-        return await build.read(config, time.time())
+        return await build.read(config, time.time(), at_commit=at_commit)
 
 
 async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Points]:

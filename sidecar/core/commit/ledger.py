@@ -32,6 +32,8 @@ from msgspec import structs
 from sidecar.core.checkpoint.state import dump_state
 from sidecar.core.commit.aggregator import MISSED_UNDER, Aggregator
 from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, Position, era_of, order, owner_of
+from sidecar.core.counts.liveness import Changes
+from sidecar.core.counts.rules import Rules
 from sidecar.core.events.batch import Batch, StreamRead
 from sidecar.core.events.source import key_of
 from sidecar.errors import CheckpointError
@@ -124,7 +126,7 @@ class Ledger:
         self.active = True
         self.away = self.aggregate.committed.total.committed_at
         self._listened = set(fields[LISTENED].split(b"\n")) if LISTENED in fields else None
-        self.step(0.0, now)  # the clock behind the stored state may have been ahead
+        self.aggregate.step(0.0, now)  # the clock behind the stored state may have been ahead
         if self.aggregate.committed.total.since is None:
             self.aggregate.begin(now)
 
@@ -211,6 +213,18 @@ class Ledger:
         if position != self._read[stream]:
             self._read[stream] = position
             self._replid, self._read_on = replid, True
+
+    def blind(self, seconds: float) -> None:
+        """Count time in which events that cannot be read again may have been missed."""
+        self.aggregate.blind(seconds)
+
+    def watch(self, now: float, *, hears: bool) -> Changes:
+        """Judge which producers are alive; `hears`: every source was connected since the last call."""
+        return self.aggregate.watch(now, hears=hears)
+
+    def adopt(self, rules: Rules) -> None:
+        """Count by other rules from now on."""
+        self.aggregate.adopt(rules)
 
     def step(self, by: float, now: float) -> None:
         """Follow a clock that was set by `by` seconds, to `now`."""

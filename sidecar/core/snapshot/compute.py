@@ -105,6 +105,23 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
     )
 
 
+def as_committed(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
+    """Return the Snapshot of `state` as of its last commit: but for what the process says of itself (`instance`,
+    `uptime_s`, `system`, `stale`), the same commit always gives the same.
+    """
+    total = state.total
+    of_process = SnapshotContext(
+        instance=context.instance,
+        now=context.now if total.committed_at is None else total.committed_at,
+        committed_at=total.committed_at,
+        stale=context.stale,
+        uptime_s=context.uptime_s,
+        settled=context.settled if total.commit_interval is None else total.commit_interval,
+        system=context.system,
+    )
+    return compute(state, rules, of_process)
+
+
 def _window(state: State, name: str, last_second: int) -> Slice:
     """Merge the slices of a time window, from the first complete one to now."""
     ring = RINGS[name]

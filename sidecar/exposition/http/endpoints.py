@@ -1,7 +1,7 @@
 """The answer of each path, from the newest Snapshot and the Monitor."""
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -11,7 +11,7 @@ from sidecar.core.counts.pending import REJECTED_KEPT
 from sidecar.core.counts.sale import Announcement
 from sidecar.core.events.sale_event import CURRENT, ID_RULE, Action, is_id
 from sidecar.core.sale.transitions import objection
-from sidecar.core.snapshot.snapshot import Scope, Snapshot
+from sidecar.core.snapshot.snapshot import Scope
 from sidecar.exposition import documents
 from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
 from sidecar.exposition.http.middleware import CLEAR, SALES
@@ -74,16 +74,16 @@ class Endpoints:
         """Answer with the Snapshot as JSON, or with the exposition if Prometheus asks."""
         if wants_exposition(_accept(request)):
             return await self.metrics(request)
-        body = await self._rendered(request, documents.full)
+        body = (await self._published(request)).rendered(documents.full)
         return web.Response(body=body, headers=VARY, content_type="application/json")
 
     async def report(self, request: web.Request) -> web.Response:
         """Answer with the report as JSON or Markdown."""
         format = _choice(request, "format", FORMATS)
         if format == "markdown" or (format is None and wants_markdown(_accept(request))):
-            body = await self._rendered(request, documents.report_markdown)
+            body = (await self._published(request)).reported(documents.report_markdown)
             return web.Response(body=body, headers=VARY, content_type="text/markdown", charset="utf-8")
-        body = await self._rendered(request, documents.report_json)
+        body = (await self._published(request)).reported(documents.report_json)
         return web.Response(body=body, headers=VARY, content_type="application/json")
 
     async def health(self, request: web.Request) -> web.Response:
@@ -170,13 +170,13 @@ class Endpoints:
             raise Problem(503, "standby", STANDBY)
         raise Problem(503, "not_ready", NOT_READY)
 
-    async def _rendered(self, request: web.Request, render: Callable[[Snapshot], bytes]) -> bytes:
-        """Render the newest Snapshot of the requested scope."""
+    async def _published(self, request: web.Request) -> Published:
+        """Return the newest values of the requested scope."""
         scope = _choice(request, "scope", SCOPES)
         published = self._serving()
         if scope == "fleet":
             published = await self._latest.fleet(self._monitor.fleet)
-        return published.rendered(render)
+        return published
 
     async def _drawn(self, metric: Metric, query: Query, now: int) -> msgspec.Raw:
         """Return the points as JSON, which takes a tenth of the memory of Python values."""

@@ -211,7 +211,7 @@ class WebSocketServer:
         if published is None:
             await connection.answer(self._no_report(id))
         elif connection.open:
-            connection.write(head("benchmark-report", id), [published.rendered(documents.report_json), b"}"])
+            connection.write(head("benchmark-report", id), [published.reported(documents.report_json), b"}"])
 
     def _no_report(self, id: Any) -> bytes:
         if self._monitor.ready()[1] == "standby":

@@ -11,7 +11,7 @@ from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.counts.parts import Reading
 from sidecar.core.counts.rules import OTHER, Rules
 from sidecar.core.counts.state import State
-from sidecar.core.snapshot.compute import _decimal, compute, is_stale, merged
+from sidecar.core.snapshot.compute import _decimal, as_committed, compute, is_stale, merged
 from sidecar.core.snapshot.snapshot import Connections, ProducerCompleteness, Snapshot, Summary, System
 from tests.core.counted import NOW, PUBSUB, RULES, STREAM, aggregator, batch, commit, committed, context, order, shown
 
@@ -313,6 +313,16 @@ def test_blind_time_and_refused_events_are_told() -> None:
     assert snapshot.series
     assert snapshot.series.invalid_by_reason == {"not_json": 1, "unknown_status": 1, "missing_field": 1}
     assert snapshot.series.received_by_source == {PUBSUB: 3}
+
+
+def test_the_same_commit_gives_the_same_report_however_late() -> None:
+    aggregate = committed(order(product_id="p", quantity=2), {"type": "inventory", "product_id": "p", "stock": 5})
+    at, interval = aggregate.committed.total.committed_at or 0.0, RULES.commit_interval
+    prompt = compute(aggregate.committed, RULES, context(at, committed_at=at, settled=interval))
+    late = context(at + 30, settled=9.0, born={("product", "p"): at}, heard={"p": at}, doubts={"p": "two of them"})
+    assert as_committed(aggregate.committed, RULES, late) == prompt
+    never = as_committed(State(), RULES, late)
+    assert (never.ts, never.committed_at) == (at + 30, None)
 
 
 @pytest.mark.parametrize(("age", "held"), [(0, True), (11.9, True), (12, False), (100, False)])
