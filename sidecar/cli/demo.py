@@ -50,7 +50,7 @@ Ctrl-C ends all of it.
 @click.option("--http", metavar="HOST:PORT", help=f"Where HTTP listens [default: {HTTP}, or a free port].")
 @click.option("--ws", metavar="HOST:PORT", help=f"Where the WebSocket listens [default: {WS}, or a free port].")
 @click.option("--rate", type=click.FloatRange(0.1, 5000), default=50, show_default=True, help="Mean orders a second.")
-@click.option("--duration", type=click.FloatRange(1, 86_400), default=60, show_default=True, help="Seconds a sale.")
+@click.option("--duration", type=click.FloatRange(1, 86_400), default=600, show_default=True, help="Seconds a sale.")
 def demo(http: str | None, ws: str | None, rate: float, duration: float) -> None:
     """Run the daemon with a private Redis and a made-up sale until Ctrl-C. It installs nothing and leaves nothing."""
     flags = {"http.listen": http or _free(HTTP), "ws.listen": ws or _free(WS), "log.level": "warning"}

@@ -197,8 +197,15 @@ def _products(by_product: Mapping[str, ProductOrders], finished: Mapping[str, in
 
 
 def _inventory(inventory: Mapping[str, Inventory], finished: Mapping[str, int]) -> str:
-    rows = ((name, *astuple(inventory[name])) for name in _busiest(finished, inventory))
-    return _table(("product", "stock", "sold per second", "sold out in seconds"), rows)
+    rows = ((name, *_stock(inventory[name])) for name in _busiest(finished, inventory))
+    columns = ("product", "stock", "sold per second", "sold out in seconds", "at least", "at most", "sold out at")
+    return _table(columns, rows)
+
+
+def _stock(one: Inventory) -> tuple[Any, ...]:
+    found = one.sell_out
+    gone = _moment(found.at) if found.state == "sold_out" else found.state.replace("_", " ")
+    return one.stock, one.depletion_per_second, one.sell_out_in_s, found.low_s, found.high_s, gone
 
 
 def _completeness(completeness: Completeness) -> str:

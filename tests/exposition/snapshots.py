@@ -18,6 +18,7 @@ from sidecar.core.snapshot.snapshot import (
     ProducerCompleteness,
     ProductOrders,
     Queue,
+    SellOut,
     Series,
     Snapshot,
     Summary,
@@ -27,6 +28,7 @@ from sidecar.core.snapshot.snapshot import (
 )
 
 TS = 1_790_000_000.123
+SELL_OUT = SellOut("selling", 132.8, 104.0, 169.0, TS + 132.8, 0.7, 214)
 BOUNDS = (0.005, 0.1, 1.0)
 REASONS: tuple[str, ...] = RejectionReason.__args__  # type: ignore[attr-defined]
 
@@ -46,7 +48,7 @@ def snapshot(**changes: Any) -> Snapshot:
             latency_ms=timings(),
             processing_ms=timings(),
             queues={"orders": Queue(waiting=3, active=1, delayed=0, failed=0, completed=8)},
-            inventory={"sku-1": Inventory(stock=93, depletion_per_second=0.7, sell_out_in_s=132.8)},
+            inventory={"sku-1": Inventory(93, 0.7, 132.8, SELL_OUT)},
             connections=Connections(active=120),
             completeness=completeness(),
             system=System(cpu_percent=1.2, rss_bytes=1, redis_used_memory_bytes=1),

@@ -114,7 +114,7 @@ def test_the_topic_products_shows_all_of_them() -> None:
         "| latency | 9 | 42 | 4 | 40 | 80 | 90 | 99 | 120 | 120.5 |",
         "| processing, failed | 2 | 42 | 4 | 40 | 80 | 90 | 99 | 120 | 120.5 |",
         "| sku-1 | 7 | 2 | 9 | 0 | 7 |",
-        "| sku-1 | 93 | 0.7 | 132.8 |",
+        "| sku-1 | 93 | 0.7 | 132.8 | 104 | 169 | selling |",
         "| EUR | 70.00 |",
         "No event is known to be missed.",
     ],

@@ -21,9 +21,13 @@ WINDOWS = {"10s": "last_10s", "1m": "last_1m", "5m": "last_5m", "total": "total"
 PERCENTILES = ("p50", "p90", "p95", "p99", "max")
 # A narrower screen has fewer columns, so that labels and numbers are never cut.
 WIDE = 76
+WITH_BAND = 96
 FEWER_FIGURES = ("p50", "p99", "max")
 # Below this a product is about to sell out; a sale lasts minutes.
 SOON_SECONDS = 60
+LONGEST_SECONDS = 3600  # later than that is only "later"
+VAGUE = 4  # times as late as the earliest time: too wide to name both ends
+STATES = {"starting": "estimating", "stalled": "stalled"}
 
 
 def console() -> Console:
@@ -104,7 +108,8 @@ def products(snapshot: "Snapshot", names: Iterable[str], *, width: int = PIPE_WI
     for name in names:
         sold, stock = by_product.get(name), inventory.get(name)
         units = sold.units if sold else 0
-        label, left, end = Text(plain(name), overflow="ellipsis", no_wrap=True), _units(stock), _sell_out(stock)
+        label, left = Text(plain(name), overflow="ellipsis", no_wrap=True), _units(stock)
+        end = _sell_out(stock, band=width >= WITH_BAND)
         if wide:
             pace = count(stock.depletion_per_second if stock else None)
             failed = count(sold.failed if sold else 0)
@@ -256,12 +261,33 @@ def _units(stock: "Inventory | None") -> Text:
     return Text(count(stock.stock), "bold red" if stock.stock < 0 else "")
 
 
-def _sell_out(stock: "Inventory | None") -> Text:
-    """Format when the stock will be gone, or that it is."""
-    if stock and stock.stock <= 0:
+def _sell_out(stock: "Inventory | None", *, band: bool = False) -> Text:
+    """Format when the stock will be gone, with a band on request, or why that is not known."""
+    if stock is None:
+        return Text(seconds(None))
+    if stock.stock <= 0:
         return Text("oversold" if stock.stock < 0 else "sold out", "bold red" if stock.stock < 0 else "red")
-    left = stock.sell_out_in_s if stock else None
-    return Text(seconds(left), "yellow" if left is not None and left < SOON_SECONDS else "")
+    found, left = stock.sell_out, stock.sell_out_in_s
+    if found.state in STATES:
+        return Text(STATES[found.state], "yellow" if found.state == "stalled" else "")
+    text = Text(seconds(left), "yellow" if left is not None and left < SOON_SECONDS else "")
+    if found.eta_s is None or found.low_s is None or found.high_s is None:
+        return text
+    if found.eta_s > LONGEST_SECONDS:
+        return Text(f"> {seconds(LONGEST_SECONDS)}")
+    if found.high_s > VAGUE * found.low_s:
+        return Text(f"over {seconds(_rounded(found.low_s))}", text.style)
+    text = Text(seconds(_rounded(found.eta_s)), text.style)
+    return text.append(f" ({_clock(found.low_s)}-{_clock(found.high_s)})", "dim") if band else text
+
+
+def _rounded(value: float) -> float:
+    """Round to two significant digits: an estimate has no more."""
+    return float(f"{value:.2g}")
+
+
+def _clock(value: float) -> str:
+    return f"{int(value) // 60}:{int(value) % 60:02}"
 
 
 def _alarm(rate: float | None) -> Text:

@@ -44,7 +44,8 @@ def load(fields: Mapping[str, bytes]) -> dict[str, Product]:
     for block in range(max(sum(name.startswith(prefix) for name in fields) for prefix in _PREFIXES)):
         with reading(field(NUMBERS, block)):
             members = _decode_names(fields[field(NAMES, block)])
-            rows = zip(*decode(NUMBERS, inflated(fields[field(NUMBERS, block)])), strict=True)
+            columns = decode(NUMBERS, inflated(fields[field(NUMBERS, block)]))
+            rows = zip(*(column for column in columns if column is not None), strict=True)
             products.update((name, Product.load(row)) for name, row in zip(members, rows, strict=True))
             if len(members) > SIZE or len(products) != block * SIZE + len(members):
                 raise ValueError("products are not in order")

@@ -27,10 +27,6 @@ _Wholes = list[_Whole]
 _Times = list[_Time]
 _Stock = list[int | None]
 _StoredSlice = tuple[_Whole, _Whole, _Whole, _Wholes, _Wholes]
-# Columns: four counts and units; stock and its time; first and newest sale, and both sums of sales.
-_Block = tuple[
-    _Wholes, _Wholes, _Wholes, _Wholes, _Wholes, _Stock, _Times, list[_Time | None], _Times, _Wholes, _Wholes
-]  # fmt: skip
 _Gauge = Annotated[list[int | None], Meta(min_length=1, max_length=5)]  # a queue has five numbers
 _StoredId = Annotated[str, Meta(max_length=MAX_ID_BYTES)]
 
@@ -39,6 +35,25 @@ class _StoredReading(Struct, array_like=True):
     seen: _Time
     values: _Gauge
     times: Annotated[list[_Time], Meta(min_length=1, max_length=5)] | None = None  # before 0.2.0: `seen` for each
+
+
+class _StoredBlock(Struct, array_like=True):
+    """Columns; before version 0.2.0 there were eleven."""
+
+    success: _Wholes
+    failed: _Wholes
+    pending: _Wholes
+    cancelled: _Wholes
+    units: _Wholes
+    stock: _Stock
+    stock_ts: _Times
+    first_ts: list[_Time | None]
+    newest_ts: _Times
+    sales: _Wholes
+    calm_sales: _Wholes
+    squares: _Wholes | None = None
+    sold: _Wholes | None = None
+    turned_at: list[_Time | None] | None = None
 
 
 _START = re.compile("[0-9]{1,11}")
@@ -86,7 +101,7 @@ SECTIONS: dict[str, Section] = {
     "slices5": Section(Slice, _StoredSlice, deflated=True, by_time=True),
     "slices10": Section(Slice, _StoredSlice, deflated=True, by_time=True),
     "minutes": Section(Minute, tuple[list[_StoredSecond], list[_StoredSecond], list[_StoredSecond]], by_time=True),
-    "products": Section(Product, _Block, deflated=True),
+    "products": Section(Product, _StoredBlock, deflated=True),
     "queues": Section(Reading, _StoredReading),
     "connections": Section(Reading, _StoredReading),
     # Missed may be below 0: numbers missed before a clear may be recovered after it.

@@ -143,9 +143,21 @@ class Minute:
 class Product:
     """Orders and units of one product, how fast it sells, and its newest stock reading."""
 
-    __slots__ = ("cancelled", "depletion", "failed", "pending", "stock", "stock_seen", "stock_ts", "success", "units")
+    __slots__ = (
+        "cancelled",
+        "depletion",
+        "failed",
+        "pending",
+        "stock",
+        "stock_seen",
+        "stock_ts",
+        "success",
+        "turned_at",
+        "units",
+    )
 
     def __init__(self) -> None:
+        """Start with nothing; `turned_at` is when the stock ran out, or rose again."""
         self.success = 0
         self.failed = 0
         self.pending = 0
@@ -155,6 +167,7 @@ class Product:
         self.stock: int | None = None
         self.stock_ts = 0.0
         self.stock_seen = 0.0
+        self.turned_at: float | None = None
 
     def merge(self, other: "Product") -> None:
         self.success += other.success
@@ -162,19 +175,27 @@ class Product:
         self.pending += other.pending
         self.cancelled += other.cancelled
         self.units += other.units
-        self.depletion.merge(other.depletion)
         if other.stock is not None:
-            self.restock(other.stock, other.stock_ts, other.stock_seen)
+            self.restock(other.stock, other.stock_ts, other.stock_seen, other.turned_at)
+        self.depletion.merge(other.depletion)
 
-    def restock(self, stock: int, ts: float, seen: float = 0.0) -> None:
+    def restock(self, stock: int, ts: float, seen: float = 0.0, turned_at: float | None = None) -> None:
         """Take a stock reading that arrived at `seen`, unless a newer one is known; of equal times the last wins."""
-        if self.stock is None or (ts, seen) >= (self.stock_ts, self.stock_seen):
-            self.stock, self.stock_ts, self.stock_seen = stock, ts, seen
+        if self.stock is not None and (ts, seen) < (self.stock_ts, self.stock_seen):
+            return
+        if stock <= 0 and (self.stock is None or self.stock > 0):
+            self.turned_at = ts if turned_at is None else turned_at
+        elif stock > 0 and self.stock is not None and self.stock <= 0:
+            self.depletion.resume(max(ts - (self.turned_at or ts), 0.0))
+            self.turned_at = ts
+        self.stock, self.stock_ts, self.stock_seen = stock, ts, seen
 
     def step(self, by: float, now: float) -> None:
         """Follow a clock that was set by `by` seconds, to `now`."""
         self.stock_ts, self.stock_seen = min(self.stock_ts, now), min(self.stock_seen, now)
         self.depletion.step(by, now)
+        if self.turned_at is not None:
+            self.turned_at = min(self.turned_at, now)
 
     def copy(self) -> "Product":
         twin = Product()  # one by one: a commit copies every product that changed
@@ -185,19 +206,20 @@ class Product:
             self.cancelled,
         )
         twin.units, twin.stock, twin.stock_ts, twin.stock_seen = self.units, self.stock, self.stock_ts, self.stock_seen
-        twin.depletion = self.depletion.copy()
+        twin.depletion, twin.turned_at = self.depletion.copy(), self.turned_at
         return twin
 
     def dump(self) -> Any:
         counts = (self.success, self.failed, self.pending, self.cancelled, self.units)
-        return [*counts, self.stock, self.stock_ts, *self.depletion.dump()]
+        return [*counts, self.stock, self.stock_ts, *self.depletion.dump(), self.turned_at]
 
     @classmethod
     def load(cls, data: Any) -> "Product":
         part = cls()
         *counts, part.stock, part.stock_ts = data[:7]
         part.success, part.failed, part.pending, part.cancelled, part.units = counts
-        part.depletion = Depletion.load(list(data[7:]))
+        part.depletion = Depletion.load(list(data[7:13]))
+        part.turned_at = data[13] if len(data) == 14 else None
         return part
 
 

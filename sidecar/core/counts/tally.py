@@ -256,6 +256,7 @@ def _fold_sales(pending: Pending, labels: Labels, second: int, cell: Second) -> 
     for (status, _, _), orders in cell.sales.items():
         counts[status] += orders
     sold: Counter[str] = Counter()
+    squares: Counter[str] = Counter()
     for (status, product_id, quantity), orders in (*cell.sales.items(), *cell.lines.items()):
         if product_id is not None:
             label = admit(pending, labels, "product", product_id, orders)
@@ -264,10 +265,11 @@ def _fold_sales(pending: Pending, labels: Labels, second: int, cell: Second) -> 
             setattr(product, status, getattr(product, status) + orders)
             if status == "success":
                 sold[label] += orders * quantity
+                squares[label] += orders * quantity**2
     for label, units in sold.items():
         products[label].units += units
         # In the middle of its second: the rate must not depend on how events were batched.
-        products[label].depletion.sell(units, second + 0.5)
+        products[label].depletion.sell(units, second + 0.5, squares[label])
 
 
 def _meet(pending: Pending, second: int, cell: Second) -> None:

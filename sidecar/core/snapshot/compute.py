@@ -18,6 +18,7 @@ from sidecar.core.counts.understanding import NotUnderstood
 from sidecar.core.events.event import FINISHED, STATUSES
 from sidecar.core.events.source import kind_of
 from sidecar.core.snapshot import custom
+from sidecar.core.snapshot.sell_out import sell_out
 from sidecar.core.snapshot.snapshot import (
     ClassicHistogram,
     Completeness,
@@ -77,6 +78,7 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
     """Return the Snapshot of `state` at `context.now`."""
     last_second = int(context.now - context.settled) - 1
     windows = {name: _window(state, name, last_second) for name in RINGS}
+    completeness = _completeness(state, context, last_second)
     return Snapshot(
         instance=context.instance,
         scope=context.scope,
@@ -92,13 +94,9 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
         latency_ms=_timings(state, "latency", {name: part.latency for name, part in windows.items()}),
         processing_ms=_timings(state, "processing", {name: part.processing for name, part in windows.items()}),
         queues={name: Queue(*reading.values) for name, reading in sorted(state.queues.items())},
-        inventory={
-            name: _inventory(part, part.stock, context.now, over=state.total.sale.state == "ended")
-            for name, part in sorted(state.products.items())
-            if part.stock is not None
-        },
+        inventory=_inventory(state, context.now, completeness.last_minute.ratio),
         connections=Connections(added_up(state.connections.values(), context.now - CONNECTION_SECONDS)),
-        completeness=_completeness(state, context, last_second),
+        completeness=completeness,
         system=context.system,
         custom=custom.all_shown(rules.custom_metrics, state.custom),
         series=_series(state, rules, context),
@@ -214,8 +212,17 @@ def _by_product(state: State, rules: Rules) -> dict[str, ProductOrders]:
     return {name: ProductOrders(p.success, p.failed, p.pending, p.cancelled, p.units) for name, p in parts}
 
 
-def _inventory(part: Product, stock: int, now: float, *, over: bool) -> Inventory:
-    return Inventory(stock, *part.depletion.forecast(stock, now, over=over))
+def _inventory(state: State, now: float, completeness: float | None) -> dict[str, Inventory]:
+    over = state.total.sale.state == "ended"
+    return {
+        name: Inventory(
+            part.stock,
+            *part.depletion.forecast(part.stock, now, over=over),
+            sell_out(part, now, over=over, completeness=completeness),
+        )
+        for name, part in sorted(state.products.items())
+        if part.stock is not None
+    }
 
 
 def _timings(state: State, duration: str, windows: dict[str, Histogram]) -> Timings:

@@ -96,12 +96,34 @@ class Queue(Struct, frozen=True):
     completed: int | None = None
 
 
+SellOutState = Literal[
+    "not_started", "starting", "selling", "restocked", "stalled", "sold_out", "ended", "unknown"
+]  # fmt: skip
+
+
+class SellOut(Struct, frozen=True):
+    """When a product sells out: `eta_s` seconds from now, between `low_s` and `high_s` in four of five cases.
+
+    `at` is that time in Unix seconds; for a product that is sold out or stalled, when it was. `rate_per_second` of a
+    stalled product is that from before. `units_seen` are the units that the estimate rests on.
+    """
+
+    state: SellOutState = "unknown"
+    eta_s: float | None = None
+    low_s: float | None = None
+    high_s: float | None = None
+    at: float | None = None
+    rate_per_second: float | None = None
+    units_seen: int = 0
+
+
 class Inventory(Struct, frozen=True):
     """Units left, how fast they go, and when they will be gone."""
 
     stock: int
     depletion_per_second: float | None = None
     sell_out_in_s: float | None = None
+    sell_out: SellOut = SellOut()
 
 
 class Connections(Struct, frozen=True):

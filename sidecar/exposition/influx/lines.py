@@ -13,7 +13,17 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from sidecar.core.events.event import FINISHED, STATUSES
-from sidecar.core.snapshot.snapshot import Custom, Orders, ProductOrders, Series, Snapshot, Summary, Timings
+from sidecar.core.snapshot.snapshot import (
+    Custom,
+    Inventory,
+    Orders,
+    ProductOrders,
+    SellOut,
+    Series,
+    Snapshot,
+    Summary,
+    Timings,
+)
 from sidecar.exposition.prometheus.families import WINDOWS
 
 US_PER_SECOND, NS_PER_US = 10**6, 10**3  # a float of seconds holds no more than microseconds
@@ -86,8 +96,14 @@ def _products(snapshot: Snapshot) -> Iterator[Point]:
     orders, inventory = snapshot.orders.by_product, snapshot.inventory
     nothing = ProductOrders()
     for name in orders | inventory:
-        stock = asdict(inventory[name]) if name in inventory else {}
+        stock = _stock(inventory[name]) if name in inventory else {}
         yield "product", {"product_id": name}, {**asdict(orders.get(name, nothing)), **stock}
+
+
+def _stock(inventory: Inventory) -> dict[str, LineValue]:
+    fields = asdict(inventory)
+    band: SellOut = fields.pop("sell_out")
+    return {**fields, "sell_out_low_s": band.low_s, "sell_out_high_s": band.high_s}
 
 
 def _times(name: str, timings: Timings) -> Iterator[Point]:

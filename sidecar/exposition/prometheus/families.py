@@ -186,13 +186,22 @@ def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Family]:
     stock: dict[tuple[str, ...], SampleValue] = {}
     depletion: dict[tuple[str, ...], SampleValue] = {}
     sell_out: dict[tuple[str, ...], SampleValue] = {}
+    lower: dict[tuple[str, ...], SampleValue] = {}
+    upper: dict[tuple[str, ...], SampleValue] = {}
+    gone: dict[tuple[str, ...], SampleValue] = {}
     for name, item in inventory.items():
         stock[name,] = item.stock
         depletion[name,] = item.depletion_per_second
         sell_out[name,] = item.sell_out_in_s
+        lower[name,], upper[name,] = item.sell_out.low_s, item.sell_out.high_s
+        gone[name,] = item.sell_out.at if item.sell_out.state == "sold_out" else None
     yield gauge("inventory_stock_units", "Units left.", label, stock)
     yield gauge("inventory_depletion_units_per_second", "Units sold per second, recently.", label, depletion)
     yield gauge("time_to_sell_out_seconds", "Time until the stock is gone at the current rate.", label, sell_out)
+    text = "Lower end of the 80 % band around the time until the stock is gone."
+    yield gauge("time_to_sell_out_lower_seconds", text, label, lower)
+    yield gauge("time_to_sell_out_upper_seconds", text.replace("Lower", "Upper"), label, upper)
+    yield gauge("sold_out_timestamp_seconds", "When the product sold out.", label, gone)
 
 
 def _events(completeness: Completeness, series: Series, sources: tuple[str, ...]) -> Iterator[Family]:

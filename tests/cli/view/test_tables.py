@@ -17,6 +17,7 @@ from sidecar.core.snapshot.snapshot import (
     Producers,
     ProductOrders,
     Queue,
+    SellOut,
     Snapshot,
 )
 from tests.exposition import snapshots
@@ -107,6 +108,23 @@ def test_a_product_says_when_it_sells_out(stock: Inventory | None, says: str, co
     text = tables._sell_out(stock)
     assert text.plain == says
     assert colours(text) == ({colour} if colour else set())
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (SellOut("selling", 132.8, 104.2, 169.9), "2 min 10 s (1:44-2:49)"),
+        (SellOut("restocked", 132.8, 30.0, 169.9), "over 30 s"),
+        (SellOut("selling", 4000.0, 3000.0, 5000.0), "> 1 h"),
+        (SellOut("starting"), "estimating"),
+        (SellOut("stalled"), "stalled"),
+        (SellOut("ended"), UNKNOWN),
+    ],
+)
+def test_a_time_to_sell_out_has_two_digits_and_a_band(found: SellOut, says: str) -> None:
+    stock = Inventory(93, sell_out_in_s=found.eta_s, sell_out=found)
+    assert tables._sell_out(stock, band=True).plain == says
+    assert tables._sell_out(stock).plain == says.partition(" (")[0]
 
 
 def test_products_show_sales_and_stock() -> None:

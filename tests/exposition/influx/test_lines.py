@@ -46,7 +46,7 @@ def test_every_number_has_its_place() -> None:
         "flash_sale_failures,kind=refusal,reason=sold_out": "orders=2i",
         "flash_sale_revenue,currency=EUR": "amount=70.00",
         "flash_sale_product,product_id=sku-1": "success=7i,failed=2i,pending=9i,cancelled=0i,units=7i,"
-        "stock=93i,depletion_per_second=0.7,sell_out_in_s=132.8",
+        "stock=93i,depletion_per_second=0.7,sell_out_in_s=132.8,sell_out_low_s=104.0,sell_out_high_s=169.0",
         **{f"flash_sale_{name},{tags}": text for name in ("latency", "processing") for tags, text in summaries.items()},
         "flash_sale_queue,queue=orders": "waiting=3i,active=1i,delayed=0i,failed=0i,completed=8i",
         "flash_sale_connections": "active=120i",

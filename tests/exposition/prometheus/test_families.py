@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 from sidecar.core.counts.sale import Sale
 from sidecar.core.events.event import FINISHED
 from sidecar.core.snapshot.monotonic import TALLIES, raised
-from sidecar.core.snapshot.snapshot import Connections, Inventory, ProductOrders, Queue, Snapshot, Summary
+from sidecar.core.snapshot.snapshot import Connections, Inventory, ProductOrders, Queue, SellOut, Snapshot, Summary
 from sidecar.exposition.prometheus.families import snapshot_families
 from tests.exposition import snapshots
 from tests.exposition.prometheus.library import as_metric
@@ -79,6 +79,9 @@ def shown() -> Families:
         ("inventory_stock_units", {"product_id": "sku-1"}, 93),
         ("inventory_depletion_units_per_second", {"product_id": "sku-1"}, 0.7),
         ("time_to_sell_out_seconds", {"product_id": "sku-1"}, 132.8),
+        ("time_to_sell_out_lower_seconds", {"product_id": "sku-1"}, 104.0),
+        ("time_to_sell_out_upper_seconds", {"product_id": "sku-1"}, 169.0),
+        ("sold_out_timestamp_seconds", {"product_id": "sku-1"}, None),
         ("active_connections", {}, 120),
         ("completeness_ratio", {}, 1.0),
         ("sidecar_events_received_total", {"source": "pubsub:flash_sale:events"}, 30),
@@ -133,6 +136,11 @@ def test_what_is_unknown_has_no_sample() -> None:
     assert shown.value("queue_active_jobs", queue="orders") is None
     assert shown.value("inventory_depletion_units_per_second", product_id="sku-1") is None
     assert shown.labels("order_latency_percentile_seconds", "percentile") == set()
+
+
+def test_a_product_that_is_sold_out_shows_since_when() -> None:
+    shown = Families(snapshots.empty(inventory={"sku-1": Inventory(0, 0.0, 0.0, SellOut("sold_out", at=1.5))}))
+    assert shown.value("sold_out_timestamp_seconds", product_id="sku-1") == 1.5
 
 
 def test_a_time_to_sell_out_that_is_not_known_is_left_out_and_comes_back_when_it_is() -> None:

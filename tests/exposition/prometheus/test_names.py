@@ -34,6 +34,8 @@ SALE = {
     "inventory_stock_units": ("gauge", {"product_id"}),
     "inventory_depletion_units_per_second": ("gauge", {"product_id"}),
     "time_to_sell_out_seconds": ("gauge", {"product_id"}),
+    "time_to_sell_out_lower_seconds": ("gauge", {"product_id"}),
+    "time_to_sell_out_upper_seconds": ("gauge", {"product_id"}),
     "active_connections": ("gauge", set()),
     "completeness_ratio": ("gauge", set()),
     "info": ("gauge", {"sidecar", "environment"}),
