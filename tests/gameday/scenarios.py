@@ -130,6 +130,12 @@ SHOP = (
         pages=(warning("OrderLatencyHigh"),),
     ),
     Scenario(
+        name="bimodal",
+        what="one order in ten takes 4 s, 60 s; none of them is heard of before",
+        steps=(at(0, RUSH), fault(30, do.turn(slow=0.1)), recovery(90, do.turn(slow=0.0))),
+        pages=(Page("OrderLatencyHigh", within=20.0),),
+    ),
+    Scenario(
         name="workers",
         what="workers 64 to 6, 60 s: the queue grows to 1,000",
         steps=(at(0, RUSH), fault(30, do.turn(workers=6)), recovery(90, do.turn(workers=400))),

@@ -19,6 +19,7 @@ PROCESSES = ("api-1", "api-2", "api-3", "api-4")
 STREAM, PUBSUB = "stream", "pubsub"
 SPREAD = 0.5  # sigma of the lognormal service time: its p99 is about three times its mean
 SOLD_OUT_SHARE = 0.3  # of the service time: looking at the stock is all there is to do
+SLOW_SECONDS = 4.0
 CANCELLED, DECLINED, ERRORS = 0.015, 0.03, 0.001
 OPEN_PER_RATE = 6  # shoppers with a page open for each order a second
 QUANTITIES = (1, 1, 1, 1, 2, 3)
@@ -26,11 +27,14 @@ QUEUE = "orders"
 
 
 class Knobs(Struct):
-    """What a scenario turns. `lost` is the share of the events of `losers` that are numbered and never arrive."""
+    """What a scenario turns. `slow` is the share of the orders that take SLOW_SECONDS, as behind one bad shard; `lost`
+    the share of the events of `losers` that are numbered and never arrive.
+    """
 
     rate: float = 0.0
     payment_failing: float = 0.0
     service_seconds: float = 0.25
+    slow: float = 0.0
     workers: int = 64
     others_take_over: bool = True
     lost: float = 0.0
@@ -148,6 +152,8 @@ class Shop:
             seconds = self._rng.lognormvariate(-(SPREAD**2) / 2, SPREAD) * self.knobs.service_seconds
             if self.stock[order.product] < order.quantity:
                 seconds *= SOLD_OUT_SHARE
+            if self.knobs.slow and self._rng.random() < self.knobs.slow:
+                seconds = SLOW_SECONDS
             heapq.heappush(self._jobs, (max(free_since, order.accepted) + seconds, order.number, order))
 
     def _decide(self, order: _Order, done: float, now: float) -> Iterator[Message]:

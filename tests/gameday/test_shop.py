@@ -136,6 +136,7 @@ def test_knobs_do_what_they_say() -> None:
         (lambda one: setattr(one.knobs, "payment_failing", 1.0), lambda said: orders(said, status="success") == 0),
         (lambda one: setattr(one.knobs, "workers", 2), lambda said: waiting(said) > 50),
         (lambda one: setattr(one.knobs, "service_seconds", 2.0), lambda said: slowest(said) > 2000),
+        (lambda one: setattr(one.knobs, "slow", 0.03), lambda said: slowest(said) >= 4000),
         (lambda one: one.set_stock("a", -3), lambda said: {"stock": -3}.items() <= inventory(said)[-1].items()),
         (
             lambda one: setattr(one.knobs, "transports", (STREAM, PUBSUB)),
