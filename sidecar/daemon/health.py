@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 import structlog
-from msgspec import UNSET
+from msgspec import structs
 
 from sidecar.config import Config
 from sidecar.core.commit.ledger import Ledger
@@ -47,6 +47,7 @@ class Gauges:
         self.system = System()
         self.eviction_policy = ""
         self.server = ServerInfo()
+        self.place = config.redis.target.place
         self._telemetry = telemetry
         self._store = store
         self._config = config
@@ -155,8 +156,17 @@ def _stored(pipeline: Pipeline, left_out: Collection[str]) -> dict[str, Componen
 
 
 def _sources(pipeline: Pipeline) -> dict[str, Component]:
-    not_understood = pipeline.ledger.aggregate.understanding.last_minute(pipeline.clock.now())
-    return {name: _source(state, not_understood.get(name)) for name, state in pipeline.ingest.states.items()}
+    aggregate, ingest = pipeline.ledger.aggregate, pipeline.ingest
+    not_understood = aggregate.understanding.last_minute(pipeline.clock.now())
+    received = aggregate.committed.total.tallies["received"]
+    return {
+        name: structs.replace(
+            _source(state, not_understood.get(name)),
+            received=received[name],
+            last_event_at=ingest.last_event_at.get(name),
+        )
+        for name, state in ingest.states.items()
+    }
 
 
 def _producers(ledger: Ledger) -> dict[str, Component]:
@@ -244,7 +254,8 @@ def _redis(pipeline: Pipeline, gauges: Gauges) -> Component:
             "degraded",
             f"maxmemory-policy is {gauges.eviction_policy}: Redis may evict the checkpoint; use a volatile-* policy",
         )
-    return Component("ok", gauges.server.display if gauges.server.version else UNSET)
+    server = f", {gauges.server.display}" if gauges.server.version else ""
+    return Component("ok", f"{gauges.place}{server}")
 
 
 def _source(state: SourceState, not_understood: NotUnderstood | None) -> Component:

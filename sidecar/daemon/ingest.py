@@ -60,6 +60,7 @@ class Ingest:
         """`interval` is that of commits, in seconds; `stepped` checks before each batch whether the clock was set."""
         self.sources = sources
         self.states = {source.name: SourceState() for source in sources}
+        self.last_event_at: dict[str, float] = {}  # when the newest event of a source arrived, Unix
         self._ledger = ledger
         self._interval = interval
         self._telemetry = telemetry
@@ -188,7 +189,8 @@ class Ingest:
             await asyncio.sleep(self._interval / 10)  # the next commit decides about the position
         elif batch.arrivals:
             # Entry ids may be in the future.
-            self._telemetry.source_last_event.labels(name).set(min(batch.arrivals[-1], self._clock.now()))
+            self.last_event_at[name] = min(batch.arrivals[-1], self._clock.now())
+            self._telemetry.source_last_event.labels(name).set(self.last_event_at[name])
         await asyncio.sleep(0)  # a read with buffered data does not yield to the loop
 
     def _apply(self, batch: Batch) -> Applied:

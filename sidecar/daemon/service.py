@@ -28,8 +28,11 @@ from sidecar.daemon.health import Gauges, health
 from sidecar.daemon.pipeline import Pipeline
 from sidecar.errors import UnavailableError
 from sidecar.exposition.access.guard import Guard
+from sidecar.exposition.access.listen import parse_listen
 from sidecar.exposition.http.server import HttpServer
 from sidecar.exposition.influx.output import InfluxOutput
+from sidecar.exposition.live.clients import LiveClients
+from sidecar.exposition.live.upgrade import WebSocketPath
 from sidecar.exposition.live.websocket import WebSocketServer
 from sidecar.exposition.prometheus.render import Exposition
 from sidecar.exposition.published import Health, Latest
@@ -113,7 +116,8 @@ class Service:
         )
         exposition = Exposition(registry, environment=config.environment, sources=tuple(names))
         self._guard = Guard(config.http, telemetry=telemetry, clock=self._clock.steady)
-        self._ws = WebSocketServer(config.ws, guard=self._guard, latest=self._latest, monitor=self, telemetry=telemetry)
+        self._live = LiveClients(config.ws, guard=self._guard, latest=self._latest, monitor=self, telemetry=telemetry)
+        self._ws = WebSocketServer(self._live)
         self._http = HttpServer(
             config.http.listen,
             guard=self._guard,
@@ -121,6 +125,7 @@ class Service:
             monitor=self,
             exposition=exposition,
             ws_url=f"{self._scheme('ws')}://{config.ws.listen}/",
+            live=[WebSocketPath(self._live, parse_listen(config.http.listen, "http.listen")[0])],
         )
         self._influx = _influx(config, self._latest, telemetry)
         self._fleet = Fleet(
@@ -136,6 +141,7 @@ class Service:
         """
         background = [asyncio.create_task(restarted(self._telemetry, *work)) for work in self._background().items()]
         try:
+            self._live.start()
             await self._http.start()
             await self._ws.start()
             self.http_url = f"{self._scheme('http')}://{join_host_port(*self._http.address)}"
@@ -154,6 +160,7 @@ class Service:
             self._publish()  # so that the last point of an output contains the last commit
             for task in background:
                 task.cancel()
+            self._live.stop()
             ended = asyncio.gather(*background, return_exceptions=True)
             await asyncio.gather(ended, self._ws.stop(), self._http.stop())
             await self._latest.stop()

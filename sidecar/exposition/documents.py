@@ -27,8 +27,9 @@ SECTIONS = {
     "custom": "custom",
 }
 PRODUCTS = "products"
+HEALTH = "health"  # of this instance, whatever the scope; it is no part of the Snapshot
 DEFAULT_TOPICS = frozenset(SECTIONS)
-TOPICS = DEFAULT_TOPICS | {PRODUCTS}
+TOPICS = DEFAULT_TOPICS | {PRODUCTS, HEALTH}
 
 # As many products as a page or a printed table shows.
 BUSIEST = 20

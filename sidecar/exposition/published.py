@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from itertools import count
+from secrets import token_hex
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from msgspec import UNSET, Struct, UnsetType
@@ -11,15 +13,23 @@ from sidecar.core.counts.sale import Sale
 from sidecar.core.events.sale_event import Action
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 
+PROCESS = token_hex(4)
+_numbers = count(1)
+
 HealthStatus = Literal["ok", "degraded", "standby", "down"]
 T = TypeVar("T")
 
 
 class Component(Struct, frozen=True, omit_defaults=True):
-    """The state of one part; `detail` says in one line what is wrong or worth knowing, and what to do."""
+    """The state of one part; `detail` says in one line what is wrong or worth knowing, and what to do.
+
+    A source has two fields more: the events `received` since counting began, and when the newest one arrived.
+    """
 
     status: HealthStatus
     detail: str | UnsetType = UNSET
+    received: int | UnsetType = UNSET
+    last_event_at: float | UnsetType | None = UNSET
 
 
 class Health(Struct, frozen=True):
@@ -46,6 +56,7 @@ class Published:
         self.snapshot = snapshot
         self.exposed = exposed or snapshot
         self._as_committed = as_committed or (lambda: snapshot)
+        self.tag = f"{PROCESS}-{next(_numbers)}"  # no other has it: renderings with the same tag have the same bytes
         self._rendered: dict[Callable[[Snapshot], Any], Any] = {}
 
     def rendered(self, render: Callable[[Snapshot], T]) -> T:

@@ -87,6 +87,13 @@ class RedisTarget(msgspec.Struct, frozen=True, kw_only=True):
             path += f"/{self.db}"
         return f"{scheme}://{user}{hosts}{path}"
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people: `127.0.0.1:6379, database 0`."""
+        hosts = ", ".join(join_host_port(host, port) for host, port in self.addresses)
+        place = {"tcp": hosts, "unix": self.path, "cluster": hosts, "sentinel": f"{self.service} by {hosts}"}[self.kind]
+        return place if self.kind == "cluster" else f"{place}, database {self.db}"
+
     def __repr__(self) -> str:
         return f"RedisTarget({self.display!r})"
 

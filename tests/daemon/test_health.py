@@ -104,6 +104,17 @@ def test_all_is_well(ground: Ground) -> None:
     }
 
 
+def test_a_source_says_what_it_received_and_when_also_while_it_is_down(ground: Ground) -> None:
+    for state in (SourceState("connected"), SourceState("down", "nobody there")):
+        ground.pipeline.ingest.states[SOURCE] = state
+        found = ground.health().components[SOURCE]
+        assert (found.received, found.last_event_at) == (0, None)
+    ground.ledger.aggregate.committed.total.tallies["received"][SOURCE] = 3
+    ground.pipeline.ingest.last_event_at[SOURCE] = T0
+    found = ground.health().components[SOURCE]
+    assert (found.received, found.last_event_at) == (3, T0)
+
+
 # What is down
 
 
@@ -297,7 +308,7 @@ async def test_redis_is_asked_for_its_version_memory_and_policy(
     assert ground.component("redis")[0] == "degraded"
     assert "allkeys-lru" in ground.component("redis")[1]
     ground.store.answer = {"maxmemory_policy": "noeviction"}
-    await eventually(lambda: ground.component("redis") == ("ok", "Valkey 9.1.0"))
+    await eventually(lambda: ground.component("redis") == ("ok", "127.0.0.1:6379, database 0, Valkey 9.1.0"))
     ground.store.away = True
     before = ground.store.asked
     await eventually(lambda: ground.store.asked > before + 1)

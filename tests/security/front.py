@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry
 from sidecar.config import HttpConfig, WsConfig
 from sidecar.exposition.access.guard import Guard
 from sidecar.exposition.http.server import HttpServer
+from sidecar.exposition.live.clients import LiveClients
+from sidecar.exposition.live.upgrade import WebSocketPath
 from sidecar.exposition.live.websocket import WebSocketServer
 from sidecar.exposition.published import Latest
 from sidecar.process.telemetry import Telemetry
@@ -61,8 +63,11 @@ async def front(http: HttpConfig | None = None, ws: WsConfig | None = None) -> A
     telemetry = Telemetry(registry, version="0", sources=())
     guard = Guard(http or HttpConfig(), telemetry=telemetry, clock=time.monotonic)
     free = replace(ws or WsConfig(), listen="127.0.0.1:0")
-    sockets = WebSocketServer(free, guard=guard, latest=latest, monitor=monitor, telemetry=telemetry)
-    pages = HttpServer("127.0.0.1:0", guard=guard, latest=latest, monitor=monitor, exposition=exposition())
+    clients = LiveClients(free, guard=guard, latest=latest, monitor=monitor, telemetry=telemetry)
+    sockets = WebSocketServer(clients)
+    live = [WebSocketPath(clients, "127.0.0.1")]
+    pages = HttpServer("127.0.0.1:0", guard=guard, latest=latest, monitor=monitor, exposition=exposition(), live=live)
+    clients.start()
     await pages.start()
     await sockets.start()
     there = Front(pages.address, sockets.address, guard, monitor, registry)
@@ -71,6 +76,7 @@ async def front(http: HttpConfig | None = None, ws: WsConfig | None = None) -> A
     finally:
         for writer in there.writers:
             writer.transport.abort()
+        clients.stop()
         await asyncio.gather(pages.stop(), sockets.stop())
 
 

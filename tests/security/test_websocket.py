@@ -9,7 +9,8 @@ import pytest
 
 from sidecar.config import HttpConfig, Secret, WsConfig
 from sidecar.exposition.access import guard
-from sidecar.exposition.live import handshake, websocket
+from sidecar.exposition.live import clients as live_clients
+from sidecar.exposition.live import handshake
 from tests.security.front import UPGRADE, Front, close_code, front, masked, rest, statuses, throw
 from tests.waiting import eventually
 
@@ -180,7 +181,7 @@ async def test_too_many_handshakes_at_once_cost_the_oldest_its_place() -> None:
 
 
 async def test_guesses_over_one_connection_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(live_clients, "AUTHENTICATE_WITHIN_SECONDS", 1.0)
     guess = masked(1, b'{"event":"authenticate","data":{"token":"guess"}}')
     began = time.monotonic()
     async with front(READ) as there:

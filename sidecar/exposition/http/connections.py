@@ -6,6 +6,7 @@ whose request is being answered is protected for a while.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +21,10 @@ PROTECTED_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 # The kernel ends a connection whose client acknowledges nothing; asyncio would wait forever.
 UNACKNOWLEDGED_MS = 10_000
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class OpenConnections:
@@ -56,6 +61,8 @@ class Connection(web.RequestHandler):
     def __init__(self, *arguments: Any, connections: OpenConnections, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.answering = False
+        self.full = False  # whether the transport has no room for more
+        self.resumed: Callable[[], None] = _nothing
         self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,6 +76,20 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._connections.leave(self)
         super().connection_lost(exc)
+        self.resumed()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.full = True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.full = False
+        self.resumed()
+
+    def leave(self) -> None:
+        """Count no more as a connection of the HTTP server: it becomes a WebSocket, which has limits of its own."""
+        self._connections.leave(self)
 
     def allow(self) -> None:
         """Note that the request in progress is allowed."""

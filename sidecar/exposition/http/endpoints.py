@@ -1,7 +1,7 @@
 """The answer of each path, from the newest Snapshot and the Monitor."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -11,12 +11,12 @@ from sidecar.core.counts.pending import REJECTED_KEPT
 from sidecar.core.counts.sale import Announcement
 from sidecar.core.events.sale_event import CURRENT, ID_RULE, Action, is_id
 from sidecar.core.sale.transitions import objection
-from sidecar.core.snapshot.snapshot import Scope
+from sidecar.core.snapshot.snapshot import Scope, Snapshot
 from sidecar.exposition import documents
 from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
 from sidecar.exposition.http.middleware import CLEAR, SALES
 from sidecar.exposition.http.openapi import describe
-from sidecar.exposition.http.problem import Problem, json_response
+from sidecar.exposition.http.problem import Problem, hashed, is_known, json_response, not_modified
 from sidecar.exposition.prometheus.negotiation import accepts_gzip, exposition_format, wants_exposition, wants_markdown
 from sidecar.exposition.prometheus.render import Exposition
 from sidecar.exposition.published import Latest, Monitor, Published
@@ -74,24 +74,22 @@ class Endpoints:
         """Answer with the Snapshot as JSON, or with the exposition if Prometheus asks."""
         if wants_exposition(_accept(request)):
             return await self.metrics(request)
-        body = (await self._published(request)).rendered(documents.full)
-        return web.Response(body=body, headers=VARY, content_type="application/json")
+        return await self._shown(request, documents.full, Published.rendered)
 
     async def report(self, request: web.Request) -> web.Response:
         """Answer with the report as JSON or Markdown."""
         format = _choice(request, "format", FORMATS)
         if format == "markdown" or (format is None and wants_markdown(_accept(request))):
-            body = (await self._published(request)).reported(documents.report_markdown)
-            return web.Response(body=body, headers=VARY, content_type="text/markdown", charset="utf-8")
-        body = (await self._published(request)).reported(documents.report_json)
-        return web.Response(body=body, headers=VARY, content_type="application/json")
+            markdown = "text/markdown; charset=utf-8"
+            return await self._shown(request, documents.report_markdown, Published.reported, markdown)
+        return await self._shown(request, documents.report_json, Published.reported)
 
     async def health(self, request: web.Request) -> web.Response:
         """Answer with the state of every component; 503 if down, with `strict=1` also if degraded."""
         strict = _choice(request, "strict", ("0", "1")) == "1"
         health = self._monitor.health()
         bad = health.status == "down" or (strict and health.status == "degraded")
-        return json_response(health, status=503 if bad else 200)
+        return json_response(health, status=503) if bad else hashed(request, health)
 
     async def alive(self, request: web.Request) -> web.Response:
         """Answer that the process is alive."""
@@ -105,21 +103,25 @@ class Endpoints:
     async def history(self, request: web.Request) -> web.Response:
         """Answer with one metric, or with all three by name."""
         metric = _choice(request, "metric", METRICS)
-        now = int(self._serving().snapshot.ts)
+        published = self._serving()
+        now = int(published.snapshot.ts)
         try:
             query = parse_query(request.query, now)
         except ValueError as exc:
             raise Problem(400, "bad_request", str(exc)) from exc
-        if metric is not None:
-            return json_response(await self._drawn(metric, query, now))
-        return json_response({name: await self._drawn(name, query, now) for name in METRICS})
+        tag = f'W/"{published.tag}"'  # weak: it is drawn from counts that may be newer than what is published
+        if is_known(request, tag):
+            return not_modified(tag)
+        names = METRICS if metric is None else [metric]
+        drawn = {name: await self._drawn(name, query, now) for name in names}
+        return json_response(drawn if metric is None else drawn[metric], headers={"ETag": tag})
 
     async def rejected(self, request: web.Request) -> web.Response:
         """Answer with the newest rejected payloads."""
         limit = request.query.get("limit", str(REJECTED_KEPT))
         if limit not in REJECTED_LIMITS:
             raise Problem(400, "bad_request", f"limit is a number from 1 to {REJECTED_KEPT}")
-        return json_response({"rejected": await self._monitor.rejected(int(limit))})
+        return hashed(request, {"rejected": await self._monitor.rejected(int(limit))})
 
     async def clear(self, request: web.Request) -> web.Response:
         """Clear the metrics, and answer with what was cleared."""
@@ -135,7 +137,7 @@ class Endpoints:
 
     async def openapi(self, request: web.Request) -> web.Response:
         """Answer with the description of this API."""
-        return json_response(self._description)
+        return hashed(request, self._description)
 
     async def index(self, request: web.Request) -> web.Response:
         """Answer with a list of the paths."""
@@ -170,13 +172,23 @@ class Endpoints:
             raise Problem(503, "standby", STANDBY)
         raise Problem(503, "not_ready", NOT_READY)
 
-    async def _published(self, request: web.Request) -> Published:
-        """Return the newest values of the requested scope."""
+    async def _shown(
+        self,
+        request: web.Request,
+        render: Callable[[Snapshot], bytes],
+        show: Callable[[Published, Callable[[Snapshot], bytes]], bytes],
+        content_type: str = "application/json",
+    ) -> web.Response:
+        """Answer with a rendering of the newest values of the requested scope, unless the client has it."""
         scope = _choice(request, "scope", SCOPES)
         published = self._serving()
         if scope == "fleet":
             published = await self._latest.fleet(self._monitor.fleet)
-        return published
+        tag = f'"{published.tag}-{render.__name__}"'
+        if is_known(request, tag):
+            return not_modified(tag, VARY)
+        headers = {"ETag": tag, "Content-Type": content_type, **VARY}
+        return web.Response(body=show(published, render), headers=headers)
 
     async def _drawn(self, metric: Metric, query: Query, now: int) -> msgspec.Raw:
         """Return the points as JSON, which takes a tenth of the memory of Python values."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -62,23 +62,18 @@ async def bounded_body(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request)
 
 
-def access_rules(guard: Guard, bound_host: str) -> Middleware:
-    """Return the middleware that checks `Host`, preflights, cross-site requests and authorization, in this order."""
+def access_rules(guard: Guard, bound_host: str, apart: Collection[str] = ()) -> Middleware:
+    """Return the middleware that checks `Host`, preflights, cross-site requests and authorization, in this order.
+
+    Handlers of the paths that are `apart` have checks of their own.
+    """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        host = request.headers.get("Host")
-        # Health checks of proxies send HTTP/1.0 without a Host. No browser does, so no page can be the sender.
-        if host is not None and not host_allowed(host, bound_host, guard.http.allowed_hosts):
-            guard.denied("http", "host", _address(request), host=host)
-            message = f"Host {host!r} is not a name of this server; list it in http.allowed_hosts if it is"
-            raise Problem(421, "misdirected_request", message)
-        if _is_preflight(request):
-            return _preflight(request, guard)
-        if request.method not in ("GET", "HEAD") and cross_site(request.headers, guard.http.cors_origins):
-            guard.denied("http", "origin", _address(request), origin=request.headers.get("Origin"))
-            raise Problem(403, "cross_site", "the request comes from another site's page; see http.cors_origins")
-        await _check_authorization(request, guard)
+        if request.path not in apart:
+            answer = await _check(request, guard, bound_host)
+            if answer is not None:
+                return answer
         if isinstance(request.protocol, Connection):
             request.protocol.allow()
         return await handler(request)
@@ -86,11 +81,32 @@ def access_rules(guard: Guard, bound_host: str) -> Middleware:
     return check
 
 
+async def _check(request: web.Request, guard: Guard, bound_host: str) -> web.Response | None:
+    """Raise a Problem if the request is not allowed; return the answer to a preflight."""
+    host = request.headers.get("Host")
+    # Health checks of proxies send HTTP/1.0 without a Host. No browser does, so no page can be the sender.
+    if host is not None and not host_allowed(host, bound_host, guard.http.allowed_hosts):
+        guard.denied("http", "host", _address(request), host=host)
+        message = f"Host {host!r} is not a name of this server; list it in http.allowed_hosts if it is"
+        raise Problem(421, "misdirected_request", message)
+    if _is_preflight(request):
+        return _preflight(request, guard)
+    if request.method not in ("GET", "HEAD") and cross_site(request.headers, guard.http.cors_origins):
+        guard.denied("http", "origin", _address(request), origin=request.headers.get("Origin"))
+        raise Problem(403, "cross_site", "the request comes from another site's page; see http.cors_origins")
+    await _check_authorization(request, guard)
+    return None
+
+
 def response_headers(guard: Guard) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Return the signal handler that adds headers to every answer, errors included."""
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(ALWAYS)
+        if "ETag" in response.headers:
+            response.headers["Cache-Control"] = (
+                "no-cache"  # a cache may keep it, but has to ask whether it is the newest
+            )
         response.headers.update(guard.headers)
         if not guard.http.cors_origins:
             return

@@ -66,6 +66,7 @@ def _paths() -> OpenApi:
         "/monitoring/metrics/clear": {"post": _clear()},
         "/monitoring/sales/{id}/start": {"post": _announcement("Start a sale; orders alone show one, too")},
         "/monitoring/sales/{id}/stop": {"post": _announcement("Stop the sale: late orders do not continue it")},
+        "/ws": {"get": _websocket()},
         "/openapi.json": {"get": _get("This API, described", _content("OpenAPI 3.1.", JSON, {"type": "object"}))},
     }
 
@@ -148,6 +149,14 @@ def _announcement(summary: str) -> OpenApi:
     for status in (403, 409, 503):
         operation["responses"][str(status)] = {"$ref": "#/components/responses/Error"}
     return operation | {"security": [{"token": []}]}
+
+
+def _websocket() -> OpenApi:
+    """Describe the handshake; OpenAPI has no words for what follows."""
+    upgraded = {"description": "The protocol of docs/reference/live.md follows."}
+    operation = _get("Live updates (WebSocket)", upgraded, errors=(403, 426, 503))
+    operation["responses"]["101"] = operation["responses"].pop("200")
+    return operation
 
 
 def _names() -> OpenApi:

@@ -1,5 +1,8 @@
-"""Error answers, as JSON like all others."""
+"""Error answers, as JSON like all others, and answers to clients that know what they would get."""
 
+from collections.abc import Mapping
+from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -41,6 +44,26 @@ def json_response(document: Any, *, status: int = 200, headers: dict[str, str] |
     """Return an answer with JSON; `document` is anything that msgspec encodes."""
     body = msgspec.json.encode(document)
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+def hashed(request: web.Request, document: Any) -> web.Response:
+    """Return an answer with JSON, or that the client knows it already."""
+    body = msgspec.json.encode(document)
+    tag = f'"{blake2b(body, digest_size=8).hexdigest()}"'
+    if is_known(request, tag):
+        return not_modified(tag)
+    return web.Response(body=body, headers={"ETag": tag}, content_type="application/json")
+
+
+def is_known(request: web.Request, tag: str) -> bool:
+    """Return whether the client has what this `ETag` names. A proxy that compresses makes strong ones weak."""
+    opaque = tag.removeprefix("W/").strip('"')
+    return any(one.value in (opaque, "*") for one in request.if_none_match or ())
+
+
+def not_modified(tag: str, headers: Mapping[str, str] = MappingProxyType({})) -> web.Response:
+    """Return the answer to a client that has what this `ETag` names."""
+    return web.Response(status=304, headers={"ETag": tag, **headers})
 
 
 def translate(exc: web.HTTPException) -> Problem:

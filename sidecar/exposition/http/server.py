@@ -2,8 +2,8 @@
 
 import asyncio
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from aiohttp import web
 from yarl import URL
@@ -33,13 +33,34 @@ BACKLOG = 100
 STOP_SECONDS = 0.5
 
 
+class LivePath(Protocol):
+    """Something that serves live updates on paths of the server, and decides itself who may connect."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """List the paths with their handlers."""
+        ...
+
+    async def stop(self) -> None:
+        """Close all its connections."""
+        ...
+
+
 class HttpServer:
     """Serve the Snapshot of `latest` and the answers of `monitor`; started and stopped once."""
 
     def __init__(
-        self, listen: str, *, guard: Guard, latest: Latest, monitor: Monitor, exposition: Exposition, ws_url: str = ""
+        self,
+        listen: str,
+        *,
+        guard: Guard,
+        latest: Latest,
+        monitor: Monitor,
+        exposition: Exposition,
+        ws_url: str = "",
+        live: Sequence[LivePath] = (),
     ) -> None:
         self._listen = listen
+        self._live = live
         self._guard = guard
         self._endpoints = Endpoints(latest=latest, monitor=monitor, exposition=exposition, ws_url=ws_url)
         self._runner: web.AppRunner | None = None
@@ -78,12 +99,16 @@ class HttpServer:
         await self._runner.cleanup()
 
     def _application(self, host: str) -> web.Application:
-        application = web.Application(
-            middlewares=(json_errors, access_rules(self._guard, host), bounded_body), client_max_size=MAX_BODY_BYTES
-        )
+        live = [route for path in self._live for route in path.routes()]
+        access = access_rules(self._guard, host, {route.path for route in live})
+        application = web.Application(middlewares=(json_errors, access, bounded_body), client_max_size=MAX_BODY_BYTES)
         application.on_response_prepare.append(response_headers(self._guard))
-        application.add_routes(self._endpoints.routes())
+        application.add_routes([*self._endpoints.routes(), *live])
+        application.on_shutdown.append(self._close_live)
         return application
+
+    async def _close_live(self, application: web.Application) -> None:
+        await asyncio.gather(*(path.stop() for path in self._live))
 
 
 def _request(make: Callable[..., web.BaseRequest], message: Any, *rest: Any) -> web.BaseRequest:

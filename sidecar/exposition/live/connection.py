@@ -2,28 +2,31 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
-from sidecar.exposition.live.frames import WHOLE, fragments, frame
-from sidecar.exposition.live.subscriber import CLOSING_SECONDS, PIECE_BYTES, Body
+from sidecar.exposition.live.subscriber import CLOSING_SECONDS
+from sidecar.exposition.live.writer import FrameWriter
 
 OPEN = State.OPEN  # an attribute of the enumeration is looked up each time
 
 
-class Incoming(ServerConnection):
+class Incoming(FrameWriter, ServerConnection):
     """A connection that knows whether its client is authorized, and whether it is over. It is a `LiveTransport`."""
 
     authorized = False
     ending: asyncio.TimerHandle | None = None
     lost = False
-    pieces: Iterator[bytes] | None = None  # the frames of a large message that are not written yet
 
     def handshake_done(self) -> None:
         """Note that the handshake is over."""
+
+    @property
+    def address(self) -> str:
+        """The address of the client."""
+        return str((self.remote_address or ("unknown",))[0])
 
     @property
     def open(self) -> bool:
@@ -31,33 +34,9 @@ class Incoming(ServerConnection):
         return self.protocol.state is OPEN and not self.transport.is_closing()
 
     @property
-    def idle(self) -> bool:
-        """Whether everything written was sent."""
-        return self.pieces is None and not self.transport.get_write_buffer_size()
-
-    def write(self, head: bytes, body: Body) -> None:
-        """Write a message; a large one in pieces, each when there is room."""
-        size = sum(map(len, body))
-        if size <= PIECE_BYTES:
-            self.transport.write(frame(WHOLE, len(head) + size, head, *body))
-        else:
-            self.pieces = fragments(head, body)
-            self.write_pieces()
-
-    def write_pieces(self) -> None:
-        """Write pieces until there is no room for more."""
-        while self.pieces is not None and not self.paused:
-            piece = next(self.pieces, None)
-            if piece is None or not self.open:
-                self.pieces = None
-            else:
-                self.transport.write(piece)
-
-    async def answer(self, message: bytes) -> None:
-        """Send a message, after all pieces of another, if the client is still there. Raises `ConnectionClosed`."""
-        await self.wait()
-        if self.open:  # otherwise the library may abort a closed transport, which fails in asyncio
-            await self.send(message, text=True)
+    def full(self) -> bool:
+        """Whether the transport has no room for more."""
+        return self.paused
 
     async def wait(self) -> None:
         """Wait until the client has read nearly everything, or has left."""
@@ -108,8 +87,3 @@ def tracked(connections: set[ServerConnection], send_buffer_bytes: int, *, hands
             super().connection_lost(exc)
 
     return Tracked
-
-
-def address(connection: ServerConnection) -> str:
-    """Return the address of the client."""
-    return str((connection.remote_address or ("unknown",))[0])

@@ -4,18 +4,30 @@ import asyncio
 import math
 from typing import Protocol
 
-from sidecar.exposition.live.subscriptions import SHORTEST_MS, SHORTEST_WITH_PRODUCTS_MS, Subscription
+from sidecar.exposition.live.subscriptions import SHORTEST_MS, SHORTEST_WITH_PRODUCTS_MS, RequestId, Subscription
 
 # Updates and reports with a thousand products have up to 0.4 MB. A slow client keeps a copy of this much of them.
 PIECE_BYTES = 64 * 1024
 # How long a client that is told to go may take to read it.
 CLOSING_SECONDS = 1.0
+STOP_SECONDS = 0.5  # for all connections of a listener together to close
+PING_SECONDS = 20.0  # from ping to ping, and for the answer
+MAX_MESSAGE_BYTES = 4096
+# With the kernel's default, 1,900 updates fit before a client that reads nothing is noticed; with this, 29.
+SEND_BUFFER_BYTES = 16 * 1024
 
-Body = list[bytes]  # what messages have in common after their heads
+Body = list[bytes]  # the JSON of `data`, which messages share, in parts
 
 
 class LiveTransport(Protocol):
     """A connection. Writing waits for nobody."""
+
+    authorized: bool
+
+    @property
+    def address(self) -> str:
+        """The address of the client."""
+        ...
 
     @property
     def open(self) -> bool:
@@ -27,8 +39,16 @@ class LiveTransport(Protocol):
         """Whether everything written was sent."""
         ...
 
-    def write(self, head: bytes, body: Body) -> None:
-        """Write a message; a large one in pieces of `PIECE_BYTES`, each when there is room."""
+    def update(self, seq: int, skipped: int, document: Body) -> None:
+        """Write a `metrics-update`; a large one in pieces of `PIECE_BYTES`, each when there is room."""
+        ...
+
+    def answer(self, event: str, id: RequestId, document: Body) -> None:
+        """Write another message; `id` is that of the message it answers."""
+        ...
+
+    async def wait(self) -> None:
+        """Wait until the client has read nearly everything, or has left."""
         ...
 
     async def close(self, code: int, reason: str) -> None:

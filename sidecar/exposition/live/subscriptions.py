@@ -1,6 +1,6 @@
-"""The protocol of WebSocket clients: one plain function from a message to a decision.
+"""The protocol of live clients: plain functions from a message, or an event, to a decision.
 
-A decision has the frame to send, and what else to do. Nothing here waits or sends.
+A decision has the answer to send, and what else to do. Nothing here waits or sends.
 """
 
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from sidecar.core.snapshot.snapshot import Scope
-from sidecar.exposition.documents import DEFAULT_TOPICS, PRODUCTS, TOPICS
+from sidecar.exposition.documents import DEFAULT_TOPICS, HEALTH, PRODUCTS, TOPICS
 
 # An eye can follow ten updates a second; one a minute keeps a dashboard alive.
 SHORTEST_MS, LONGEST_MS = 100, 60_000
@@ -34,24 +34,42 @@ class Subscription(Struct, frozen=True):
         """Whether its updates have all products."""
         return PRODUCTS in self.topics
 
+    @property
+    def health(self) -> bool:
+        """Whether its updates say how the sidecar is, also while there are no numbers."""
+        return HEALTH in self.topics
+
+    @property
+    def line(self) -> tuple[Scope, bool]:
+        """What decides when its updates are available."""
+        return self.scope, self.health
+
+
+class Answer(Struct, frozen=True):
+    """A message of the server; `id` is that of the message it answers."""
+
+    event: str
+    data: Any
+    id: RequestId = None
+
 
 class Reply(Struct, frozen=True):
-    """Send the frame."""
+    """Send the answer."""
 
-    frame: bytes
+    answer: Answer
 
 
 class Subscribe(Struct, frozen=True):
-    """Send the frame, then updates."""
+    """Send the answer, then updates."""
 
-    frame: bytes
+    answer: Answer
     subscription: Subscription
 
 
 class Unsubscribe(Struct, frozen=True):
-    """End the updates, then send the frame."""
+    """End the updates, then send the answer."""
 
-    frame: bytes
+    answer: Answer
 
 
 class ReportRequest(Struct, frozen=True):
@@ -85,7 +103,7 @@ class _BadRequest(Exception):
 
 
 def decide(message: str | bytes, *, authorized: bool) -> Decision:
-    """Decide about one message; before authorization only `authenticate` is accepted."""
+    """Decide about one message of a WebSocket client."""
     if isinstance(message, bytes):
         return Reply(error("bad_request", "send JSON in text frames, not in binary ones"))
     try:
@@ -96,11 +114,15 @@ def decide(message: str | bytes, *, authorized: bool) -> Decision:
         return Reply(error("bad_request", 'send an object: {"event": name, "data": {...}}'))
     # Encode it now: deep JSON that could just be decoded might fail to encode some calls deeper.
     id = None if request.get("id") is None else msgspec.Raw(msgspec.json.encode(request["id"]))
-    event = request.get("event")
+    return decide_event(request.get("event"), request.get("data"), id, authorized=authorized)
+
+
+def decide_event(event: Any, data: Any, id: RequestId, *, authorized: bool) -> Decision:
+    """Decide about one event; before authorization only `authenticate` is accepted."""
     if not authorized and event != "authenticate":
         return Reply(error("unauthorized", 'send {"event":"authenticate","data":{"token":...}} first', id))
     try:
-        return _obey(event, request.get("data"), id)
+        return _obey(event, data, id)
     except _BadRequest as exc:
         return Reply(error("bad_request", str(exc), id))
 
@@ -109,15 +131,15 @@ def _obey(event: Any, data: Any, id: RequestId) -> Decision:
     match event:
         case "subscribe-metrics":
             subscription = _subscription(_convert(data, _SubscribeRequest))
-            return Subscribe(frame("subscribed", _describe(subscription), id), subscription)
+            return Subscribe(Answer("subscribed", _describe(subscription), id), subscription)
         case "unsubscribe-metrics":
-            return Unsubscribe(frame("unsubscribed", {}, id))
+            return Unsubscribe(Answer("unsubscribed", {}, id))
         case "get-benchmark-report":
             return ReportRequest(id)
         case "authenticate":
             return Authenticate(id, _convert(data, _Token).token)
         case "ping":
-            return Reply(frame("pong", {}, id))
+            return Reply(Answer("pong", {}, id))
         case str():
             return Reply(error("unknown_event", f"there is no event {event!r}; there is {', '.join(EVENTS)}", id))
     raise _BadRequest(f"event must be a string: one of {', '.join(EVENTS)}")
@@ -150,16 +172,11 @@ def _describe(subscription: Subscription) -> dict[str, Any]:
     }
 
 
-def frame(event: str, data: Any, id: RequestId = None) -> bytes:
-    """Return a message of the server as JSON; `id` is that of the message it answers."""
-    return head(event, id) + msgspec.json.encode(data) + b"}"
-
-
 def head(event: str, id: RequestId = None) -> bytes:
-    """Return the part of a message before its data; `}` comes after them."""
+    """Return the JSON of a message before its data; `}` comes after them."""
     return msgspec.json.encode({"event": event, **({} if id is None else {"id": id})})[:-1] + b',"data":'
 
 
-def error(code: str, message: str, id: RequestId = None) -> bytes:
+def error(code: str, message: str, id: RequestId = None) -> Answer:
     """Return an `error` message."""
-    return frame("error", {"code": code, "message": message}, id)
+    return Answer("error", {"code": code, "message": message}, id)

@@ -290,6 +290,31 @@ async def test_no_answer_is_cached_or_sniffed() -> None:
                 assert "aiohttp" not in response.headers["Server"]
 
 
+async def test_a_poller_that_has_the_newest_gets_304() -> None:
+    paths = (*JSON_PATHS, *(f"/monitoring/{rest}" for rest in ("health", "rejected", "report?format=markdown")))
+    async with serving() as served:
+        tags = {}
+        for path in (*paths, "/openapi.json"):
+            async with served.client.get(path) as answer:
+                assert answer.headers["Cache-Control"] == "no-cache"
+                tag, vary = answer.headers["ETag"], answer.headers.get("Vary")
+            weak = tag if tag.startswith("W/") else f"W/{tag}"  # as of a proxy that compresses
+            for known, status in ((tag, 304), (weak, 304), (f'"a", {tag}', 304), ("*", 304), ('"a"', 200)):
+                async with served.client.get(path, headers={"If-None-Match": known}) as answer:
+                    assert (path, answer.status, answer.headers["ETag"]) == (path, status, tag)
+                    assert (answer.headers["Cache-Control"], answer.headers.get("Vary")) == ("no-cache", vary)
+                    assert (await answer.read() == b"") is (status == 304)
+            tags[path] = tag
+        assert tags["/monitoring/report"] != tags["/monitoring/report?format=markdown"]
+        served.latest.publish(snapshots.snapshot())
+        for path in JSON_PATHS:
+            async with served.client.get(path, headers={"If-None-Match": tags[path]}) as answer:
+                assert answer.status == 200
+        served.monitor.status = "down"
+        async with served.client.get("/monitoring/health", headers={"If-None-Match": "*"}) as answer:
+            assert (answer.status, "ETag" in answer.headers) == (503, False)
+
+
 async def test_a_taken_port_names_the_setting() -> None:
     async with serving() as served:
         config = HttpConfig(listen=f"127.0.0.1:{served.server.address[1]}")

@@ -8,11 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sidecar.exposition.live import subscriber
-from sidecar.exposition.live.broadcast import BEFORE_YIELD, Broadcast
+from sidecar.exposition.live.broadcast import BEFORE_YIELD, Broadcast, SharedBodies
 from sidecar.exposition.live.subscriber import Body, Subscriber, expel
-from sidecar.exposition.live.subscriptions import Subscription
+from sidecar.exposition.live.subscriptions import RequestId, Subscription
 from sidecar.exposition.published import Latest
 from sidecar.process.telemetry import Telemetry
+from tests.exposition.monitors import MemoryMonitor
 from tests.exposition.snapshots import snapshot
 from tests.waiting import eventually
 
@@ -21,13 +22,20 @@ class Memory:
     """A transport that keeps what is written, and tells of each write."""
 
     def __init__(self, told: Callable[[], object] = lambda: None) -> None:
-        self.open = self.idle = True
+        self.open = self.idle = self.authorized = True
+        self.address = "here"
         self.written: list[bytes] = []
         self._told = told
 
-    def write(self, head: bytes, body: Body) -> None:
-        self.written.append(b"".join((head, *body)))
+    def update(self, seq: int, skipped: int, document: Body) -> None:
+        self.written.append(b"%d %d %s" % (seq, skipped, b"".join(document)))
         self._told()
+
+    def answer(self, event: str, id: RequestId, document: Body) -> None:
+        raise AssertionError(event)
+
+    async def wait(self) -> None:
+        raise AssertionError
 
     async def close(self, code: int, reason: str) -> None:
         self.open = False
@@ -42,7 +50,9 @@ async def broadcasting() -> AsyncIterator[Broadcast]:
     """Send updates of one Snapshot."""
     latest = Latest()
     latest.publish(snapshot())
-    broadcast = Broadcast(latest.newest, Telemetry(CollectorRegistry(), version="0", sources=()))
+    health = MemoryMonitor().health
+    telemetry = Telemetry(CollectorRegistry(), version="0", sources=())
+    broadcast = Broadcast(latest.newest, lambda snapshot: SharedBodies(snapshot, health), health, telemetry)
     running = asyncio.create_task(broadcast.run())
     yield broadcast
     running.cancel()
@@ -95,7 +105,7 @@ async def test_who_has_not_read_the_last_update_is_skipped_and_told_how_often() 
         assert not transport.written
         skipped, transport.idle = client.skipped, True
         await eventually(lambda: transport.written)
-    assert transport.written[0].startswith(b'{"event":"metrics-update","seq":1,"skipped":%d,' % skipped)
+    assert transport.written[0].startswith(b"1 %d {" % skipped)
 
 
 async def test_who_is_expelled_is_told_why_and_cut() -> None:

@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from sidecar.exposition.documents import DEFAULT_TOPICS
 from sidecar.exposition.live.subscriptions import (
+    Answer,
     Authenticate,
     Reply,
     ReportRequest,
@@ -28,7 +29,9 @@ def subscribe(**data: Any) -> Any:
 
 
 def answered(decision: Any) -> Any:
-    return json.loads(decision.frame)
+    answer: Answer = decision.answer
+    id = {} if answer.id is None else {"id": json.loads(bytes(answer.id))}
+    return {"event": answer.event, **id, "data": answer.data}
 
 
 def code(decision: Any) -> str:

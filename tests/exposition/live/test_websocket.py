@@ -1,4 +1,4 @@
-"""The WebSocket server with real clients on real sockets."""
+"""The WebSocket, on both ports, with real clients on real sockets."""
 
 import asyncio
 import gc
@@ -8,152 +8,47 @@ import struct
 import time
 import weakref
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from aiohttp import ClientSession
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from sidecar.config import HttpConfig, Seconds, Secret, WsConfig
+from sidecar.config import Seconds
 from sidecar.core.snapshot.report import Report, report
-from sidecar.core.snapshot.snapshot import Queue, Snapshot
+from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.errors import ConfigError, SidecarError, UnavailableError
 from sidecar.exposition import documents
-from sidecar.exposition.access.guard import Guard
-from sidecar.exposition.live import websocket
+from sidecar.exposition.http import server
+from sidecar.exposition.live import clients
 from sidecar.exposition.live.subscriber import PIECE_BYTES
 from sidecar.exposition.live.websocket import WebSocketServer
-from sidecar.exposition.published import Latest
 from sidecar.process import supervision
-from sidecar.process.telemetry import Telemetry
-from tests.exposition.monitors import MemoryMonitor
+from tests.exposition.live.served import (
+    LARGE,
+    LIMIT,
+    On,
+    Served,
+    ask,
+    closed,
+    deaf_client,
+    narrow_socket,
+    receive,
+    refused,
+    serving,
+)
 from tests.exposition.snapshots import snapshot
 from tests.waiting import eventually
 
-LIMIT = 5.0
-# Larger than the buffers of both kernels together, so that a client that does not read is seen at once.
-LARGE = {f"queue-{n}": Queue(waiting=n) for n in range(5000)}
+ON = pytest.mark.parametrize("on", get_args(On))
 
 
-class FleetMonitor(MemoryMonitor):
-    """A daemon without Redis; `merged` is the fleet's Snapshot, an error is raised."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.merged: Snapshot | Exception = snapshot(scope="fleet", instances=["a", "b"])
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-        self.reads = 0
-
-    async def fleet(self) -> Snapshot:
-        self.reads += 1
-        await self.may_answer.wait()
-        if isinstance(self.merged, Exception):
-            raise self.merged
-        return self.merged
-
-
-class Served:
-    """A running server and what it is fed with."""
-
-    def __init__(self, read_token: str, allowed_hosts: tuple[str, ...], config: dict[str, Any]) -> None:
-        self.registry = CollectorRegistry()
-        self.latest = Latest()
-        self.monitor = FleetMonitor()
-        telemetry = Telemetry(self.registry, version="0", sources=())
-        http = HttpConfig(read_token=Secret(read_token), admin_token=Secret("admin"), allowed_hosts=allowed_hosts)
-        self.server = WebSocketServer(
-            WsConfig(**{"listen": "127.0.0.1:0", **config}),
-            guard=Guard(http, telemetry=telemetry, clock=time.monotonic),
-            latest=self.latest,
-            monitor=self.monitor,
-            telemetry=telemetry,
-        )
-
-    def connect(self, *, narrow: bool = False, **options: Any) -> connect:
-        host, port = self.server.address
-        if narrow:
-            options["sock"] = narrow_socket(self)
-        return connect(f"ws://{host}:{port}/", proxy=None, compression=None, **options)
-
-    def updates(self, outcome: str) -> float:
-        return self.registry.get_sample_value("flash_sale_sidecar_websocket_updates_total", {"outcome": outcome}) or 0
-
-    def clients(self) -> float | None:
-        return self.registry.get_sample_value("flash_sale_sidecar_websocket_clients")
-
-
-@asynccontextmanager
-async def serving(
-    first: Snapshot | None = None, *, read_token: str = "", allowed_hosts: tuple[str, ...] = (), **config: Any
-) -> AsyncIterator[Served]:
-    served = Served(read_token, allowed_hosts, config)
-    if first is not None:
-        served.latest.publish(first)
-    await served.server.start()
-    try:
-        yield served
-    finally:
-        await served.server.stop()
-
-
-async def receive(client: ClientConnection) -> Any:
-    async with asyncio.timeout(LIMIT):
-        return json.loads(await client.recv(decode=True))
-
-
-async def ask(client: ClientConnection, event: str, data: Any = None, **more: Any) -> Any:
-    await client.send(json.dumps({"event": event, "data": data, **more}))
-    return await receive(client)
-
-
-async def closed(client: ClientConnection) -> int | None:
-    """Read until the end; return the close code."""
-    async with asyncio.timeout(LIMIT):
-        try:
-            while True:
-                await client.recv()
-        except ConnectionClosed as exc:
-            return exc.rcvd.code if exc.rcvd else None
-
-
-async def refused(served: Served, **options: Any) -> tuple[int, str]:
-    with pytest.raises(InvalidStatus) as raised:
-        await served.connect(**options)
-    return raised.value.response.status_code, (raised.value.response.body or b"").decode()
-
-
-def narrow_socket(served: Served, buffer_bytes: int = 4096) -> socket.socket:
-    """Connect with a small buffer: what is not read stays with the server.
-
-    With the smallest there is, a kernel may take many seconds to tell the server that there is room again.
-    """
-    narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
-    narrow.connect(served.server.address)
-    return narrow
-
-
-def deaf_client(served: Served, *messages: dict[str, Any], buffer_bytes: int = 1) -> socket.socket:
-    """Connect, send the messages, and read nothing."""
-    deaf = narrow_socket(served, buffer_bytes)
-    deaf.sendall(
-        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
-    for message in messages:
-        text = json.dumps(message).encode()
-        deaf.sendall(struct.pack("!BBH", 0x81, 0x80 | 126, len(text)) + bytes(4) + text)
-    deaf.setblocking(False)
-    return deaf
-
-
-async def test_updates_begin_at_once_and_come_every_interval() -> None:
-    async with serving(snapshot()) as served, served.connect() as client:
+@ON
+async def test_updates_begin_at_once_and_come_every_interval(on: On) -> None:
+    async with serving(snapshot(), on=on) as served, served.connect() as client:
         start = time.monotonic()
         answer = await ask(client, "subscribe-metrics", {"interval_ms": 300, "topics": ["orders"]}, id=7)
         assert answer == {
@@ -249,8 +144,9 @@ async def test_before_the_first_snapshot_updates_wait_and_a_report_is_not_ready(
         assert (await receive(client))["seq"] == 1
 
 
-async def test_requests_are_answered_and_nonsense_does_not_end_the_connection() -> None:
-    async with serving(snapshot()) as served, served.connect() as client:
+@ON
+async def test_requests_are_answered_and_nonsense_does_not_end_the_connection(on: On) -> None:
+    async with serving(snapshot(), on=on) as served, served.connect() as client:
         for text, code in (("{", "not_json"), ("[1]", "bad_request"), ('{"event":"x"}', "unknown_event")):
             await client.send(text)
             answer = await receive(client)
@@ -264,15 +160,17 @@ async def test_requests_are_answered_and_nonsense_does_not_end_the_connection() 
         assert await ask(client, "authenticate", {"token": "any"}) == {"event": "authenticated", "data": {}}
 
 
-async def test_a_message_over_4_kib_closes_with_1009() -> None:
-    async with serving(snapshot()) as served, served.connect() as client:
+@ON
+async def test_a_message_over_4_kib_closes_with_1009(on: On) -> None:
+    async with serving(snapshot(), on=on) as served, served.connect() as client:
         assert (await ask(client, "ping", "x" * 4000))["event"] == "pong"
         await client.send("x" * 4097)
         assert await closed(client) == 1009
 
 
-async def test_a_client_that_read_too_slowly_gets_the_newest_and_is_told_what_it_missed() -> None:
-    async with serving(snapshot(queues=LARGE)) as served, served.connect(max_queue=1, narrow=True) as client:
+@ON
+async def test_a_client_that_read_too_slowly_gets_the_newest_and_is_told_what_it_missed(on: On) -> None:
+    async with serving(snapshot(queues=LARGE), on=on) as served, served.connect(max_queue=1, narrow=True) as client:
         await client.send('{"event":"subscribe-metrics","data":{"interval_ms":100,"topics":["queues"]}}')
         await eventually(lambda: served.updates("skipped") >= 3)
         served.latest.publish(snapshot(uptime_s=99.0))
@@ -289,8 +187,10 @@ async def test_a_client_that_read_too_slowly_gets_the_newest_and_is_told_what_it
             told.append((await receive(client))["skipped"])
 
 
-async def test_a_client_that_never_reads_is_skipped_then_cut_and_delays_nobody() -> None:
-    async with serving(snapshot(queues=LARGE), slow_client_timeout=Seconds(0.6)) as served, served.connect() as client:
+@ON
+async def test_a_client_that_never_reads_is_skipped_then_cut_and_delays_nobody(on: On) -> None:
+    slow = serving(snapshot(queues=LARGE), on=on, slow_client_timeout=Seconds(0.6))
+    async with slow as served, served.connect() as client:
         subscription = {"event": "subscribe-metrics", "data": {"interval_ms": 100, "topics": ["queues"]}}
         with deaf_client(served, subscription):
             await ask(client, "subscribe-metrics", {"interval_ms": 100, "topics": ["system"]})
@@ -302,16 +202,18 @@ async def test_a_client_that_never_reads_is_skipped_then_cut_and_delays_nobody()
         assert (await receive(client))["event"] == "metrics-update"
 
 
-async def test_a_stuck_client_that_reads_again_finds_1013() -> None:
-    slow = serving(snapshot(queues=LARGE), slow_client_timeout=Seconds(0.2))
+@ON
+async def test_a_stuck_client_that_reads_again_finds_1013(on: On) -> None:
+    slow = serving(snapshot(queues=LARGE), on=on, slow_client_timeout=Seconds(0.2))
     async with slow as served, served.connect(max_queue=1, narrow=True) as client:
         await client.send('{"event":"subscribe-metrics","data":{"interval_ms":100,"topics":["queues"]}}')
         await eventually(lambda: served.updates("failed") >= 1, what="the close")
         assert await closed(client) == 1013
 
 
-async def test_answers_to_a_client_that_never_reads_are_bounded_and_end_with_the_connection() -> None:
-    async with serving(snapshot(), slow_client_timeout=Seconds(0.2)) as served:
+@ON
+async def test_answers_to_a_client_that_never_reads_are_bounded_and_end_with_the_connection(on: On) -> None:
+    async with serving(snapshot(), on=on, slow_client_timeout=Seconds(0.2)) as served:
         with deaf_client(served, *[{"event": "get-benchmark-report"}] * 200):
             await eventually(lambda: served.clients() == 1)
             await eventually(lambda: served.clients() == 0)
@@ -334,9 +236,10 @@ async def test_reports_of_one_snapshot_are_rendered_once_and_answer_each_its_id(
         assert len(rendered) == 1
 
 
-async def test_a_large_report_comes_piece_by_piece_and_whole() -> None:
+@ON
+async def test_a_large_report_comes_piece_by_piece_and_whole(on: On) -> None:
     large = snapshot(queues=LARGE)
-    async with serving(large) as served, served.connect(sock=narrow_socket(served, PIECE_BYTES)) as client:
+    async with serving(large, on=on) as served, served.connect(sock=narrow_socket(served, PIECE_BYTES)) as client:
         client.transport.pause_reading()
         await client.send('{"event":"subscribe-metrics","data":{"interval_ms":100,"topics":["system"]}}')
         await client.send('{"event":"get-benchmark-report"}')
@@ -367,12 +270,13 @@ async def test_who_has_not_read_an_update_is_not_heard_until_it_has() -> None:
         assert (await receive(client))["data"]["uptime_s"] == 99.0
 
 
+@ON
 @pytest.mark.parametrize("leave", ["reset", "half"])
 async def test_a_client_that_leaves_while_a_large_report_is_on_its_way_is_no_fault(
-    leave: str, caplog: pytest.LogCaptureFixture
+    on: On, leave: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     large = snapshot(queues=LARGE)
-    async with serving(large) as served:
+    async with serving(large, on=on) as served:
         subscription = {"event": "subscribe-metrics", "data": {"interval_ms": 100, "topics": ["system"]}}
         report = {"event": "get-benchmark-report"}
         with deaf_client(served, subscription, report, {"event": "ping"}, buffer_bytes=PIECE_BYTES) as deaf:
@@ -388,18 +292,21 @@ async def test_a_client_that_leaves_while_a_large_report_is_on_its_way_is_no_fau
     assert not caplog.records
 
 
-async def test_a_client_that_ends_its_half_and_reads_nothing_does_not_stay() -> None:
-    async with serving(snapshot(queues=LARGE), slow_client_timeout=Seconds(0.2)) as served:
+@ON
+async def test_a_client_that_ends_its_half_and_reads_nothing_does_not_stay(on: On) -> None:
+    async with serving(snapshot(queues=LARGE), on=on, slow_client_timeout=Seconds(0.2)) as served:
         with deaf_client(served, {"event": "get-benchmark-report"}) as deaf:
             await eventually(lambda: served.clients() == 1)
             deaf.shutdown(socket.SHUT_WR)
             await eventually(lambda: served.clients() == 0)
 
 
+@ON
 async def test_a_client_that_vanishes_is_forgotten_without_a_trace_in_the_log(
+    on: On,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with serving(snapshot(queues=LARGE)) as served:
+    async with serving(snapshot(queues=LARGE), on=on) as served:
         deaf = deaf_client(served, {"event": "subscribe-metrics", "data": {"interval_ms": 100}})
         await eventually(lambda: served.updates("sent") == 1)
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -414,8 +321,9 @@ async def test_a_client_that_vanishes_is_forgotten_without_a_trace_in_the_log(
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR", "CRITICAL")] == []
 
 
-async def test_shutdown_closes_with_1001_and_is_quick_even_if_somebody_does_not_read() -> None:
-    async with serving(snapshot(queues=LARGE)) as served, served.connect() as client:
+@ON
+async def test_shutdown_closes_with_1001_and_is_quick_even_if_somebody_does_not_read(on: On) -> None:
+    async with serving(snapshot(queues=LARGE), on=on) as served, served.connect() as client:
         await ask(client, "subscribe-metrics", {"interval_ms": 60_000})
         with deaf_client(served, {"event": "subscribe-metrics"}), socket.create_connection(served.server.address):
             await eventually(lambda: served.updates("sent") == 2)
@@ -426,9 +334,10 @@ async def test_shutdown_closes_with_1001_and_is_quick_even_if_somebody_does_not_
 
 
 async def test_stop_before_start_does_nothing() -> None:
-    await Served("", (), {}).server.stop()
+    await Served("ws", "", (), {}).server.stop()
 
 
+@ON
 @pytest.mark.parametrize(
     ("origins", "origin", "welcome"),
     [
@@ -447,9 +356,9 @@ async def test_stop_before_start_does_nothing() -> None:
     ],
 )
 async def test_only_pages_of_the_same_host_or_listed_ones_may_connect(
-    origins: tuple[str, ...], origin: str | None, welcome: bool
+    on: On, origins: tuple[str, ...], origin: str | None, welcome: bool
 ) -> None:
-    async with serving(snapshot(), origins=origins) as served:
+    async with serving(snapshot(), on=on, origins=origins) as served:
         options: dict[str, Any] = {"origin": None if origin is None else Origin(origin)}
         if welcome:
             async with served.connect(**options) as client:
@@ -461,21 +370,49 @@ async def test_only_pages_of_the_same_host_or_listed_ones_may_connect(
             assert "ws.origins" in body
 
 
+@ON
 @pytest.mark.parametrize(("host", "welcome"), [("localhost:1", True), ("mine.example", True), ("evil.example", False)])
-async def test_a_foreign_host_is_refused_with_421(host: str, welcome: bool) -> None:
-    async with serving(snapshot(), allowed_hosts=("mine.example",)) as served:
+async def test_a_foreign_host_is_refused_with_421(on: On, host: str, welcome: bool) -> None:
+    async with serving(snapshot(), on=on, allowed_hosts=("mine.example",)) as served:
         reader, writer = await asyncio.open_connection(*served.server.address)
         writer.write(
-            b"GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n" % host.encode()
+            b"GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            % (served.path.encode(), host.encode())
         )
         async with asyncio.timeout(LIMIT):
             assert int((await reader.readline()).split()[1]) == (101 if welcome else 421)
         writer.close()
 
 
-async def test_clients_beyond_the_cap_get_503_and_a_place_is_free_again() -> None:
-    async with serving(snapshot(), max_clients=2) as served, served.connect(), served.connect() as second:
+async def test_both_ports_count_their_clients_together() -> None:
+    async with serving(snapshot(), on="http", max_clients=1) as served, served.connect():
+        other = WebSocketServer(served.live)
+        await other.start()
+        with pytest.raises(InvalidStatus):
+            await connect("ws://{}:{}/".format(*other.address), proxy=None)
+        await other.stop()
+        assert served.clients() == 1
+
+
+async def test_a_websocket_takes_no_place_of_the_other_connections_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+    async with serving(snapshot(), on="http") as served, served.connect() as client, served.connect() as other:
+        for one in (client, other):
+            assert (await ask(one, "ping"))["event"] == "pong"
+
+
+async def test_a_request_that_is_no_websocket_is_told_what_a_proxy_must_pass_on() -> None:
+    async with serving(snapshot(), on="http") as served, ClientSession() as session:
+        async with session.get("http://{}:{}/ws".format(*served.server.address)) as answer:
+            assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
+            assert "Connection" in (await answer.json())["error"]["message"]
+        assert served.clients() == 0
+
+
+@ON
+async def test_clients_beyond_the_cap_get_503_and_a_place_is_free_again(on: On) -> None:
+    async with serving(snapshot(), on=on, max_clients=2) as served, served.connect(), served.connect() as second:
         assert served.clients() == 2
         status, body = await refused(served)
         assert (status, "ws.max_clients" in body) == (503, True)
@@ -485,33 +422,40 @@ async def test_clients_beyond_the_cap_get_503_and_a_place_is_free_again() -> Non
             assert (await ask(third, "ping"))["event"] == "pong"
 
 
+ENCODED = urlsafe_b64encode("sésame/1".encode()).decode().rstrip("=")
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("on", "options"),
     [
-        {"additional_headers": {"Authorization": "Bearer sésame/1"}},
-        {"additional_headers": {"Authorization": "Bearer admin"}},
-        {"subprotocols": [Subprotocol("bearer." + urlsafe_b64encode("sésame/1".encode()).decode().rstrip("="))]},
+        ("ws", {"additional_headers": {"Authorization": "Bearer sésame/1"}}),
+        ("ws", {"additional_headers": {"Authorization": "Bearer admin"}}),
+        ("http", {"additional_headers": {"Authorization": "Bearer admin"}}),
+        ("ws", {"subprotocols": [Subprotocol(f"bearer.{ENCODED}")]}),
+        ("http", {"subprotocols": [Subprotocol("other"), Subprotocol(f"bearer.{ENCODED}")]}),
     ],
 )
-async def test_the_handshake_can_carry_the_token(options: dict[str, Any]) -> None:
-    async with serving(snapshot(), read_token="sésame/1") as served, served.connect(**options) as client:
+async def test_the_handshake_can_carry_the_token(on: On, options: dict[str, Any]) -> None:
+    async with serving(snapshot(), on=on, read_token="sésame/1") as served, served.connect(**options) as client:
         assert (await ask(client, "ping"))["event"] == "pong"
-        assert client.subprotocol in options.get("subprotocols", [None])
+        assert client.subprotocol in [None, f"bearer.{ENCODED}"]
 
 
-async def test_a_wrong_token_in_the_handshake_is_none_at_all() -> None:
+@ON
+async def test_a_wrong_token_in_the_handshake_is_none_at_all(on: On) -> None:
     wrong = [Subprotocol("other"), Subprotocol("bearer.d3Jvbmc")]
-    async with serving(snapshot(), read_token="secret") as served:
+    async with serving(snapshot(), on=on, read_token="secret") as served:
         for offered in (wrong, [Subprotocol("bearer.a")]):
             async with served.connect(subprotocols=offered) as client:
                 assert (await ask(client, "ping"))["data"]["code"] == "unauthorized"
                 assert (client.subprotocol or "").startswith("bearer.")
 
 
-async def test_authenticate_lets_a_client_in_and_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 1.0)
-    monkeypatch.setattr(websocket, "WRONG_SECONDS", 0.01)
-    async with serving(snapshot(), read_token="secret") as served, served.connect() as client:
+@ON
+async def test_authenticate_lets_a_client_in_and_it_stays(on: On, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "AUTHENTICATE_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr(clients, "WRONG_SECONDS", 0.01)
+    async with serving(snapshot(), on=on, read_token="secret") as served, served.connect() as client:
         assert (await ask(client, "subscribe-metrics", id=1))["data"]["code"] == "unauthorized"
         assert (await ask(client, "authenticate", {"token": "wrong"}))["data"]["code"] == "unauthorized"
         assert await ask(client, "authenticate", {"token": "secret"}, id=2) == {
@@ -521,14 +465,15 @@ async def test_authenticate_lets_a_client_in_and_it_stays(monkeypatch: pytest.Mo
         assert [(await receive(client))["seq"] for _ in range(4)] == [1, 2, 3, 4]
 
 
-async def test_who_does_not_authenticate_in_time_is_closed_with_1008(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 0.2)
-    async with serving(snapshot(), read_token="secret") as served, served.connect() as client:
+@ON
+async def test_who_does_not_authenticate_in_time_is_closed_with_1008(on: On, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "AUTHENTICATE_WITHIN_SECONDS", 0.2)
+    async with serving(snapshot(), on=on, read_token="secret") as served, served.connect() as client:
         assert await closed(client) == 1008
 
 
 async def test_without_a_token_nobody_has_to_authenticate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "AUTHENTICATE_WITHIN_SECONDS", 0.05)
+    monkeypatch.setattr(clients, "AUTHENTICATE_WITHIN_SECONDS", 0.05)
     async with serving(snapshot()) as served, served.connect() as client:
         await ask(client, "subscribe-metrics", {"interval_ms": 100})
         assert [(await receive(client))["seq"] for _ in range(3)] == [1, 2, 3]
@@ -568,6 +513,28 @@ async def test_a_fleet_that_does_not_answer_delays_no_instance_subscriber() -> N
         assert (await receive(fleet))["seq"] == 1
 
 
+async def test_health_is_pushed_with_the_numbers_and_without_them() -> None:
+    async with serving() as served, served.connect() as client:
+        served.monitor.status = "down"
+        await ask(client, "subscribe-metrics", {"interval_ms": 100, "topics": ["health", "connections"]})
+        assert (await receive(client))["data"] == {"health": json.loads(msgspec.json.encode(served.monitor.health()))}
+        served.latest.publish(snapshot())
+        while "ts" not in (shown := (await receive(client))["data"]):
+            pass
+        assert (shown["health"]["status"], "connections" in shown, "orders" in shown) == ("down", True, False)
+        served.monitor.status = "ok"
+        served.latest.publish(snapshot())
+        while (await receive(client))["data"]["health"]["status"] != "ok":
+            pass
+
+
+async def test_health_comes_also_while_the_fleet_cannot_be_read() -> None:
+    async with serving(snapshot()) as served, served.connect() as client:
+        served.monitor.merged = UnavailableError("Redis is gone")
+        await ask(client, "subscribe-metrics", {"topics": ["health"], "scope": "fleet"})
+        assert list((await receive(client))["data"]) == ["health"]
+
+
 async def test_a_fleet_that_cannot_be_read_is_an_error_until_it_can() -> None:
     async with serving(snapshot()) as served, served.connect() as client:
         merged, served.monitor.merged = served.monitor.merged, UnavailableError("Redis is gone")
@@ -581,10 +548,11 @@ async def test_a_fleet_that_cannot_be_read_is_an_error_until_it_can() -> None:
         assert (answer["event"], answer["seq"]) == ("metrics-update", 1)
 
 
+@ON
 async def test_a_fault_of_our_own_is_logged_and_ends_one_connection(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    on: On, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serving(snapshot()) as served, served.connect() as client, served.connect() as other:
+    async with serving(snapshot(), on=on) as served, served.connect() as client, served.connect() as other:
         monkeypatch.setattr(documents, "report", lambda snapshot: 1 / 0)
         await client.send('{"event":"get-benchmark-report"}')
         assert await closed(client) == 1011
@@ -616,4 +584,4 @@ async def test_a_port_in_use_names_the_setting() -> None:
 @pytest.mark.parametrize("listen", ["127.0.0.1", "127.0.0.1:http", "127.0.0.1:70000", ""])
 async def test_an_address_that_is_none_names_the_setting(listen: str) -> None:
     with pytest.raises(ConfigError, match=r"ws\.listen"):
-        Served("", (), {"listen": listen})
+        Served("ws", "", (), {"listen": listen})
