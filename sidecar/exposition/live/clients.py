@@ -101,7 +101,6 @@ class LiveClients:
         except Exception:
             self.report_fault()
             raise
-            raise
         finally:
             deadline.cancel()
             self._unsubscribe(client)
