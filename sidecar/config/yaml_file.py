@@ -39,11 +39,18 @@ def read_file(path: str) -> dict[str, tuple[Raw | Tree, str]]:
 def compose(path: str, what: str) -> yaml.Node | None:
     """Return a file as YAML nodes, `None` if it is empty. Raises `ConfigError`, which calls the file `what`."""
     try:
-        return yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as exc:
         raise ConfigError(f"cannot read {what} {path}: {exc.strerror}; name a file that can be read") from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: is not UTF-8 text") from exc
+    return compose_text(text, path)
+
+
+def compose_text(text: str, path: str) -> yaml.Node | None:
+    """Return a text as YAML nodes, `None` if it is empty. Raises `ConfigError`, which calls it `path`."""
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as exc:
         raise ConfigError(_syntax(path, exc)) from None  # the text of `exc` quotes the file
     except (ValueError, OverflowError):  # a character that does not exist, as in "\\UFFFFFFFF"

@@ -137,11 +137,12 @@ def health(
     components |= _stored(pipeline, left_out) | _sources(pipeline) | dict(outputs)
     components |= _producers(ledger) | _watched(pipeline) | _lately(pipeline) | _events(ledger)
     components |= {name: Component("degraded", detail) for name, detail in gauges.troubles.items()}
+    sale = ledger.aggregate.committed.total.sale
     connected = any(state.status == "connected" for state in pipeline.ingest.states.values())
     if components["redis"].status == "down" or stale or not connected:
-        return Health("down", "active", components)
+        return Health("down", "active", components, sale)
     good = all(component.status == "ok" for component in components.values())
-    return Health("ok" if good else "degraded", "active", components)
+    return Health("ok" if good else "degraded", "active", components, sale)
 
 
 def _stored(pipeline: Pipeline, left_out: Collection[str]) -> dict[str, Component]:

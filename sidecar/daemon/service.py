@@ -15,8 +15,8 @@ from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.commit.ledger import Ledger
 from sidecar.core.counts.history import seconds_of
 from sidecar.core.counts.pending import RejectedEvent
-from sidecar.core.counts.sale import Announcement, Sale
-from sidecar.core.events.sale_event import Action
+from sidecar.core.counts.sale import NO_DETAILS, Announcement, Details, Sale, SaleCommand
+from sidecar.core.counts.sale_record import SaleRecord
 from sidecar.core.snapshot.compute import SnapshotContext, as_committed, compute, is_stale, merged
 from sidecar.core.snapshot.monotonic import Monotonic
 from sidecar.core.snapshot.snapshot import Role, Snapshot
@@ -232,9 +232,17 @@ class Service:
             self._log.warning("cleared, but not committed yet")
         return cleared_report(totals)
 
-    async def announce(self, action: Action, id: str | None) -> Sale:
+    def records(self) -> dict[str, SaleRecord]:
+        return {id: part.record for id, part in self._ledger.aggregate.committed.sales.items()}
+
+    async def announce(self, action: SaleCommand, id: str | None, details: Details = NO_DETAILS) -> Sale:
         announcement = Announcement(
-            action=action, id=id, at=self._clock.now(), by="http", unique_id=candidacy.random_id()
+            action=action,
+            id=id,
+            at=self._clock.now(),
+            by="http",
+            unique_id=candidacy.random_id(),
+            details=details,
         )
         try:
             stored = await self._readers.announce(announcement)

@@ -29,7 +29,8 @@ SECTIONS = {
 PRODUCTS = "products"
 HEALTH = "health"  # of this instance, whatever the scope; it is no part of the Snapshot
 DEFAULT_TOPICS = frozenset(SECTIONS)
-TOPICS = DEFAULT_TOPICS | {PRODUCTS, HEALTH}
+SALE = "sale"  # nothing but the header, which has it
+TOPICS = DEFAULT_TOPICS | {PRODUCTS, HEALTH, SALE}
 
 # As many products as a page or a printed table shows.
 BUSIEST = 20

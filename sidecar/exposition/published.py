@@ -1,7 +1,7 @@
 """The interface between the pipeline and everything that shows numbers: what the newest tick published, no queue."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from itertools import count
 from secrets import token_hex
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 from msgspec import UNSET, Struct, UnsetType
 
 from sidecar.core.counts.pending import RejectedEvent
-from sidecar.core.counts.sale import Sale
-from sidecar.core.events.sale_event import Action
+from sidecar.core.counts.sale import NO_DETAILS, Details, Sale, SaleCommand
+from sidecar.core.counts.sale_record import SaleRecord
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 
 PROCESS = token_hex(4)
@@ -38,6 +38,7 @@ class Health(Struct, frozen=True):
     status: HealthStatus
     role: Role
     components: dict[str, Component]
+    sale: Sale | UnsetType = UNSET
 
 
 class Published:
@@ -158,8 +159,12 @@ class Monitor(Protocol):
         """Clear the metrics; return the report, the JSON value of `cleared`."""
         ...
 
-    async def announce(self, action: Action, id: str | None) -> Sale:
-        """Announce that a sale starts or stops; return the sale once that is committed."""
+    async def announce(self, action: SaleCommand, id: str | None, details: Details = NO_DETAILS) -> Sale:
+        """Say something of a sale; return the present sale once that is committed."""
+        ...
+
+    def records(self) -> Mapping[str, SaleRecord]:
+        """Return what is kept of sales, by id."""
         ...
 
     async def fleet(self) -> Snapshot:

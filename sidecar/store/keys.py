@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sidecar.core.checkpoint.codec import field
 from sidecar.core.commit.aggregator import Flight
@@ -18,6 +18,7 @@ EXPIRY_SECONDS = 3600
 # An unchanged key is written again three times before it expires. A changed key keeps its expiry, which is shorter to
 # write, until this much of it has passed.
 RENEWAL_SECONDS = 1200
+SALE_SECONDS = 90 * 86_400
 SAMPLES_KEPT = 10_000
 # Long enough to look at it after a holiday.
 DAMAGED_KEPT_SECONDS = 7 * 86_400
@@ -63,6 +64,13 @@ def values(flight: Flight, committed: State, *, everything: bool, now: float) ->
     sale = merged.total.sale
     if sale.state != "none" and (renew or sale != committed.total.sale):
         found.append(KeyValue("sale:current", _json(sale), EXPIRY_SECONDS))
+    for id, part in merged.sales.items():
+        state = _json(structs.replace(part.record, manifest=None))
+        found.append(KeyValue(f"sale:{id or 'current'}:state", state, SALE_SECONDS))
+        if part.record.manifest is not None:
+            found.append(KeyValue(f"sale:{id}:manifest", _json(part.record.manifest), SALE_SECONDS))
+    for deleted in (key for section, key in flight.removed if section == "sales"):
+        found += [KeyValue(f"sale:{deleted}:{kind}", "", 1) for kind in ("state", "manifest")]
     products = {**committed.products, **merged.products} if renew else merged.products
     for start, minute in minutes.items():
         before = None if everything else committed.minutes.get(start)

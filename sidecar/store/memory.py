@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from sidecar.core.checkpoint.codec import COUNTS, field
+from sidecar.core.checkpoint.codec import COUNTS, SALES, field
 from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, CommitOutcome, order, owner_of
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement
@@ -91,7 +91,8 @@ class MemoryStore:
     async def clear(self, generation: str) -> bytes:
         if self._text("gen") != generation:
             totals = self.fields.get(field("totals", ""), b"")
-            self.fields = {name: value for name, value in self.fields.items() if not name.startswith(COUNTS)}
+            gone = [name for name in self.fields if name.startswith(COUNTS) and not name.startswith(SALES)]
+            self.fields = {name: value for name, value in self.fields.items() if name not in gone}
             self.fields |= {"gen": generation.encode(), "cleared": totals, "cleared_at": b"%.6f" % self._clock()}
             self.public.clear()
         return self.fields["cleared"]

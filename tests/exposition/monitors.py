@@ -13,8 +13,8 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from sidecar.config import HttpConfig
 from sidecar.core.counts.pending import RejectedEvent
-from sidecar.core.counts.sale import Sale
-from sidecar.core.events.sale_event import Action
+from sidecar.core.counts.sale import NO_DETAILS, Details, Sale, SaleCommand
+from sidecar.core.counts.sale_record import SaleRecord
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 from sidecar.exposition.access.guard import Guard
 from sidecar.exposition.http.server import HttpServer
@@ -41,6 +41,7 @@ class MemoryMonitor:
         self.asked: list[tuple[str, int, int]] = []
         self.clears = 0
         self.said: list[tuple[str, str | None]] = []
+        self.kept: dict[str, SaleRecord] = {}
         self.failure: Exception | None = None
 
     def health(self) -> Health:
@@ -64,9 +65,14 @@ class MemoryMonitor:
         by_status = {"success": 7, "failed": 2, "pending": 9, "cancelled": 0}
         return {"orders": {**by_status, "total": 9, "by_status": by_status}}
 
-    async def announce(self, action: Action, id: str | None) -> Sale:
+    def records(self) -> dict[str, SaleRecord]:
+        return self.kept
+
+    async def announce(self, action: SaleCommand, id: str | None, details: Details = NO_DETAILS) -> Sale:
         self._fail()
         self.said.append((action, id))
+        if details.manifest is not None:
+            self.kept[details.manifest.sale] = SaleRecord(manifest=details.manifest)
         return Sale(id, "running" if action == "start" else "ended", 5.0, None, "http")
 
     async def fleet(self) -> Snapshot:

@@ -68,7 +68,7 @@ def test_a_topic_is_one_section_beside_the_header(topic: str, field: str) -> Non
 
 def test_the_default_topics_are_all_but_products() -> None:
     assert {*FIELDS, "custom"} == documents.DEFAULT_TOPICS
-    assert documents.DEFAULT_TOPICS | {"products"} == documents.TOPICS
+    assert documents.DEFAULT_TOPICS | {"products", "health", "sale"} == documents.TOPICS
     assert update(snapshot(), *documents.DEFAULT_TOPICS) == json.loads(documents.full(snapshot()))
 
 

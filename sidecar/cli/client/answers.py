@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Sale
+from sidecar.core.sale.listing import ListedSale
 from sidecar.exposition.history import HistoryValue
 
 
@@ -61,6 +62,18 @@ class Clear(Struct, frozen=True):
 
 
 class Sales(Struct, frozen=True):
-    """`POST /monitoring/sales/{id}/start` and `stop`."""
+    """`POST /monitoring/sales/{id}/start` and other commands."""
 
     sale: Sale
+
+
+class ListedSales(Struct, frozen=True):
+    """`GET /monitoring/sales`."""
+
+    sales: list[ListedSale]
+
+
+class OneSale(Struct, frozen=True):
+    """`GET /monitoring/sales/{id}`, and `PUT`."""
+
+    sale: ListedSale

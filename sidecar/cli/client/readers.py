@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sidecar.cli.client.answers import HealthAnswer, Points, StatusCounts
     from sidecar.config import Config
     from sidecar.core.counts.pending import RejectedEvent
-    from sidecar.core.counts.sale import Sale
-    from sidecar.core.events.sale_event import Action
+    from sidecar.core.counts.sale import Details, Sale, SaleCommand
+    from sidecar.core.sale.listing import ListedSale
     from sidecar.core.snapshot.report import Report
     from sidecar.core.snapshot.snapshot import Snapshot
 
@@ -53,8 +53,16 @@ class Reader(Protocol):
         """Clear the metrics and return the orders there were."""
         ...
 
-    def announce(self, action: "Action", id: str | None) -> "Sale | None":
-        """Announce that a sale starts or stops; return the sale, or `None` if no sidecar counts now."""
+    def announce(self, action: "SaleCommand", id: str | None, details: "Details | None" = None) -> "Sale | None":
+        """Say something of a sale; return the present sale, or `None` if no sidecar counts now."""
+        ...
+
+    def load(self, text: bytes, details: "Details") -> bool:
+        """Store a manifest, given as text and as what it says; return whether a sidecar took it."""
+        ...
+
+    def sales(self) -> "list[ListedSale]":
+        """Return all sales, the newest first."""
         ...
 
 
@@ -105,30 +113,58 @@ class HttpReader:
 
         return self._ask("POST", "/monitoring/metrics/clear", Clear).cleared.orders.by_status
 
-    def announce(self, action: "Action", id: str | None) -> "Sale | None":
+    def announce(self, action: "SaleCommand", id: str | None, details: "Details | None" = None) -> "Sale | None":
+        import msgspec
+
         from sidecar.cli.client.answers import Sales
 
-        return self._ask("POST", f"/monitoring/sales/{id or 'current'}/{action}", Sales).sale
+        body: dict[str, object] = {}
+        if details is not None and action == "mark":
+            body = {"text": details.text, "at": details.at}
+        elif details is not None:
+            body = {"product_id": details.product_id, "units": details.units}
+        path = f"/monitoring/sales/{id or 'current'}"
+        if action == "delete":
+            return self._ask("DELETE", path, Sales).sale
+        rest = {"mark": "marks", "restock": "restocks"}.get(action, action)
+        return self._ask("POST", f"{path}/{rest}", Sales, body=msgspec.json.encode(body) if body else None).sale
 
-    def _ask(self, method: str, path: str, form: type[T], *, also: int = http.HTTPStatus.OK) -> T:
+    def load(self, text: bytes, details: "Details") -> bool:
+        from sidecar.cli.client.answers import OneSale
+
+        assert details.manifest is not None
+        path = f"/monitoring/sales/{details.manifest.sale}?replace={int(details.replace)}"
+        self._ask("PUT", path, OneSale, body=text)
+        return True
+
+    def sales(self) -> "list[ListedSale]":
+        from sidecar.cli.client.answers import ListedSales, OneSale
+
+        found = self._ask("GET", "/monitoring/sales", ListedSales).sales
+        return [self._ask("GET", f"/monitoring/sales/{one.id or 'current'}", OneSale).sale for one in found]
+
+    def _ask(
+        self, method: str, path: str, form: type[T], *, also: int = http.HTTPStatus.OK, body: bytes | None = None
+    ) -> T:
         """Return the answer as `form`. A later version may have more fields, and an older one lack some.
 
         `also` is a status that is as good as 200.
         """
         import msgspec
 
-        request = urllib.request.Request(self._url + path, method=method, headers={"Accept": "application/json"})
+        headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
+        request = urllib.request.Request(self._url + path, body, method=method, headers=headers)
         if self._token:
             request.add_unredirected_header("Authorization", f"Bearer {self._token}")
         try:
-            status, body = self._asker.fetch(request, HTTP_SECONDS)
+            status, answer = self._asker.fetch(request, HTTP_SECONDS)
         except (OSError, http.client.HTTPException) as exc:
             reason = getattr(exc, "reason", exc)
             raise UnavailableError(f"no daemon answers at {self._url} ({reason}): {advice(exc, self._url)}") from exc
         if status not in (http.HTTPStatus.OK, also):
-            raise _error(self._url, status, body)
+            raise _error(self._url, status, answer)
         try:
-            return msgspec.json.decode(body, type=form)
+            return msgspec.json.decode(answer, type=form)
         except (ValueError, RecursionError) as exc:
             raise UnavailableError(f"what answers at {self._url} is not the sidecar: check --url ({exc})") from exc
 
@@ -188,7 +224,17 @@ class RedisReader:
 
         return msgspec.convert(asyncio.run(stored.clear(self._config)), Cleared).orders.by_status
 
-    def announce(self, action: "Action", id: str | None) -> "Sale | None":
+    def announce(self, action: "SaleCommand", id: str | None, details: "Details | None" = None) -> "Sale | None":
+        from sidecar.cli.client import stored
+        from sidecar.core.counts.sale import NO_DETAILS
+
+        return asyncio.run(stored.announce(self._config, action, id, details or NO_DETAILS))
+
+    def load(self, text: bytes, details: "Details") -> bool:
+        assert details.manifest is not None
+        return self.announce("load", details.manifest.sale, details) is not None
+
+    def sales(self) -> "list[ListedSale]":
         from sidecar.cli.client import stored
 
-        return asyncio.run(stored.announce(self._config, action, id))
+        return asyncio.run(stored.sales(self._config))

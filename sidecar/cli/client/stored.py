@@ -11,9 +11,11 @@ from sidecar.cli.client.access import connected, with_advice
 from sidecar.cli.client.answers import Points
 from sidecar.config import Config
 from sidecar.core.counts.pending import RejectedEvent
-from sidecar.core.counts.sale import Announcement, Sale
-from sidecar.core.events.sale_event import Action
-from sidecar.core.sale.transitions import objection
+from sidecar.core.counts.sale import NO_DETAILS, Announcement, Details, Sale, SaleCommand
+from sidecar.core.counts.sale_record import SaleRecord
+from sidecar.core.counts.state import State
+from sidecar.core.sale.listing import ListedSale, listing
+from sidecar.core.sale.records import refusal
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.daemon import build
 from sidecar.errors import CommandError, SidecarError, UnavailableError
@@ -58,17 +60,32 @@ async def clear(config: Config) -> dict[str, Any]:
     return cleared_report(totals)
 
 
-async def announce(config: Config, action: Action, id: str | None) -> Sale | None:
-    """Announce that a sale starts or stops, and wait until the owner has committed it; `None` if there is no owner.
-
-    Raises SidecarError if the announcement does not apply to the present sale.
-    """
-    announcement = Announcement(action=action, id=id, at=time.time(), by="command", unique_id=secrets.token_hex(8))
+async def sales(config: Config) -> list[ListedSale]:
+    """Return all sales, the newest first."""
     async with _store(config) as store:
         await _require_state(config, store)
-        sale, _ = await store.sale()
-        if refusal := objection(sale, announcement):
-            raise SidecarError(refusal)
+        return listing(*await _sales(config, store))
+
+
+async def _sales(config: Config, store: RedisStore) -> tuple[dict[str, SaleRecord], Sale]:
+    """Return the records of sales, and the present one."""
+    state = await store.state(config.redis.prefix) or State()
+    return {id: part.record for id, part in state.sales.items()}, (await store.sale())[0]
+
+
+async def announce(config: Config, action: SaleCommand, id: str | None, details: Details = NO_DETAILS) -> Sale | None:
+    """Say something of a sale, and wait until the owner has committed it; `None` if there is no owner.
+
+    Raises SidecarError if it does not apply to the present sale.
+    """
+    announcement = Announcement(
+        action=action, id=id, at=time.time(), by="command", unique_id=secrets.token_hex(8), details=details
+    )
+    async with _store(config) as store:
+        await _require_state(config, store)
+        records, sale = await _sales(config, store)
+        if problem := refusal(sale, records, announcement):
+            raise SidecarError(problem)
         try:
             await store.announce(announcement)
         except CommandError:

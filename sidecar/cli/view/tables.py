@@ -143,6 +143,7 @@ def _sale(sale: "Sale", now: float) -> Iterator[Text]:
     if sale.state == "none" or sale.started_at is None:
         return
     name, began, ended = f"{plain(sale.id)} " if sale.id else "", sale.started_at, sale.ended_at
+    name += "" if sale.kind == "live" else f"({sale.kind}) "
     text = Text("sale ", "bold")
     if sale.state == "running" or ended is None:
         yield text.append(f"{name}running for {seconds(max(0.0, now - began))}", "not bold")

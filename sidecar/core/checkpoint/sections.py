@@ -14,9 +14,11 @@ from sidecar.core.checkpoint.codec import COUNTS
 from sidecar.core.counts.custom_metrics import CustomSeries
 from sidecar.core.counts.last_minute import Lately
 from sidecar.core.counts.liveness import Sign
+from sidecar.core.counts.manifest import Kind
 from sidecar.core.counts.order_memory import Ended, Said
 from sidecar.core.counts.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing
 from sidecar.core.counts.sale import By, Progress
+from sidecar.core.counts.sale_record import SalePart
 from sidecar.core.counts.tallies import TALLIES, Totals
 from sidecar.core.events.event import MAX_ID_BYTES
 
@@ -64,6 +66,16 @@ _Numerals = Annotated[str, Meta(pattern="^[0-9]{1,60}$")]  # millionths of a rev
 _StoredDecimal = Annotated[str, Meta(pattern=r"^-?[0-9]{1,60}(\.[0-9]{1,9})?$")]
 
 
+class _StoredSale(Struct, array_like=True):
+    id: _StoredId | None
+    state: Progress
+    started_at: _Time | None
+    ended_at: _Time | None
+    started_by: By | None
+    ended_by: By | None
+    kind: Kind = "live"
+
+
 class _StoredTotals(Struct, array_like=True):
     """Fields added later have defaults: version 0.1.0 stored the first five."""
 
@@ -73,7 +85,7 @@ class _StoredTotals(Struct, array_like=True):
     peak: _Whole
     peak_at: _Whole | None
     commit_interval: _Time | None = None
-    sale: tuple[_StoredId | None, Progress, _Time | None, _Time | None, By | None, By | None] | None = None
+    sale: _StoredSale | None = None
     announced: _StoredId = ""
 
 
@@ -110,6 +122,7 @@ SECTIONS: dict[str, Section] = {
     "lately": Section(Lately, tuple[_Whole, int], by_time=True),
     "said": Section(Said, bytes, by_time=True),
     "custom": Section(CustomSeries, tuple[_Whole, _StoredDecimal, _Time, _Wholes]),
+    "sales": Section(SalePart, bytes, deflated=True),
     "ended": Section(Ended, dict[_StoredId, Annotated[int, Meta(ge=-1)]], deflated=True, by_time=True),
 }
 _DECODE: dict[str, Callable[[bytes], Any]] = {

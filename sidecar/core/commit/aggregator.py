@@ -176,6 +176,7 @@ class Aggregator:
         merged.total.committed_at, merged.total.commit_interval = now, self._rules.commit_interval
         expired = {*self.committed.expired(now, self._rules.commit_interval), *self._gone}
         expired |= {("signs", name) for name in self.committed.signs.keys() - self.register.watch.signs.keys()}
+        expired |= {("sales", id) for id in self.following.deleted}
         removed = [(name, key) for name, key in sorted(expired) if key not in getattr(merged, name)]
         moved, self._moved = self._moved, False
         unsaved = dict(self.register.unsaved)

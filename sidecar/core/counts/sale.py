@@ -5,14 +5,18 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sidecar.core.events.sale_event import Action
+from sidecar.core.counts.manifest import Kind, Manifest
 
-By = Literal["orders", "command", "http", "event"]
+By = Literal["orders", "command", "http", "event", "manifest"]
+SaleCommand = Literal["start", "stop", "load", "delete", "mark", "restock"]
 Progress = Literal["none", "running", "ended"]
 
 
 class Sale(Struct, frozen=True):
-    """Whether a sale runs, since when or until when (Unix seconds), and what showed it. `id` was announced with it."""
+    """Whether a sale runs, since when or until when (Unix seconds), and what showed it. `id` was announced with it.
+
+    `kind` is that of its manifest.
+    """
 
     id: str | None = None
     state: Progress = "none"
@@ -20,6 +24,7 @@ class Sale(Struct, frozen=True):
     ended_at: float | None = None
     started_by: By | None = None
     ended_by: By | None = None
+    kind: Kind = "live"
 
     @property
     def is_said(self) -> bool:
@@ -31,14 +36,32 @@ class Sale(Struct, frozen=True):
         return replace(self, started_at=_past(self.started_at, now), ended_at=_past(self.ended_at, now))
 
 
-class Announcement(Struct, frozen=True, kw_only=True):
-    """Which sale starts or stops, when (Unix seconds), and who says so. `unique_id` keeps it from applying twice."""
+class Details(Struct, frozen=True, kw_only=True):
+    """What a command needs: "load" a manifest, which may replace another; "mark" a text; "restock" a product and units.
 
-    action: Action
+    `at` is the time of a mark, if it is not now.
+    """
+
+    manifest: Manifest | None = None
+    replace: bool = False
+    text: str = ""
+    at: float | None = None
+    product_id: str = ""
+    units: int = 0
+
+
+NO_DETAILS = Details()
+
+
+class Announcement(Struct, frozen=True, kw_only=True):
+    """What is said of which sale, when (Unix seconds), and by whom. `unique_id` keeps it from applying twice."""
+
+    action: SaleCommand
     id: str | None = None
     at: float
     by: By
     unique_id: str = ""
+    details: Details = NO_DETAILS
 
 
 class Span(Struct, frozen=True):

@@ -16,6 +16,7 @@ from sidecar.core.counts.liveness import Sign
 from sidecar.core.counts.order_memory import MOST_ENDED, MOST_SAID, Ended, Said, forgotten
 from sidecar.core.counts.parts import Attendance, Minute, Product, Reading, Slice, Timing
 from sidecar.core.counts.rules import AHEAD_SECONDS, CONNECTION_SECONDS, HISTORY_SECONDS
+from sidecar.core.counts.sale_record import SalePart
 from sidecar.core.counts.tallies import Totals
 
 
@@ -52,6 +53,7 @@ class State:
         "products",
         "queues",
         "said",
+        "sales",
         "signs",
         "slices1",
         "slices5",
@@ -76,6 +78,7 @@ class State:
         self.said: dict[int, Said] = {}
         self.ended: dict[int, Ended] = {}
         self.custom: dict[str, CustomSeries] = {}
+        self.sales: dict[str, SalePart] = {}  # by the id of the sale, "" for one without
 
     def sections(self) -> Iterator[tuple[str, dict[Any, Any]]]:
         """Yield every section with its parts."""

@@ -14,8 +14,10 @@ from msgspec.structs import replace
 from sidecar.core.checkpoint.codec import field
 from sidecar.core.checkpoint.state import load_state
 from sidecar.core.counts.sale import Announcement, cleared
+from sidecar.core.counts.sale_record import SalePart
 from sidecar.core.counts.state import State
 from sidecar.core.sale.quiet import Pendings, Quiet
+from sidecar.core.sale.records import AD_HOC, changed, due, present, refusal
 from sidecar.core.sale.transitions import follow
 from sidecar.errors import CheckpointError
 
@@ -28,6 +30,7 @@ class Following:
     def __init__(self) -> None:
         self._quiet = Quiet()
         self._said: Announcement | None = None
+        self.deleted: set[str] = set()  # the records that the commit in flight deletes
 
     def hear(self, text: str) -> None:
         """Take the announcement that waits in Redis, as JSON, "" if none does. It applies with the next commit."""
@@ -41,11 +44,22 @@ class Following:
         """
         orders = self._quiet.listen(merged, committed, pending, now)
         said = sorted((one for part in pending for one in part.said), key=attrgetter("at"))
+        before, records = merged.total.sale, {id: part.record for id, part in committed.sales.items()}
+        command: Announcement | None = None
         if self._said is not None and self._said.unique_id != committed.total.announced:
-            said.append(replace(self._said, at=min(self._said.at, now)))
             merged.total.announced = self._said.unique_id
+            if not refusal(before, records, self._said):
+                command = replace(self._said, at=min(self._said.at, now))
+        if command is not None and command.action in ("start", "stop"):
+            said.append(command)
+        said += due(before, records, now)
         over_at = self._quiet.over_at(merged, committed, pending, now, silent=silent)
-        merged.total.sale = follow(merged.total.sale, orders, said, over_at)
+        sale = follow(before, orders, said, over_at)
+        found = changed(records, before, sale, command, now)
+        manifest = (found.get(sale.id or AD_HOC) or present(records, sale)).manifest
+        merged.total.sale = replace(sale, kind=manifest.kind if manifest else "live")
+        merged.sales = {id: SalePart(record) for id, record in found.items()}
+        self.deleted = {command.id} if command is not None and command.action == "delete" and command.id else set()
 
     def step(self, now: float) -> None:
         """Follow a clock that was set to `now`."""
@@ -55,6 +69,7 @@ class Following:
 def keep(state: State, before: State) -> None:
     """Carry what is left of the sale over a clear."""
     state.total.sale, state.total.announced = cleared(before.total.sale), before.total.announced
+    state.sales = state.sales or before.sales
 
 
 def keep_stored(state: State, totals: bytes) -> None:

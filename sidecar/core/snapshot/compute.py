@@ -10,6 +10,7 @@ from sidecar.core.counts.exemplars import Exemplar
 from sidecar.core.counts.histogram import NS_PER_MS, Histogram
 from sidecar.core.counts.last_minute import last_minute
 from sidecar.core.counts.liveness import Presence, Sign
+from sidecar.core.counts.manifest import Manifest
 from sidecar.core.counts.parts import Attendance, Product, Slice, Timing
 from sidecar.core.counts.readings import added_up
 from sidecar.core.counts.rules import CONNECTION_SECONDS, GRACE_SECONDS, Rules
@@ -79,6 +80,7 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
     last_second = int(context.now - context.settled) - 1
     windows = {name: _window(state, name, last_second) for name in RINGS}
     completeness = _completeness(state, context, last_second)
+    manifest = manifest_of(state)
     return Snapshot(
         instance=context.instance,
         scope=context.scope,
@@ -94,7 +96,7 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
         latency_ms=_timings(state, "latency", {name: part.latency for name, part in windows.items()}),
         processing_ms=_timings(state, "processing", {name: part.processing for name, part in windows.items()}),
         queues={name: Queue(*reading.values) for name, reading in sorted(state.queues.items())},
-        inventory=_inventory(state, context.now, completeness.last_minute.ratio),
+        inventory=_inventory(state, manifest, context.now, completeness.last_minute.ratio),
         connections=Connections(added_up(state.connections.values(), context.now - CONNECTION_SECONDS)),
         completeness=completeness,
         system=context.system,
@@ -147,7 +149,7 @@ def _orders(state: State, rules: Rules, windows: dict[str, Slice], last_second: 
         error_rate=_rates({n: (w.failed, w.finished) for n, w in windows.items()}, by_status["failed"], total),
         fault_rate=_rates({n: (w.faults, w.finished) for n, w in windows.items()}, faults, total),
         per_second=_per_second(state, total, last_second, now),
-        by_product=_by_product(state, rules),
+        by_product=_by_product(state, rules, manifest_of(state)),
         revenue={currency: _decimal(micros) for currency, micros in sorted(tallies["revenue_micros"].items())},
     )
 
@@ -205,20 +207,28 @@ def _finished(state: State, last_second: int, seconds: int) -> dict[int, int]:
     }
 
 
-def _by_product(state: State, rules: Rules) -> dict[str, ProductOrders]:
-    names = sorted(state.products.keys() | set(rules.products))
+def _by_product(state: State, rules: Rules, manifest: Manifest | None) -> dict[str, ProductOrders]:
+    planned = {one.id for one in manifest.products} if manifest else set()
+    names = sorted(state.products.keys() | set(rules.products) | planned)
     nothing = Product()
     parts = ((name, state.products.get(name, nothing)) for name in names)
     return {name: ProductOrders(p.success, p.failed, p.pending, p.cancelled, p.units) for name, p in parts}
 
 
-def _inventory(state: State, now: float, completeness: float | None) -> dict[str, Inventory]:
+def manifest_of(state: State) -> Manifest | None:
+    """Return the manifest of the present sale, if it has one."""
+    part = state.sales.get(state.total.sale.id or "")
+    return part.record.manifest if part else None
+
+
+def _inventory(state: State, manifest: Manifest | None, now: float, completeness: float | None) -> dict[str, Inventory]:
     over = state.total.sale.state == "ended"
+    kept = {one.id: one.safety_stock for one in manifest.products} if manifest else {}
     return {
         name: Inventory(
             part.stock,
             *part.depletion.forecast(part.stock, now, over=over),
-            sell_out(part, now, over=over, completeness=completeness),
+            sell_out(part, now, kept=kept.get(name, 0), over=over, completeness=completeness),
         )
         for name, part in sorted(state.products.items())
         if part.stock is not None

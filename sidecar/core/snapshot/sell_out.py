@@ -12,12 +12,12 @@ RESTOCKED_SECONDS = 10.0
 RELIABLE = 0.99  # with more than 1 % of the events missing, the rate is too low
 
 
-def sell_out(part: Product, now: float, *, over: bool, completeness: float | None) -> SellOut:
+def sell_out(part: Product, now: float, *, over: bool, completeness: float | None, kept: int = 0) -> SellOut:
     """Return what is known of a product whose stock is known.
 
-    `over`: the sale has ended. `completeness` is that of the last minute.
+    `over`: the sale has ended. `completeness` is that of the last minute. `kept` units are not for sale.
     """
-    sales, stock = part.depletion, part.stock or 0
+    sales, stock = part.depletion, (part.stock or 0) - kept
     if stock <= 0:
         return SellOut("sold_out", at=part.turned_at, units_seen=sales.sold)
     if over:

@@ -2,16 +2,21 @@
 
 import html
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
+from sidecar.config.manifest import parse_manifest
 from sidecar.core.counts.pending import REJECTED_KEPT
-from sidecar.core.counts.sale import Announcement
-from sidecar.core.events.sale_event import CURRENT, ID_RULE, Action, is_id
-from sidecar.core.sale.transitions import objection
+from sidecar.core.counts.sale import NO_DETAILS, Announcement, Details, SaleCommand
+from sidecar.core.events.sale_event import CURRENT, ID_RULE, is_id
+from sidecar.core.sale.listing import listing
+from sidecar.core.sale.records import refusal
 from sidecar.core.snapshot.snapshot import Scope, Snapshot
+from sidecar.errors import ConfigError
 from sidecar.exposition import documents
 from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
 from sidecar.exposition.http.middleware import CLEAR, SALES
@@ -24,6 +29,7 @@ from sidecar.exposition.published import Latest, Monitor, Published
 VARY = {"Vary": "Accept"}
 FORMATS = ("json", "markdown")
 REJECTED_LIMITS = frozenset(map(str, range(1, REJECTED_KEPT + 1)))
+T = TypeVar("T")
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 NOT_READY = "the state is not loaded yet; /monitoring/health says what is missing"
@@ -56,6 +62,12 @@ class Endpoints:
             web.get("/monitoring/history", self.history),
             web.get("/monitoring/rejected", self.rejected),
             web.post(CLEAR, self.clear),
+            web.get(SALES.rstrip("/"), self.sales),
+            web.get(SALES + "{id}", self.sale),
+            web.put(SALES + "{id}", self.load_sale),
+            web.delete(SALES + "{id}", self.delete_sale),
+            web.post(SALES + "{id}/marks", self.mark_sale),
+            web.post(SALES + "{id}/restocks", self.restock_sale),
             web.post(SALES + "{id}/start", self.start_sale),
             web.post(SALES + "{id}/stop", self.stop_sale),
             web.get("/openapi.json", self.openapi),
@@ -129,11 +141,52 @@ class Endpoints:
 
     async def start_sale(self, request: web.Request) -> web.Response:
         """Start a sale, and answer with it."""
-        return await self._announce("start", request.match_info["id"])
+        return await self._announce("start", _sale_id(request))
 
     async def stop_sale(self, request: web.Request) -> web.Response:
         """Stop the sale, and answer with it."""
-        return await self._announce("stop", request.match_info["id"])
+        return await self._announce("stop", _sale_id(request))
+
+    async def sales(self, request: web.Request) -> web.Response:
+        """Answer with every sale, without the manifests."""
+        found = listing(self._monitor.records(), self._serving().snapshot.sale)
+        return json_response({"sales": [replace(one, manifest=None) for one in found]})
+
+    async def sale(self, request: web.Request) -> web.Response:
+        """Answer with one sale and its manifest."""
+        name, sale = _sale_id(request), self._serving().snapshot.sale
+        for one in listing(self._monitor.records(), sale):
+            if (name is None and one.id == sale.id and sale.state != "none") or (name is not None and one.id == name):
+                return json_response({"sale": one})
+        raise Problem(404, "not_found", "there is no such sale; /monitoring/sales lists them")
+
+    async def load_sale(self, request: web.Request) -> web.Response:
+        """Store a manifest, in YAML or JSON."""
+        name = _sale_id(request)
+        replaces = _choice(request, "replace", ("0", "1")) == "1"
+        try:
+            manifest = parse_manifest(await request.read(), "manifest")
+        except ConfigError as exc:
+            raise Problem(400, "bad_request", str(exc)) from exc
+        if manifest.sale != name:
+            raise Problem(400, "bad_request", f"the manifest is that of {manifest.sale}")
+        await self._announce("load", name, Details(manifest=manifest, replace=replaces))
+        return await self.sale(request)
+
+    async def delete_sale(self, request: web.Request) -> web.Response:
+        """Delete what is kept of a sale."""
+        return await self._announce("delete", _sale_id(request))
+
+    async def mark_sale(self, request: web.Request) -> web.Response:
+        """Add a marker to the present sale."""
+        mark = await _body(request, _MarkBody)
+        return await self._announce("mark", _sale_id(request), Details(text=mark.text, at=mark.at))
+
+    async def restock_sale(self, request: web.Request) -> web.Response:
+        """Note that units of a product were added."""
+        restock = await _body(request, _RestockBody)
+        details = Details(product_id=restock.product_id, units=restock.units)
+        return await self._announce("restock", _sale_id(request), details)
 
     async def openapi(self, request: web.Request) -> web.Response:
         """Answer with the description of this API."""
@@ -149,14 +202,12 @@ class Endpoints:
         page = PAGE.format(rows=rows, websocket=html.escape(self._ws_url))
         return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": PAGE_POLICY})
 
-    async def _announce(self, action: Action, name: str) -> web.Response:
-        if name != CURRENT and not is_id(name):
-            raise Problem(400, "bad_request", f"the id of a sale has {ID_RULE}, which stands for the present sale")
+    async def _announce(self, action: SaleCommand, id: str | None, details: Details = NO_DETAILS) -> web.Response:
         snapshot = self._serving().snapshot
-        announcement = Announcement(action=action, id=None if name == CURRENT else name, at=snapshot.ts, by="http")
-        if problem := objection(snapshot.sale, announcement):
+        announcement = Announcement(action=action, id=id, at=snapshot.ts, by="http", details=details)
+        if problem := refusal(snapshot.sale, self._monitor.records(), announcement):
             raise Problem(409, "conflict", problem)
-        return json_response({"sale": await self._monitor.announce(announcement.action, announcement.id)})
+        return json_response({"sale": await self._monitor.announce(action, id, details)})
 
     def _counted(self) -> Published | None:
         """Return the newest values if this instance is active."""
@@ -200,6 +251,36 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Flash Sale
 <h1>Flash Sale Metrics Sidecar</h1><ul>{rows}<li><code>{websocket}</code> live updates (WebSocket)</li></ul></html>
 """
 PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+class _MarkBody(Struct, forbid_unknown_fields=True):
+    """The body of a mark: its text, and its Unix time unless that is now."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=200)]
+    at: Annotated[float, Meta(ge=0, le=1e11)] | None = None
+
+
+class _RestockBody(Struct, forbid_unknown_fields=True):
+    """The body of a restock."""
+
+    product_id: Annotated[str, Meta(min_length=1, max_length=200)]
+    units: Annotated[int, Meta(ge=-(10**12), le=10**12)]
+
+
+async def _body(request: web.Request, form: type[T]) -> T:
+    """Return the JSON body."""
+    try:
+        return msgspec.json.decode(await request.read(), type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise Problem(400, "bad_request", f"the body is no such JSON: {exc}") from exc
+
+
+def _sale_id(request: web.Request) -> str | None:
+    """Return the id of a sale in the path; `None` is the present one."""
+    name = request.match_info["id"]
+    if name != CURRENT and not is_id(name):
+        raise Problem(400, "bad_request", f"the id of a sale has {ID_RULE}, which stands for the present sale")
+    return None if name == CURRENT else name
 
 
 def _link(method: str, path: str) -> str:

@@ -21,11 +21,11 @@ SALES = "/monitoring/sales/"
 # Probes of an orchestrator have no token; these paths reveal nothing.
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/-/healthy", "/-/ready"})
 
-# No endpoint needs a body; sending one slowly only keeps a connection busy.
+# Sending a body slowly only keeps a connection busy.
 BODY_SECONDS = 5.0
 
 PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "600",
 }
@@ -49,7 +49,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 @web.middleware
 async def bounded_body(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Read and ignore the body, with a deadline and (by aiohttp) a limit of its size."""
+    """Read the body, which few endpoints need, with a deadline and (by aiohttp) a limit of its size."""
     if request.can_read_body:
         try:
             async with asyncio.timeout(BODY_SECONDS):
@@ -134,7 +134,8 @@ def _preflight(request: web.Request, guard: Guard) -> web.Response:
 async def _check_authorization(request: web.Request, guard: Guard) -> None:
     given = request.headers.getall("Authorization", [])
     authorization = given[0] if len(given) == 1 else None
-    if request.method == "POST" and (request.path == CLEAR or request.path.startswith(SALES)):
+    changes = request.method not in ("GET", "HEAD")
+    if changes and (request.path == CLEAR or request.path.startswith(SALES)):
         if not guard.http.admin_token:
             raise _disabled(request.path)
         if not guard.administers(authorization):

@@ -7,6 +7,7 @@ import msgspec
 from sidecar.core.counts.pending import REJECTED_KEPT, RejectedEvent
 from sidecar.core.events.event import STATUSES
 from sidecar.core.events.sale_event import CURRENT, ID_PATTERN
+from sidecar.core.sale.listing import ListedSale
 from sidecar.core.snapshot.report import Report
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.exposition.history import METRICS
@@ -64,6 +65,20 @@ def _paths() -> OpenApi:
         "/monitoring/history": {"get": _get("The last hour by the second", _history(), _grid(), (503,))},
         "/monitoring/rejected": {"get": _get("The newest rejected payloads", _rejected(), [_limit()], (503,))},
         "/monitoring/metrics/clear": {"post": _clear()},
+        "/monitoring/sales": {"get": _get("The sales: planned, running, ended", _sales(), [], (503,))},
+        "/monitoring/sales/{id}": {
+            "get": _get("A sale with its manifest", _one_sale(), [_sale_id()], (404, 503)),
+            "put": _loading(),
+            "delete": _announcement("Delete what is kept of a sale"),
+        },
+        "/monitoring/sales/{id}/marks": {
+            "post": _announcement("Add a marker to the present sale", _object(text={"type": "string"}))
+        },
+        "/monitoring/sales/{id}/restocks": {
+            "post": _announcement(
+                "Note that units were added", _object(product_id={"type": "string"}, units={"type": "integer"})
+            )
+        },
         "/monitoring/sales/{id}/start": {"post": _announcement("Start a sale; orders alone show one, too")},
         "/monitoring/sales/{id}/stop": {"post": _announcement("Stop the sale: late orders do not continue it")},
         "/ws": {"get": _websocket()},
@@ -141,14 +156,33 @@ def _clear() -> OpenApi:
     return operation | {"security": [{"token": []}]}
 
 
-def _announcement(summary: str) -> OpenApi:
-    """Describe how a sale is started or stopped; `current` is the present one."""
-    name = {"type": "string", "pattern": ID_PATTERN}
-    called = {"name": "id", "in": "path", "required": True, "schema": name, "description": f"Or `{CURRENT}`."}
-    operation = _get(summary, _content("The sale as it is now.", JSON, _object(sale=_ref("Sale"))), [called])
+def _announcement(summary: str, body: OpenApi | None = None) -> OpenApi:
+    """Describe what changes a sale; `current` is the present one."""
+    operation = _get(summary, _content("The sale as it is now.", JSON, _object(sale=_ref("Sale"))), [_sale_id()])
     for status in (403, 409, 503):
         operation["responses"][str(status)] = {"$ref": "#/components/responses/Error"}
-    return operation | {"security": [{"token": []}]}
+    content = {"requestBody": {"required": True, "content": {JSON: {"schema": body}}}} if body else {}
+    return operation | content | {"security": [{"token": []}]}
+
+
+def _loading() -> OpenApi:
+    operation = _announcement("Store the manifest of a planned sale, in YAML or JSON", {"type": "object"})
+    operation["parameters"].append(_query("replace", {"enum": ["0", "1"], "default": "0"}, "1: replace another one."))
+    return operation | {"responses": operation["responses"] | {"200": _one_sale()}}
+
+
+def _sale_id() -> OpenApi:
+    name = {"type": "string", "pattern": ID_PATTERN}
+    return {"name": "id", "in": "path", "required": True, "schema": name, "description": f"Or `{CURRENT}`."}
+
+
+def _sales() -> OpenApi:
+    listed = {"type": "array", "items": _ref("ListedSale")}
+    return _content("The newest first, without manifests.", JSON, _object(sales=listed))
+
+
+def _one_sale() -> OpenApi:
+    return _content("The sale.", JSON, _object(sale=_ref("ListedSale")))
 
 
 def _websocket() -> OpenApi:
@@ -190,7 +224,7 @@ def _ref(name: str) -> OpenApi:
 
 def _schemas() -> OpenApi:
     _, schemas = msgspec.json.schema_components(
-        [Snapshot, Report, Health, RejectedEvent], ref_template="#/components/schemas/{name}"
+        [Snapshot, Report, Health, RejectedEvent, ListedSale], ref_template="#/components/schemas/{name}"
     )
     # `series` is for the exposition alone.
     for name in ("Snapshot", "Report"):

@@ -44,13 +44,12 @@ def snapshot_families(
 
 
 def _families(snapshot: Snapshot, series: Series, environment: str, sources: tuple[str, ...]) -> Iterator[Family]:
+    sale, named = snapshot.sale, snapshot.sale.state != "none" and snapshot.sale.id is not None
     yield gauge(
         "info",
-        "The sidecar's name and its environment; always 1.",
-        ("sidecar", "environment"),
-        {
-            (snapshot.instance, environment): 1,
-        },
+        "The sidecar's name, its environment and the sale; always 1.",
+        ("sidecar", "environment", "sale", "kind") if named else ("sidecar", "environment"),
+        {(snapshot.instance, environment, *((sale.id or "", sale.kind) if named else ())): 1},
     )
     yield from _sale(snapshot.sale)
     yield from _orders(snapshot.orders)

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from sidecar.core.counts.sale import Sale
+from sidecar.core.counts.sale_record import SaleRecord
 from sidecar.core.snapshot.snapshot import Role, Snapshot
 from sidecar.exposition import documents
 from sidecar.exposition.http.endpoints import Endpoints
@@ -31,9 +32,10 @@ class Ground:
             latest=self.latest, monitor=self.monitor, exposition=exposition(), ws_url="ws://here:9851/?a&b"
         )
 
-    async def ask(self, handler: str, path: str = "/", *, id: str = "", **headers: str) -> web.Response:
+    async def ask(self, handler: str, path: str = "/", *, id: str = "", body: str = "", **headers: str) -> web.Response:
         """Call a handler as aiohttp does."""
         request = make_mocked_request("GET", path, headers=headers, match_info={"id": id})
+        request._read_bytes = body.encode()  # as the middleware leaves it
         response: web.Response = await getattr(self.endpoints, handler)(request)
         return response
 
@@ -194,6 +196,55 @@ async def test_a_sale_is_started_and_stopped_by_its_id(id: str, announced: str |
 async def test_a_sale_that_cannot_be_is_not_announced(ground: Ground) -> None:
     assert await ground.problem("start_sale", id="Black Friday") == (400, "bad_request")
     assert await ground.problem("stop_sale", id="current") == (409, "conflict")
+    assert ground.monitor.said == []
+
+
+MANIFEST = "version: 1\nsale: drop\ntitle: Drop\nstarts_at: 2026-11-27T09:00:00+01:00\n"
+
+
+async def test_a_manifest_is_stored_listed_and_shown() -> None:
+    ground = Ground(snapshots.snapshot(sale=RUNNING))
+    stored = await ground.json("load_sale", id="drop", body=MANIFEST)
+    assert stored == await ground.json("sale", id="drop")
+    assert (stored["sale"]["state"], stored["sale"]["manifest"]["title"]) == ("planned", "Drop")
+    listed = (await ground.json("sales"))["sales"]
+    assert [(one["id"], one["state"], one["manifest"]) for one in listed] == [
+        ("drop", "planned", None),
+        ("friday", "running", None),
+    ]
+    assert (await ground.json("sale", id="current"))["sale"]["id"] == "friday"
+    assert ground.monitor.said == [("load", "drop")]
+
+
+async def test_the_present_sale_takes_notes_and_one_that_is_over_can_be_deleted() -> None:
+    ground = Ground(snapshots.snapshot(sale=RUNNING))
+    await ground.json("load_sale", id="drop", body=MANIFEST)
+    await ground.json("mark_sale", id="current", body='{"text":"push"}')
+    await ground.json("restock_sale", id="friday", body='{"product_id":"sku-1","units":5}')
+    await ground.json("delete_sale", id="drop")
+    assert ground.monitor.said[1:] == [("mark", None), ("restock", "friday"), ("delete", "drop")]
+
+
+@pytest.mark.parametrize(
+    ("handler", "id", "body", "problem"),
+    [
+        ("load_sale", "drop", "{}", (400, "bad_request")),
+        ("load_sale", "other", MANIFEST, (400, "bad_request")),
+        ("load_sale", "friday", MANIFEST.replace("drop", "friday"), (409, "conflict")),
+        ("mark_sale", "current", '{"text":""}', (400, "bad_request")),
+        ("mark_sale", "current", '{"at":1}', (400, "bad_request")),
+        ("restock_sale", "current", "[" * 9999, (400, "bad_request")),
+        ("restock_sale", "other", '{"product_id":"sku-1","units":5}', (409, "conflict")),
+        ("delete_sale", "other", "", (409, "conflict")),
+        ("sale", "other", "", (404, "not_found")),
+    ],
+)
+async def test_what_does_not_apply_to_a_sale_is_answered_with_the_reason(
+    handler: str, id: str, body: str, problem: tuple[int, str]
+) -> None:
+    ground = Ground(snapshots.snapshot(sale=RUNNING))
+    ground.monitor.kept["friday"] = SaleRecord(started_at=1.0)
+    assert await ground.problem(handler, id=id, body=body) == problem
     assert ground.monitor.said == []
 
 

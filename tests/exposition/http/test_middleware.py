@@ -126,8 +126,11 @@ async def test_the_admin_token_starts_and_stops_a_sale(served: Served) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, READER])
-async def test_nothing_but_the_admin_token_starts_a_sale(served: Served, headers: dict[str, str]) -> None:
-    assert (await refusal(served.client, START, "POST", **headers))[:2] == (401, "unauthorized")
+async def test_nothing_but_the_admin_token_changes_a_sale(served: Served, headers: dict[str, str]) -> None:
+    marks = START.replace("start", "marks")
+    for method, path in (("POST", START), ("PUT", STOP[:-5]), ("DELETE", STOP[:-5]), ("POST", marks)):
+        assert (await refusal(served.client, path, method, **headers))[:2] == (401, "unauthorized")
+        assert (await refusal(served.client, path, method, **ADMIN, Origin="https://evil.example"))[0] == 403
     assert served.monitor.said == []
 
 
