@@ -25,7 +25,7 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
     redis/          all access to Redis: url, servers (standalone, Sentinel, Cluster), link, errors
     config/         frozen structs with their defaults; load (flags, environment, file), checks; ready_made/ mappings
     process/        logs and telemetry of the daemon, supervision of its tasks, clock, loop, tuning
-    sources/        Redis -> payloads: pub/sub, stream
+    sources/        Redis -> payloads: pub/sub, stream; queues/ reads job queues, one file a system
     store/          Aggregator -> Redis: keys, commit, load, clear, the lease (all in Lua); a private Redis to embed
     exposition/     Snapshot -> readers; documents are JSON and the report as Markdown; published keeps each rendering
       prometheus/     the two text expositions
@@ -34,8 +34,9 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
       http/           JSON, expositions, health
       live/           WebSocket: subscriptions is its protocol
     simulation/     a simulated sale
-    daemon/         build (configuration -> parts), ingest (source -> ledger), pipeline (tick -> commit -> publish),
-                    fleet, health, candidacy of a standby; service runs these parts; only build uses a real clock
+    daemon/         build (configuration -> parts), ingest (source -> ledger), queues (readings -> ledger),
+                    pipeline (tick -> commit -> publish), fleet, health, candidacy of a standby; service runs these
+                    parts; only build uses a real clock
     cli/            one file a command, the only modules that handle signals; client/, view/, checks/ are shared
 
 A package imports only those above it in this list; tests/test_layers.py checks that.

@@ -53,7 +53,7 @@ def _redis(config: Config) -> Iterator[SettingProblem]:
     prefix = config.redis.prefix
     if not prefix or any(character.isspace() for character in prefix):
         yield "redis.prefix", "must not be empty and must not contain whitespace"
-    target = yield from _target(config.redis)
+    target = yield from redis_target(config.redis)
     if target is not None and target.kind == "cluster":
         # Streams on another Redis need not share a slot with the prefix.
         yield from _cluster(prefix, () if config.apart else config.sources.streams)
@@ -61,7 +61,7 @@ def _redis(config: Config) -> Iterator[SettingProblem]:
             yield "fleet", "must have the hash tag of redis.prefix on a Redis Cluster, and the whole fleet the same one"
 
 
-def _target(redis: RedisConfig) -> Generator[SettingProblem, None, RedisTarget | None]:
+def redis_target(redis: RedisConfig) -> Generator[SettingProblem, None, RedisTarget | None]:
     """Check a URL and its related settings; return the parsed URL."""
     url = f"{redis.settings}url"
     try:
@@ -99,7 +99,7 @@ def _cluster(prefix: str, streams: tuple[str, ...]) -> Iterator[SettingProblem]:
 def _sources(config: Config) -> Iterator[SettingProblem]:
     sources = config.sources
     if sources.redis_url:
-        yield from _target(config.events)
+        yield from redis_target(config.events)
     else:
         for name, value in asdict(sources).items():
             if name.startswith("redis_") and value and not name.endswith("password_file"):

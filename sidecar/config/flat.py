@@ -8,7 +8,7 @@ import msgspec
 from sidecar.config.structs import Config
 
 PREFIX = "SIDECAR_"
-LISTS_OF_STRUCTS = ("mappings", "custom_metrics")  # only in files
+LISTS_OF_STRUCTS = ("mappings", "custom_metrics", "queues")  # only in files
 
 
 def schema() -> dict[str, Any]:

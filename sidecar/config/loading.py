@@ -1,7 +1,7 @@
 """Load the configuration: flags, then SIDECAR_* variables, then the file, then defaults."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from sidecar.config.custom_metrics import custom_metrics
 from sidecar.config.flat import PREFIX, schema, unflatten, variable, variables
 from sidecar.config.mappings import definitions, with_mapped
 from sidecar.config.nearest import did_you_mean, nearest, unknown_setting
+from sidecar.config.queues import queues
 from sidecar.config.structs import Config, Secret
 from sidecar.config.tree import Tree, YamlList, YamlSection, YamlText
 from sidecar.config.values import Raw, convert
@@ -21,6 +22,11 @@ from sidecar.errors import ConfigError
 from sidecar.redis.secret import read_secret
 
 FILE_VARIABLE = PREFIX + "CONFIG"
+_LISTS: dict[str, Callable[[Tree], Any]] = {
+    "mappings": definitions,
+    "custom_metrics": custom_metrics,
+    "queues": queues,
+}
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -58,7 +64,7 @@ def _value(name: str, raw: Raw | Tree, origin: str) -> Any:
     """Convert one raw value. Raises `ConfigError`, which names its origin."""
     kinds = schema()
     if isinstance(raw, YamlText | YamlList | YamlSection):
-        return custom_metrics(raw) if name == "custom_metrics" else definitions(raw)
+        return _LISTS[name](raw)
     if name not in kinds:
         raise ConfigError(f"{origin}: {unknown_setting(name, kinds)}")
     try:

@@ -1,7 +1,7 @@
 """The settings: one tree of frozen structs with the defaults. config/sidecar.yml explains each."""
 
 import socket
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
@@ -13,6 +13,23 @@ from sidecar.redis.url import RedisTarget, parse
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 REPEATS = ("ignore", "count")
 LOG_FORMATS = ("auto", "console", "json")
+SystemName = Literal[
+    "arq",
+    "asynq",
+    "bull",
+    "bullmq",
+    "celery",
+    "dramatiq",
+    "huey",
+    "laravel",
+    "list",
+    "rq",
+    "sidekiq",
+    "sorted_set",
+    "stream_group",
+    "taskiq",
+    "taskiq_stream",
+]
 
 
 class Seconds(float):
@@ -136,6 +153,39 @@ class InfluxConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     interval: Seconds = Seconds(10)
 
 
+class QueueRedisConfig(RedisConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The Redis of a queue if it is a different one: the settings `redis_*` of the queue."""
+
+    settings: ClassVar[str] = "queues.redis_"
+
+
+class QueueConfig(Struct, frozen=True, kw_only=True):
+    """A queue to read: its `name` here, its system, and its name there (`*`: all). config/queues.py says which system
+    has which settings."""
+
+    system: SystemName
+    name: str = ""
+    queue: str = ""
+    prefix: str = ""
+    group: str = ""
+    exchange: str = ""
+    priority_steps: tuple[int, ...] = (0, 3, 6, 9)
+    separator: str = "\x06\x16"
+    max_jobs: int = 10
+    only_queue: bool = False
+    redis_url: str = ""
+    redis_username: str = ""
+    redis_password: Secret = Secret("")
+    redis_password_file: str = ""
+    redis_ca_file: str = ""
+    redis_cert_file: str = ""
+    redis_key_file: str = ""
+
+    def redis(self, ours: RedisConfig) -> RedisConfig:
+        """The Redis of the queue, which is `ours` by default."""
+        return _another_redis(QueueRedisConfig, self) if self.redis_url else ours
+
+
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`format`: `auto` is `console` on a terminal and `json` otherwise."""
 
@@ -164,6 +214,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     currency: str = "XXX"
     mappings: tuple[Definition, ...] = ()
     custom_metrics: tuple[CustomMetric, ...] = ()
+    queues: tuple[QueueConfig, ...] = ()
 
     @property
     def apart(self) -> bool:
@@ -173,9 +224,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def events(self) -> RedisConfig:
         """The Redis of the events."""
-        if not self.sources.redis_url:
-            return self.redis
-        settings = asdict(self.sources).items()
-        return EventsRedisConfig(
-            **{name.removeprefix("redis_"): value for name, value in settings if name.startswith("redis_")}
-        )
+        return _another_redis(EventsRedisConfig, self.sources) if self.sources.redis_url else self.redis
+
+
+def _another_redis(kind: type[RedisConfig], section: Struct) -> RedisConfig:
+    """Return the Redis that the settings `redis_*` of a section describe."""
+    settings = asdict(section).items()
+    return kind(**{name.removeprefix("redis_"): value for name, value in settings if name.startswith("redis_")})

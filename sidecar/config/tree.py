@@ -166,7 +166,8 @@ def _section(found: Tree, name: str) -> YamlSection:
 
 def _one_of(choices: tuple[str, ...], found: Tree, name: str) -> str:
     if not isinstance(found, YamlText) or found not in choices:
-        raise fail(found, name, f"must be one of {', '.join(choices)}")
+        guess = did_you_mean(nearest(found, choices)) if isinstance(found, YamlText) else ""
+        raise fail(found, name, f"must be one of {', '.join(choices)}{guess}")
     return str(found)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from sidecar.config import Config, RedisConfig
+from sidecar.config.structs import QueueConfig
 from sidecar.core.checkpoint.state import load_state
 from sidecar.core.counts.custom_metrics import BUILT_IN
 from sidecar.core.counts.rules import Rules
@@ -21,8 +22,10 @@ from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.errors import CheckpointError, SidecarError
 from sidecar.process.clock import Clock
 from sidecar.redis.servers import Servers
+from sidecar.redis.url import RedisTarget
 from sidecar.sources import Source
 from sidecar.sources.pubsub import PubSubSource
+from sidecar.sources.queues.reader import QueueReader
 from sidecar.sources.stream import StreamSource
 from sidecar.store import Readers, Store
 from sidecar.store.redis import RedisStore
@@ -37,6 +40,7 @@ class Parts(Struct, frozen=True):
     readers: Readers
     sources: tuple[Source, ...]
     servers: frozenset[Servers] = frozenset()
+    queues: tuple[QueueReader, ...] = ()
     clock: Clock = field(default_factory=Clock)
 
 
@@ -44,7 +48,10 @@ def parts(config: Config) -> Parts:
     """Return the configured parts: everything is in Redis."""
     here = servers(config.redis)
     there = here if config.events == config.redis else servers(config.events)
-    return Parts(store(config, here), store(config, here), sources(config, there), frozenset({here, there}))
+    by_target = {config.redis.target: here} | {config.events.target: there}
+    queues = queue_readers(config, by_target)
+    watched = frozenset({here, there, *by_target.values()})
+    return Parts(store(config, here), store(config, here), sources(config, there), watched, queues)
 
 
 def rules(config: Config) -> Rules:
@@ -59,6 +66,7 @@ def rules(config: Config) -> Rules:
         new_series_hold=config.metrics.new_series_hold,
         commit_interval=float(config.commit_interval),
         custom_metrics=config.custom_metrics,
+        queues=tuple(queue.name for queue in config.queues if queue.name),
     )
 
 
@@ -83,6 +91,15 @@ def sources(config: Config, where: Servers) -> tuple[Source, ...]:
     channels = [PubSubSource(name, where) for name in config.sources.pubsub]
     streams = [StreamSource(name, where, _payload_of(config, f"stream:{name}")) for name in config.sources.streams]
     return (*channels, *streams)
+
+
+def queue_readers(config: Config, by_target: dict[RedisTarget, Servers]) -> tuple[QueueReader, ...]:
+    """Return a reader for each Redis that has queues; `by_target` are the servers known so far, and gains others."""
+    by_servers: dict[Servers, list[QueueConfig]] = {}
+    for queue in config.queues:
+        target = queue.redis(config.redis).target
+        by_servers.setdefault(by_target.setdefault(target, Servers(target)), []).append(queue)
+    return tuple(QueueReader(where, queues) for where, queues in by_servers.items())
 
 
 def mappings(config: Config) -> dict[str, Chain]:

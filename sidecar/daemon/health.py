@@ -128,7 +128,7 @@ def health(
     """Return the state of every part. `down`: Redis gone, no source connected, or stale numbers.
 
     `left_out` are members of the fleet whose stored state cannot be read; `outputs` are systems that get the numbers,
-    which never make the sidecar `down`.
+    and queues that are read, which never make the sidecar `down`.
     """
     ledger = pipeline.ledger
     if not ledger.active:

@@ -26,6 +26,7 @@ from sidecar.daemon.build import parts as configured_parts
 from sidecar.daemon.fleet import Fleet, age
 from sidecar.daemon.health import Gauges, health
 from sidecar.daemon.pipeline import Pipeline
+from sidecar.daemon.queues import Queues
 from sidecar.errors import UnavailableError
 from sidecar.exposition.access.guard import Guard
 from sidecar.exposition.access.listen import parse_listen
@@ -114,6 +115,13 @@ class Service:
             publish=self._publish,
             clock=self._clock,
         )
+        self._queues = Queues(
+            parts.queues,
+            interval=config.commit_interval,
+            clock=self._clock,
+            ticked=self._latest.newer,
+            take=lambda readings: self._ledger.aggregate.read(readings),
+        )
         exposition = Exposition(registry, environment=config.environment, sources=tuple(names))
         self._guard = Guard(config.http, telemetry=telemetry, clock=self._clock.steady)
         self._live = LiveClients(config.ws, guard=self._guard, latest=self._latest, monitor=self, telemetry=telemetry)
@@ -164,7 +172,7 @@ class Service:
             ended = asyncio.gather(*background, return_exceptions=True)
             await asyncio.gather(ended, self._ws.stop(), self._http.stop())
             await self._latest.stop()
-            await asyncio.gather(self._store.close(), self._readers.close())
+            await asyncio.gather(self._store.close(), self._readers.close(), self._queues.close())
             self._log.info("stopped")
 
     def _background(self) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -173,6 +181,8 @@ class Service:
         for one in self._servers:
             if one.target.kind in ("sentinel", "cluster"):  # others have no failover to watch
                 works[f"watch:{one.target.display}"] = partial(one.watch, self._pipeline.ingest.hurry)
+        if self._config.queues:
+            works["queues"] = self._queues.run
         if self._config.fleet:
             works["fleet"] = partial(self._fleet.run, lambda: self._committed_at() is not None and self._ledger.active)
         if self._influx is not None:
@@ -204,7 +214,11 @@ class Service:
     def health(self) -> Health:
         outputs = [("influx", self._influx.component)] if self._influx is not None else []
         return health(
-            self._pipeline, self._gauges, stale=self._stale(), left_out=self._damaged_members, outputs=outputs
+            self._pipeline,
+            self._gauges,
+            stale=self._stale(),
+            left_out=self._damaged_members,
+            outputs=[*outputs, *self._queues.components().items()],
         )
 
     def ready(self) -> tuple[bool, Role]:

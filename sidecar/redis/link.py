@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import msgspec
+from hiredis import pack_command
 from redis import exceptions
 from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
 from redis._parsers.socket import SERVER_CLOSED_CONNECTION_ERROR
@@ -133,15 +134,13 @@ class Link:
 
     async def calls(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
         """Send commands in one write and return their replies; an error is returned as a value, in its place."""
-        commands = list(commands)
+        packed = list(map(pack_command, commands))
         async with self._busy:
             self._require_open()
             try:
                 async with asyncio.timeout(REPLY_SECONDS):
-                    await self._connection.send_packed_command(
-                        self._connection.pack_commands(commands), check_health=False
-                    )
-                    return [await self._reply() for _ in commands]
+                    await self._connection.send_packed_command(packed, check_health=False)
+                    return await self._replies(len(packed))
             except BaseException as exc:
                 # A reply may still arrive: it must not be taken for the answer to the next command.
                 await self.close()
@@ -221,6 +220,17 @@ class Link:
         """Raise UnavailableError on a closed connection, where redis-py would reconnect."""
         if self.closed:
             raise UnavailableError("the connection to Redis is closed")
+
+    async def _replies(self, number: int) -> list[Any]:
+        """Wait for this many replies. Raises those that end a connection, such as that of a server that is loading."""
+        replies = self.drain(number)
+        while len(replies) < number:
+            await self._connection._parser.read_from_socket()
+            replies += self.drain(number - len(replies))
+        for reply in replies:
+            if isinstance(reply, exceptions.ConnectionError):
+                raise reply
+        return replies
 
     async def _reply(self) -> Any:
         try:

@@ -210,6 +210,18 @@ def test_a_stream_in_another_database_is_found(redis_server: RedisServer) -> Non
     assert any("in database 5, but" in line for line in lines(redis_server, "problem"))
 
 
+def test_queues_are_read_once(redis_server: RedisServer, tmp_path: Path) -> None:
+    (tmp_path / "sidecar.yml").write_text(
+        "sources: {pubsub: []}\n"
+        "queues: [{system: list, queue: jobs}, {system: rq, queue: mail}, {system: sorted_set, name: odd, queue: jobs}]"
+    )
+    redis_server.ask("RPUSH jobs a b")
+    flags = ("--config", str(tmp_path / "sidecar.yml"))
+    assert "queue jobs: 2 waiting" in lines(redis_server, "ok", *flags)
+    assert "queue mail: rq:queues has no rq:queue:mail: check `queue`" in lines(redis_server, "warning", *flags)
+    assert any(line.startswith("queue odd: ZCARD jobs") for line in lines(redis_server, "problem", *flags))
+
+
 def test_a_key_that_is_no_stream_is_found(redis_server: RedisServer) -> None:
     redis_server.ask("RPUSH flash_sale:events x")
     assert any("holds a list, not a stream" in line for line in lines(redis_server, "problem"))

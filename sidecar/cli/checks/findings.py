@@ -14,9 +14,11 @@ from sidecar.core.events.currencies import ALL_WHOLE, ENOUGH, looks_minor
 from sidecar.core.events.event import FIELDS, Decoded, Event
 from sidecar.core.mapping.mapping import Chain
 from sidecar.core.sequence.shared_names import MIN_REPEATS, QUESTION
-from sidecar.core.snapshot.snapshot import Completeness, ProducerCompleteness
+from sidecar.core.snapshot.snapshot import JOB_STATES, Completeness, ProducerCompleteness
 from sidecar.errors import UnavailableError
 from sidecar.redis.info import ServerInfo
+from sidecar.sources.queues.reader import QueueAnswer
+from sidecar.sources.queues.system import NoSuchQueueError
 
 # Names this similar are probably meant to be the same: `flash-sale:events`, `flash_sale:event`.
 SIMILAR = 0.75
@@ -174,6 +176,24 @@ def about_heard(name: str, heard: Mapping[str, int], within: float) -> list[Find
         )
         for other, number in sorted(heard.items())
     ]
+
+
+def about_queues(answers: Mapping[str, QueueAnswer]) -> list[Finding]:
+    """Say what the queues that are read hold. One that is not there may come with its first job."""
+    findings = []
+    for name, answer in sorted(answers.items()):
+        what = f"queue {name}"
+        if answer.problem is not None:
+            missing = isinstance(answer.problem, NoSuchQueueError)
+            findings.append(Finding("warning" if missing else "problem", f"{what}: {answer.problem}"))
+            continue
+        if answer.reading is not None:
+            pairs = zip(JOB_STATES, answer.reading.numbers, strict=True)
+            jobs = ", ".join(f"{number} {state}" for state, number in pairs if number is not None)
+            findings.append(Finding("ok", f"{what}: {jobs}{' (paused)' if answer.reading.paused else ''}"))
+        if answer.note:
+            findings.append(Finding("warning", f"{what}: {answer.note}"))
+    return findings
 
 
 def about_elsewhere(name: str, db: int, found: Iterable[tuple[int, str]], *, in_use: bool) -> list[Finding]:

@@ -14,6 +14,7 @@ from sidecar.cli.checks.findings import (
     about_counted,
     about_elsewhere,
     about_heard,
+    about_queues,
     about_rules,
     about_sample,
     about_server,
@@ -30,7 +31,7 @@ from sidecar.core.events.decode import decode, unknown_fields
 from sidecar.core.events.event import Decoded
 from sidecar.core.mapping.definition import Definition
 from sidecar.core.mapping.entries import payload_of
-from sidecar.daemon.build import mappings
+from sidecar.daemon.build import mappings, queue_readers
 from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
 from sidecar.redis.info import read_info
 from sidecar.redis.link import Link, parse_info, reading_reply
@@ -70,6 +71,13 @@ async def probe(config: Config, *, everywhere: bool = False) -> AsyncIterator[Fi
         async with connected(config.events, key=name) as link:
             for finding in await _guarded(f"stream {name}", _stream(link, config, name, everywhere)):
                 yield finding
+    for reader in queue_readers(config, {}):
+        try:
+            answers = await reader.read(time.time())
+        finally:
+            await reader.close()
+        for finding in about_queues(answers):
+            yield finding
     if config.influx.url:
         yield await _influx(config.influx)
 

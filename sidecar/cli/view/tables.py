@@ -13,9 +13,10 @@ from sidecar.cli.view.terminal import count, milliseconds, plain, seconds, share
 
 if TYPE_CHECKING:
     from sidecar.core.counts.sale import Sale
-    from sidecar.core.snapshot.snapshot import Inventory, ProductOrders, Snapshot
+    from sidecar.core.snapshot.snapshot import Inventory, ProductOrders, Queue, Snapshot
 
 BAR_CELLS = 10
+JOB_STATES = ("waiting", "active", "delayed", "failed", "completed")
 PIPE_WIDTH = 160
 WINDOWS = {"10s": "last_10s", "1m": "last_1m", "5m": "last_5m", "total": "total"}  # and the field of each
 PERCENTILES = ("p50", "p90", "p95", "p99", "max")
@@ -190,18 +191,22 @@ def _percent(part: float) -> str:
 
 def queues(snapshot: "Snapshot") -> Table:
     """Draw the queues."""
-    fields = ("waiting", "active", "delayed", "failed", "completed")
-    table = _table(*fields, first="queue")
+    table = _table(*JOB_STATES, "oldest", first="queue")
     for name, queue in sorted(snapshot.queues.items()):
-        table.add_row(Text(plain(name)), *(count(getattr(queue, field)) for field in fields))
+        jobs = (count(getattr(queue, state)) for state in JOB_STATES)
+        table.add_row(Text(_queue_name(name, queue)), *jobs, seconds(queue.oldest_waiting_s))
     return table
+
+
+def _queue_name(name: str, queue: "Queue") -> str:
+    return f"{plain(name)} (paused)" if queue.paused else plain(name)
 
 
 def queue_lengths(snapshot: "Snapshot") -> Text:
     """Summarise the queues in a line."""
     text = Text("queue ", "bold", no_wrap=True, overflow="ellipsis")
     parts = [
-        f"{plain(name)} {count(queue.waiting)} waiting, {count(queue.active)} active"
+        f"{_queue_name(name, queue)} {count(queue.waiting)} waiting, {count(queue.active)} active"
         for name, queue in sorted(snapshot.queues.items())
     ]
     return text.append(" · ".join(parts) or "unknown", "not bold")

@@ -17,6 +17,7 @@ from sidecar.core.counts.liveness import Sign
 from sidecar.core.counts.manifest import Kind
 from sidecar.core.counts.order_memory import Ended, Said
 from sidecar.core.counts.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing
+from sidecar.core.counts.queue_read import QueueRead
 from sidecar.core.counts.sale import By, Progress
 from sidecar.core.counts.sale_record import SalePart
 from sidecar.core.counts.tallies import TALLIES, Totals
@@ -56,6 +57,12 @@ class _StoredBlock(Struct, array_like=True):
     squares: _Wholes | None = None
     sold: _Wholes | None = None
     turned_at: list[_Time | None] | None = None
+
+
+# When it was read, jobs by state, age of the oldest waiting job, whether it is paused.
+_StoredRead = tuple[
+    _Time, _Whole | None, _Whole | None, _Whole | None, _Whole | None, _Whole | None, _Time | None, bool | None
+]  # fmt: skip
 
 
 _START = re.compile("[0-9]{1,11}")
@@ -115,6 +122,7 @@ SECTIONS: dict[str, Section] = {
     "minutes": Section(Minute, tuple[list[_StoredSecond], list[_StoredSecond], list[_StoredSecond]], by_time=True),
     "products": Section(Product, _StoredBlock, deflated=True),
     "queues": Section(Reading, _StoredReading),
+    "reads": Section(QueueRead, _StoredRead),
     "connections": Section(Reading, _StoredReading),
     # Missed may be below 0: numbers missed before a clear may be recovered after it.
     "producers": Section(Attendance, tuple[_Whole, int, _Whole]),

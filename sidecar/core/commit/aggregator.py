@@ -21,6 +21,7 @@ from sidecar.core.counts.liveness import Changes
 from sidecar.core.counts.order_memory import REMEMBERED, Memory
 from sidecar.core.counts.parts import Reading
 from sidecar.core.counts.pending import Pending, RejectedEvent
+from sidecar.core.counts.queue_read import QueueRead, QueueReading
 from sidecar.core.counts.rules import AHEAD_SECONDS, CONNECTION_SECONDS, GRACE_SECONDS, Rules
 from sidecar.core.counts.state import State
 from sidecar.core.counts.tally import Tally, fold
@@ -141,6 +142,13 @@ class Aggregator:
     def blind(self, seconds: float) -> None:
         """Count time in which events that cannot be read again may have been missed."""
         self._pending[NO_SOURCE].state.total.tallies["blind_ms"][""] += round(seconds * 1000)
+
+    def read(self, readings: Mapping[str, QueueReading]) -> set[str]:
+        """Take what queues said themselves, by their names here; return the names that there is no room for."""
+        reads = self._pending[NO_SOURCE].state.reads
+        fit = {name for name in readings if self._labels.admit("queue", name) == name}
+        reads.update({name: QueueRead(readings[name]) for name in fit})
+        return readings.keys() - fit
 
     def watch(self, now: float, *, hears: bool) -> Changes:
         """Judge which producers are alive; `hears`: every source was connected since the last call."""

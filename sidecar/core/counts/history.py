@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from sidecar.core.counts.parts import Minute, Reading
 from sidecar.core.counts.pending import Pending
+from sidecar.core.counts.queues import queues_at, reported_at
 from sidecar.core.counts.readings import by_second, joined
 from sidecar.core.counts.rules import CONNECTION_SECONDS, HISTORY_SECONDS
 from sidecar.core.counts.state import State
@@ -18,8 +19,8 @@ def write_gauges(
 
     `connected` are the committed connections, with the time their producers were last heard of.
     """
-    reported = joined(*(one.queue_seconds for one in pending))
-    queues = by_second(committed.queues, reported, _before(committed, "waiting"), now)
+    reported = reported_at(joined(*(one.queue_seconds for one in pending)), now, committed, merged)
+    queues = by_second(queues_at(now, committed), reported, _before(committed, "waiting"), now)
     reported = joined(*(one.connection_seconds for one in pending))
     connections = by_second(connected, reported, _before(committed, "connections"), now, CONNECTION_SECONDS)
     for name, sums in (("waiting", queues), ("connections", connections)):

@@ -10,11 +10,12 @@ KINDS = ("product", "reason", "currency", "queue", "type", "producer", "connecti
 
 
 class Labels:
-    """The label values in use, by kind. Configured products and ISO currencies are always admitted."""
+    """The label values in use, by kind. Configured products and queues, and ISO currencies are always admitted."""
 
     def __init__(self, rules: Rules) -> None:
         self._known: dict[str, set[str]] = {kind: set() for kind in KINDS}
         self._known["product"].update(rules.products)
+        self._known["queue"].update(rules.queues)
         self._money = ISO_4217 | {rules.currency}
         self._limits = {
             "product": rules.max_products,
@@ -51,7 +52,7 @@ class Labels:
         self._known["product"].update(state.products)
         self._known["reason"].update(tallies["refusals"], tallies["faults"])
         self._known["currency"].update(tallies["revenue_micros"].keys() - self._money)
-        self._known["queue"].update(state.queues)
+        self._known["queue"].update(state.queues, state.reads)
         self._known["type"].update(tallies["ignored"])
         self._known["producer"].update(key.split("\n", 1)[1] for key in state.producers)
         self._known["connection"].update(state.connections)

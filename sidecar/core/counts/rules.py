@@ -29,3 +29,4 @@ class Rules(Struct, frozen=True, kw_only=True):
     new_series_hold: float = 12.0
     commit_interval: float = 0.5
     custom_metrics: tuple[CustomMetric, ...] = ()
+    queues: tuple[str, ...] = ()  # those that the sidecar reads itself

@@ -15,6 +15,7 @@ from sidecar.core.counts.last_minute import KEPT_SECONDS, Lately
 from sidecar.core.counts.liveness import Sign
 from sidecar.core.counts.order_memory import MOST_ENDED, MOST_SAID, Ended, Said, forgotten
 from sidecar.core.counts.parts import Attendance, Minute, Product, Reading, Slice, Timing
+from sidecar.core.counts.queue_read import QueueRead
 from sidecar.core.counts.rules import AHEAD_SECONDS, CONNECTION_SECONDS, HISTORY_SECONDS
 from sidecar.core.counts.sale_record import SalePart
 from sidecar.core.counts.tallies import Totals
@@ -52,6 +53,7 @@ class State:
         "producers",
         "products",
         "queues",
+        "reads",
         "said",
         "sales",
         "signs",
@@ -71,6 +73,7 @@ class State:
         self.minutes: dict[int, Minute] = {}
         self.products: dict[str, Product] = {}
         self.queues: dict[str, Reading] = {}
+        self.reads: dict[str, QueueRead] = {}
         self.connections: dict[str, Reading] = {}
         self.producers: dict[str, Attendance] = {}
         self.signs: dict[str, Sign] = {}
@@ -149,6 +152,7 @@ class State:
         gone += [("ended", second) for second in forgotten(self.ended, now, MOST_ENDED)]
         gone += [("lately", second) for second in self.lately if second < now - KEPT_SECONDS]
         gone += [("minutes", start) for start in self.minutes if start < now - HISTORY_SECONDS - 60]
+        gone += [("reads", key) for key, part in self.reads.items() if part.reading.at < now - HISTORY_SECONDS]
         gone += [("connections", key) for key, part in self.connections.items() if part.seen < now - CONNECTION_SECONDS]
         return gone
 
@@ -172,6 +176,8 @@ class State:
             product.step(by, now)
         for part in (*self.queues.values(), *self.connections.values()):
             part.step(by, now)
+        for read in self.reads.values():
+            read.step(by, now)
         for sign in self.signs.values():
             sign.step(by, now)
         for series in self.custom.values():

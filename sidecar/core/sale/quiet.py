@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from itertools import islice, pairwise
 
 from sidecar.core.counts.pending import Pending
+from sidecar.core.counts.queues import queues_at
 from sidecar.core.counts.sale import Span, joined
 from sidecar.core.counts.state import State
 
@@ -59,16 +60,16 @@ class Quiet:
         newest = self._newest or next(seconds_with_orders(merged, committed, now), None)
         if newest is None:
             return now if self._seconds >= QUIET_SECONDS else None
-        over = self._seconds >= self._needed(merged, committed, pending, newest) and not silent
+        over = self._seconds >= self._needed(merged, committed, pending, newest, now) and not silent
         return float(newest) if over or newest < now - ABANDONED_SECONDS else None
 
     def step(self, now: float) -> None:
         """Follow a clock that was set to `now`."""
         self._newest, self._heard_at = min(self._newest, now), None
 
-    def _needed(self, merged: State, committed: State, pending: Pendings, newest: float) -> float:
+    def _needed(self, merged: State, committed: State, pending: Pendings, newest: float, now: float) -> float:
         """Return how much quiet ends the sale."""
-        if _is_undecided(merged, committed, pending):
+        if _is_undecided(merged, committed, pending, now):
             return UNDECIDED_SECONDS
         if is_sold_out(merged, committed):
             return SOLD_OUT_SECONDS
@@ -99,10 +100,10 @@ def seconds_with_orders(merged: State, committed: State, until: float) -> Iterat
             yield from (second for second in sorted(minute.finished, reverse=True) if second <= until)
 
 
-def _is_undecided(merged: State, committed: State, pending: Pendings) -> bool:
+def _is_undecided(merged: State, committed: State, pending: Pendings, now: float) -> bool:
     """Return whether orders or jobs wait and none was decided since the last commit."""
     decided = sum(part.state.total.tallies["orders"][s] for part in pending for s in ("success", "failed", "cancelled"))
     if decided:
         return False
-    queues = {**committed.queues, **merged.queues}
+    queues = queues_at(now, committed, merged)
     return merged.total.in_flight > 0 or any((n or 0) > 0 for queue in queues.values() for n in queue.values[:2])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -12,6 +13,8 @@ from sidecar.core.counts.last_minute import last_minute
 from sidecar.core.counts.liveness import Presence, Sign
 from sidecar.core.counts.manifest import Manifest
 from sidecar.core.counts.parts import Attendance, Product, Slice, Timing
+from sidecar.core.counts.queue_read import QueueReading
+from sidecar.core.counts.queues import queues_at, read_at
 from sidecar.core.counts.readings import added_up
 from sidecar.core.counts.rules import CONNECTION_SECONDS, GRACE_SECONDS, Rules
 from sidecar.core.counts.state import RINGS, State
@@ -21,6 +24,7 @@ from sidecar.core.events.source import kind_of
 from sidecar.core.snapshot import custom
 from sidecar.core.snapshot.sell_out import sell_out
 from sidecar.core.snapshot.snapshot import (
+    JOB_STATES,
     ClassicHistogram,
     Completeness,
     Connections,
@@ -95,7 +99,7 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
         orders=_orders(state, rules, windows, last_second, context.now),
         latency_ms=_timings(state, "latency", {name: part.latency for name, part in windows.items()}),
         processing_ms=_timings(state, "processing", {name: part.processing for name, part in windows.items()}),
-        queues={name: Queue(*reading.values) for name, reading in sorted(state.queues.items())},
+        queues=_queues(state),
         inventory=_inventory(state, manifest, context.now, completeness.last_minute.ratio),
         connections=Connections(added_up(state.connections.values(), context.now - CONNECTION_SECONDS)),
         completeness=completeness,
@@ -233,6 +237,20 @@ def _inventory(state: State, manifest: Manifest | None, now: float, completeness
         for name, part in sorted(state.products.items())
         if part.stock is not None
     }
+
+
+def _queues(state: State) -> dict[str, Queue]:
+    """Return every queue as of the commit."""
+    at = state.total.committed_at or 0.0
+    own = {name: part.reading for name, part in read_at(at, state).items()}
+    return {name: _queue(reading.values, own.get(name)) for name, reading in sorted(queues_at(at, state).items())}
+
+
+def _queue(numbers: Sequence[int | None], own: QueueReading | None) -> Queue:
+    jobs: dict[str, Any] = dict(zip(JOB_STATES, numbers, strict=False))
+    if own is None:
+        return Queue(**jobs)
+    return Queue(**jobs, state_from="redis", oldest_waiting_s=own.oldest_waiting_s, paused=own.paused)
 
 
 def _timings(state: State, duration: str, windows: dict[str, Histogram]) -> Timings:
@@ -374,14 +392,16 @@ def merged(states: Sequence[tuple[str, State]], rules: Rules) -> State:
     Producers and queues of the same name in two members stay separate: such a queue becomes `instance:queue`.
     """
     total = State()
-    names = Counter(name for _, state in states for name in state.queues)
+    names = Counter(name for _, state in states for name in state.queues.keys() | state.reads.keys())
     for number, (instance, state) in enumerate(states):
         twin = State()
         twin.merge(state, leave_out=order_memory.REMEMBERED)
         twin.fit(rules.buckets_ns)
         twin.connections = {f"{number}\n{name}": part for name, part in twin.connections.items()}
         twin.signs = {f"{number}\n{name}": part for name, part in twin.signs.items()}
-        twin.queues = {f"{instance}:{name}" if names[name] > 1 else name: q for name, q in twin.queues.items()}
+        for section in ("queues", "reads"):
+            parts = getattr(twin, section).items()
+            setattr(twin, section, {f"{instance}:{name}" if names[name] > 1 else name: q for name, q in parts})
         total.merge(twin)
     for minute in total.minutes.values():
         for second, finished in minute.finished.items():

@@ -17,6 +17,7 @@ from sidecar.core.counts.understanding import NotUnderstood
 T = TypeVar("T")
 Role = Literal["active", "standby"]
 Scope = Literal["instance", "fleet"]
+JOB_STATES = ("waiting", "active", "delayed", "failed", "completed")
 
 
 class Windows(Struct, Generic[T], frozen=True, kw_only=True):
@@ -87,13 +88,19 @@ class Orders(Struct, frozen=True, kw_only=True):
 
 
 class Queue(Struct, frozen=True):
-    """The newest snapshot of one queue."""
+    """The newest numbers of one queue, from events or from the queue itself; `None` is unknown.
+
+    `oldest_waiting_s` is how long the oldest waiting job has waited.
+    """
 
     waiting: int | None = None
     active: int | None = None
     delayed: int | None = None
     failed: int | None = None
     completed: int | None = None
+    state_from: Literal["events", "redis"] = "events"
+    oldest_waiting_s: float | None = None
+    paused: bool | None = None
 
 
 SellOutState = Literal[

@@ -57,7 +57,8 @@ def _points(snapshot: Snapshot, series: Series) -> Iterator[Point]:
     yield from _times("latency", snapshot.latency_ms)
     yield from _times("processing", snapshot.processing_ms)
     for queue, lengths in snapshot.queues.items():
-        yield "queue", {"queue": queue}, asdict(lengths)
+        numbers = {name: value for name, value in asdict(lengths).items() if not isinstance(value, str)}
+        yield "queue", {"queue": queue}, numbers
     yield "connections", {}, asdict(snapshot.connections)
     facts = asdict(snapshot.completeness).items()  # dicts and sentences are no fields
     yield "completeness", {}, {name: value for name, value in facts if isinstance(value, int | float)}

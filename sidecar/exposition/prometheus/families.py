@@ -11,6 +11,7 @@ from sidecar.core.counts.labels import KINDS
 from sidecar.core.counts.sale import Sale
 from sidecar.core.events.event import ADJUSTMENTS, FINISHED, RejectionReason
 from sidecar.core.snapshot.snapshot import (
+    JOB_STATES,
     ClassicHistogram,
     Completeness,
     Custom,
@@ -178,6 +179,12 @@ def _queues(queues: Mapping[str, Queue]) -> Iterator[Family]:
     yield gauge("queue_length", "Jobs waiting.", ("queue",), {(name,): queue.waiting for name, queue in queues.items()})
     active = {(name,): queue.active for name, queue in queues.items()}
     yield gauge("queue_active_jobs", "Jobs being worked on.", ("queue",), active)
+    jobs = {(name, state): getattr(queue, state) for name, queue in queues.items() for state in JOB_STATES}
+    yield gauge("queue_jobs", "Jobs by state.", ("queue", "state"), jobs)
+    oldest = {(name,): queue.oldest_waiting_s for name, queue in queues.items()}
+    yield gauge("queue_oldest_waiting_seconds", "Age of the oldest job that waits.", ("queue",), oldest)
+    paused = {(name,): queue.paused for name, queue in queues.items()}
+    yield gauge("queue_paused", "Whether workers take no new jobs.", ("queue",), paused)
 
 
 def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Family]:

@@ -5,6 +5,7 @@ import pytest
 from sidecar.cli.checks.findings import (
     about_counted,
     about_elsewhere,
+    about_queues,
     about_sample,
     about_server,
     about_shared,
@@ -12,9 +13,13 @@ from sidecar.cli.checks.findings import (
     near_spellings,
     similar,
 )
+from sidecar.core.counts.queue_read import QueueReading
 from sidecar.core.events.decode import decode, unknown_fields
 from sidecar.core.snapshot.snapshot import Completeness, ProducerCompleteness
+from sidecar.errors import CommandError
 from sidecar.redis.info import ServerInfo
+from sidecar.sources.queues.reader import QueueAnswer
+from sidecar.sources.queues.system import NoSuchQueueError
 
 NOW = 1_790_000_000.0
 
@@ -32,6 +37,21 @@ NOW = 1_790_000_000.0
 )
 def test_near_spellings_hold_the_usual_mistakes(spelling: str) -> None:
     assert spelling in near_spellings("flash_sale:events")
+
+
+def test_queues_that_are_read_are_described() -> None:
+    reading = QueueReading(at=NOW, waiting=3, delayed=1, paused=True)
+    answers = {
+        "note": QueueAnswer(reading, note="of another version"),
+        "later": QueueAnswer(problem=NoSuchQueueError("there is no such queue")),
+        "bad": QueueAnswer(problem=CommandError("the key is of another type")),
+    }
+    assert [(one.level, one.text) for one in about_queues(answers)] == [
+        ("problem", "queue bad: the key is of another type"),
+        ("warning", "queue later: there is no such queue"),
+        ("ok", "queue note: 3 waiting, 1 delayed (paused)"),
+        ("warning", "queue note: of another version"),
+    ]
 
 
 def test_near_spellings_are_few_and_never_the_name_itself() -> None:

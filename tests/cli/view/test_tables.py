@@ -211,6 +211,10 @@ def test_queues_are_by_name() -> None:
     whole = snapshots.snapshot(queues={"b": Queue(waiting=1, active=2), "a": Queue(waiting=3)})
     assert [line.split()[0] for line in shown(tables.queues(whole))[2:]] == ["a", "b"]
     assert tables.queue_lengths(whole).plain.startswith("queue a 3 waiting, ")
+    paused = snapshots.snapshot(queues={"a": Queue(waiting=3, oldest_waiting_s=61.0, paused=True, state_from="redis")})
+    line = " ".join(shown(tables.queues(paused))[2].split())
+    assert (line.startswith("a (paused) 3 "), line.endswith(" 1 min 1 s")) == (True, True)
+    assert "a (paused) 3 waiting" in tables.queue_lengths(paused).plain
     assert tables.queue_lengths(snapshots.snapshot(queues={})).plain == "queue unknown"
 
 

@@ -13,6 +13,7 @@ from sidecar.core.checkpoint.codec import seal, unseal
 from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.commit.commit import Position
 from sidecar.core.commit.ledger import Ledger
+from sidecar.core.counts.queue_read import QueueReading
 from sidecar.core.counts.state import State
 from sidecar.core.snapshot.compute import compute
 from sidecar.errors import CheckpointError
@@ -42,6 +43,7 @@ def real() -> dict[str, bytes]:
         T0,
     )
     ledger.aggregate.following.hear('{"action":"start","id":"drop","at":1.0,"by":"command","unique_id":"w"}')
+    ledger.aggregate.read({"jobs": QueueReading(at=T0, waiting=2, oldest_waiting_s=0.5, paused=False)})
     commit = settle(ledger)
     positions = {f"p:{stream}": position.dump(stream) for stream, position in commit.positions.items()}
     return {**ledger.aggregate.fields(), **positions, "n": b"7", "own": b"here:1:a era word", "gen": b"cafe"}

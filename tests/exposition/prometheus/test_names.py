@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from sidecar.core.snapshot.snapshot import Snapshot
+from sidecar.core.snapshot.snapshot import Queue, Snapshot
 from sidecar.exposition.prometheus.negotiation import Format
 from sidecar.exposition.prometheus.render import Exposition
 from sidecar.exposition.published import Published
@@ -31,6 +31,9 @@ SALE = {
     "order_latency_percentile_seconds": ("gauge", {"percentile", "window"}),
     "queue_length": ("gauge", {"queue"}),
     "queue_active_jobs": ("gauge", {"queue"}),
+    "queue_jobs": ("gauge", {"queue", "state"}),
+    "queue_oldest_waiting_seconds": ("gauge", {"queue"}),
+    "queue_paused": ("gauge", {"queue"}),
     "inventory_stock_units": ("gauge", {"product_id"}),
     "inventory_depletion_units_per_second": ("gauge", {"product_id"}),
     "time_to_sell_out_seconds": ("gauge", {"product_id"}),
@@ -95,7 +98,9 @@ async def families(snapshot: Snapshot | None) -> dict[str, Metric]:
 
 
 def all_there_is() -> Snapshot:
-    return snapshots.snapshot(series=series(faults={"timeout": 1}, ignored_by_type={"page": 1}))
+    queues = {"orders": Queue(waiting=3, active=1, state_from="redis", oldest_waiting_s=0.5, paused=False)}
+    counts = series(faults={"timeout": 1}, ignored_by_type={"page": 1})
+    return snapshots.snapshot(series=counts, queues=queues)
 
 
 async def test_every_name_of_the_contract_has_its_type_and_labels() -> None:
