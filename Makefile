@@ -64,7 +64,7 @@ kubernetes: $(READY) ## Rebuild the rules for the Prometheus Operator
 lock: ## Renew the locked dependencies (needs uv)
 	uv pip compile -q --upgrade $(LOCK) -o requirements.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements.lock --extra embedded --extra install -o requirements-demo.lock setup.cfg
-	uv pip compile -q $(LOCK) -c requirements-demo.lock --extra embedded --extra install --extra dashboards --extra dev -o requirements-dev.lock setup.cfg
+	uv pip compile -q $(LOCK) -c requirements-demo.lock --extra embedded --extra install --extra socketio --extra dashboards --extra dev -o requirements-dev.lock setup.cfg
 	uv pip compile -q $(LOCK) -c requirements-dev.lock -o $(EXAMPLE)/requirements.lock $(EXAMPLE)/requirements.in
 
 sbom: ## Write a bill of materials, sbom.json (needs uv)

@@ -30,9 +30,10 @@ from sidecar.daemon.queues import Queues
 from sidecar.errors import UnavailableError
 from sidecar.exposition.access.guard import Guard
 from sidecar.exposition.access.listen import parse_listen
-from sidecar.exposition.http.server import HttpServer
+from sidecar.exposition.http.server import SETTING, HttpServer
 from sidecar.exposition.influx.output import InfluxOutput
 from sidecar.exposition.live.clients import LiveClients
+from sidecar.exposition.live.socketio import socket_io
 from sidecar.exposition.live.upgrade import WebSocketPath
 from sidecar.exposition.live.websocket import WebSocketServer
 from sidecar.exposition.prometheus.render import Exposition
@@ -122,6 +123,7 @@ class Service:
             ticked=self._latest.newer,
             take=lambda readings: self._ledger.aggregate.read(readings),
         )
+        host = parse_listen(config.http.listen, SETTING)[0]
         exposition = Exposition(registry, environment=config.environment, sources=tuple(names))
         self._guard = Guard(config.http, telemetry=telemetry, clock=self._clock.steady)
         self._live = LiveClients(config.ws, guard=self._guard, latest=self._latest, monitor=self, telemetry=telemetry)
@@ -133,7 +135,7 @@ class Service:
             monitor=self,
             exposition=exposition,
             ws_url=f"{self._scheme('ws')}://{config.ws.listen}/",
-            live=[WebSocketPath(self._live, parse_listen(config.http.listen, "http.listen")[0])],
+            live=[WebSocketPath(self._live, host), socket_io(self._live, host)],
         )
         self._influx = _influx(config, self._latest, telemetry)
         self._fleet = Fleet(

@@ -34,13 +34,13 @@ MAX_QUEUED_MESSAGES = 4
 BACKLOG = 1024
 ACCEPTED_AT_ONCE = 100
 SOCKET_IO = (
-    "This is a plain WebSocket, which a Socket.IO client cannot speak: connect with `new WebSocket(url)` and send "
-    '{"event":"subscribe-metrics"}.\n'
+    "This is a plain WebSocket, which a Socket.IO client cannot speak: connect it to http.listen, with the extra "
+    "`socketio`, or use `new WebSocket(url)`.\n"
 )
 
 
 class WebSocketServer:
-    """Serve the WebSocket (docs/reference/websocket.md) on `ws.listen`."""
+    """Serve the WebSocket (docs/reference/live.md) on `ws.listen`."""
 
     def __init__(self, clients: LiveClients) -> None:
         """Prepare; nothing is bound before `start`."""

@@ -19,6 +19,7 @@ from sidecar.core.snapshot.snapshot import Queue, Snapshot
 from sidecar.exposition.access.guard import Guard
 from sidecar.exposition.http.server import HttpServer
 from sidecar.exposition.live.clients import LiveClients
+from sidecar.exposition.live.socketio import socket_io
 from sidecar.exposition.live.upgrade import WebSocketPath
 from sidecar.exposition.live.websocket import WebSocketServer
 from sidecar.exposition.published import Latest
@@ -66,7 +67,7 @@ class Served:
         self.path = "/ws" if on == "http" else "/"
         self.server: WebSocketServer | HttpServer = WebSocketServer(self.live)
         if on == "http":
-            paths = [WebSocketPath(self.live, "127.0.0.1")]
+            paths = [path(self.live, "127.0.0.1") for path in (WebSocketPath, socket_io)]
             self.server = HttpServer("127.0.0.1:0", exposition=exposition(), live=paths, **common)
 
     def connect(self, *, narrow: bool = False, **options: Any) -> connect:
