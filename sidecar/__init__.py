@@ -28,7 +28,7 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
     sources/        Redis -> payloads: pub/sub, stream; queues/ reads job queues, one file a system
     store/          Aggregator -> Redis: keys, commit, load, clear, the lease (all in Lua); a private Redis to embed
     exposition/     Snapshot -> readers; documents are JSON and the report as Markdown; published keeps each rendering
-      prometheus/     the two text expositions
+      prometheus/     the expositions: text and protobuf
       influx/         InfluxDB
       access/         authentication and allowed hosts and origins
       http/           JSON, expositions, health

@@ -21,6 +21,10 @@ def needs(program: str) -> str:
 PROMTOOLS = ["promtool", *filter(None, os.environ.get("PROMTOOLS", "").split(os.pathsep))]
 
 
+# Likewise the servers, of version 3, beside Debian's of version 2.
+PROMETHEUSES_3 = [*filter(None, os.environ.get("PROMETHEUSES_3", "").split(os.pathsep))]
+
+
 def promtool_name(path: str) -> str:
     """Return the id of a promtool in the name of a test."""
     return Path(path).parent.name or path

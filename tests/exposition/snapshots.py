@@ -5,6 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sidecar.core.counts.exemplars import Exemplar
+from sidecar.core.counts.histogram import bucket_index
 from sidecar.core.events.event import RejectionReason
 from sidecar.core.snapshot.snapshot import (
     ClassicHistogram,
@@ -30,6 +31,7 @@ from sidecar.core.snapshot.snapshot import (
 TS = 1_790_000_000.123
 SELL_OUT = SellOut("selling", 132.8, 104.0, 169.0, TS + 132.8, 0.7, 214)
 BOUNDS = (0.005, 0.1, 1.0)
+WITHIN_NS = (500, 40_000_000, 1_000_000_000, 2_000_000_000)  # of each bucket, a duration
 REASONS: tuple[str, ...] = RejectionReason.__args__  # type: ignore[attr-defined]
 
 
@@ -179,7 +181,8 @@ def completeness(**changes: Any) -> Completeness:
 
 def histogram(*counts: int, exemplars: dict[int, Exemplar] | None = None) -> ClassicHistogram:
     """A histogram over `BOUNDS`; `counts` are not cumulative, the last is up to +Inf."""
-    return ClassicHistogram(bounds=BOUNDS, counts=counts, sum_seconds=0.378, exemplars=exemplars or {})
+    fine = {bucket_index(ns): n for ns, n in zip(WITHIN_NS, counts, strict=True) if n}
+    return ClassicHistogram(bounds=BOUNDS, counts=counts, sum_seconds=0.378, exemplars=exemplars or {}, fine=fine)
 
 
 def series(**changes: Any) -> Series:

@@ -119,6 +119,12 @@ class Histogram:
     def _estimate_ns(self, index: int) -> float:
         return float(min(max(bucket_middle_ns(index), self.min_ns), self.max_ns)) if index else 0.0
 
+    def counts_since(self, before: "Histogram") -> dict[int, int]:
+        """Return the samples that came after `before`, by index of their bucket."""
+        since = self.buckets - before.buckets
+        used = np.flatnonzero(since)
+        return dict(zip(used.tolist(), since[used].tolist(), strict=True))
+
     def dump(self) -> list[int]:
         """Return sum (two numbers), min, max, for each used bucket the step from the last index, then the counts."""
         if not self.count:
@@ -165,14 +171,15 @@ class BriefHistogram(Histogram):
 class Classic:
     """A classic Prometheus histogram: `counts[i]` samples (not cumulative) up to `bounds_ns[i]`, the last above all.
 
-    It has a sum of its own, since it starts when its bounds were set.
+    It has a sum of its own, since it starts when its bounds were set; `before` are the samples of earlier bounds.
     """
 
-    __slots__ = ("bounds_ns", "counts", "sum_ns")
+    __slots__ = ("before", "bounds_ns", "counts", "sum_ns")
 
-    def __init__(self, bounds_ns: tuple[int, ...]) -> None:
+    def __init__(self, bounds_ns: tuple[int, ...], before: Histogram | None = None) -> None:
         """Start empty with ascending bounds in nanoseconds."""
         self.bounds_ns = bounds_ns
+        self.before = before or Histogram()
         self.counts = [0] * (len(bounds_ns) + 1)
         self.sum_ns = 0
 
@@ -191,6 +198,7 @@ class Classic:
         if other.bounds_ns != self.bounds_ns:
             raise ValueError("histograms of different bounds do not merge")
         self._add(other.counts, other.sum_ns)
+        self.before.merge(other.before)
 
     def _add(self, counts: list[int], sum_ns: int) -> None:
         self.counts = [mine + theirs for mine, theirs in zip(self.counts, counts, strict=True)]
@@ -203,31 +211,35 @@ class Classic:
         return twin
 
     def dump(self) -> list[list[int]]:
-        """Return bounds, counts, and the sum as two numbers."""
-        return [list(self.bounds_ns), list(self.counts), [*divmod(self.sum_ns, SUM_BASE)]]
+        """Return bounds, counts, the sum as two numbers, and the samples of earlier bounds, if any."""
+        before = [self.before.dump()] if self.before else []
+        return [list(self.bounds_ns), list(self.counts), [*divmod(self.sum_ns, SUM_BASE)], *before]
 
     @classmethod
     def load(cls, data: list[list[int]], histogram: Histogram) -> "Classic":
         """Return the dumped histogram with its bounds. Raises CheckpointError if it is damaged.
 
-        Version 0.1.0 stored no sum: it is that of `histogram`, which has the same samples. If `histogram` has more, the
-        bounds have changed since, and the buckets restart at 0.
+        Version 0.1.0 stored no sum: it is that of `histogram`, which has the same samples. If `histogram` has more than
+        is known of, the buckets restart at 0.
         """
-        if not isinstance(data, list) or len(data) not in (2, 3) or not all(map(_whole_numbers, data)):
+        if not isinstance(data, list) or len(data) not in (2, 3, 4) or not all(map(_whole_numbers, data)):
             raise CheckpointError("stored histogram buckets are not lists of counts")
-        bounds, counts, *sums = data
-        if len(counts) != len(bounds) + 1 or any(len(halves) != 2 for halves in sums):
+        bounds, counts, *others = data
+        if len(counts) != len(bounds) + 1 or any(len(halves) != 2 for halves in others[:1]):
             raise CheckpointError("stored histogram buckets do not fit their bounds")
-        classic = cls(tuple(bounds))
-        if sums:
-            classic._add(counts, sums[0][0] * SUM_BASE + sums[0][1])
-        elif sum(counts) == histogram.count:
-            classic._add(counts, histogram.sum_ns)
+        before = Histogram.load(others[1] if len(others) == 2 else [])
+        if sum(counts) + before.count != histogram.count:
+            return cls(tuple(bounds), histogram.copy())
+        classic = cls(tuple(bounds), before)
+        classic._add(counts, others[0][0] * SUM_BASE + others[0][1] if others else histogram.sum_ns)
         return classic
 
-    def with_bounds(self, bounds_ns: tuple[int, ...]) -> "Classic":
-        """Return itself if it has these bounds, else an empty one: samples cannot move between buckets exactly."""
-        return self if self.bounds_ns == bounds_ns else Classic(bounds_ns)
+    def with_bounds(self, bounds_ns: tuple[int, ...], histogram: Histogram) -> "Classic":
+        """Return itself if it has these bounds, else an empty one: samples cannot move between buckets exactly.
+
+        `histogram` has all samples until now.
+        """
+        return self if self.bounds_ns == bounds_ns else Classic(bounds_ns, histogram.copy())
 
 
 def _sum_ns(values: NDArray[np.int64]) -> int:

@@ -139,7 +139,7 @@ class State:
         """Empty classic buckets with other bounds; return the keys of their timings."""
         others = {key: part for key, part in self.timings.items() if part.classic.bounds_ns != buckets_ns}
         for timing in others.values():
-            timing.classic = timing.classic.with_bounds(buckets_ns)
+            timing.classic = timing.classic.with_bounds(buckets_ns, timing.histogram)
         return set(others)
 
     def expired(self, now: float, commit_interval: float) -> list[tuple[str, Any]]:

@@ -367,12 +367,13 @@ def _classics(
 
 def _classic(timing: Timing | None, bounds: tuple[float, ...], exemplars: dict[int, Exemplar]) -> ClassicHistogram:
     if timing is None:
-        return ClassicHistogram(bounds=bounds, counts=(0,) * (len(bounds) + 1), sum_seconds=0.0, exemplars={})
+        return ClassicHistogram(bounds=bounds, counts=(0,) * (len(bounds) + 1), sum_seconds=0.0, exemplars={}, fine={})
     return ClassicHistogram(
         bounds=bounds,
         counts=tuple(timing.classic.counts),
         sum_seconds=timing.classic.sum_ns / NS_PER_SECOND,
         exemplars=exemplars,
+        fine=timing.histogram.counts_since(timing.classic.before),
     )
 
 

@@ -131,7 +131,8 @@ def _histograms(
 
 
 def _histogram(one: ClassicHistogram, low: ClassicHistogram) -> ClassicHistogram:
-    """Keep each cumulative bucket from falling: those are exposed."""
+    """Keep from falling what is exposed: each cumulative bucket, and each fine one by itself."""
     cumulative = map(max, accumulate(one.counts), accumulate(low.counts))
     counts = tuple(above - below for below, above in pairwise((0, *cumulative)))
-    return replace(one, counts=counts, sum_seconds=max(one.sum_seconds, low.sum_seconds))
+    fine = {index: max(one.fine.get(index, 0), low.fine.get(index, 0)) for index in sorted(one.fine | low.fine)}
+    return replace(one, counts=counts, sum_seconds=max(one.sum_seconds, low.sum_seconds), fine=fine)

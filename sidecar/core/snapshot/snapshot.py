@@ -224,12 +224,16 @@ class System(Struct, frozen=True):
 
 
 class ClassicHistogram(Struct, frozen=True, kw_only=True):
-    """A Prometheus histogram: `counts[i]` samples (not cumulative) up to `bounds[i]` seconds, the last up to +Inf."""
+    """A Prometheus histogram: `counts[i]` samples (not cumulative) up to `bounds[i]` seconds, the last up to +Inf.
+
+    `fine` has the same samples by index of their bucket in `Histogram`, in ascending order.
+    """
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
     sum_seconds: float
     exemplars: dict[int, Exemplar]
+    fine: dict[int, int]
 
     @property
     def count(self) -> int:

@@ -51,7 +51,7 @@ def _paths() -> OpenApi:
     ready["responses"]["503"] = _ready("Not yet.")
     return {
         "/": {"get": _get("This list", _content("HTML.", "text/html", {"type": "string"}))},
-        "/metrics": {"get": _get("Prometheus text 0.0.4 or OpenMetrics 1.0.0, by Accept", _exposition(), [_names()])},
+        "/metrics": {"get": _get("Prometheus text, OpenMetrics or protobuf, by Accept", _exposition(), [_names()])},
         "/monitoring/metrics": {
             "get": _get("The newest snapshot as JSON; for Prometheus the exposition", _snapshot(), [_scope()], (503,))
         },

@@ -1,1 +1,1 @@
-"""Snapshot -> the two text expositions of Prometheus. Imports no other package of `exposition`."""
+"""Snapshot -> the expositions of Prometheus: two of text, one of protobuf. Imports no other package of `exposition`."""

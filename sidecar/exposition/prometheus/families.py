@@ -159,7 +159,8 @@ def _columns(status: str, histogram: ClassicHistogram) -> Iterator[Column]:
     """Yield the cumulative buckets with their exemplars, the count and the sum."""
     bounds = [*map(repr, map(float, histogram.bounds)), "+Inf"]
     cumulative = list(accumulate(histogram.counts))
-    yield Column("_bucket", ("status", "le"), [(status, le) for le in bounds], cumulative, histogram.exemplars)
+    keys = [(status, le) for le in bounds]
+    yield Column("_bucket", ("status", "le"), keys, cumulative, histogram.exemplars, histogram.fine)
     yield Column("_count", ("status",), [(status,)], [histogram.count])
     yield Column("_sum", ("status",), [(status,)], [histogram.sum_seconds])
 

@@ -12,14 +12,18 @@ _QVALUE = re.compile(r"(?:0(?:\.\d*)?|1(?:\.0*)?)\Z")
 
 OPENMETRICS = "application/openmetrics-text"
 OPENMETRICS_VERSIONS = ("", "1.0.0")
-SCRAPED = (OPENMETRICS, "application/vnd.google.protobuf")
+PROTOBUF = "application/vnd.google.protobuf"
+PROTOBUF_MESSAGES = {"proto": "io.prometheus.client.MetricFamily", "encoding": "delimited"}
+SCRAPED = (OPENMETRICS, PROTOBUF)
 
 
 class Format(Enum):
-    """The two expositions, each with its `Content-Type`."""
+    """The three expositions, each with its `Content-Type`; of formats that are equally welcome the first is sent."""
+
+    PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
-    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,13 @@ class Range:
     """One element of an `Accept` header."""
 
     name: str
-    version: str
+    parameters: dict[str, str]
     q: float
+
+    @property
+    def version(self) -> str:
+        """The version, empty if it names none."""
+        return self.parameters.get("version", "")
 
 
 def ranges(header: str) -> list[Range]:
@@ -42,21 +51,23 @@ def _range(element: str) -> Range:
     parameters = {key.strip().lower(): value.strip() for key, _, value in (part.partition("=") for part in rest)}
     weight = parameters.get("q", "1")
     q = float(weight) if _QVALUE.match(weight) else 0.0
-    return Range(name.strip().lower(), parameters.get("version", ""), q)
+    return Range(name.strip().lower(), parameters, q)
 
 
 def exposition_format(accept: str) -> Format:
-    """Choose OpenMetrics if it is named, with no lower weight than the text format, else the text format."""
+    """Choose the format that is named with the highest weight; without any, the text format."""
     asked = ranges(accept)
-    openmetrics = _best(r.q for r in asked if r.name == OPENMETRICS and r.version in OPENMETRICS_VERSIONS)
-    text = _best(r.q for r in asked if r.name == "text/plain")
-    return Format.OPENMETRICS if openmetrics > 0 and openmetrics >= text else Format.TEXT
+    protobuf = [r.q for r in asked if r.name == PROTOBUF and r.parameters.items() >= PROTOBUF_MESSAGES.items()]
+    openmetrics = [r.q for r in asked if r.name == OPENMETRICS and r.version in OPENMETRICS_VERSIONS]
+    text = [r.q for r in asked if r.name == "text/plain"]
+    weights = dict(zip(Format, map(_best, (protobuf, openmetrics, text)), strict=True))
+    return max(Format, key=lambda format: weights[format]) if any(weights.values()) else Format.TEXT
 
 
 def wants_exposition(accept: str) -> bool:
     """Return whether a type that only scrapers name has a higher weight than JSON.
 
-    These are OpenMetrics, text/plain with a version, and the protobuf of Prometheus, which gets the text format.
+    These are OpenMetrics, text/plain with a version, and protobuf.
     """
     asked = ranges(accept)
     exposition = _best(r.q for r in asked if r.name in SCRAPED or (r.name == "text/plain" and r.version))

@@ -1,4 +1,4 @@
-"""Snapshot -> one of the two expositions, in bytes: rendered once each, however many clients ask.
+"""Snapshot -> one of the three expositions, in bytes: rendered once each, however many clients ask.
 
 Families of the Snapshot are written in slices on the event loop: a thread would compete with a busy loop for the
 interpreter, and block it as long. The process's own metrics, from a registry that is passed in, are few. Only gzip runs
@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.exposition.prometheus.families import snapshot_families
 from sidecar.exposition.prometheus.negotiation import Format
+from sidecar.exposition.prometheus.protobuf import Encoder, encode_live
 from sidecar.exposition.prometheus.text import Family, Writer
 from sidecar.exposition.published import Published
 
@@ -34,7 +35,8 @@ LINES_BEFORE_YIELD = 2000
 GZIP_LEVEL = 1
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
-_GENERATE: dict[Format, Callable[[Collector], bytes]] = {
+_GENERATE: dict[Format, Callable[["_Live"], bytes]] = {
+    Format.PROTOBUF: lambda live: encode_live(live.collect()),
     Format.TEXT: generate_latest,
     Format.OPENMETRICS: openmetrics.generate_latest,
 }
@@ -61,6 +63,7 @@ class Exposition:
         self._sources = sources
         self._rendering = {format: asyncio.Lock() for format in Format}
         self._writer = Writer()
+        self._encoder = Encoder()
         # A thread of its own: those of asyncio may all be waiting for DNS.
         self._thread = ThreadPoolExecutor(1, "gzip")
         ProcessCollector(registry=registry)
@@ -75,7 +78,7 @@ class Exposition:
         *,
         gzipped: bool = False,
     ) -> bytes:
-        """Render everything, or only the samples and families in `names`.
+        """Render everything, or only the samples and families in `names`; a family of protobuf is whole or left out.
 
         `newest` returns what to show, `None` if there are no business metrics.
         """
@@ -101,9 +104,9 @@ class Exposition:
     async def _write(self, snapshot: Snapshot | None, format: Format, names: frozenset[str]) -> bytes:
         text = []
         waiting = 0
-        for lines in self._writer.write(self._families(snapshot, names), format):
-            text.append("".join(lines).encode())
-            waiting += len(lines)
+        for lines, written in self._blocks(self._families(snapshot, format, names), format):
+            text.append(written)
+            waiting += lines
             if waiting >= LINES_BEFORE_YIELD:
                 waiting = 0
                 await asyncio.sleep(0)
@@ -111,10 +114,19 @@ class Exposition:
         text.append(_GENERATE[format](_Live(_live(self._registry.collect(), format, names))))
         return b"".join(text)
 
-    def _families(self, snapshot: Snapshot | None, names: frozenset[str]) -> Iterator[Family]:
+    def _blocks(self, families: Iterator[Family], format: Format) -> Iterator[tuple[int, bytes]]:
+        """Yield what is written in one go, after its number of samples or lines."""
+        if format is Format.PROTOBUF:
+            for family in families:
+                yield sum(len(column.keys) for column in family.columns), self._encoder.encode(family)
+        else:
+            for lines in self._writer.write(families, format):
+                yield len(lines), "".join(lines).encode()
+
+    def _families(self, snapshot: Snapshot | None, format: Format, names: frozenset[str]) -> Iterator[Family]:
         if snapshot is not None and snapshot.series is not UNSET:
             for family in snapshot_families(snapshot, snapshot.series, self._environment, self._sources):
-                yield family if not names or family.name in names else _only(family, names)
+                yield family if not names or family.name in names else _only(family, names, format)
 
 
 def _nothing_yet(snapshot: Snapshot) -> dict[Format, Rendered]:
@@ -132,8 +144,10 @@ class _Live(Collector):
         return self._families
 
 
-def _only(family: Family, names: frozenset[str]) -> Family:
+def _only(family: Family, names: frozenset[str], format: Format) -> Family:
     columns = [one for one in family.columns if family.name + one.suffix in names]
+    if columns and format is Format.PROTOBUF:
+        return family
     return replace(family, columns=columns, created=family.created if family.name + CREATED in names else None)
 
 
@@ -145,5 +159,5 @@ def _live(families: Iterable[Metric], format: Format, names: frozenset[str]) -> 
             known = [s for s in known if not s.name.endswith(CREATED)]
         samples = [s for s in known if not names or family.name in names or s.name in names]
         if samples:
-            family.samples = samples
+            family.samples = known if format is Format.PROTOBUF else samples
             yield family

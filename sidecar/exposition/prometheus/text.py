@@ -1,4 +1,4 @@
-"""Families -> the lines of one of the two expositions, to the byte as prometheus-client writes them.
+"""Families -> the lines of one of the two text expositions, to the byte as prometheus-client writes them.
 
 That library takes 7 us a series, most of it to escape the same labels again. Here a column of samples shares its name,
 and its labels are formatted once for as long as they stay the same, so that a series takes half a microsecond.
@@ -24,13 +24,17 @@ EXPONENT_FROM = 10**6
 
 
 class Column(Struct, frozen=True):
-    """Samples of one name: `keys` are their label values, `values` go with them, `exemplars` are by index."""
+    """Samples of one name: `keys` are their label values, `values` go with them, `exemplars` are by index.
+
+    `fine` has the samples of buckets by index of their bucket in `Histogram`, `None` if they are not known so finely.
+    """
 
     suffix: str
     labels: tuple[str, ...]
     keys: Sequence[LabelTuple]
     values: Sequence[int | float]
     exemplars: Mapping[int, Exemplar] = {}
+    fine: Mapping[int, int] | None = None
 
 
 class Family(Struct, frozen=True):

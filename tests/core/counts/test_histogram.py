@@ -224,22 +224,22 @@ def test_classic_histograms_merge_in_any_order(parts: list[list[int]], rng: Rand
 @given(samples)
 def test_a_classic_dump_survives_msgpack_and_loads_to_the_same(values: list[int]) -> None:
     c = classic(values)
-    assert Classic.load(msgspec.msgpack.decode(msgspec.msgpack.encode(c.dump())), Histogram()) == c
+    assert Classic.load(msgspec.msgpack.decode(msgspec.msgpack.encode(c.dump())), histogram(values)) == c
     assert c.sum_ns == sum(values)
 
 
 @pytest.mark.parametrize(
-    ("counted_beside", "counts", "sum_ns"),
-    [([MS, SECOND], [1, 0, 1, 0], MS + SECOND), ([MS, SECOND, 5], [0, 0, 0, 0], 0)],  # there with other bounds before
+    ("beside", "counts", "sum_ns"),
+    [([], [1, 0, 1, 0], MS + SECOND), ([5], [0, 0, 0, 0], 0)],  # there with other bounds before
 )
-def test_a_classic_dump_of_the_first_version_has_the_sum_of_all_samples_or_restarts(
-    counted_beside: list[int], counts: list[int], sum_ns: int
+@pytest.mark.parametrize("stored", [2, 3], ids=["as the first version stored them", "with a sum"])
+def test_classic_buckets_restart_if_others_were_counted_before_and_are_not_known(
+    stored: int, beside: list[int], counts: list[int], sum_ns: int
 ) -> None:
-    beside = Histogram()
-    beside.update(counted_beside)
-    bounds, stored, _ = classic([MS, SECOND]).dump()
-    loaded = Classic.load([bounds, stored], beside)
+    everything = histogram([MS, SECOND, *beside])
+    loaded = Classic.load(classic([MS, SECOND]).dump()[:stored], everything)
     assert (loaded.counts, loaded.sum_ns) == (counts, sum_ns)
+    assert sum(everything.counts_since(loaded.before).values()) == sum(counts)
 
 
 def test_a_classic_copy_is_independent() -> None:
@@ -252,8 +252,14 @@ def test_a_classic_copy_is_independent() -> None:
 
 def test_other_configured_bounds_start_the_counts_anew() -> None:
     stored = classic([MS, SECOND])
-    assert stored.with_bounds((MS, 2 * MS)) == classic([], (MS, 2 * MS))
-    assert stored.with_bounds(BOUNDS) == stored
+    everything = histogram([MS, SECOND])
+    assert stored.with_bounds(BOUNDS, everything) is stored
+    restarted = stored.with_bounds((MS, 2 * MS), everything)
+    assert (restarted.counts, restarted.sum_ns, restarted.before) == ([0, 0, 0], 0, everything)
+    everything.update([5])
+    restarted.update([5])
+    assert everything.counts_since(restarted.before) == {0: 1}, "the samples of the new bounds"
+    assert Classic.load(restarted.dump(), everything) == restarted
 
 
 def test_classic_histograms_of_different_bounds_do_not_merge() -> None:
@@ -265,7 +271,7 @@ def test_classic_histograms_of_different_bounds_do_not_merge() -> None:
     "data",
     [
         *(None, [], [[1]], [[1], [0, 0], [0]], [[1], 0], [[1], [0, -1]], [[1], [0, 1.5]], [[1, 2], [0, 0]]),
-        *([[1], [0, 0], [0, -1]], [[1], [0, 0], [0, 0], [0, 0]]),
+        *([[1], [0, 0], [0, -1]], [[1], [0, 0], [0, 0], [0, 0]], [[1], [0, 0], [0, 0], [], []]),
     ],
 )
 def test_a_damaged_classic_dump_is_refused(data: object) -> None:

@@ -28,7 +28,9 @@ def counting(events: Changes) -> State:
     for label, after, count in events:
         second = T0 + after
         state.total.tallies["faults"][label] += count
-        state.timings.setdefault(f"latency:{label}", Timing(Histogram(), Classic(BOUNDS))).histogram.update([count])
+        timing = state.timing("latency", label, BOUNDS)
+        timing.histogram.update([count])
+        timing.classic.update([count])
         for ring in RINGS.values():
             getattr(state, ring.section).setdefault(second - second % ring.width, Slice()).finished += count
         state.minutes.setdefault(second - second % 60, Minute()).finished.add(second, count)
@@ -162,6 +164,7 @@ def test_a_loaded_state_goes_on_with_the_buckets_of_now() -> None:
     assert other.classic.bounds_ns == BOUNDS
     assert other.classic.counts == [0, 0, 0]
     assert other.histogram.count == 1, "only the classic buckets depend on the bounds"
+    assert other.histogram.counts_since(other.classic.before) == {}
 
 
 @pytest.mark.parametrize("commit_interval", [0.5, 60.0])

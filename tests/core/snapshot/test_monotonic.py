@@ -44,6 +44,7 @@ def counters(snapshot: Snapshot) -> Counters:
         for status, histogram in getattr(series, kind).items():
             found[kind, status, "sum"] = histogram.sum_seconds
             found |= {(kind, status, str(i)): n for i, n in enumerate(accumulate(histogram.counts))}
+            found |= {(kind, status, f"fine {index}"): n for index, n in histogram.fine.items()}
     for name in series.__struct_fields__:
         if name not in ("latency", "processing", "held"):
             found |= {(name, label): n for label, n in getattr(series, name).items()}

@@ -27,7 +27,7 @@ def test_the_instances_are_told_of_a_fleet_only() -> None:
 
 
 def test_a_histogram_counts_all_its_samples() -> None:
-    histogram = ClassicHistogram(bounds=(0.1, 1.0), counts=(1, 2, 3), sum_seconds=5.0, exemplars={})
+    histogram = ClassicHistogram(bounds=(0.1, 1.0), counts=(1, 2, 3), sum_seconds=5.0, exemplars={}, fine={})
     assert histogram.count == 6
 
 

@@ -13,9 +13,11 @@ from sidecar.core.snapshot.snapshot import Role, Snapshot
 from sidecar.exposition import documents
 from sidecar.exposition.http.endpoints import Endpoints
 from sidecar.exposition.http.problem import Problem
+from sidecar.exposition.prometheus.negotiation import Format
 from sidecar.exposition.published import HealthStatus, Latest
 from tests.exposition import snapshots
 from tests.exposition.monitors import MemoryMonitor, exposition
+from tests.exposition.prometheus.messages import decoded
 
 NINE_ORDERS = snapshots.snapshot()
 RUNNING = Sale("friday", "running", 1.0, None, "http")
@@ -81,6 +83,14 @@ async def test_the_exposition_is_packed_for_who_accepts_it(ground: Ground) -> No
     packed = await ground.ask("metrics", **{"Accept-Encoding": "gzip"})
     assert (packed.headers["Content-Encoding"], _body(packed)[:2]) == ("gzip", b"\x1f\x8b")
     assert "Content-Encoding" not in (await ground.ask("metrics")).headers
+
+
+async def test_a_prometheus_that_asks_for_protobuf_gets_it(ground: Ground) -> None:
+    asked = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,*/*;q=0.5"
+    for path in ("metrics", "snapshot"):
+        response = await ground.ask(path, Accept=asked)
+        assert response.headers["Content-Type"] == Format.PROTOBUF.value
+        assert "flash_sale_orders_total" in decoded(_body(response))
 
 
 async def test_the_exposition_has_only_the_names_asked_for(ground: Ground) -> None:

@@ -46,6 +46,7 @@ TELEGRAF = (
     "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,"
     "text/plain;version=0.0.4;q=0.3"
 )
+DELIMITED = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 DATADOG = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1"
 OPENMETRICS_UTF_8 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
@@ -61,14 +62,14 @@ CURL = FETCH = "*/*"
         (BROWSER, Format.TEXT),
         (AXIOS, Format.TEXT),
         (PROMETHEUS_2, Format.OPENMETRICS),
-        (PROMETHEUS_2_NATIVE, Format.OPENMETRICS),
+        (PROMETHEUS_2_NATIVE, Format.PROTOBUF),
         (PROMETHEUS_3, Format.OPENMETRICS),
-        (PROMETHEUS_3_NATIVE, Format.OPENMETRICS),
-        (PROTOBUF_ALONE, Format.TEXT),
+        (PROMETHEUS_3_NATIVE, Format.PROTOBUF),
+        (PROTOBUF_ALONE, Format.PROTOBUF),
         (PROMETHEUS_TEXT, Format.TEXT),
         (PROMETHEUS_TEXT_1, Format.TEXT),
         (VMAGENT, Format.TEXT),
-        (TELEGRAF, Format.TEXT),
+        (TELEGRAF, Format.PROTOBUF),
         (DATADOG, Format.OPENMETRICS),
         (OPENMETRICS_UTF_8, Format.OPENMETRICS),
         ("application/openmetrics-text", Format.OPENMETRICS),
@@ -79,9 +80,17 @@ CURL = FETCH = "*/*"
         ("application/openmetrics-text;version=0.0.1", Format.TEXT),
         ("application/openmetrics-text;q=0.3,text/plain;version=0.0.4;q=0.7", Format.TEXT),
         ("application/openmetrics-text, text/plain", Format.OPENMETRICS),
+        (f"text/plain, application/openmetrics-text, {DELIMITED}", Format.PROTOBUF),
+        (f"{DELIMITED};q=0.4, application/openmetrics-text;q=0.5, text/plain;q=0.3", Format.OPENMETRICS),
+        (f"{DELIMITED};q=0.4, application/openmetrics-text;q=0.3, text/plain;q=0.5", Format.TEXT),
+        (f"{DELIMITED};q=0, */*", Format.TEXT),
+        (DELIMITED.replace("=delimited", '="delimited"'), Format.PROTOBUF),
+        (DELIMITED.replace("delimited", "compact-text"), Format.TEXT),
+        (DELIMITED.replace("MetricFamily", "Other"), Format.TEXT),
+        ("application/vnd.google.protobuf, text/plain;q=0.1", Format.TEXT),
     ],
 )
-def test_openmetrics_is_chosen_where_it_is_named_and_not_liked_less(accept: str, format: Format) -> None:
+def test_the_format_with_the_highest_weight_is_chosen(accept: str, format: Format) -> None:
     assert exposition_format(accept) is format
 
 

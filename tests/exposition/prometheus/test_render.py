@@ -124,7 +124,7 @@ def key(sample: Sample) -> frozenset[tuple[str, str]]:
     return frozenset(sample.labels.items())
 
 
-@pytest.mark.parametrize("format", Format)
+@pytest.mark.parametrize("format", [Format.TEXT, Format.OPENMETRICS])
 async def test_nothing_is_nan_whatever_is_unknown(format: Format) -> None:
     unknown = snapshots.empty(inventory={"sku-1": Inventory(stock=5)})
     for snapshot in (None, unknown):
