@@ -211,7 +211,7 @@ class TestWithADaemon:
         elsewhere.add("flash_sale_sidecar_mapped_payloads_total")  # there is no mapping
         elsewhere |= {f"flash_sale_time_to_sell_out_{end}_seconds" for end in ("lower", "upper")}  # it sells too seldom
         elsewhere.add("flash_sale_sold_out_timestamp_seconds")
-        elsewhere |= {f"flash_sale_queue_{name}" for name in ("oldest_waiting_seconds", "paused")}  # none is read
+        elsewhere |= {f"flash_sale_queue_{name}" for name in ("drift_jobs", "oldest_waiting_seconds", "paused")}
         assert exposed <= set(named)
         assert set(named) - elsewhere <= exposed | families
 

@@ -18,7 +18,7 @@ WHY = {
     "prefix": "that of the Redis connection in config/database.php, such as laravel-database- or laravel_database_",
     "group": "the consumer group that works on the stream",
 }
-COMMON = ("system", "name", "queue")
+COMMON = ("system", "name", "queue", "job_per_order")
 # The settings of each system beyond those, with their defaults there.
 SETTINGS: dict[SystemName, dict[str, Any]] = {
     "arq": {"max_jobs": 10},
@@ -45,6 +45,7 @@ SETTINGS: dict[SystemName, dict[str, Any]] = {
 }
 QUEUES = {"arq": "arq:queue", "taskiq": "taskiq", "taskiq_stream": "taskiq"}  # the names by default
 MOST_JOBS = 1000
+COUNTING: tuple[SystemName, ...] = ("asynq", "bull", "bullmq", "sidekiq", "stream_group", "taskiq_stream")
 
 
 def queues(found: Tree) -> tuple[QueueConfig, ...]:
@@ -65,6 +66,8 @@ def queues(found: Tree) -> tuple[QueueConfig, ...]:
             raise fail(one.get(setting, one), f"{where}.{setting}", problem)
         if queue.name and queue.name in (other.name for other in result):
             raise fail(one, where, f'has the name "{queue.name}" a second time: set another `name`')
+        if queue.job_per_order and any(other.job_per_order for other in result):
+            raise fail(one, f"{where}.job_per_order", "is set a second time: an order is decided by one job")
         result.append(queue)
         if len(result) > Rules().max_queues:
             raise fail(one, where, f"is one too many: {Rules().max_queues} queues at most")
@@ -93,7 +96,19 @@ def _problems(queue: QueueConfig, section: YamlSection) -> Iterator[tuple[str, s
         yield "max_jobs", f"must be from 1 to {MOST_JOBS}"
     if queue.only_queue and queue.queue == ALL:
         yield "only_queue", "is not for all queues: what they share belongs to none of them alone"
+    if queue.job_per_order:
+        yield from _compared(queue)
     yield from _redis(queue)
+
+
+def _compared(queue: QueueConfig) -> Iterator[tuple[str, str]]:
+    """Check that finished jobs are counted, and of this queue alone."""
+    if queue.system not in COUNTING:
+        yield "job_per_order", f"is not for {queue.system}, which counts no finished jobs"
+    if queue.queue == ALL:
+        yield "job_per_order", "is for one queue, not for all"
+    if queue.system == "sidekiq" and not queue.only_queue:
+        yield "job_per_order", "needs `only_queue`: Sidekiq counts the jobs of all queues together"
 
 
 def _redis(queue: QueueConfig) -> Iterator[tuple[str, str]]:

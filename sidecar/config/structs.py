@@ -173,6 +173,7 @@ class QueueConfig(Struct, frozen=True, kw_only=True):
     separator: str = "\x06\x16"
     max_jobs: int = 10
     only_queue: bool = False
+    job_per_order: bool = False
     redis_url: str = ""
     redis_username: str = ""
     redis_password: Secret = Secret("")

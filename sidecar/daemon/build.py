@@ -67,6 +67,7 @@ def rules(config: Config) -> Rules:
         commit_interval=float(config.commit_interval),
         custom_metrics=config.custom_metrics,
         queues=tuple(queue.name for queue in config.queues if queue.name),
+        order_queue=next((queue.name for queue in config.queues if queue.job_per_order), ""),
     )
 
 

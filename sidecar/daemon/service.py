@@ -121,7 +121,7 @@ class Service:
             interval=config.commit_interval,
             clock=self._clock,
             ticked=self._latest.newer,
-            take=lambda readings: self._ledger.aggregate.read(readings),
+            take=self._ledger.read,
         )
         host = parse_listen(config.http.listen, SETTING)[0]
         exposition = Exposition(registry, environment=config.environment, sources=tuple(names))

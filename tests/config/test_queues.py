@@ -48,10 +48,16 @@ def test_a_queue_is_in_our_redis_or_its_own(tmp_path: Path) -> None:
         ("{system: bulmq, queue: q}", 'queues[0].system must be one of arq, asynq, .*; did you mean "bullmq"?'),
         ("{system: bullmq, queu: q}", "no setting 'queu'; did you mean \"queue\"?"),
         ("{system: bullmq}", "queue is missing: the name of the queue in bullmq"),
-        ("{system: rq, queue: q, prefix: x}", "prefix is no setting of rq, which has system, name, queue$"),
+        (
+            "{system: rq, queue: q, prefix: x}",
+            "prefix is no setting of rq, which has system, name",
+        ),
         ("{system: huey, queue: '*'}", "queue must be a name: huey keeps no list of its queues"),
         ("{system: rq, queue: '*', name: all}", "name is not used with `queue: \\*`"),
         ("{system: celery, queue: '*', only_queue: true}", "only_queue is not for all queues"),
+        ("{system: rq, queue: q, job_per_order: true}", "job_per_order is not for rq, which counts no finished jobs"),
+        ("{system: asynq, queue: '*', job_per_order: true}", "job_per_order is for one queue, not for all"),
+        ("{system: sidekiq, queue: q, job_per_order: true}", "job_per_order needs `only_queue`"),
         ("{system: laravel, queue: q}", "prefix is missing: that of the Redis connection"),
         ("{system: stream_group, queue: q}", "group is missing: the consumer group"),
         (f"{{system: arq, queue: q, max_jobs: {MOST_JOBS + 1}}}", f"max_jobs must be from 1 to {MOST_JOBS}"),
@@ -75,6 +81,13 @@ def test_queues_are_a_list_of_as_many_as_are_shown(tmp_path: Path) -> None:
         loaded(tmp_path, "  system: rq\n")
     with pytest.raises(ConfigError, match="one too many: 100 queues at most"):
         loaded(tmp_path, "".join(f"  - {{system: list, queue: q{n}}}\n" for n in range(Rules().max_queues + 1)))
+
+
+def test_one_queue_at_most_decides_the_orders(tmp_path: Path) -> None:
+    line = "  - {system: asynq, queue: %s, job_per_order: true}\n"
+    assert loaded(tmp_path, line % "a")[0].job_per_order
+    with pytest.raises(ConfigError, match="job_per_order is set a second time"):
+        loaded(tmp_path, line % "a" + line % "b")
 
 
 def test_every_setting_of_a_system_is_one_of_a_queue() -> None:

@@ -146,7 +146,7 @@ async def test_the_daemon_shows_what_a_queue_says_wherever_it_shows_numbers(redi
             assert (await get(client, "/monitoring/metrics"))["queues"] == {
                 "jobs": {
                     **{"waiting": 3, "active": None, "delayed": None, "failed": None, "completed": None},
-                    **{"state_from": "redis", "oldest_waiting_s": None, "paused": None},
+                    **{"state_from": "redis", "oldest_waiting_s": None, "paused": None, "drift_jobs": None},
                 }
             }
             async with client.get("/metrics") as response:

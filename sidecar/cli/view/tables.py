@@ -191,10 +191,15 @@ def _percent(part: float) -> str:
 
 def queues(snapshot: "Snapshot") -> Table:
     """Draw the queues."""
-    table = _table(*JOB_STATES, "oldest", first="queue")
+    optional = {"oldest": "oldest_waiting_s", "drift": "drift_jobs"}
+    known = [
+        name for name, field in optional.items() if any(getattr(q, field) is not None for q in snapshot.queues.values())
+    ]
+    table = _table(*JOB_STATES, *known, first="queue")
     for name, queue in sorted(snapshot.queues.items()):
         jobs = (count(getattr(queue, state)) for state in JOB_STATES)
-        table.add_row(Text(_queue_name(name, queue)), *jobs, seconds(queue.oldest_waiting_s))
+        others = {"oldest": seconds(queue.oldest_waiting_s), "drift": count(queue.drift_jobs)}
+        table.add_row(Text(_queue_name(name, queue)), *jobs, *(others[name] for name in known))
     return table
 
 
@@ -202,11 +207,15 @@ def _queue_name(name: str, queue: "Queue") -> str:
     return f"{plain(name)} (paused)" if queue.paused else plain(name)
 
 
+def _drift(queue: "Queue") -> str:
+    return f", {queue.drift_jobs:+,} drift" if queue.drift_jobs else ""
+
+
 def queue_lengths(snapshot: "Snapshot") -> Text:
     """Summarise the queues in a line."""
     text = Text("queue ", "bold", no_wrap=True, overflow="ellipsis")
     parts = [
-        f"{_queue_name(name, queue)} {count(queue.waiting)} waiting, {count(queue.active)} active"
+        f"{_queue_name(name, queue)} {count(queue.waiting)} waiting, {count(queue.active)} active{_drift(queue)}"
         for name, queue in sorted(snapshot.queues.items())
     ]
     return text.append(" · ".join(parts) or "unknown", "not bold")

@@ -59,10 +59,10 @@ class _StoredBlock(Struct, array_like=True):
     turned_at: list[_Time | None] | None = None
 
 
-# When it was read, jobs by state, age of the oldest waiting job, whether it is paused.
-_StoredRead = tuple[
-    _Time, _Whole | None, _Whole | None, _Whole | None, _Whole | None, _Whole | None, _Time | None, bool | None
-]  # fmt: skip
+# When it was read, jobs by state, age of the oldest waiting job, whether it is paused, jobs finished.
+_Jobs = _Whole | None
+_StoredQueueReading = tuple[_Time, _Jobs, _Jobs, _Jobs, _Jobs, _Jobs, _Time | None, bool | None, _Jobs]
+_StoredRead = tuple[_StoredQueueReading, tuple[int, int, int] | None]
 
 
 _START = re.compile("[0-9]{1,11}")

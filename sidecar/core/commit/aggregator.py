@@ -13,6 +13,7 @@ from msgspec import Struct
 from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.counts.custom_definition import CustomMetric
 from sidecar.core.counts.custom_metrics import CustomCounting
+from sidecar.core.counts.drift import Drift
 from sidecar.core.counts.exemplars import Exemplars
 from sidecar.core.counts.history import reach_peak, write_gauges
 from sidecar.core.counts.in_flight import Course
@@ -92,6 +93,7 @@ class Aggregator:
         self.following = Following()
         self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not in the store yet
         self._memory = Memory()
+        self._drift = Drift()
         self._refitted: set[str] = set()  # timings whose buckets restarted at 0, but not in the store yet
         self._moved = False  # whether a step changed the order memory, but not in the store yet
 
@@ -174,6 +176,7 @@ class Aggregator:
         merged = self.committed.changed_by(*deltas)
         write_gauges(merged, self.committed, taken, self._listen(merged, now), now)
         reach_peak(merged, deltas)
+        self._compare(merged, now)
         silent = any(sign.state == "silent" for sign in self.register.watch.signs.values())
         self.following.follow(merged, self.committed, taken, now, silent=silent)
         merged.signs.update(self.register.watch.unsaved(self.committed.signs))
@@ -229,6 +232,7 @@ class Aggregator:
             flight.removed[:] = [(section, key) for section, key in flight.removed if section not in REMEMBERED]
         self.register.step(by, now)
         self.following.step(now)
+        self._drift.restart()
         self.born = {label: at + by for label, at in self.born.items()}
         self.understanding.step(by)
         self._looked_at += by
@@ -393,6 +397,12 @@ class Aggregator:
                 known[name].hear(heard)
                 merged.connections.setdefault(name, reading.copy()).hear(heard)
         return known
+
+    def _compare(self, merged: State, now: float) -> None:
+        """Compare the orders with the finished jobs of the queue whose jobs decide them."""
+        orders = merged.total.tallies["orders"]
+        if (part := merged.reads.get(self._rules.order_queue)) is not None:
+            self._drift.judge(part, orders["success"] + orders["failed"], now)
 
     def _write_memory_again(self, merged: State) -> None:
         """Add the whole order memory to `merged`."""

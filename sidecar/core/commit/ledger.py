@@ -33,6 +33,7 @@ from sidecar.core.checkpoint.state import dump_state
 from sidecar.core.commit.aggregator import MISSED_UNDER, Aggregator
 from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, Position, era_of, order, owner_of
 from sidecar.core.counts.liveness import Changes
+from sidecar.core.counts.queue_read import QueueReading
 from sidecar.core.counts.rules import Rules
 from sidecar.core.events.batch import Batch, StreamRead
 from sidecar.core.events.source import key_of
@@ -217,6 +218,10 @@ class Ledger:
     def blind(self, seconds: float) -> None:
         """Count time in which events that cannot be read again may have been missed."""
         self.aggregate.blind(seconds)
+
+    def read(self, readings: Mapping[str, QueueReading]) -> set[str]:
+        """Take what queues said themselves; return the names that there is no room for."""
+        return self.aggregate.read(readings)
 
     def watch(self, now: float, *, hears: bool) -> Changes:
         """Judge which producers are alive; `hears`: every source was connected since the last call."""

@@ -30,3 +30,4 @@ class Rules(Struct, frozen=True, kw_only=True):
     commit_interval: float = 0.5
     custom_metrics: tuple[CustomMetric, ...] = ()
     queues: tuple[str, ...] = ()  # those that the sidecar reads itself
+    order_queue: str = ""  # the one of them whose every job decides an order, if any

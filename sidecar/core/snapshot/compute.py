@@ -13,7 +13,7 @@ from sidecar.core.counts.last_minute import last_minute
 from sidecar.core.counts.liveness import Presence, Sign
 from sidecar.core.counts.manifest import Manifest
 from sidecar.core.counts.parts import Attendance, Product, Slice, Timing
-from sidecar.core.counts.queue_read import QueueReading
+from sidecar.core.counts.queue_read import QueueRead
 from sidecar.core.counts.queues import queues_at, read_at
 from sidecar.core.counts.readings import added_up
 from sidecar.core.counts.rules import CONNECTION_SECONDS, GRACE_SECONDS, Rules
@@ -242,15 +242,21 @@ def _inventory(state: State, manifest: Manifest | None, now: float, completeness
 def _queues(state: State) -> dict[str, Queue]:
     """Return every queue as of the commit."""
     at = state.total.committed_at or 0.0
-    own = {name: part.reading for name, part in read_at(at, state).items()}
+    own = read_at(at, state)
     return {name: _queue(reading.values, own.get(name)) for name, reading in sorted(queues_at(at, state).items())}
 
 
-def _queue(numbers: Sequence[int | None], own: QueueReading | None) -> Queue:
+def _queue(numbers: Sequence[int | None], own: QueueRead | None) -> Queue:
     jobs: dict[str, Any] = dict(zip(JOB_STATES, numbers, strict=False))
     if own is None:
         return Queue(**jobs)
-    return Queue(**jobs, state_from="redis", oldest_waiting_s=own.oldest_waiting_s, paused=own.paused)
+    return Queue(
+        **jobs,
+        state_from="redis",
+        oldest_waiting_s=own.reading.oldest_waiting_s,
+        paused=own.reading.paused,
+        drift_jobs=None if own.balance is None else own.balance.drift,
+    )
 
 
 def _timings(state: State, duration: str, windows: dict[str, Histogram]) -> Timings:

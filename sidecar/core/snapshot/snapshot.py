@@ -90,7 +90,8 @@ class Orders(Struct, frozen=True, kw_only=True):
 class Queue(Struct, frozen=True):
     """The newest numbers of one queue, from events or from the queue itself; `None` is unknown.
 
-    `oldest_waiting_s` is how long the oldest waiting job has waited.
+    `oldest_waiting_s` is how long the oldest waiting job has waited. `drift_jobs` is how many more orders events have
+    decided than the queue has finished jobs.
     """
 
     waiting: int | None = None
@@ -101,6 +102,7 @@ class Queue(Struct, frozen=True):
     state_from: Literal["events", "redis"] = "events"
     oldest_waiting_s: float | None = None
     paused: bool | None = None
+    drift_jobs: int | None = None
 
 
 SellOutState = Literal[

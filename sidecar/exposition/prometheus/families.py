@@ -186,6 +186,8 @@ def _queues(queues: Mapping[str, Queue]) -> Iterator[Family]:
     yield gauge("queue_oldest_waiting_seconds", "Age of the oldest job that waits.", ("queue",), oldest)
     paused = {(name,): queue.paused for name, queue in queues.items()}
     yield gauge("queue_paused", "Whether workers take no new jobs.", ("queue",), paused)
+    drift = {(name,): queue.drift_jobs for name, queue in queues.items()}
+    yield gauge("queue_drift_jobs", "Orders decided, by events, minus jobs finished, by the queue.", ("queue",), drift)
 
 
 def _inventory(inventory: Mapping[str, Inventory]) -> Iterator[Family]:

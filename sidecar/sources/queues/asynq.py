@@ -2,7 +2,17 @@
 
 from sidecar.config.structs import QueueConfig
 from sidecar.core.counts.queue_read import QueueReading
-from sidecar.sources.queues.system import Asked, NoSuchQueueError, QueueSystem, ReadCommand, Replies, age, seconds, text
+from sidecar.sources.queues.system import (
+    Asked,
+    NoSuchQueueError,
+    QueueSystem,
+    ReadCommand,
+    Replies,
+    age,
+    finished,
+    seconds,
+    text,
+)
 
 
 class Asynq(QueueSystem):
@@ -22,6 +32,11 @@ class Asynq(QueueSystem):
             "groups": ("SCARD", f"{self._prefix}groups"),
             "next": ("LINDEX", f"{self._prefix}pending", -1),
         }
+        if config.job_per_order:
+            self._asked |= {
+                "processed": ("GET", f"{self._prefix}processed"),
+                "attempts_failed": ("GET", f"{self._prefix}failed"),
+            }
 
     def ask(self, now: float) -> Asked:
         return self._asked
@@ -43,6 +58,7 @@ class Asynq(QueueSystem):
             completed=replies["completed"],
             oldest_waiting_s=age(now, seconds(replies.get("next_at"))),
             paused=bool(replies["paused"]),
+            finished=finished(replies, replies["archived"]),
         )
 
     def note(self, replies: Replies) -> str:

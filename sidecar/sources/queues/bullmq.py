@@ -11,6 +11,7 @@ from sidecar.errors import CommandError
 from sidecar.sources.queues.system import Asked, NoSuchQueueError, QueueSystem, ReadCommand, Replies, age, seconds, text
 
 KNOWN = ("bullmq:5.", "bullmq:6.")
+FINISHED = {"done": "completed", "given_up": "failed"}  # counted by workers that keep metrics
 MARKER = b"0:"  # of BullMQ 4, in the list of ids
 
 
@@ -31,6 +32,8 @@ class BullKeys(QueueSystem):
             "next": ("LINDEX", self.key("wait"), -1),
             "meta": ("HMGET", self.key("meta"), "opts.maxLenEvents", "paused", "version"),
         }
+        if config.job_per_order:
+            self._asked |= {name: ("HGET", self.key(f"metrics:{kept}"), "count") for name, kept in FINISHED.items()}
 
     def key(self, name: str) -> str:
         """Return a key of this queue."""
@@ -62,7 +65,16 @@ class BullKeys(QueueSystem):
             completed=replies["completed"],
             oldest_waiting_s=age(now, min(times, default=None)),
             paused=bool(replies["meta"][1]),
+            finished=self._finished(replies),
         )
+
+    def note(self, replies: Replies) -> str:
+        lacking = self.config.job_per_order and self._finished(replies) is None
+        return "its workers count no finished jobs: give them the option `metrics`" if lacking else ""
+
+    def _finished(self, replies: Replies) -> int | None:
+        counts = [count for name in FINISHED if (count := replies.get(name)) is not None]
+        return sum(map(int, counts)) if counts else None
 
 
 class BullMQ(BullKeys):
@@ -83,4 +95,6 @@ class BullMQ(BullKeys):
 
     def note(self, replies: Replies) -> str:
         version = text(replies["meta"][2])
-        return "" if not version or version.startswith(KNOWN) else f"{version} may lie differently in Redis"
+        if version and not version.startswith(KNOWN):
+            return f"{version} may lie differently in Redis"
+        return super().note(replies)

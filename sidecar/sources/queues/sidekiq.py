@@ -10,6 +10,7 @@ from sidecar.sources.queues.system import (
     Replies,
     age,
     fields,
+    finished,
     seconds,
     text,
 )
@@ -28,6 +29,11 @@ class Sidekiq(QueueSystem):
                 "retry": ("ZCARD", f"{prefix}retry"),
                 "dead": ("ZCARD", f"{prefix}dead"),
                 "processes": ("SMEMBERS", f"{prefix}processes"),
+            }
+        if config.job_per_order:
+            self._asked |= {
+                "processed": ("GET", f"{prefix}stat:processed"),
+                "attempts_failed": ("GET", f"{prefix}stat:failed"),
             }
 
     def ask(self, now: float) -> Asked:
@@ -56,6 +62,7 @@ class Sidekiq(QueueSystem):
             delayed=replies["schedule"] + replies["retry"],
             failed=replies["dead"],
             oldest_waiting_s=found.oldest_waiting_s,
+            finished=finished(replies, replies["dead"]),
         )
 
 

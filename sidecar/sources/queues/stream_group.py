@@ -32,7 +32,14 @@ class StreamGroup(QueueSystem):
         waiting = 0 if not length else None if lag is None else min(lag, length)  # 7.0 counts trimmed entries, too
         unread = replies.get("next")
         since = seconds(text(unread[0][0]).partition("-")[0]) if unread else None
-        return QueueReading(at=now, waiting=waiting, active=group[b"pending"], oldest_waiting_s=age(now, since))
+        taken, pending = group.get(b"entries-read"), group[b"pending"]
+        return QueueReading(
+            at=now,
+            waiting=waiting,
+            active=pending,
+            oldest_waiting_s=age(now, since),
+            finished=None if taken is None else taken - pending,
+        )
 
     def _group(self, replies: Replies) -> dict[bytes, Any]:
         for reply in replies["groups"]:

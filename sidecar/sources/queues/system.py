@@ -66,6 +66,13 @@ def whole(reply: bytes | None) -> int:
     return int(reply) if reply is not None else 0
 
 
+def finished(replies: Replies, given_up: int) -> int | None:
+    """Return the jobs done or given up, for a system that counts attempts, and failed ones among them."""
+    if "processed" not in replies:
+        return None
+    return whole(replies["processed"]) - whole(replies["attempts_failed"]) + given_up
+
+
 def age(now: float, since: float | None) -> float | None:
     """Return the time since a moment, in seconds; `None` if that is unknown."""
     return None if since is None else max(now - since, 0.0)

@@ -214,6 +214,9 @@ def test_queues_are_by_name() -> None:
     paused = snapshots.snapshot(queues={"a": Queue(waiting=3, oldest_waiting_s=61.0, paused=True, state_from="redis")})
     line = " ".join(shown(tables.queues(paused))[2].split())
     assert (line.startswith("a (paused) 3 "), line.endswith(" 1 min 1 s")) == (True, True)
+    drifted = snapshots.snapshot(queues={"a": Queue(waiting=3, drift_jobs=-7)})
+    assert tables.queue_lengths(drifted).plain.endswith(", -7 drift")
+    assert shown(tables.queues(drifted))[2].endswith(" -7")
     assert "a (paused) 3 waiting" in tables.queue_lengths(paused).plain
     assert tables.queue_lengths(snapshots.snapshot(queues={})).plain == "queue unknown"
 

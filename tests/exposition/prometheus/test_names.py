@@ -34,6 +34,7 @@ SALE = {
     "queue_jobs": ("gauge", {"queue", "state"}),
     "queue_oldest_waiting_seconds": ("gauge", {"queue"}),
     "queue_paused": ("gauge", {"queue"}),
+    "queue_drift_jobs": ("gauge", {"queue"}),
     "inventory_stock_units": ("gauge", {"product_id"}),
     "inventory_depletion_units_per_second": ("gauge", {"product_id"}),
     "time_to_sell_out_seconds": ("gauge", {"product_id"}),
@@ -98,7 +99,9 @@ async def families(snapshot: Snapshot | None) -> dict[str, Metric]:
 
 
 def all_there_is() -> Snapshot:
-    queues = {"orders": Queue(waiting=3, active=1, state_from="redis", oldest_waiting_s=0.5, paused=False)}
+    queues = {
+        "orders": Queue(waiting=3, active=1, state_from="redis", oldest_waiting_s=0.5, paused=False, drift_jobs=0)
+    }
     counts = series(faults={"timeout": 1}, ignored_by_type={"page": 1})
     return snapshots.snapshot(series=counts, queues=queues)
 

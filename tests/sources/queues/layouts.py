@@ -216,6 +216,7 @@ def asynq_states(client: Any) -> None:
     client.zadd(f"{key}completed", {"t8": NOW})
     client.set(f"{key}paused", int(NOW))
     client.set(f"{key}processed", 8)
+    client.set(f"{key}failed", 2)
     client.set(f"{key}unique:task:abc", "t1", ex=60)
 
 
@@ -226,6 +227,20 @@ def laravel_waits(client: Any) -> None:
     client.rpush(f"{key}:notify", 1, 1)
     client.zadd(f"{key}:delayed", {"d1": NOW + 60})
     client.zadd(f"{key}:reserved", {"r1": NOW + 90, "r2": NOW + 90})
+
+
+def bullmq_counts(client: Any) -> None:
+    """BullMQ 5.81.5 with the option `metrics`: finished jobs are counted, whether they are kept or not."""
+    bullmq_waits(client)
+    client.hset("bull:q:metrics:completed", mapping={"count": 90, "prevTS": 1, "prevCount": 80})
+    client.hset("bull:q:metrics:failed", mapping={"count": 7})
+
+
+def sidekiq_counts(client: Any) -> None:
+    """Sidekiq 6.4.1: both count attempts, written every 10 s; a job that died failed each time."""
+    sidekiq_8_alone(client)
+    client.set("stat:processed", 50)
+    client.set("stat:failed", 20)
 
 
 def own_list(client: Any) -> None:
@@ -308,7 +323,7 @@ LAYOUTS = [
         "taskiq stream",
         {"system": "taskiq_stream", "queue": "taskiq", "group": "taskiq"},
         taskiq_stream,
-        {"waiting": 3, "active": 3, "oldest_waiting_s": 5.0},
+        {"waiting": 3, "active": 3, "oldest_waiting_s": 5.0, "finished": 1},
     ),
     Layout(
         "trimmed stream", {"system": "stream_group", "group": "workers"}, stream_trimmed, {"waiting": 0, "active": 0}
@@ -327,6 +342,27 @@ LAYOUTS = [
         {"system": "laravel", "prefix": "laravel-database-"},
         laravel_waits,
         {"waiting": 2, "active": 2, "delayed": 1, "oldest_waiting_s": 30.25},
+    ),
+    Layout(
+        "bullmq compared",
+        {**BULLMQ, "job_per_order": True},
+        bullmq_counts,
+        {"waiting": 5, **KEPT, "oldest_waiting_s": 12.5, "paused": False, "finished": 97},
+    ),
+    Layout(
+        "sidekiq compared",
+        {"system": "sidekiq", "only_queue": True, "job_per_order": True},
+        sidekiq_counts,
+        {"waiting": 1, "active": 4, "delayed": 3, "failed": 1, "oldest_waiting_s": 7.5, "finished": 31},
+    ),
+    Layout(
+        "asynq compared",
+        {"system": "asynq", "job_per_order": True},
+        asynq_states,
+        {
+            **{"waiting": 2, "active": 1, "delayed": 3, "failed": 1, "completed": 1},
+            **{"oldest_waiting_s": 1.5, "paused": True, "finished": 7},
+        },
     ),
     Layout("list", {"system": "list"}, own_list, {"waiting": 2}),
     Layout("sorted set", {"system": "sorted_set"}, own_set, {"waiting": 3}),

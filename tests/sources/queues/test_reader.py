@@ -120,6 +120,8 @@ async def test_problems_of_one_queue_are_its_own(client: Any, reader_of: OpenRea
     assert problem(found["no stream"]) == "there is no none: check `queue`"
     assert problem(found["no group"]) == "the stream stream has no group workers: check `group`"
     assert found["huey"].reading is not None, "huey.redis.text is another key"
+    lacking = await reader_of(config("bullmq", job_per_order=True)).read(NOW)
+    assert lacking["q"].note == "its workers count no finished jobs: give them the option `metrics`"
     assert found["next"].note == "bullmq:7.0.0 may lie differently in Redis"
 
 
