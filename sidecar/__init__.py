@@ -22,11 +22,13 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
       snapshot/       committed counts -> the numbers that are shown
       commit/         pending, in flight, committed: aggregator; ledger knows the owner, where streams are read on, and
                       what they lost
+      journal/        what changes a ledger, as rows of a recording; replay makes the same of them
     redis/          all access to Redis: url, servers (standalone, Sentinel, Cluster), link, errors
     config/         frozen structs with their defaults; load (flags, environment, file), checks; ready_made/ mappings
     process/        logs and telemetry of the daemon, supervision of its tasks, clock, loop, tuning
     sources/        Redis -> payloads: pub/sub, stream; queues/ reads job queues, one file a system
     store/          Aggregator -> Redis: keys, commit, load, clear, the lease (all in Lua); a private Redis to embed
+    recording/      recordings on disk: recorder writes, in a thread; files and members read
     exposition/     Snapshot -> readers; documents are JSON and the report as Markdown; published keeps each rendering
       prometheus/     the expositions: text and protobuf
       influx/         InfluxDB
@@ -35,8 +37,8 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
       live/           WebSocket: subscriptions is its protocol
     simulation/     a simulated sale
     daemon/         build (configuration -> parts), ingest (source -> ledger), queues (readings -> ledger),
-                    pipeline (tick -> commit -> publish), fleet, health, candidacy of a standby; service runs these
-                    parts; only build uses a real clock
+                    pipeline (tick -> commit -> publish), fleet, health, flight_recorder, candidacy of a standby;
+                    service runs these parts; only build uses a real clock
     cli/            one file a command, the only modules that handle signals; client/, view/, checks/ are shared
 
 A package imports only those above it in this list; tests/test_layers.py checks that.

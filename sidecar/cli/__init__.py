@@ -23,6 +23,7 @@ from sidecar.cli.export import export
 from sidecar.cli.map import map_
 from sidecar.cli.publish import publish
 from sidecar.cli.rejected import rejected
+from sidecar.cli.replay import replay
 from sidecar.cli.report import report
 from sidecar.cli.run import run
 from sidecar.cli.sale import sale
@@ -87,5 +88,6 @@ def main() -> None:
     """Count a flash sale: exact live metrics from the events that a backend publishes to Redis."""
 
 
-for command in (run, demo, check, top, report, export, map_, tap, publish, simulate, rejected, clear, sale, schema):
+COMMANDS = (run, demo, check, top, report, export, map_, tap, publish, simulate, replay, rejected, clear, sale, schema)
+for command in COMMANDS:
     main.add_command(command)

@@ -23,6 +23,7 @@ COMMIT_INTERVAL_SECONDS = (0.01, 60.0)
 LEASE_INTERVALS = 3
 MIN_LEASE_SECONDS = 0.2
 MIN_SLOW_CLIENT_SECONDS = 0.1
+MIN_RECORDER_BYTES = 10_000_000
 MAX_NEW_SERIES_HOLD_SECONDS = 3600.0
 # More often there is hardly anything new; less often a sale may be over before it shows.
 INFLUX_INTERVAL_SECONDS = (1.0, 3600.0)
@@ -38,6 +39,8 @@ def problems(config: Config) -> Iterator[SettingProblem]:
     yield from _metrics(config)
     if config.influx.url:
         yield from _influx(config.influx)
+    if config.recorder.max_bytes < MIN_RECORDER_BYTES:
+        yield "recorder.max_bytes", f"must be at least {MIN_RECORDER_BYTES}"
     yield from _timing(config)
     yield from _names(config)
     for name, value, allowed in (

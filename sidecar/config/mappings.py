@@ -3,6 +3,7 @@
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 import yaml
 from msgspec.structs import replace
 
@@ -50,6 +51,28 @@ def definitions(found: Tree) -> tuple[Definition, ...]:
                 raise fail(one, name, f'and "{other.name}" read {shared[0]} differently: give both the same `entry`')
         result.append(definition)
     return tuple(result)
+
+
+def dumped(mappings: tuple[Definition, ...]) -> bytes:
+    """Return mappings as JSON, in which they are written out as in a configuration; `loaded` reads it."""
+    return msgspec.json.encode([_given(replace(one, use="")) for one in mappings])
+
+
+def loaded(dump: bytes) -> tuple[Definition, ...]:
+    """Return dumped mappings. Raises ConfigError if this version cannot use them."""
+    root = yaml.compose(dump.decode(), Loader=yaml.SafeLoader)
+    assert root is not None
+    return definitions(tree(root, "the recording"))
+
+
+def _given(value: Any) -> Any:
+    """Return a setting without what has its default."""
+    if isinstance(value, msgspec.Struct):
+        fields = {field.encode_name: (field, getattr(value, field.name)) for field in msgspec.structs.fields(value)}
+        return {name: _given(one) for name, (field, one) in fields.items() if one not in (field.default, {})}
+    if isinstance(value, dict):
+        return {name: _given(one) for name, one in value.items()}
+    return [_given(one) for one in value] if isinstance(value, tuple) else value
 
 
 def with_mapped(sources: SourcesConfig, mappings: tuple[Definition, ...]) -> SourcesConfig:

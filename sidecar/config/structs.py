@@ -187,6 +187,13 @@ class QueueConfig(Struct, frozen=True, kw_only=True):
         return _another_redis(QueueRedisConfig, self) if self.redis_url else ours
 
 
+class RecorderConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The flight recorder: none without `directory`."""
+
+    directory: str = ""
+    max_bytes: int = 2 << 30
+
+
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`format`: `auto` is `console` on a terminal and `json` otherwise."""
 
@@ -204,6 +211,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: MetricsConfig = MetricsConfig()
     orders: OrdersConfig = OrdersConfig()
     influx: InfluxConfig = InfluxConfig()
+    recorder: RecorderConfig = RecorderConfig()
     log: LogConfig = LogConfig()
     commit_interval: Seconds = Seconds(0.5)
     lease: Seconds = Seconds(5)

@@ -4,15 +4,20 @@ Only `read` opens a connection, without a daemon.
 """
 
 from collections.abc import Mapping
+from random import Random
 
 from msgspec import Struct, field
 
-from sidecar.config import Config, RedisConfig
+from sidecar.config import Config, RedisConfig, SourcesConfig
+from sidecar.config.mappings import loaded
 from sidecar.config.structs import QueueConfig
 from sidecar.core.checkpoint.state import load_state
+from sidecar.core.commit.aggregator import Aggregator
 from sidecar.core.counts.custom_metrics import BUILT_IN
 from sidecar.core.counts.rules import Rules
 from sidecar.core.events.decode import Decoder, decode
+from sidecar.core.journal.replay import ReplayedLedger
+from sidecar.core.journal.rows import RecordingHeader
 from sidecar.core.mapping.entries import PayloadOf, payload_of
 from sidecar.core.mapping.extras import WithExtras
 from sidecar.core.mapping.mapping import Chain
@@ -63,7 +68,7 @@ def rules(config: Config) -> Rules:
         buckets_ns=tuple(round(bound * NS_PER_SECOND) for bound in config.metrics.buckets),
         max_products=config.metrics.max_products,
         count_repeats=config.orders.repeats == "count",
-        new_series_hold=config.metrics.new_series_hold,
+        new_series_hold=float(config.metrics.new_series_hold),
         commit_interval=float(config.commit_interval),
         custom_metrics=config.custom_metrics,
         queues=tuple(queue.name for queue in config.queues if queue.name),
@@ -133,6 +138,26 @@ def _payload_of(config: Config, source: str) -> PayloadOf | None:
     """Return the function that finds the event in an entry of a stream; all mappings of a stream name the same."""
     mapping = next((one for one in config.mappings if source in one.sources), None)
     return None if mapping is None else payload_of(mapping.entry, mapping.values)
+
+
+def replayed(header: RecordingHeader) -> ReplayedLedger:
+    """Return a Ledger that counts as the recorder did. Raises ConfigError for mappings that this version cannot use."""
+    config = Config(
+        sources=SourcesConfig(pubsub=header.pubsub, streams=header.streams),
+        mappings=loaded(bytes(header.mappings)),
+        custom_metrics=header.rules.custom_metrics,
+        currency=header.currency,
+    )
+    chains = mappings(config)
+    own, foreign = decoders(config, chains), {source: chain.counts for source, chain in chains.items()}
+    return ReplayedLedger(
+        rules=header.rules,
+        owner=header.owner,
+        streams=header.streams,
+        apart=header.apart,
+        random_id=str,
+        fresh=lambda: Aggregator(header.rules, Random(), own, foreign),
+    )
 
 
 async def read(config: Config, now: float, *, at_commit: bool = False) -> Snapshot:

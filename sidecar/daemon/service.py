@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry
 from sidecar import __version__
 from sidecar.config import Config, diff, flatten, unflatten
 from sidecar.core.commit.aggregator import Aggregator
-from sidecar.core.commit.ledger import Ledger
 from sidecar.core.counts.history import seconds_of
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import NO_DETAILS, Announcement, Details, Sale, SaleCommand
 from sidecar.core.counts.sale_record import SaleRecord
+from sidecar.core.journal.journaled import JournaledLedger
 from sidecar.core.snapshot.compute import SnapshotContext, as_committed, compute, is_stale, merged
 from sidecar.core.snapshot.monotonic import Monotonic
 from sidecar.core.snapshot.snapshot import Role, Snapshot
@@ -24,6 +24,7 @@ from sidecar.daemon import candidacy
 from sidecar.daemon.build import Parts, decoders, mapped, mappings, rules
 from sidecar.daemon.build import parts as configured_parts
 from sidecar.daemon.fleet import Fleet, age
+from sidecar.daemon.flight_recorder import FlightRecorder
 from sidecar.daemon.health import Gauges, health
 from sidecar.daemon.pipeline import Pipeline
 from sidecar.daemon.queues import Queues
@@ -48,7 +49,7 @@ WEB_CONFIG = "http.web_config_file"
 # Settings that a reload applies; all others are built into connections, listeners or stored buckets.
 RELOADABLE = frozenset(
     {"log.level", "products", "refusals", "currency", "metrics.max_products", "metrics.new_series_hold"}
-    | {"orders.repeats"}
+    | {"orders.repeats", "recorder.directory", "recorder.max_bytes"}
     | {f"http.{name}" for name in ("admin_token", "read_token", "admin_token_file", "read_token_file")}
     | {"http.allowed_hosts", "http.cors_origins", WEB_CONFIG}
 )
@@ -96,13 +97,15 @@ class Service:
             telemetry.count_mapped(partial(mapped, self._mappings))
         own_decoders = decoders(config, self._mappings)
         foreign = {source: chain.counts for source, chain in self._mappings.items()}
-        self._ledger = Ledger(
+        self._ledger = JournaledLedger(
+            rules=self._rules,
             owner=candidacy.name(),
             streams=config.sources.streams,
             apart=config.apart,
             random_id=candidacy.random_id,
             fresh=lambda: Aggregator(self._rules, random.Random(), own_decoders, foreign),
         )
+        self._recorder = FlightRecorder(self._ledger, config, telemetry)
         self._servers, self._store, self._readers = parts.servers, parts.store, parts.readers
         self._telemetry = telemetry
         self.loop_exceptions = loop_exceptions(telemetry)  # a handler, for a loop that runs nothing else
@@ -149,6 +152,7 @@ class Service:
         Raises SidecarError with a message of one line: a port in use, a user that Redis refuses, events that could
         not be committed at shutdown.
         """
+        self._recorder.begin(self._config.recorder)
         background = [asyncio.create_task(restarted(self._telemetry, *work)) for work in self._background().items()]
         try:
             self._live.start()
@@ -172,7 +176,7 @@ class Service:
                 task.cancel()
             self._live.stop()
             ended = asyncio.gather(*background, return_exceptions=True)
-            await asyncio.gather(ended, self._ws.stop(), self._http.stop())
+            await asyncio.gather(ended, self._ws.stop(), self._http.stop(), self._recorder.stop())
             await self._latest.stop()
             await asyncio.gather(self._store.close(), self._readers.close(), self._queues.close())
             self._log.info("stopped")
@@ -180,6 +184,7 @@ class Service:
     def _background(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Return the background work by name; counting continues if any of it fails."""
         works: dict[str, Callable[[], Awaitable[None]]] = {"gauges": self._gauges.run, "redis_facts": self._gauges.ask}
+        works["recorder"] = self._recorder.run
         for one in self._servers:
             if one.target.kind in ("sentinel", "cluster"):  # others have no failover to watch
                 works[f"watch:{one.target.display}"] = partial(one.watch, self._pipeline.ingest.hurry)
@@ -209,12 +214,15 @@ class Service:
         self._config = unflatten(flatten(self._config) | {name: new[name] for name in applied})
         self._rules = rules(self._config)
         self._ledger.adopt(self._rules)
+        self._recorder.reload(self._config.recorder, changed=any(name.startswith("recorder.") for name in applied))
         return applied, restart
 
     # Monitor
 
     def health(self) -> Health:
         outputs = [("influx", self._influx.component)] if self._influx is not None else []
+        if (recorder := self._recorder.component) is not None:
+            outputs.append(("recorder", recorder))
         return health(
             self._pipeline,
             self._gauges,

@@ -108,6 +108,18 @@ class Telemetry:
         labels = ("source", "mapping", "rule", "outcome")
         self._registry.register(Counted("flash_sale_sidecar_mapped_payloads", text, labels, read))
 
+    def count_recorded(self, read: Callable[[], tuple[int, int, int]]) -> None:
+        """Show what the flight recorder wrote: `read` returns events written and dropped, and bytes."""
+        text = "Events that the flight recorder wrote, or had to drop."
+
+        def events() -> LabelCounts:
+            written, dropped, _ = read()
+            return {("written",): written, ("dropped",): dropped}
+
+        self._registry.register(Counted("flash_sale_sidecar_recorder_events", text, ("outcome",), events))
+        text = "Bytes that the flight recorder wrote."
+        self._registry.register(Counted("flash_sale_sidecar_recorder_bytes", text, (), lambda: {(): read()[2]}))
+
     def commit_error(self, reason: str) -> None:
         """Note why Redis rejected the last commit: one of `COMMAND_ERROR_REASONS`, "" if it did not."""
         for known in COMMAND_ERROR_REASONS:

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+from msgspec.structs import replace
+
 from sidecar.config.loading import load
+from sidecar.config.mappings import dumped, loaded, names, ready_made_definition
 from sidecar.core.mapping.definition import Definition, Value
 
 
@@ -47,3 +51,10 @@ def test_a_rule_changes_its_namesake_and_a_new_one_comes_first(tmp_path: Path) -
     assert [rule.name for rule in changed.rules] == ["test", "cancelled", "order", "graphql"]
     cancelled = changed.rules[1].event
     assert (cancelled["reason"], cancelled["status"]) == (Value(value="withdrawn"), Value(value="cancelled"))
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_mapping_is_read_from_a_recording_as_it_was(name: str) -> None:
+    """With all that it has, so that a later version of a ready-made one makes no difference."""
+    known = (ready_made_definition(name),)
+    assert loaded(dumped(known)) == tuple(replace(one, use="") for one in known)

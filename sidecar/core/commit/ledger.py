@@ -238,13 +238,12 @@ class Ledger:
     def freeze(self, now: float) -> Commit:
         """Return the commit to send: the unanswered one, else everything pending."""
         if self._in_flight is None:
-            era = self._random_id() if self._read_on or self._replid or self._full else self._era
             self._in_flight = Commit(
                 number=self._number,
                 expected=self._token,
                 generation=self._generation,
                 replid=self._replid,
-                token=f"{self.owner} {era} {self._random_id()}",
+                token=self.commit_token(),
                 full=self._full,
                 positions=dict(self._read),
                 unchecked=frozenset(stream for stream, position in self._read.items() if position.away),
@@ -252,6 +251,11 @@ class Ledger:
             )
             self._read_on = False
         return self._in_flight
+
+    def commit_token(self) -> str:
+        """Return the token of the next commit."""
+        era = self._random_id() if self._read_on or self._replid or self._full else self._era
+        return f"{self.owner} {era} {self._random_id()}"
 
     def fields(self, commit: Commit) -> dict[str, bytes]:
         """Return the checkpoint entries that `commit` writes: what changed, or everything if it is full."""

@@ -1,0 +1,1 @@
+"""Recordings on disk: segments of gzip members, written by a thread and read in pieces."""
