@@ -34,7 +34,7 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
       influx/         InfluxDB
       access/         authentication and allowed hosts and origins
       http/           JSON, expositions, health
-      live/           WebSocket: subscriptions is its protocol
+      live/           WebSocket, on a port of its own and over HTTP, and Socket.IO: subscriptions is their protocol
     simulation/     a simulated sale
     daemon/         build (configuration -> parts), ingest (source -> ledger), queues (readings -> ledger),
                     pipeline (tick -> commit -> publish), fleet, health, flight_recorder, candidacy of a standby;

@@ -275,7 +275,8 @@ def _source(state: SourceState, not_understood: NotUnderstood | None) -> Compone
 
 def _commit(pipeline: Pipeline, stale: bool) -> Component:
     if stale:
-        return Component("down", pipeline.commit_error or "nothing was committed lately; the numbers are old")
+        why = "Redis has not answered the last commit" if pipeline.unanswered else "nothing was committed lately"
+        return Component("down", pipeline.commit_error or f"{why}; the numbers are old")
     if pipeline.commit_error:
         return Component("degraded", pipeline.commit_error)
     return Component("ok")

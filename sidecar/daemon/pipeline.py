@@ -93,6 +93,7 @@ class Pipeline:
         self.ledger = ledger
         self.redis_error = ""
         self.commit_error = ""
+        self.unanswered = False  # whether a commit has waited for Redis for longer than an interval
         self.owner_met = ""
         self.rollback = Rollback()
         self.missed_at = -inf
@@ -258,10 +259,12 @@ class Pipeline:
         committing = asyncio.create_task(self._commit())
         try:
             while not (await asyncio.wait([committing], timeout=self._interval))[0]:
+                self.unanswered = True
                 self.look_at_clock()
                 self._publish()  # show the age of the numbers while Redis hangs
             committing.result()
         finally:
+            self.unanswered = False
             committing.cancel()
             await asyncio.gather(committing, return_exceptions=True)
         self._publish()

@@ -127,6 +127,8 @@ def test_without_redis_it_is_down(ground: Ground) -> None:
 def test_old_numbers_are_down_with_the_reason_where_there_is_one(ground: Ground) -> None:
     assert ground.health(stale=True).status == "down"
     assert ground.component("commit", stale=True)[1].startswith("nothing was committed lately")
+    ground.pipeline.unanswered = True
+    assert ground.component("commit", stale=True)[1].startswith("Redis has not answered the last commit")
     ground.pipeline.commit_error = "no memory"
     assert ground.component("commit", stale=True) == ("down", "no memory")
 

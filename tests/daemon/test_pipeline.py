@@ -943,7 +943,8 @@ async def test_the_last_reading_counts_also_if_the_clock_is_set_while_a_commit_h
     await eventually(lambda: stored() == 1)
     daemon.store.silent = True
     daemon.channel.put(stock(2))
-    await asyncio.sleep(3 * INTERVAL)
+    await eventually(lambda: daemon.pipeline.unanswered)
+    await asyncio.sleep(2 * INTERVAL)
     daemon.clock.set_by(by)
     daemon.channel.put(stock(3))
     await asyncio.sleep(3 * INTERVAL)

@@ -124,7 +124,8 @@ class LiveClients:
             case Subscribe(answer, subscription):
                 self._unsubscribe(client)
                 await self._answer(client, answer)
-                self._broadcasts[subscription.line].add(client, subscription)
+                if client.transport.open:  # it may have left meanwhile
+                    self._broadcasts[subscription.line].add(client, subscription)
             case Unsubscribe(answer):
                 self._unsubscribe(client)
                 await self._answer(client, answer)

@@ -212,7 +212,7 @@ class SocketIo:
             return
         try:
             await session.wait()  # ignore a client that does not read
-            if not await self._obey(session, data):
+            if session.open and not await self._obey(session, data):  # ignore what it sent before it left
                 await session.close(CloseCode.PROTOCOL_ERROR, "no packet of Socket.IO")
         except Exception:
             self._clients.report_fault()
