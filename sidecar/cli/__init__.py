@@ -22,6 +22,7 @@ from sidecar.cli.demo import demo
 from sidecar.cli.export import export
 from sidecar.cli.map import map_
 from sidecar.cli.publish import publish
+from sidecar.cli.record import record
 from sidecar.cli.rejected import rejected
 from sidecar.cli.replay import replay
 from sidecar.cli.report import report
@@ -88,6 +89,9 @@ def main() -> None:
     """Count a flash sale: exact live metrics from the events that a backend publishes to Redis."""
 
 
-COMMANDS = (run, demo, check, top, report, export, map_, tap, publish, simulate, replay, rejected, clear, sale, schema)
+COMMANDS = (
+    *(run, demo, check, top, report, export, map_, tap, publish, simulate),
+    *(record, replay, rejected, clear, sale, schema),
+)
 for command in COMMANDS:
     main.add_command(command)

@@ -3,13 +3,16 @@
 Only `read` opens a connection, without a daemon.
 """
 
+import time
 from collections.abc import Mapping
 from random import Random
+from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
+from sidecar import __version__
 from sidecar.config import Config, RedisConfig, SourcesConfig
-from sidecar.config.mappings import loaded
+from sidecar.config.mappings import dumped, loaded
 from sidecar.config.structs import QueueConfig
 from sidecar.core.checkpoint.state import load_state
 from sidecar.core.commit.aggregator import Aggregator
@@ -138,6 +141,24 @@ def _payload_of(config: Config, source: str) -> PayloadOf | None:
     """Return the function that finds the event in an entry of a stream; all mappings of a stream name the same."""
     mapping = next((one for one in config.mappings if source in one.sources), None)
     return None if mapping is None else payload_of(mapping.entry, mapping.values)
+
+
+def header(config: Config, rules: Rules, *, made: Literal["daemon", "xrange"], run: str, owner: str) -> RecordingHeader:
+    """Return the header of a recording; `config` is that with which the Ledger was built, `rules` are those of now."""
+    return RecordingHeader(
+        sidecar=__version__,
+        made=made,
+        instance=config.instance,
+        run=run,
+        owner=owner,
+        started_at=time.time(),
+        pubsub=config.sources.pubsub,
+        streams=config.sources.streams,
+        apart=config.apart,
+        rules=rules,
+        mappings=Raw(dumped(config.mappings)),
+        currency=config.currency,
+    )
 
 
 def replayed(header: RecordingHeader) -> ReplayedLedger:

@@ -6,15 +6,12 @@ import time
 from pathlib import Path
 
 import structlog
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 from msgspec.structs import astuple
 
-from sidecar import __version__
 from sidecar.config import Config, RecorderConfig
-from sidecar.config.mappings import dumped
-from sidecar.core.counts.rules import Rules
 from sidecar.core.journal.journaled import JournaledLedger
-from sidecar.core.journal.rows import RecordingHeader
+from sidecar.daemon.build import header
 from sidecar.daemon.candidacy import random_id
 from sidecar.exposition.published import Component
 from sidecar.process.telemetry import Telemetry
@@ -83,26 +80,9 @@ class FlightRecorder:
         run = random_id()
         return Recorder(
             Path(config.directory),
-            header=lambda rules: self._header(rules, run),
+            header=lambda rules: header(self._config, rules, made="daemon", run=run, owner=self._ledger.owner),
             name=re.sub("[^A-Za-z0-9._-]", "_", self._config.instance),
             max_bytes=config.max_bytes,
             interval=self._config.commit_interval,
             recorded=self._recorded,
-        )
-
-    def _header(self, rules: Rules, run: str) -> RecordingHeader:
-        config = self._config
-        return RecordingHeader(
-            sidecar=__version__,
-            made="daemon",
-            instance=config.instance,
-            run=run,
-            owner=self._ledger.owner,
-            started_at=time.time(),
-            pubsub=config.sources.pubsub,
-            streams=config.sources.streams,
-            apart=config.apart,
-            rules=rules,
-            mappings=Raw(dumped(config.mappings)),
-            currency=config.currency,
         )

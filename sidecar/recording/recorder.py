@@ -20,15 +20,13 @@ from msgspec import Struct
 
 from sidecar.core.counts.rules import Rules
 from sidecar.core.journal.rows import GapRow, MemberRow, RecordingHeader, encode
-from sidecar.recording.files import SUFFIX
+from sidecar.recording.files import LEVEL, MEMBER_BYTES, SUFFIX
 from sidecar.recording.members import GZIP
 
-MEMBER_BYTES = 4 << 20
 WAITING_BYTES = 64 << 20
 SEGMENT_BYTES = 64 << 20
 SEGMENT_SECONDS = 300.0
 SEGMENTS = 8  # a smaller `max_bytes` than that many gets smaller segments
-LEVEL = 1  # 6 takes twice the time for a fifth less
 
 sync = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 

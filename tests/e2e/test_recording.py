@@ -77,3 +77,26 @@ def test_a_daemon_that_was_killed_is_replayed_to_what_is_in_redis(
     assert found.exit_code == 0, found.stderr
     mine, theirs = json.loads(found.stdout), json.loads(result.stdout)
     assert {name for name in mine if mine[name] != theirs[name]} <= {"instance", "uptime_s", "system", "stale"}
+
+
+@pytest.mark.campaign
+def test_a_disk_that_fills_up_stops_the_recorder_and_nothing_else(
+    redis_server: RedisServer, make_daemon: MakeDaemon, tmp_path: Path, seed: int
+) -> None:
+    """No file may grow beyond 64 KiB, of which the log takes a part."""
+    place = tmp_path / "recordings"
+    settings = f"{{commit_interval: 20ms, lease: 1s, instance: shop, recorder: {{directory: {place}}}}}"
+    daemon = make_daemon(redis_server.url, settings=settings).start(shell="ulimit -f 128")
+    backend = Backend(redis_server, seed)
+    while daemon.ask("/monitoring/health")[1]["components"]["recorder"]["status"] == "ok":
+        backend.publish(200)
+    before = daemon.received()
+    backend.publish(200)
+    wait_until(lambda: daemon.received() >= before + 200, 5, "counting to go on")
+    health = daemon.ask("/monitoring/health")[1]
+    assert "stopped: File too large" in health["components"]["recorder"]["detail"]
+    assert 'recorder_events_total{outcome="dropped"}' in daemon.text("/metrics")
+    assert daemon.stop() == 0
+    found = invoke("replay", str(place), "--verify", "--json")
+    assert (found.exit_code, "Warning" in found.stderr) == (0, False), found.stderr
+    assert 0 < json.loads(found.stdout)["completeness"]["received"] < before + 200
