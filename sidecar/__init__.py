@@ -34,6 +34,7 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
       influx/         InfluxDB
       access/         authentication and allowed hosts and origins
       http/           JSON, expositions, health
+      page/           the live page, for browsers
       live/           WebSocket, on a port of its own and over HTTP, and Socket.IO: subscriptions is their protocol
     simulation/     a simulated sale
     daemon/         build (configuration -> parts), ingest (source -> ledger), queues (readings -> ledger),

@@ -1,1 +1,1 @@
-"""The HTTP server. Imports `access`, `prometheus` and the modules of `exposition` itself."""
+"""The HTTP server. Imports `access`, `page`, `prometheus` and the modules of `exposition` itself."""

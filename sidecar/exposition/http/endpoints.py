@@ -19,9 +19,10 @@ from sidecar.core.snapshot.snapshot import Scope, Snapshot
 from sidecar.errors import ConfigError
 from sidecar.exposition import documents
 from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
-from sidecar.exposition.http.middleware import CLEAR, SALES
+from sidecar.exposition.http.middleware import CLEAR, SALES, wants_page
 from sidecar.exposition.http.openapi import describe
 from sidecar.exposition.http.problem import Problem, hashed, is_known, json_response, not_modified
+from sidecar.exposition.page.files import FOLDER, policy, read_page
 from sidecar.exposition.prometheus.negotiation import accepts_gzip, exposition_format, wants_exposition, wants_markdown
 from sidecar.exposition.prometheus.render import Exposition
 from sidecar.exposition.published import Latest, Monitor, Published
@@ -45,6 +46,7 @@ class Endpoints:
         self._exposition = exposition
         self._ws_url = ws_url
         self._description = describe()
+        self._page = read_page()
 
     def routes(self) -> list[web.RouteDef]:
         """List every path with its handler; HEAD comes with GET."""
@@ -71,6 +73,7 @@ class Endpoints:
             web.post(SALES + "{id}/start", self.start_sale),
             web.post(SALES + "{id}/stop", self.stop_sale),
             web.get("/openapi.json", self.openapi),
+            web.get(FOLDER + "{name}", self.page),
         ]
 
     async def metrics(self, request: web.Request) -> web.Response:
@@ -193,14 +196,27 @@ class Endpoints:
         return hashed(request, self._description)
 
     async def index(self, request: web.Request) -> web.Response:
-        """Answer with a list of the paths."""
+        """Answer with the page to a browser, and with a list of the paths to others."""
+        if wants_page(request):
+            return await self.page(request)
         rows = "".join(
             f"<li><code>{method.upper()} {_link(method, path)}</code> {html.escape(operation['summary'])}</li>"
             for path, item in self._description["paths"].items()
             for method, operation in item.items()
         )
-        page = PAGE.format(rows=rows, websocket=html.escape(self._ws_url))
-        return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": PAGE_POLICY})
+        page = LIST.format(rows=rows, websocket=html.escape(self._ws_url))
+        headers = {"Content-Security-Policy": LIST_POLICY, **VARY}
+        return web.Response(text=page, content_type="text/html", headers=headers)
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Answer with a file of the page."""
+        file = self._page.get(request.path)
+        if file is None:
+            raise web.HTTPNotFound
+        headers = {"Content-Security-Policy": policy(request.headers.get("Host")), **VARY}
+        if is_known(request, file.tag):
+            return not_modified(file.tag, headers)
+        return web.Response(body=file.body, headers={"ETag": file.tag, "Content-Type": file.content_type, **headers})
 
     async def _announce(self, action: SaleCommand, id: str | None, details: Details = NO_DETAILS) -> web.Response:
         snapshot = self._serving().snapshot
@@ -247,10 +263,10 @@ class Endpoints:
         return msgspec.Raw(msgspec.json.encode(drawn.document()))
 
 
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Flash Sale Metrics Sidecar</title>
+LIST = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Flash Sale Metrics Sidecar</title>
 <h1>Flash Sale Metrics Sidecar</h1><ul>{rows}<li><code>{websocket}</code> live updates (WebSocket)</li></ul></html>
 """
-PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'"
+LIST_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 class _MarkBody(Struct, forbid_unknown_fields=True):

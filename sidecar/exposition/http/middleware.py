@@ -12,6 +12,8 @@ from sidecar.exposition.access.guard import ADMIN_WANTED, BEARER, WRONG_SECONDS,
 from sidecar.exposition.access.rules import cross_site, host_allowed
 from sidecar.exposition.http.connections import Connection
 from sidecar.exposition.http.problem import ALWAYS, Problem, translate
+from sidecar.exposition.page.files import FOLDER
+from sidecar.exposition.prometheus.negotiation import wants_html
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +120,13 @@ def response_headers(guard: Guard) -> Callable[[web.Request, web.StreamResponse]
     return add
 
 
+def wants_page(request: web.Request) -> bool:
+    """Return whether the answer is a file of the page, which holds no numbers and asks for the token itself."""
+    if request.path == "/":
+        return wants_html(",".join(request.headers.getall("Accept", [])))
+    return request.path.startswith(FOLDER)
+
+
 def _is_preflight(request: web.Request) -> bool:
     headers = request.headers
     return request.method == "OPTIONS" and "Origin" in headers and "Access-Control-Request-Method" in headers
@@ -140,7 +149,7 @@ async def _check_authorization(request: web.Request, guard: Guard) -> None:
             raise _disabled(request.path)
         if not guard.administers(authorization):
             raise await _denial(request, guard, ADMIN_WANTED, BEARER)
-    elif request.path not in OPEN_PATHS:
+    elif request.path not in OPEN_PATHS and not wants_page(request):
         verdict = await guard.reads(authorization, _address(request))
         if verdict == "busy":
             guard.denied("http", "busy", _address(request))

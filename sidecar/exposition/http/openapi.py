@@ -50,7 +50,11 @@ def _paths() -> OpenApi:
     ready = _get("Whether the state is loaded and the sources are subscribed", _ready())
     ready["responses"]["503"] = _ready("Not yet.")
     return {
-        "/": {"get": _get("This list", _content("HTML.", "text/html", {"type": "string"}))},
+        "/": {
+            "get": _get(
+                "The live page to a browser, else this list", _content("HTML.", "text/html", {"type": "string"})
+            )
+        },
         "/metrics": {"get": _get("Prometheus text, OpenMetrics or protobuf, by Accept", _exposition(), [_names()])},
         "/monitoring/metrics": {
             "get": _get("The newest snapshot as JSON; for Prometheus the exposition", _snapshot(), [_scope()], (503,))

@@ -81,6 +81,11 @@ def wants_markdown(accept: str) -> bool:
     return markdown > 0 and markdown >= _json_weight(asked)
 
 
+def wants_html(accept: str) -> bool:
+    """Return whether HTML is named, as browsers do for what a person opens."""
+    return _best(r.q for r in ranges(accept) if r.name == "text/html") > 0
+
+
 def accepts_gzip(accept_encoding: str) -> bool:
     """Return whether gzip is named with a weight above 0."""
     return _best(r.q for r in ranges(accept_encoding) if r.name == "gzip") > 0
