@@ -24,6 +24,7 @@ WEIGHTS = {
     "commit": 20,
     "deliver_late": 4,
     "clear": 1,
+    "clear_metric": 1,
     "replace": 2,
     "wake_zombie": 3,
     "trim": 2,

@@ -8,7 +8,7 @@ import contextlib
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from random import Random
 from typing import Any
@@ -93,6 +93,11 @@ class Recount(Struct):
         return Recount(self.orders, self.sum_ns, Counter(self.buckets), self.heard, self.lost)
 
 
+def _counted(state: State) -> Counter[str]:
+    """Return what `counted_total` has counted, by status."""
+    return Counter({key.split("\n")[2]: int(series.number) for key, series in state.custom.items()})
+
+
 class Process:
     """One sidecar: a Ledger, a connection that commits, and one that reads."""
 
@@ -166,6 +171,7 @@ class World:
         self.client = redis.Redis(port=server.port)
         self.truth = Recount()
         self.cleared = Recount()
+        self.metric_cleared: Counter[str] = Counter()  # what `counted_total` had at its clears since the last whole one
         self.outcomes: Counter[str] = Counter()
         self._kind = process
         self._names = count()
@@ -220,16 +226,30 @@ class World:
 
     async def clear(self) -> None:
         """Somebody clears; the request may be sent twice."""
+        self.cleared.add_state(await self._stored())
+        self.metric_cleared.clear()
+        id = f"g{self.random.getrandbits(40)}"
+        await self._often(lambda: self.owner.store.clear(id))
+
+    async def clear_metric(self) -> None:
+        """Somebody clears the custom metric alone; the request may be sent twice."""
+        self.metric_cleared.update(_counted(await self._stored()))
+        id = f"m{self.random.getrandbits(40)}"
+        await self._often(lambda: self.owner.store.clear_metric("counted_total", id))
+
+    async def _stored(self) -> State:
+        """Return the state as it is stored, of which no replica may have an older image from now on."""
         if self._behind:  # what memory knows beyond the replica's image would be in no report
             await self.settle()
-        state = load_state(self._fields())
-        self.cleared.add_state(state)
         self._image = None
-        generation = f"g{self.random.getrandbits(40)}"
-        while not await self._once(self.owner.store.clear(generation)):
+        return load_state(self._fields())
+
+    async def _often(self, request: Callable[[], Awaitable[object]]) -> None:
+        """Send a request until it is answered, and perhaps once more."""
+        while not await self._once(request()):
             pass  # after a restart the connection is dead
         for _ in range(self.random.randint(1, 2)):
-            await self._once(self.owner.store.clear(generation))
+            await self._once(request())
 
     async def replace(self) -> None:
         """The lease ends and another process takes over; the old one may go on for a while."""
@@ -359,6 +379,7 @@ class World:
         else:
             same = found == self.truth
         assert same, f"counted {found}, published {self.truth}"
+        assert _counted(state) + self.metric_cleared == state.total.tallies["orders"], "a custom metric differs"
         mine = {name: value for name, value in fields.items() if name[:2] in ("c:", "w:", "l:")}
         assert self.owner.ledger.aggregate.fields() == mine, "memory and Redis differ"
         assert int(self.client.get(PREFIX + "order_status:success") or 0) == state.total.tallies["orders"]["success"]

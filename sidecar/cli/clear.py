@@ -14,26 +14,36 @@ OWNER_SECONDS = 1.0
 
 @click.command(short_help="Clear the metrics; stream positions stay.")
 @reader_options
+@click.option("--metric", metavar="NAME", help="Clear this custom metric alone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def clear(where: Where, yes: bool) -> None:
+def clear(where: Where, metric: str | None, yes: bool) -> None:
     """Clear the metrics of the running daemon: in its Redis, or over HTTP with --url and an admin token.
 
     Every count restarts at 0. Stream positions and sequence windows stay, so nothing counts twice.
     """
     source, location = chosen(where)
     if not yes:
-        try:
-            sure = click.confirm(f"Clear all metrics {location}? This cannot be undone")
-        except click.Abort:
-            click.echo()
-            raise SidecarError("nothing was cleared: there was no answer; in scripts use --yes") from None
-        if not sure:
-            raise SidecarError("nothing was cleared")
+        _confirm(f"Clear {'all metrics' if metric is None else metric} {location}? This cannot be undone")
+    if metric is not None:
+        source.clear_metric(metric)
+        click.echo(f"Cleared: {metric}.")
+        return
     was = source.clear()
     click.echo(
         f"Cleared: {count(was.success)} success, {count(was.failed)} failed, {count(was.pending)} accepted, "
         f"{count(was.cancelled)} cancelled."
     )
+
+
+def _confirm(question: str) -> None:
+    """Raise SidecarError unless the answer is yes."""
+    try:
+        sure = click.confirm(question)
+    except click.Abort:
+        click.echo()
+        raise SidecarError("nothing was cleared: there was no answer; in scripts use --yes") from None
+    if not sure:
+        raise SidecarError("nothing was cleared")
 
 
 def chosen(where: Where) -> tuple[Reader, str]:

@@ -198,7 +198,7 @@ class Pipeline:
         committed_at = self.ledger.aggregate.committed.total.committed_at
         self.committed_at = -inf if committed_at is None else self.clock.steady() - (now - committed_at)
         if redefined := self.ledger.aggregate.redefined:
-            detail = "their definitions changed: the old series are gone, new ones restart from 0"
+            detail = "their definitions changed: they restart from 0, as after `sidecar clear --metric NAME`"
             self._log.warning("custom metrics restart", metrics=", ".join(sorted(redefined)), detail=detail)
         ahead = (self.ledger.away or now) - now
         if ahead > AHEAD_SECONDS:

@@ -243,18 +243,32 @@ class Service:
         return await self._readers.rejected(limit)
 
     async def clear(self) -> dict[str, Any]:
-        generation, before = candidacy.random_id(), self._ledger.generation
+        id, before = candidacy.random_id(), self._ledger.generation
         try:
-            totals = await self._readers.clear(generation)
+            totals = await self._readers.clear(id)
         except UnavailableError:
-            totals = await self._readers.clear(generation)  # the reply was lost: the same clear is answered again
+            totals = await self._readers.clear(id)  # the reply was lost: the same clear is answered again
+        await self._await_clear(before)
+        return cleared_report(totals)
+
+    async def clear_metric(self, name: str) -> bool:
+        id, before = candidacy.random_id(), self._ledger.generation
+        try:
+            found = await self._readers.clear_metric(name, id)
+        except UnavailableError:
+            found = await self._readers.clear_metric(name, id)  # the reply was lost
+        if found:
+            await self._await_clear(before)
+        return found
+
+    async def _await_clear(self, before: str) -> None:
+        """Wait until the owner has noticed a clear after the generation `before`."""
         try:
             async with asyncio.timeout(CLEAR_SECONDS):
                 while self._ledger.active and self._ledger.generation == before:  # a later clear ends this, too
                     await self._latest.newer()
         except TimeoutError:
             self._log.warning("cleared, but not committed yet")
-        return cleared_report(totals)
 
     def records(self) -> dict[str, SaleRecord]:
         return {id: part.record for id, part in self._ledger.aggregate.committed.sales.items()}

@@ -159,6 +159,10 @@ class Monitor(Protocol):
         """Clear the metrics; return the report, the JSON value of `cleared`."""
         ...
 
+    async def clear_metric(self, name: str) -> bool:
+        """Clear one custom metric; False if nothing is stored of it."""
+        ...
+
     async def announce(self, action: SaleCommand, id: str | None, details: Details = NO_DETAILS) -> Sale:
         """Say something of a sale; return the present sale once that is committed."""
         ...

@@ -98,6 +98,10 @@ class Readers(Registry, Protocol):
         """Clear under a new random generation; return the totals from before. Safe to send again."""
         ...
 
+    async def clear_metric(self, name: str, id: str) -> bool:
+        """Clear a custom metric under a new random id; False if nothing is stored of it. Safe to send again."""
+        ...
+
     async def announce(self, announcement: Announcement) -> bool:
         """Leave an announcement for the owner; False if there is no checkpoint. Safe to send again."""
         ...

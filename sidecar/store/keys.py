@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 
 from sidecar.core.checkpoint.codec import field
 from sidecar.core.commit.aggregator import Flight
+from sidecar.core.counts.custom_metrics import metric_of
 from sidecar.core.counts.parts import Product
 from sidecar.core.counts.pending import REJECTED_KEPT, Sample
 from sidecar.core.counts.rules import HISTORY_SECONDS
@@ -84,7 +85,7 @@ def values(flight: Flight, committed: State, *, everything: bool, now: float) ->
         if part.stock is not None and (renew or _is_new(part, committed.products.get(product)))
     ]
     changed = [*merged.custom, *(key for section, key in flight.removed if section == "custom")]
-    metrics = {key.partition("\n")[0] for key in [*changed, *(committed.custom if renew else ())]}
+    metrics = {metric_of(key) for key in [*changed, *(committed.custom if renew else ())]}
     found += [
         KeyValue(f"custom:{metric.name}", _json(shown(metric, {**committed.custom, **merged.custom})), EXPIRY_SECONDS)
         for metric in flight.custom_metrics

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from sidecar.core.checkpoint.codec import COUNTS, SALES, field
+from sidecar.core.checkpoint.generation import clears, with_metric
 from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, CommitOutcome, order, owner_of
 from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement
@@ -96,6 +97,18 @@ class MemoryStore:
             self.fields |= {"gen": generation.encode(), "cleared": totals, "cleared_at": b"%.6f" % self._clock()}
             self.public.clear()
         return self.fields["cleared"]
+
+    async def clear_metric(self, name: str, id: str) -> bool:
+        generation = self._text("gen")
+        if f"{name}={id}" in clears(generation):
+            return True
+        series = [key for key in self.fields if key.startswith(field("custom", f"{name}\n"))]
+        if series:
+            for key in series:
+                del self.fields[key]
+            self.fields["gen"] = with_metric(generation, name, id).encode()
+            self.public.pop(f"custom:{name}", None)
+        return bool(series)
 
     async def announce(self, said: Announcement) -> bool:
         if self.fields:

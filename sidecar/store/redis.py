@@ -30,7 +30,7 @@ from sidecar.store import Aside, Taken, keys
 
 FLEET_SECONDS = 60  # a sidecar that has not registered for this long has left its fleet
 FLEET_KEY = "flash_sale_fleet:"
-SCRIPTS = ("commit", "take", "clear", "release", "set_aside", "probe", "announce")
+SCRIPTS = ("commit", "take", "clear", "clear_metric", "release", "set_aside", "probe", "announce")
 ELSEWHERE = (ReadOnlyError, MasterDownError, AskError, ClusterDownError)  # MOVED is an AskError to redis-py
 
 
@@ -103,6 +103,10 @@ class RedisStore:
     async def clear(self, generation: str) -> bytes:
         arguments = [generation, self._prefix, f"{time.time():.3f}"]
         return await self._run("clear", [self._key("checkpoint")], arguments, form=bytes | None) or b""
+
+    async def clear_metric(self, name: str, id: str) -> bool:
+        arguments = [id, self._prefix, name]
+        return bool(await self._run("clear_metric", [self._key("checkpoint")], arguments, form=int))
 
     async def announce(self, said: Announcement) -> bool:
         text = msgspec.json.encode(said)

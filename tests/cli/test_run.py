@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,6 +107,31 @@ def test_clear_answers_after_the_daemon_shows_it(redis_server: RedisServer) -> N
         assert "SIDECAR_HTTP_ADMIN_TOKEN" in refused.stderr
         cleared = invoke("clear", "--yes", "--url", url, SIDECAR_HTTP_ADMIN_TOKEN=TOKEN)
         assert cleared.stdout.startswith("Cleared: 1 success")
+
+
+def test_a_custom_metric_is_cleared_alone_from_redis_and_over_http(redis_server: RedisServer, tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yml"
+    file.write_text("custom_metrics: [{name: shop_total, type: counter}]\n")
+
+    def shown(url: str) -> list[float]:
+        with urllib.request.urlopen(f"{url}/monitoring/metrics") as response:
+            found = json.load(response)
+        return [found["orders"]["total"], found["custom"]["shop_total"]["series"][0]["value"]]
+
+    where = ("--redis-url", redis_server.url, "--config", str(file))
+    with daemon(*where, SIDECAR_HTTP_ADMIN_TOKEN=TOKEN) as (_, url):
+        count_one(redis_server, url)
+        assert shown(url) == [1, 1]
+        assert invoke("clear", "--yes", "--metric", "shop_total", *where).stdout == "Cleared: shop_total.\n"
+        wait_until(lambda: shown(url) == [1, 0], 2, "the cleared metric")
+        invoke("publish", EVENT, "--redis-url", redis_server.url)
+        wait_until(lambda: shown(url) == [2, 1], 5, "the next order")
+        over_http = ("clear", "--yes", "--url", url, "--metric")
+        cleared = invoke(*over_http, "shop_total", SIDECAR_HTTP_ADMIN_TOKEN=TOKEN)
+        assert (cleared.stdout, shown(url)) == ("Cleared: shop_total.\n", [2, 0])
+        unknown = invoke(*over_http, "shop_orders_total", SIDECAR_HTTP_ADMIN_TOKEN=TOKEN)
+        assert unknown.exit_code == 1
+        assert "nothing is stored of a custom metric 'shop_orders_total'" in unknown.stderr
 
 
 def test_without_an_admin_token_clear_over_http_names_the_other_way(redis_server: RedisServer) -> None:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from sidecar.config import Config
 from sidecar.config.structs import HttpConfig, MetricsConfig, RedisConfig, Seconds, Secret, WsConfig
+from sidecar.core.counts.custom_definition import CustomMetric
 from sidecar.core.counts.sale import Announcement
 from sidecar.daemon import service as module
 from sidecar.daemon.build import Parts
@@ -48,6 +49,11 @@ class Store(MemoryStore):
         totals = await super().clear(generation)
         self._lose()
         return totals
+
+    async def clear_metric(self, name: str, id: str) -> bool:
+        found = await super().clear_metric(name, id)
+        self._lose()
+        return found
 
     async def announce(self, said: Announcement) -> bool:
         there = await super().announce(said)
@@ -185,6 +191,17 @@ async def test_a_clear_answers_with_what_was_cleared_once_it_is_committed(ground
         cleared = await ground.service.clear()
         assert cleared["orders"]["success"] == 1
         assert ground.total() == 0
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+async def test_a_metric_is_cleared_and_the_rest_goes_on(lost: int) -> None:
+    ground = Ground(replace(CONFIG, custom_metrics=(CustomMetric(name="n_total", type="counter"),)))
+    async with ground.running():
+        await ground.counted(order())
+        ground.store.lose_answers = lost
+        assert await ground.service.clear_metric("n_total")
+        assert not await ground.service.clear_metric("n_total")
+        assert (ground.total(), ground.service._ledger.aggregate.committed.custom) == (1, {})
 
 
 async def test_a_clear_does_not_wait_for_ever_for_a_commit(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,9 @@ class MemoryMonitor:
         by_status = {"success": 7, "failed": 2, "pending": 9, "cancelled": 0}
         return {"orders": {**by_status, "total": 9, "by_status": by_status}}
 
+    async def clear_metric(self, name: str) -> bool:
+        return name == "shop_total"
+
     def records(self) -> dict[str, SaleRecord]:
         return self.kept
 

@@ -480,6 +480,41 @@ async def test_a_full_commit_after_a_clear_keeps_its_generation(ground: Ground) 
     assert (await ground.store.load())["gen"] == b""
 
 
+async def test_a_clear_of_a_metric_deletes_its_series_and_its_key_and_nothing_else(ground: Ground) -> None:
+    ledger = await started(ground)
+    before, public, orders = await ground.store.load(), ground.public(), shown(ledger)
+    assert await ground.store.clear_metric("counted_total", "1")
+    fields = await ground.store.load()
+    assert {name for name in before if name.startswith("c:custom:counted_total\n")} == before.keys() - fields.keys()
+    assert {name for name in fields if fields[name] != before[name]} == {"gen"}
+    assert public.keys() - ground.public().keys() == {"custom:counted_total"}
+    assert await commit(ledger, ground.store) == "cleared"
+    assert await commit(ledger, ground.store) == "ok"
+    assert load_state(await ground.store.load()).custom == {}
+    assert shown(ledger) == orders
+
+
+async def test_the_same_clear_of_a_metric_again_clears_nothing_and_the_next_one_does(ground: Ground) -> None:
+    ledger = await started(ground)
+    await ground.store.clear_metric("counted_total", "1")
+    await commit(ledger, ground.store)
+    ledger.apply(heard(order()), T0)
+    await commit(ledger, ground.store)
+    assert await ground.store.clear_metric("counted_total", "1")
+    assert len(load_state(await ground.store.load()).custom) == 1
+    assert await ground.store.clear_metric("counted_total", "2")
+    assert load_state(await ground.store.load()).custom == {}
+    assert (await ground.store.load())["gen"] == b" counted_total=2"
+
+
+@pytest.mark.parametrize("name", ["", "counted", "counted_total\n", ".*"])
+async def test_a_metric_of_which_nothing_is_stored_cannot_be_cleared(name: str, ground: Ground) -> None:
+    await started(ground)
+    before = await ground.store.load()
+    assert not await ground.store.clear_metric(name, "1")
+    assert await ground.store.load() == before
+
+
 async def test_nothing_can_be_cleared_too(ground: Ground) -> None:
     assert await ground.store.clear("g") == b""
     assert not await take(new_ledger(), ground.store, create=False)

@@ -61,6 +61,18 @@ class Clear(Struct, frozen=True):
     cleared: Cleared
 
 
+class ClearedMetric(Struct, frozen=True):
+    """The custom metric that was cleared."""
+
+    metric: str
+
+
+class ClearMetric(Struct, frozen=True):
+    """`POST /monitoring/metrics/clear?metric=`."""
+
+    cleared: ClearedMetric
+
+
 class Sales(Struct, frozen=True):
     """`POST /monitoring/sales/{id}/start` and other commands."""
 

@@ -53,6 +53,10 @@ class Reader(Protocol):
         """Clear the metrics and return the orders there were."""
         ...
 
+    def clear_metric(self, name: str) -> None:
+        """Clear one custom metric."""
+        ...
+
     def announce(self, action: "SaleCommand", id: str | None, details: "Details | None" = None) -> "Sale | None":
         """Say something of a sale; return the present sale, or `None` if no sidecar counts now."""
         ...
@@ -112,6 +116,11 @@ class HttpReader:
         from sidecar.cli.client.answers import Clear
 
         return self._ask("POST", "/monitoring/metrics/clear", Clear).cleared.orders.by_status
+
+    def clear_metric(self, name: str) -> None:
+        from sidecar.cli.client.answers import ClearMetric
+
+        self._ask("POST", f"/monitoring/metrics/clear?{urllib.parse.urlencode({'metric': name})}", ClearMetric)
 
     def announce(self, action: "SaleCommand", id: str | None, details: "Details | None" = None) -> "Sale | None":
         import msgspec
@@ -223,6 +232,11 @@ class RedisReader:
         from sidecar.cli.client.answers import Cleared
 
         return msgspec.convert(asyncio.run(stored.clear(self._config)), Cleared).orders.by_status
+
+    def clear_metric(self, name: str) -> None:
+        from sidecar.cli.client import stored
+
+        asyncio.run(stored.clear_metric(self._config, name))
 
     def announce(self, action: "SaleCommand", id: str | None, details: "Details | None" = None) -> "Sale | None":
         from sidecar.cli.client import stored

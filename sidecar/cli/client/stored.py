@@ -3,9 +3,9 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sidecar.cli.client.access import connected, with_advice
 from sidecar.cli.client.answers import Points
@@ -25,6 +25,7 @@ from sidecar.store.redis import RedisStore, cleared_report
 # How long to wait for the next commit of the owner; the lease of a dead one ends about then.
 OWNER_SECONDS = 5.0
 POLL_SECONDS = 0.05
+T = TypeVar("T")
 
 
 async def read(config: Config, *, at_commit: bool = False) -> Snapshot:
@@ -47,17 +48,22 @@ async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Points]:
 
 async def clear(config: Config) -> dict[str, Any]:
     """Clear the metrics, wait for the next commit of the owner, if there is one, and return the report."""
-    generation = secrets.token_hex(8)
+    id = secrets.token_hex(8)
     async with _store(config) as store:
         await _require_state(config, store)
-        try:
-            totals = await store.clear(generation)
-        except CommandError:
-            raise
-        except UnavailableError:
-            totals = await store.clear(generation)  # the answer was lost; one generation clears once
+        totals = await _twice(lambda: store.clear(id))
     await _owner_has_committed(config)
     return cleared_report(totals)
+
+
+async def clear_metric(config: Config, name: str) -> None:
+    """Clear one custom metric, and wait for the next commit of the owner. Raises `SidecarError` if there is none."""
+    id = secrets.token_hex(8)
+    async with _store(config) as store:
+        await _require_state(config, store)
+        if not await _twice(lambda: store.clear_metric(name, id)):
+            raise SidecarError(f"nothing is stored of a custom metric {name!r} under {config.redis.prefix!r}")
+    await _owner_has_committed(config)
 
 
 async def sales(config: Config) -> list[ListedSale]:
@@ -86,13 +92,18 @@ async def announce(config: Config, action: SaleCommand, id: str | None, details:
         records, sale = await _sales(config, store)
         if problem := refusal(sale, records, announcement):
             raise SidecarError(problem)
-        try:
-            await store.announce(announcement)
-        except CommandError:
-            raise
-        except UnavailableError:
-            await store.announce(announcement)  # the answer was lost; the same announcement applies once
+        await _twice(lambda: store.announce(announcement))
         return await _await_owner(config, store, announcement)
+
+
+async def _twice(request: Callable[[], Awaitable[T]]) -> T:
+    """Send a request again if its answer was lost: with the same random id it has one effect."""
+    try:
+        return await request()
+    except CommandError:
+        raise
+    except UnavailableError:
+        return await request()
 
 
 async def _await_owner(config: Config, store: RedisStore, announcement: Announcement) -> Sale | None:

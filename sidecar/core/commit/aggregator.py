@@ -4,7 +4,7 @@ Pending counts are separate for each source: those of a stream can be dropped an
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from random import Random
 from typing import Any
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.counts.custom_definition import CustomMetric
-from sidecar.core.counts.custom_metrics import CustomCounting
+from sidecar.core.counts.custom_metrics import CustomCounting, metric_of
 from sidecar.core.counts.drift import Drift
 from sidecar.core.counts.exemplars import Exemplars
 from sidecar.core.counts.history import reach_peak, write_gauges
@@ -38,7 +38,7 @@ from sidecar.core.sale.following import Following, keep, keep_stored
 from sidecar.core.sequence.roll_call import Register, RollCall, windows_of
 
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
-MISSED_UNDER = "wgen"  # checkpoint entry: the generation in which the sequence windows counted their missed numbers
+MISSED_UNDER = "wgen"  # checkpoint entry: the last clear before the sequence windows counted their missed numbers
 HEARD_SECONDS = 10.0  # how old the stored time of a producer with connections becomes before it is stored again
 DELIVERY = "delivery"  # the order memory keeps names of deliveries under this instead of a status
 NO_SOURCE = ""  # for counts that belong to no single source
@@ -264,7 +264,8 @@ class Aggregator:
         else:
             self._forget_missed()
         self.register.watch.load(found.signs)
-        was_cleared = fields.get(MISSED_UNDER, fields.get("gen")) != fields.get("gen")
+        last_clear = fields.get("gen", b"").partition(b" ")[0]  # as of generation.py
+        was_cleared = fields.get(MISSED_UNDER, last_clear) != last_clear
         if was_cleared:
             keep_stored(self.committed, fields.get("cleared", b""))
         self.following.hear(fields.get("said", b"").decode("utf-8", "replace"))
@@ -294,6 +295,13 @@ class Aggregator:
         self.understanding = Understanding()
         self.unknown_fields.clear()
         self.amounts.clear()
+        self._relearn()
+
+    def clear_metrics(self, names: Collection[str]) -> None:
+        """Empty the committed counts of custom metrics."""
+        self.committed.custom = {
+            key: series for key, series in self.committed.custom.items() if metric_of(key) not in names
+        }
         self._relearn()
 
     def fields(self) -> dict[str, bytes]:
@@ -429,7 +437,7 @@ class Aggregator:
         for key in self._custom.outdated(self.committed.custom):
             del self.committed.custom[key]
             self._gone.add(("custom", key))
-            self.redefined.add(key.partition("\n")[0])
+            self.redefined.add(metric_of(key))
 
     def _forget_missed(self) -> None:
         """Forget missed numbers, also those that were recovered since the last commit: those count as new."""

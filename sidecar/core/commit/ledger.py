@@ -10,7 +10,8 @@ Redis found, and `resolve` decides what it means:
   CONFLICT, same owner, other era                 rolled back: load what is there, read streams from there
   EMPTY                                           the checkpoint is gone, and perhaps streams: write everything again,
                                                   with all that is pending
-  CLEARED                                         there was a clear: empty the committed counts, commit pending again
+  CLEARED                                         there was a clear: empty the committed counts, or those of a custom
+                                                  metric; commit pending again
   REREAD                                          Redis restarted or was replaced since streams were read: drop what is
                                                   pending from them, read it again
   RESET                                           a stream was deleted, or lost its end: commit what was read from it;
@@ -29,6 +30,7 @@ from typing import Literal
 
 from msgspec import structs
 
+from sidecar.core.checkpoint.generation import clears, last_clear, metrics_cleared
 from sidecar.core.checkpoint.state import dump_state
 from sidecar.core.commit.aggregator import MISSED_UNDER, Aggregator
 from sidecar.core.commit.commit import POSITION, START, Commit, CommitAnswer, Position, era_of, order, owner_of
@@ -76,7 +78,7 @@ class Ledger:
         self._token = ""
         self._era = ""
         self._generation = ""
-        self._generations: set[str] = set()
+        self._clears: set[str] = set()
         self._positions = {stream: Position() for stream in self._streams}
         self._read = dict(self._positions)
         self._elsewhere: dict[str, bytes] = {}  # positions of streams that are not configured now
@@ -90,7 +92,7 @@ class Ledger:
 
     @property
     def generation(self) -> str:
-        """The id of the last clear, "" without one."""
+        """The clears that the state has had (generation.py), "" without one."""
         return self._generation
 
     @property
@@ -261,7 +263,7 @@ class Ledger:
         """Return the checkpoint entries that `commit` writes: what changed, or everything if it is full."""
         fields = dump_state(commit.flight.merged, self.aggregate.committed)
         fields.update((name, value) for name, value in commit.flight.windows.items() if value is not None)
-        fields[MISSED_UNDER] = commit.generation.encode()
+        fields[MISSED_UNDER] = last_clear(commit.generation).encode()
         fields[LISTENED] = self._listening
         if commit.full:
             fields = {**self.aggregate.fields(), **self._elsewhere, **fields}
@@ -278,7 +280,7 @@ class Ledger:
                 self._thaw()
                 self._number, self._token, self._full = 0, "", True
                 self._replid = ""  # memory may have the only copy of what was read
-                if answer.generation and answer.generation not in self._generations:
+                if answer.generation and not self._knows(answer.generation):
                     self._cleared(answer.generation, now)
                 return "empty"
             case "CLEARED":
@@ -306,7 +308,7 @@ class Ledger:
     def _conflict(self, commit: Commit, answer: CommitAnswer, now: float) -> CommitVerdict:
         if answer.token == commit.token:  # this commit arrived when it was sent before
             verdict = self._landed(commit, answer, now)
-            if answer.generation in self._generations:
+            if self._knows(answer.generation):
                 return verdict
             self._cleared(answer.generation, now)
             return "cleared"
@@ -317,7 +319,7 @@ class Ledger:
             return "reload"
         self._rewind()
         self._number, self._token, self._full = answer.number, answer.token, True
-        if answer.generation not in self._generations:
+        if not self._knows(answer.generation):
             self._cleared(answer.generation, now)
         self._generation = answer.generation
         return "rolled_back"
@@ -338,19 +340,26 @@ class Ledger:
         number, token, generation = _number(fields), _text(fields, "own"), _text(fields, "gen")
         stored = {name: value for name, value in fields.items() if name.startswith(POSITION)}
         positions = {name: Position.load(name.removeprefix(POSITION), value) for name, value in stored.items()}
-        known = generation in self._generations
+        known = last_clear(generation) in self._clears
         self.aggregate.load(fields, same_generation=known)
         self.loads += 1
         self._number, self._token, self._generation, self._era = number, token, generation, era_of(token)
-        self._generations.add(generation)
+        self._clears |= clears(generation)
         self._positions = {stream: positions.get(POSITION + stream, Position()) for stream in self._streams}
         self._elsewhere = {name: stored[name] for name in stored if name.removeprefix(POSITION) not in self._streams}
         self._read, self._replid, self._full = dict(self._positions), "", False
 
+    def _knows(self, generation: str) -> bool:
+        return clears(generation) <= self._clears
+
     def _cleared(self, generation: str, now: float) -> None:
-        self.aggregate.clear(now)
+        new = clears(generation) - self._clears
+        if last_clear(generation) in new:
+            self.aggregate.clear(now)
+        else:
+            self.aggregate.clear_metrics(metrics_cleared(new))
         self._generation = generation
-        self._generations.add(generation)
+        self._clears |= new
 
     def _thaw(self) -> None:
         """Make the flight pending again: it will never land."""

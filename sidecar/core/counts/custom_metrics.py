@@ -67,6 +67,11 @@ class CustomSeries:
         return part
 
 
+def metric_of(key: str) -> str:
+    """Return the name of the metric to which a series with this key belongs."""
+    return key.partition("\n")[0]
+
+
 Extras = Mapping[int, Mapping[str, Any]]  # by the id() of an event: its fields beyond those of Event
 
 
@@ -95,9 +100,7 @@ class CustomCounting:
     def outdated(self, keys: Iterable[str]) -> list[str]:
         """Return the keys of series that another definition of the same metric counted."""
         current = {metric.metric.name: metric.key for metric in self._metrics}
-        return [
-            key for key in keys if (name := key.partition("\n")[0]) in current and not key.startswith(current[name])
-        ]
+        return [key for key in keys if (name := metric_of(key)) in current and not key.startswith(current[name])]
 
     # How conditions read events
 

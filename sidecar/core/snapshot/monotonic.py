@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import astuple, replace
 
+from sidecar.core.checkpoint.generation import clears, last_clear, metrics_cleared
 from sidecar.core.snapshot import custom
 from sidecar.core.snapshot.snapshot import ClassicHistogram, ProductOrders, Series, Snapshot
 
@@ -35,12 +36,13 @@ class Monotonic:
     def shown(self, snapshot: Snapshot, loads: int, clear: str) -> Snapshot:
         """Return the Snapshot to expose.
 
-        `loads` grows whenever the state may be older than the last one; `clear` identifies the last clear, if any.
+        `loads` grows whenever the state may be older than the last one; `clear` is the generation of the state.
         """
         if loads != self._loads:
             self._loads, self._floor = loads, self._shown and as_exposed(self._shown)
         if clear != self._clear:
-            self._clear, self._floor = clear, None  # a clear may reset counters
+            self._floor = self._floor and _after(self._floor, self._clear, clear)
+            self._clear = clear
         if self._floor is None:
             self._shown = snapshot
         else:
@@ -48,6 +50,16 @@ class Monotonic:
             if self._shown == snapshot:
                 self._floor = None
         return self._shown
+
+
+def _after(floor: Snapshot, before: str, now: str) -> Snapshot | None:
+    """Return what is still the floor after a clear: nothing, or all but the custom metrics that were cleared."""
+    if last_clear(before) != last_clear(now):
+        return None
+    if floor.custom is UNSET:
+        return floor
+    cleared = metrics_cleared(clears(now) - clears(before))
+    return replace(floor, custom={name: one for name, one in floor.custom.items() if name not in cleared})
 
 
 def as_exposed(snapshot: Snapshot) -> Snapshot:

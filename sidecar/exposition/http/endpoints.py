@@ -139,8 +139,15 @@ class Endpoints:
         return hashed(request, {"rejected": await self._monitor.rejected(int(limit))})
 
     async def clear(self, request: web.Request) -> web.Response:
-        """Clear the metrics, and answer with what was cleared."""
-        return json_response({"cleared": await self._monitor.clear()})
+        """Clear the metrics, or one custom metric, and answer with what was cleared."""
+        if others := sorted(request.query.keys() - {"metric"}):
+            raise Problem(400, "bad_request", f"{others[0]!r} is no parameter of a clear: only `metric` is")
+        metric = request.query.get("metric")
+        if metric is None:
+            return json_response({"cleared": await self._monitor.clear()})
+        if not await self._monitor.clear_metric(metric):
+            raise Problem(404, "not_found", f"nothing is stored of a custom metric {metric!r}")
+        return json_response({"cleared": {"metric": metric}})
 
     async def start_sale(self, request: web.Request) -> web.Response:
         """Start a sale, and answer with it."""

@@ -153,9 +153,11 @@ def _limit() -> OpenApi:
 def _clear() -> OpenApi:
     counts = {status: {"type": "integer"} for status in STATUSES}
     orders = _object(**counts, total={"type": "integer"}, by_status=_object(**counts))
-    cleared = _object(cleared=_object(orders=orders))
-    operation = _get("Clear everything but stream positions and sequence windows", _content("Cleared.", JSON, cleared))
-    for status in (403, 503):
+    cleared = {"anyOf": [_object(orders=orders), _object(metric={"type": "string"})]}
+    summary = "Clear everything but stream positions and sequence windows, or one custom metric"
+    metric = _query("metric", {"type": "string"}, "The name of a custom metric; without it: everything.")
+    operation = _get(summary, _content("Cleared.", JSON, _object(cleared=cleared)), [metric])
+    for status in (403, 404, 503):
         operation["responses"][str(status)] = {"$ref": "#/components/responses/Error"}
     return operation | {"security": [{"token": []}]}
 

@@ -42,6 +42,11 @@ class Store(MemoryStore):
         self._fail()
         return cleared
 
+    async def clear_metric(self, name: str, id: str) -> bool:
+        found = await super().clear_metric(name, id)
+        self._fail()
+        return found
+
     async def announce(self, said: Announcement) -> bool:
         there = await super().announce(said)
         self._fail()
@@ -142,6 +147,17 @@ async def test_a_clear_reports_what_was_cleared_even_if_its_answer_was_lost(
         .total()
         == 0
     )
+
+
+async def test_a_metric_is_cleared_even_if_the_answer_was_lost(kept: Store) -> None:
+    kept.failures = [UnavailableError("the answer was lost")]
+    await stored.clear_metric(CONFIG, "counted_total")
+    assert not [name for name in kept.fields if name.startswith("c:custom:")]
+
+
+async def test_a_metric_of_which_nothing_is_stored_is_an_error(kept: Store) -> None:
+    with pytest.raises(SidecarError, match="nothing is stored of a custom metric 'counted'"):
+        await stored.clear_metric(CONFIG, "counted")
 
 
 async def test_a_clear_that_redis_rejects_is_not_tried_again(kept: Store) -> None:

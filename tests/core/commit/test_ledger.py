@@ -392,6 +392,61 @@ def test_the_state_of_this_sidecar_is_reloaded_even_with_nothing_in_flight() -> 
     assert ledger.freeze(T0).number == 7
 
 
+# A clear of one custom metric
+
+
+def custom(ledger: Ledger) -> dict[str, int]:
+    """Return how often `counted_total` counted, by status."""
+    return {key.split("\n")[2]: series.count for key, series in ledger.aggregate.committed.custom.items()}
+
+
+@pytest.mark.parametrize(
+    ("generation", "counted", "orders"),
+    [
+        ("", {"success": 1}, 1),
+        (" counted_total=1", {}, 1),
+        (" other=1", {"success": 1}, 1),
+        ("g counted_total=1", {}, 0),
+    ],
+)
+def test_a_metric_that_was_cleared_alone_restarts_and_nothing_else(
+    generation: str, counted: dict[str, int], orders: int
+) -> None:
+    ledger = owner()
+    ledger.apply(heard(order()), T0)
+    settle(ledger)
+    ledger.apply(heard(order()), T0)
+    flight = ledger.freeze(T0)
+    assert ledger.resolve(flight, answer("CLEARED", generation=generation), T0) == "cleared"
+    assert (custom(ledger), shown(ledger)) == (counted, orders)
+    settle(ledger)
+    assert custom(ledger) == {"success": len(counted) + 1}
+
+
+def test_a_clear_of_a_metric_that_is_known_empties_it_once() -> None:
+    ledger = owner()
+    ledger.resolve(ledger.freeze(T0), answer("CLEARED", generation=" counted_total=1"), T0)
+    ledger.apply(heard(order()), T0)
+    settle(ledger)
+    ledger.resolve(ledger.freeze(T0), answer("CLEARED", generation=" counted_total=1 other=1"), T0)
+    assert custom(ledger) == {"success": 1}
+    ledger.resolve(ledger.freeze(T0), answer("CLEARED", generation=" other=1 counted_total=2"), T0)
+    assert custom(ledger) == {}
+
+
+def test_numbers_missed_before_a_clear_of_a_metric_are_still_missed_in_the_next_process() -> None:
+    ledger = owner()
+    ledger.apply(heard(order(producer="p", seq=1), order(producer="p", seq=3)), T0)
+    settle(ledger, T0 + 20)
+    ledger.resolve(ledger.freeze(T0 + 21), answer("CLEARED", generation=" counted_total=1"), T0 + 21)
+    flight = settle(ledger, T0 + 21)
+    ledger = owner({**ledger.fields(flight), **ledger.aggregate.fields(), "gen": flight.generation.encode()})
+    assert ledger.aggregate.committed.total.tallies["missed"] == {"pubsub:c": 1}
+    ledger.apply(heard(order(producer="p", seq=2), at=T0 + 22), T0 + 22)
+    settle(ledger, T0 + 23)
+    assert ledger.aggregate.committed.total.tallies["recovered"] == {"pubsub:c": 1}
+
+
 # Batches of streams
 
 

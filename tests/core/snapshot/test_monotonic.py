@@ -5,10 +5,11 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from sidecar.core.snapshot.monotonic import Monotonic, as_exposed, raised
-from sidecar.core.snapshot.snapshot import Snapshot
+from sidecar.core.snapshot.snapshot import Custom, CustomSample, Snapshot
 from tests.core.counted import NOW, STREAM, batch, commit, committed, order, shown
 
 Counters = dict[tuple[str, ...], float]
@@ -106,6 +107,21 @@ def test_a_clear_ends_it() -> None:
     hold.shown(shown(committed(order())), 2, "")
     cleared = shown(committed(order()))
     assert hold.shown(cleared, 2, "a clear") is cleared
+
+
+def test_a_clear_of_a_custom_metric_ends_it_for_that_one_alone() -> None:
+    def counted(value: float) -> Custom:
+        return Custom(type="counter", help="", series=[CustomSample(labels={}, value=value)])
+
+    monotonic = Monotonic()
+    high = replace(shown(committed()), custom={"a_total": counted(5), "b_total": counted(5)})
+    monotonic.shown(high, 1, "g")
+    low = replace(high, custom={"a_total": counted(1), "b_total": counted(1)})
+    assert monotonic.shown(low, 2, "g").custom == high.custom
+    assert monotonic.shown(low, 2, "g a_total=1").custom == {"a_total": counted(1), "b_total": counted(5)}
+    plain = replace(low, custom=UNSET)
+    monotonic.shown(plain, 3, "h")
+    assert monotonic.shown(plain, 4, "h a_total=2") == plain
 
 
 def test_a_clock_step_ends_no_hold() -> None:

@@ -209,6 +209,13 @@ async def test_a_sale_that_cannot_be_is_not_announced(ground: Ground) -> None:
     assert ground.monitor.said == []
 
 
+async def test_a_clear_of_one_metric_answers_with_it_and_clears_nothing_else(ground: Ground) -> None:
+    assert await ground.json("clear", "/?metric=shop_total") == {"cleared": {"metric": "shop_total"}}
+    assert await ground.problem("clear", "/?metric=shop") == (404, "not_found")
+    assert await ground.problem("clear", "/?metrics=shop_total") == (400, "bad_request")
+    assert ground.monitor.clears == 0
+
+
 MANIFEST = "version: 1\nsale: drop\ntitle: Drop\nstarts_at: 2026-11-27T09:00:00+01:00\n"
 
 
