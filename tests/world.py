@@ -41,7 +41,7 @@ class LossyStore(RedisStore):
 
     fate = "ok"
 
-    async def _run(self, name: str, key_names: Sequence[str], arguments: Sequence[Any], *, form: Any) -> Any:
+    async def _run(self, name: str, key_names: Sequence[str | bytes], arguments: Sequence[Any], *, form: Any) -> Any:
         fate, self.fate = (self.fate, "ok") if name == "commit" else ("ok", self.fate)
         if fate == "late":
             self.late.append((name, key_names, arguments))
@@ -53,7 +53,7 @@ class LossyStore(RedisStore):
         return reply
 
     @property
-    def late(self) -> list[tuple[str, Sequence[str], Sequence[Any]]]:
+    def late(self) -> list[tuple[str, Sequence[str | bytes], Sequence[Any]]]:
         """The commits that may arrive once more."""
         return self.__dict__.setdefault("_late", [])  # type: ignore[no-any-return]
 

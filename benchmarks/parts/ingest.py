@@ -65,7 +65,7 @@ def _rows(found: dict[str, Sample]) -> list[Row]:
 
 def _mapping_subjects() -> dict[str, Measure]:
     """Return what decodes payloads of other systems, without Redis, and what that is measured by."""
-    names = ("decoded", "mapped_order", "own", "mapped_event")
+    names = ("decoded", "mapped_order", "own", "mapped_event", "custom_counter", "custom_histogram")
     subjects = {name: mapping_subject(name, SLOW_EVENTS) for name in names}
     if python := python_with("jmespath"):
         subjects["with_jmespath"] = mapping_subject("with_jmespath", SLOWEST_EVENTS, python)
@@ -77,6 +77,8 @@ def _mapping_rows(found: dict[str, Sample]) -> list[Row]:
     rows = [
         Row("a mapped Shopify order", order, 1.6, "<= 1.6 x", found["decoded"], "msgspec.json.decode alone"),
         Row("a mapped flat event", found["mapped_event"], 2, "<= 2 x", found["own"], "an event of our own"),
+        Row("a custom counter, one label", found["custom_counter"], 0.1, "<= 0.1 us"),
+        Row("a custom histogram", found["custom_histogram"], 0.15, "<= 0.15 us"),
     ]
     if (jmespath := found.get("with_jmespath")) is not None:
         rows.append(Row("against jmespath", order, 1, "less", jmespath, "jmespath on the order", at_least=True))

@@ -1,6 +1,7 @@
 """What a payload costs on its way to an event, without Redis: decoded only, our own, mapped, or read with jmespath.
 
-Takes the name of one of these and how many payloads; prints the CPU microseconds of each.
+And what an event costs in a custom metric. Takes the name of one of these and how many payloads or events; prints the
+CPU microseconds of each.
 """
 
 import json
@@ -63,6 +64,36 @@ def with_jmespath() -> tuple[Work, bytes]:
     return _each(lambda payload: query.search(json.loads(payload))), ORDER.read_bytes()
 
 
+def custom_counter() -> tuple[Work, bytes]:
+    """Count decoded events of our own in a counter with a condition and a label."""
+    from sidecar.core.counts.custom_definition import CustomMetric
+    from sidecar.core.mapping.definition import Condition
+
+    paid = {"status": Condition(equals="success")}
+    return _counted(CustomMetric(name="n_total", type="counter", when=paid, labels={"product": "product_id"}))
+
+
+def custom_histogram() -> tuple[Work, bytes]:
+    """Put the amounts of decoded events of our own into the buckets of a histogram."""
+    from sidecar.core.counts.custom_definition import CustomMetric
+
+    return _counted(CustomMetric(name="n", type="histogram", value="amount", buckets=(10.0, 25.0, 50.0, 100.0)))
+
+
+def _counted(metric: Any) -> tuple[Work, bytes]:
+    """Decode as many events as are read together, of twenty products, once; count them."""
+    from sidecar.core.counts.custom_metrics import CustomCounting
+    from sidecar.core.events.decode import decode
+
+    prices = {f"sku-{n}": f"{4.9 * n + 5:.2f}" for n in range(20)}
+    pairs = [(product, prices[product]) for product in (*prices,) * (TOGETHER // len(prices))]
+    made = [_json(OWN | {"product_id": product, "amount": amount}) for product, amount in pairs]
+    events = decode(made, [ARRIVAL] * TOGETHER).events
+    counting = CustomCounting([metric])
+    counted: dict[str, Any] = {}
+    return lambda payloads: counting.count(events, {}, counted, only_orders=True), b""
+
+
 def _each(read: Callable[[bytes], object]) -> Work:
     """Read payloads one by one, and keep nothing: what is kept costs memory, and that costs time."""
     return lambda payloads: deque(map(read, payloads), maxlen=0)
@@ -79,7 +110,10 @@ def _json(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
-SUBJECTS = {one.__name__: one for one in (decoded, own, mapped_order, mapped_event, with_jmespath)}
+SUBJECTS = {
+    one.__name__: one
+    for one in (decoded, own, mapped_order, mapped_event, with_jmespath, custom_counter, custom_histogram)
+}
 
 
 def main(name: str, count: int) -> None:

@@ -28,6 +28,7 @@ BATCH_EVENTS = 100  # published at once
 HEARTBEAT_SECONDS = 2.0
 RETRY_SECONDS = 0.5
 CLOSE_SECONDS = 5.0  # how long the end of the process may wait for Redis
+FORK_SECONDS = 1.0  # how long a fork may wait for it
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Emitter:
         """Prepare; `transport` is `stream` or `pubsub`."""
         self._publish = self._to_channel if transport == "pubsub" else self._to_stream
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        os.register_at_fork(before=self._pause, after_in_parent=self._resume, after_in_child=self._reset)
         atexit.register(self.close)
 
     def _reset(self) -> None:
@@ -50,6 +51,15 @@ class Emitter:
         self._buffer: deque[str] = deque()
         self._lock, self._wake, self._closing = threading.Lock(), threading.Event(), False
         self._thread: threading.Thread | None = None
+        self._publishing = threading.Lock()
+
+    def _pause(self) -> None:
+        """Let no fork come while the thread publishes: what it imports then could never be imported in the child."""
+        self._paused = self._publishing.acquire(timeout=FORK_SECONDS)
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._publishing.release()
 
     def report(self, event: dict[str, Any]) -> None:
         """Number an event and leave it to the thread."""
@@ -101,7 +111,8 @@ class Emitter:
         away = False
         while True:
             try:
-                self._publish(payload)
+                with self._publishing:
+                    self._publish(payload)
                 break
             except redis.RedisError as error:
                 if not away:

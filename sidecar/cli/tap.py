@@ -94,9 +94,10 @@ class _Tap:
     async def _start(self, stream: str, last: int) -> str:
         """Return the id after which the newest `last` entries of a stream come."""
         from sidecar.cli.client.access import connected
+        from sidecar.core.events.source import raw_key
 
         async with connected(self._config.events, key=stream) as link:
-            newest = await link.call("XREVRANGE", stream, "+", "-", "COUNT", last + 1)
+            newest = await link.call("XREVRANGE", raw_key(stream), "+", "-", "COUNT", last + 1)
         return newest[-1][0].decode() if len(newest) > last else "0-0"
 
     def _show(self, source: str, batch: "Batch") -> None:

@@ -27,6 +27,7 @@ MIN_RECORDER_BYTES = 10_000_000
 MAX_NEW_SERIES_HOLD_SECONDS = 3600.0
 # More often there is hardly anything new; less often a sale may be over before it shows.
 INFLUX_INTERVAL_SECONDS = (1.0, 3600.0)
+JAVA_AS_TEXT = "\u00ac\u00ed\0\5"  # how a name begins whose bytes YAML read as characters, in double quotes
 
 SettingProblem = tuple[str, str]
 
@@ -115,6 +116,9 @@ def _sources(config: Config) -> Iterator[SettingProblem]:
     for key in ("pubsub", "streams"):
         if broken := next((name for name in getattr(sources, key) if "\n" in name), None):
             yield f"sources.{key}", f"must not contain a line break, as {broken!r} does"
+        if broken := next((name for name in getattr(sources, key) if name.startswith(JAVA_AS_TEXT)), None):
+            escaped = broken.encode("latin-1", "backslashreplace").decode("latin-1").encode("unicode_escape").decode()
+            yield f"sources.{key}", f"must have bytes in single quotes, as in '{escaped}'"
 
 
 def _channels(names: tuple[str, ...]) -> Iterator[SettingProblem]:

@@ -9,8 +9,7 @@ from msgspec.structs import replace
 from sidecar.config.mapping_checks import condition_problems
 from sidecar.config.nearest import did_you_mean, nearest
 from sidecar.config.tree import Tree, YamlList, build, fail
-from sidecar.core.counts.custom_definition import CustomMetric
-from sidecar.core.counts.custom_metrics import BUILT_IN
+from sidecar.core.counts.custom_definition import CustomMetric, built_in
 from sidecar.core.mapping.paths import steps_of
 
 NAME = re.compile("[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -76,10 +75,14 @@ def _problems(metric: CustomMetric) -> Iterator[tuple[str, str]]:
 def _fields(metric: CustomMetric) -> Iterator[tuple[str, str]]:
     for path, condition in metric.when.items():
         yield from (("when", f"{path} {problem}") for problem in condition_problems(condition))
+    known = built_in(metric.event)
     named = [("value", metric.value), *(("labels", field) for field in metric.labels.values())]
     for setting, field in [*named, *(("when", field) for field in metric.when)]:
-        if field and field not in BUILT_IN:
+        if field and field not in known:
             try:
                 steps_of(field)
             except ValueError as exc:
-                yield setting, f'names the field "{field}", which {exc}{did_you_mean(nearest(field, BUILT_IN))}'
+                yield (
+                    setting,
+                    f'names the field "{field}", which {exc}{did_you_mean(nearest(field, known))}',
+                )

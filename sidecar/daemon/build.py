@@ -16,9 +16,8 @@ from sidecar.config.mappings import dumped, loaded
 from sidecar.config.structs import QueueConfig
 from sidecar.core.checkpoint.state import load_state
 from sidecar.core.commit.aggregator import Aggregator
-from sidecar.core.counts.custom_metrics import BUILT_IN
 from sidecar.core.counts.rules import Rules
-from sidecar.core.events.decode import Decoder, decode
+from sidecar.core.events.decode import Decoder
 from sidecar.core.journal.replay import ReplayedLedger
 from sidecar.core.journal.rows import RecordingHeader
 from sidecar.core.mapping.entries import PayloadOf, payload_of
@@ -115,7 +114,7 @@ def mappings(config: Config) -> dict[str, Chain]:
     """Return the mappings by source."""
     by_source: dict[str, list[CompiledMapping]] = {}
     for definition in config.mappings:
-        mapping = CompiledMapping(definition, currency=config.currency)
+        mapping = CompiledMapping(definition, currency=config.currency, extras=_extras(config))
         for source in definition.sources:
             by_source.setdefault(source, []).append(mapping)
     return {source: Chain(of_source) for source, of_source in by_source.items()}
@@ -123,13 +122,17 @@ def mappings(config: Config) -> dict[str, Chain]:
 
 def decoders(config: Config, chains: Mapping[str, Chain]) -> dict[str, Decoder]:
     """Return the decoder of each source that needs one of its own: for its mapping, or for custom metrics."""
-    found: dict[str, Decoder] = {source: chain.decode for source, chain in chains.items()}
-    extras = set().union(*(metric.fields for metric in config.custom_metrics)) - BUILT_IN
-    if extras:
+    found: dict[str, Decoder] = {}
+    if extras := _extras(config):
         names = [f"pubsub:{name}" for name in config.sources.pubsub]
         names += [f"stream:{name}" for name in config.sources.streams]
-        found = {name: WithExtras(found.get(name, decode), extras) for name in names}
-    return found
+        found = dict.fromkeys(names, WithExtras(extras))
+    return found | {source: chain.decode for source, chain in chains.items()}
+
+
+def _extras(config: Config) -> set[str]:
+    """Return the paths that custom metrics read, and that events have no fields for."""
+    return set().union(*(metric.extras for metric in config.custom_metrics))
 
 
 def mapped(chains: Mapping[str, Chain]) -> dict[tuple[str, ...], int]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from sidecar.core.events.source import raw_key
+
 SLOTS = 16384
 
 Address = tuple[str, int]
@@ -34,8 +36,9 @@ def hash_tag(key: str) -> str:
 
 
 def slot_of(key: str) -> int:
-    """Return the slot of a key."""
-    return binascii.crc_hqx((hash_tag(key) or key).encode(), 0) % SLOTS
+    """Return the slot of a key, or of the stream with this name."""
+    hashed = raw_key(hash_tag(key) or key)
+    return binascii.crc_hqx(hashed.encode() if isinstance(hashed, str) else hashed, 0) % SLOTS
 
 
 def read_slots(reply: Sequence[Any], epoch: int, asked: Address) -> SlotMap:

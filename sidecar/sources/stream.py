@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from sidecar.core.events.batch import Batch, Empty, StreamRead, before_yield
-from sidecar.core.events.source import STREAM
+from sidecar.core.events.source import STREAM, raw_key
 from sidecar.core.mapping.entries import PayloadOf
 from sidecar.errors import CommandError, UnavailableError
 from sidecar.redis.errors import advised
@@ -48,6 +48,7 @@ class StreamSource:
         """`payload_of` finds the event in the fields of an entry; by default it is in the field `e`."""
         self.name = f"stream:{stream}"
         self._stream = stream
+        self._key = raw_key(stream)
         self._servers = servers
         self._payload_of = payload_of or _field_e
         self._link: Link | None = None
@@ -78,7 +79,7 @@ class StreamSource:
                 return self._next(unread)
         if self._drained:
             await asyncio.sleep(PACE_SECONDS)
-            await link.call("XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", self._stream, after)
+            await link.call("XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", self._key, after)
         if not self._replid:
             self._replid = await link.replid()
         return await self._read(link, after, self._replid)
@@ -103,8 +104,8 @@ class StreamSource:
         *queued, replies = await link.calls(
             [
                 ("MULTI",),
-                ("XREAD", "COUNT", self._portion, "STREAMS", self._stream, after),
-                ("XINFO", "STREAM", self._stream),
+                ("XREAD", "COUNT", self._portion, "STREAMS", self._key, after),
+                ("XINFO", "STREAM", self._key),
                 ("EXEC",),
             ]
         )

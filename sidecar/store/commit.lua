@@ -6,7 +6,7 @@
 --      5 token to write  6 owner  7 lease in ms  8 '1': replace the whole checkpoint  9 prefix of the public keys
 --      10 renew the expiry of a key when this much of it has passed, in s
 --      11 fields written  12 fields removed  13 string keys  14 lists
---      then: id and stored position of each stream; field, value; field; key, value, expiry in s;
+--      then: id, name and stored position of each stream; field, value; field; key, value, expiry in s;
 --      and each list: key, length kept, expiry in s, number of entries, entries
 local found = redis.call('HMGET', KEYS[1], 'n', 'own', 'gen', 'said')
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''  -- some servers have none
@@ -29,8 +29,8 @@ local function less(a, b)
 end
 local at = 15
 for i = 3, #KEYS do
-  local id, last = ARGV[at], '0-0'
-  at = at + 2
+  local id, name, last = ARGV[at], ARGV[at + 1], '0-0'
+  at = at + 3
   if id ~= '0-0' then
     local info = redis.pcall('XINFO', 'STREAM', KEYS[i])
     for j = 1, #info, 2 do
@@ -38,7 +38,7 @@ for i = 3, #KEYS do
     end
     local ms, n = string.match(last, '(%d+)-(%d+)')
     local our_ms, our_n = string.match(id, '(%d+)-(%d+)')
-    if less(ms, our_ms) or (ms == our_ms and less(n, our_n)) then return answer('RESET', KEYS[i]) end
+    if less(ms, our_ms) or (ms == our_ms and less(n, our_n)) then return answer('RESET', name) end
   end
 end
 
@@ -54,7 +54,7 @@ if ARGV[8] == '1' then
   redis.call('DEL', KEYS[1])
   if found[4] then redis.call('HSET', KEYS[1], 'said', found[4]) end
 end
-for i = 3, #KEYS do redis.call('HSET', KEYS[1], 'p:' .. KEYS[i], ARGV[10 + 2 * i]) end
+for i = 3, #KEYS do redis.call('HSET', KEYS[1], 'p:' .. ARGV[7 + 3 * i], ARGV[8 + 3 * i]) end
 
 -- unpack() takes about 8,000 values at most.
 local function in_parts(command, first, last)

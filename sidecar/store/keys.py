@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from sidecar.core.checkpoint.codec import field
 from sidecar.core.commit.aggregator import Flight
-from sidecar.core.counts.custom_metrics import metric_of
+from sidecar.core.counts.custom_series import metric_of
 from sidecar.core.counts.parts import Product
 from sidecar.core.counts.pending import REJECTED_KEPT, Sample
 from sidecar.core.counts.rules import HISTORY_SECONDS

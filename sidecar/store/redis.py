@@ -22,6 +22,7 @@ from sidecar.core.counts.pending import RejectedEvent
 from sidecar.core.counts.sale import Announcement, Sale
 from sidecar.core.counts.state import State
 from sidecar.core.events.event import STATUSES
+from sidecar.core.events.source import raw_key
 from sidecar.errors import CheckpointError, CommandError, UnavailableError
 from sidecar.redis.info import ServerInfo, read_info
 from sidecar.redis.link import Link, converted, parse_info, reading_reply
@@ -78,12 +79,12 @@ class RedisStore:
         if self._apart:  # the script cannot check streams on another Redis: store their positions like counts
             fields = {**fields, **{POSITION + s: p.dump(s) for s, p in commit.positions.items()}}
             commit = replace(commit, positions={}, replid="")
-        streams = list(commit.positions)
+        streams = [raw_key(stream) for stream in commit.positions]
         arguments = self._arguments(commit, fields, committed, now)
         with _no_other_key():
             reply = await self._run("commit", [*self._own_keys(), *streams], arguments, form=_ScriptReply)
         answer = _answer(reply)
-        if answer.outcome == "RESET" and answer.stream not in streams:
+        if answer.outcome == "RESET" and answer.stream not in commit.positions:
             raise UnavailableError(f"commit: an answer that Redis does not give (about the stream {answer.stream!r})")
         return answer
 
@@ -205,7 +206,7 @@ class RedisStore:
         head += [owner_of(commit.token), self._lease_ms, int(commit.full), self._prefix]
         head += [keys.RENEWAL_SECONDS, len(fields), len(removed), len(strings), len(lists)]
         ids = {s: START if s in commit.unchecked else p.id for s, p in commit.positions.items()}
-        positions = [item for stream, p in commit.positions.items() for item in (ids[stream], p.dump(stream))]
+        positions = [item for stream, p in commit.positions.items() for item in (ids[stream], stream, p.dump(stream))]
         return [
             *head,
             *positions,
@@ -245,7 +246,7 @@ class RedisStore:
                 link.cut()  # not Redis; or a replica now, or the slot moved: the next call finds the right server
             raise
 
-    async def _run(self, name: str, key_names: Sequence[str], arguments: Sequence[Any], *, form: Any) -> Any:
+    async def _run(self, name: str, key_names: Sequence[str | bytes], arguments: Sequence[Any], *, form: Any) -> Any:
         """Run a script by its digest; send its text if Redis does not know it yet."""
         link = await self._connected()
         if not self._scripts:

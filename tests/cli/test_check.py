@@ -199,9 +199,12 @@ def test_a_second_check_finds_the_same_as_the_first(redis_server: RedisServer) -
     assert first == lines(redis_server, "problem") != []
 
 
-@pytest.mark.parametrize("name", ["flash-sale:events", "flash_sale.events", "flash_sale_events"])
+@pytest.mark.parametrize(
+    "name",
+    ["flash-sale:events", "flash_sale.events", "flash_sale_events", r"\xac\xed\x00\x05t\x00\x11flash_sale:events"],
+)
 def test_a_stream_of_a_similar_name_is_found(name: str, redis_server: RedisServer) -> None:
-    redis_server.ask(f"XADD {name} * e {{}}")
+    redis_server.ask(f'XADD "{name}" * e {{}}')
     assert f"there is a stream {name}, but flash_sale:events is configured" in lines(redis_server, "problem")
 
 

@@ -191,6 +191,7 @@ REFUSED = {
     "sources: {streams: [a, a]}": 'FILE:1: sources.streams names "a" twice',
     "sources: {streams: ['sale:*']}": "FILE:1: sources.streams cannot hold patterns",
     'sources: {streams: ["a\\nb"]}': "FILE:1: sources.streams must not contain a line break, as 'a\\nb' does",
+    'sources: {streams: ["\\xac\\xed\\x00\\x05s"]}': r"FILE:1: sources.streams must have bytes in single quotes",
     "sources: {pubsub: ['shop:*', shop:eu]}": 'FILE:1: sources.pubsub "shop:*" and "shop:eu" both match the channel "',
     "sources: {pubsub: ['shop:*', '*:eu']}": 'FILE:1: sources.pubsub "shop:*" and "*:eu" both match the channel "sho',
     "sources: {pubsub: ['shop:[ab]', 'shop:?']}": 'FILE:1: sources.pubsub "shop:[ab]" and "shop:?" both match the chan',

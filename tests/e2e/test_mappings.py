@@ -92,6 +92,9 @@ def test_the_whole_corpus_counts_as_its_events(redis_server: RedisServer, make_d
 
 OWN = "sources: {pubsub: [], streams: [own]}\ncommit_interval: 10ms\nlease: 500ms\nredis: {prefix: 'own:'}\n"
 THEIRS = """
+custom_metrics:
+  - {name: shop_states_total, type: counter, labels: {status: status, host: host}}
+  - {name: shop_slow, type: histogram, value: latency_ms, when: {latency_ms: {above: 100}}, buckets: [500]}
 sources: {pubsub: [], streams: []}
 commit_interval: 10ms
 lease: 500ms
@@ -184,13 +187,17 @@ def told(daemon: Daemon) -> dict[str, Any]:
     return {"orders": orders, "latency_ms": report["latency_ms"]}
 
 
-def publish_both(client: redis.Redis, event: dict[str, Any], number: int, chances: random.Random) -> None:
-    """Publish an event in both formats; the shop repeats some deliveries and states, and publishes other things."""
+def publish_both(client: redis.Redis, event: dict[str, Any], number: int, chances: random.Random) -> int:
+    """Publish an event in both formats; the shop repeats some deliveries and states, and publishes other things.
+
+    Return how many deliveries differ.
+    """
     client.xadd("own", {"e": msgspec.json.encode(event)})
     published = [as_the_shop_says(event, number, again=False)]
+    again = chances.random() < 0.1
     if chances.random() < 0.1:
         published.append(published[0])
-    if chances.random() < 0.1:
+    if again:
         published.append(as_the_shop_says(event, number, again=True))
     if chances.random() < 0.1:
         published.append({"kind": "visit"})
@@ -200,6 +207,7 @@ def publish_both(client: redis.Redis, event: dict[str, Any], number: int, chance
             one = {**one, "order": {**one["order"], "at": datetime.fromtimestamp(event["ts"], UTC)}}
         encode = msgspec.msgpack.encode if packed else msgspec.json.encode
         client.xadd("packed" if packed else "shop", {"key": b"k", "message": encode(one)})
+    return 1 + again
 
 
 @pytest.mark.parametrize("kills", sizes(5, 50, 500))
@@ -213,15 +221,27 @@ def test_an_hour_of_a_foreign_shop_is_reported_like_the_same_hour_in_our_own_wor
     own, theirs = make_daemon(url, settings=OWN), make_daemon(url, settings=THEIRS)
     own.start()
     theirs.start()
+    states: Counter[str] = Counter()
+    slow: list[float] = []
     for number, event in enumerate(events):
-        publish_both(client, event, number, chances)
+        told_to_be = publish_both(client, event, number, chances)
+        states[event["status"]] += told_to_be
+        slow += [event.get("latency_ms", 0)] * told_to_be
         if number % (len(events) // kills) == 0:
             theirs.end()
             theirs.start(ready=number % 2 == 0)
     theirs.wait_ready()
     wait_until(lambda: own.received() == len(events), START_SECONDS, "the sale in our own words")
     wait_until(lambda: told(theirs) == told(own), START_SECONDS, f"{told(theirs)} to become {told(own)}")
-    completeness = theirs.snapshot()["completeness"]
+    snapshot = theirs.snapshot()
+    completeness, custom = snapshot["completeness"], snapshot["custom"]
     assert (completeness["invalid"], completeness["missed"]) == (0, 0)
     assert completeness["duplicates"] > 0
+    labels = [{"status": status, "host": "web-1"} for status in sorted(states)]
+    shown = [{"labels": one, "value": states[one["status"]]} for one in labels]
+    assert custom["shop_states_total"]["series"] == shown
+    slow = [one for one in slow if one > 100]
+    (histogram,) = custom["shop_slow"]["series"]
+    assert histogram["buckets"] == {"500.0": sum(one <= 500 for one in slow), "+Inf": len(slow)}
+    assert histogram["sum"] == pytest.approx(sum(slow), abs=1e-6)
     guarantee("G1", f"{kills} kills of a sidecar with mappings, {len(events):,} foreign events, difference 0")

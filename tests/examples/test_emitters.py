@@ -140,6 +140,18 @@ if os.fork() == 0:
 os.wait()
 report()
 """
+# The first connection imports modules; a fork in between must not leave their locks to the child, which has no thread
+# that would release them.
+PYTHON_FORKS_WITHIN_AN_IMPORT = """
+import sys, threading, time
+importing = threading.Event()
+class Slow:
+    def find_spec(self, name, path, target=None):
+        if threading.current_thread() is not threading.main_thread() and not importing.is_set():
+            importing.set()
+            time.sleep(0.3)
+sys.meta_path.insert(0, Slow())
+""" + PYTHON_FORKS.replace("if os.fork()", "importing.wait(5)\nif os.fork()")
 PHP_FORKS = """
 require 'emitter.php';
 $emitter = new Emitter();
@@ -170,6 +182,7 @@ Process.wait
     ("language", "options", "script"),
     [
         ("python", ["-W", "ignore::DeprecationWarning", "-c"], PYTHON_FORKS),
+        ("python", ["-W", "ignore::DeprecationWarning", "-c"], PYTHON_FORKS_WITHIN_AN_IMPORT),
         ("php", ["-r"], PHP_FORKS),
         ("ruby", ["-e"], RUBY_FORKS),
     ],

@@ -14,9 +14,11 @@ import redis
 from sidecar.core.checkpoint.products import SIZE
 from sidecar.core.checkpoint.state import load_state
 from sidecar.core.commit.ledger import Ledger
+from sidecar.core.events.source import as_java_writes
 from sidecar.errors import AccessError, CheckpointError, CommandError, UnavailableError
 from sidecar.redis.servers import Servers
 from sidecar.redis.url import parse
+from sidecar.sources.stream import StreamSource
 from sidecar.store import Aside
 from sidecar.store.keys import EXPIRY_SECONDS, RENEWAL_SECONDS
 from sidecar.store.redis import FLEET_SECONDS, RedisStore, _scripts, cleared_report
@@ -57,6 +59,30 @@ async def open_store() -> AsyncIterator[OpenStore]:
 def names(client: "redis.Redis") -> set[str]:
     """Return the names of all keys."""
     return {name.decode() for name in client.scan_iter(count=10_000)}
+
+
+async def test_a_stream_whose_key_java_wrote_is_read_and_its_position_kept(
+    redis_server: RedisServer, open_store: OpenStore
+) -> None:
+    name, key, store = as_java_writes("orders"), b"\xac\xed\x00\x05t\x00\x06orders", open_store(redis_server)
+    source, client = StreamSource(name, Servers(parse(redis_server.url))), redis.Redis(port=redis_server.port)
+    ledger = new_ledger(streams=(name,))
+    assert await take(ledger, store)
+    await source.connect()
+    for _ in range(2):
+        client.xadd(key, {"e": order()})
+        batch = await source.read(ledger.position(name))
+        assert batch is not None
+        assert ledger.apply(batch, T0) == "ok"
+        assert await commit(ledger, store) == "ok"
+    again = new_ledger("there:1:b", streams=(name,))
+    again.take_over(await store.load(), T0)
+    assert again.position(name) == ledger.position(name) != "0-0"
+    client.delete(key)
+    assert await commit(ledger, store) == "reset"
+    assert await commit(ledger, store) == "ok"
+    assert shown(ledger) == 2
+    await source.close()
 
 
 async def counted(store: RedisStore, *payloads: bytes, now: float = T0) -> Ledger:

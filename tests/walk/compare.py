@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.exposition import documents
-from tests.walk import windows
+from tests.walk import custom, windows
 from tests.walk.counts import FIELDS, FINISHED, PUBSUB, STATUSES, STREAM, Counts
 from tests.walk.places import CONFIGURED
 from tests.walk.windows import Near
@@ -33,6 +33,7 @@ class View(NamedTuple):
     header: dict[str, Any]
     settled: float | None
     unsure: Collection[str] = ()  # kinds of names that are compared no further
+    gauge: bool = False  # whether the custom one is compared
 
 
 def of_snapshot(snapshot: Snapshot, view: View) -> Iterator[str]:
@@ -48,6 +49,8 @@ def of_snapshot(snapshot: Snapshot, view: View) -> Iterator[str]:
         yield from _since(counts, shown)
         at = windows.Moment(shown["ts"], view.settled, shown["since"])
         yield from _differences("json", windows.expected(counts, at), shown)
+    if view.gauge:
+        yield from custom.of_gauge(counts.newest_custom, shown["custom"])
     yield from _in_flight(counts, shown["orders"]["in_flight"])
     yield from _completeness(view, shown["completeness"])
     yield from _producers(view, shown)
@@ -113,6 +116,7 @@ def expected(counts: Counts) -> dict[str, Any]:
         },
         "queues": {queue: {name: _value(counts.queues.get((queue, name))) for name in FIELDS} for queue in queues},
         "inventory": {product: {"stock": reading.value} for product, reading in counts.stock.items()},
+        "custom": custom.expected(counts.custom),
         "latency_ms": _times(counts, "latency"),
         "processing_ms": _times(counts, "processing"),
         "completeness": {

@@ -6,6 +6,7 @@ from decimal import Decimal
 from math import inf
 from typing import Any, Literal, NamedTuple
 
+from tests.walk.custom import Newest, Values
 from tests.walk.steps import DEFAULTS, Event, Settings
 
 PUBSUB, STREAM = "pubsub:shop", "stream:shop"
@@ -114,6 +115,8 @@ class Counts:
     outlasting: set[str] = field(default_factory=set)  # producers whose connections were timed by another clock
     perhaps_silent: set[str] = field(default_factory=set)  # producers with connections
     numbered: bool = False
+    custom: Values = field(default_factory=Counter)
+    newest_custom: Newest = field(default_factory=Newest)
     in_flight: int = 0
     orders_from: set[str] = field(default_factory=set)  # the sources of orders of this commit
     mixed: bool = False  # orders of one commit came from two sources: nobody knows which came first

@@ -15,7 +15,18 @@ from tests.walk.windows import WINDOWS
 
 TICK = 0.5
 INEXACT_SECONDS = 1e-5  # a float holds a time of today to a quarter of a microsecond
-ADDED = ("statuses", "reasons", "products", "revenue", "received", "invalid", "ignored", "missed", "recovered")
+ADDED = (
+    "statuses",
+    "reasons",
+    "products",
+    "revenue",
+    "received",
+    "invalid",
+    "ignored",
+    "missed",
+    "recovered",
+    "custom",
+)
 LISTED_SECONDS = 60.0  # a member is shown for so long at least after it was last heard of,
 REGISTERS_SECONDS = 5.0  # which it was so often,
 REMEMBERED_SECONDS = 30.0  # and at most so much longer
@@ -174,17 +185,7 @@ def together(members: list[Walker], now: float) -> Counts:
     total.since_shown = None if None in starts else min(start for start in starts if start is not None)
     queues = Counter(queue for _, counts in found for queue in {queue for queue, _ in counts.queues})
     for member, counts in found:
-        for name in (
-            "statuses",
-            "reasons",
-            "products",
-            "revenue",
-            "received",
-            "invalid",
-            "ignored",
-            "missed",
-            "recovered",
-        ):
+        for name in ADDED:
             for key, value in getattr(counts, name).items():
                 getattr(total, name)[key] += value
         for name in ("lost", "lost_before", "missed_before", "duplicates", "late", "repeats", "in_flight"):

@@ -18,6 +18,7 @@ from sidecar.daemon.service import Service
 from sidecar.exposition.prometheus import render
 from sidecar.exposition.prometheus.negotiation import Format
 from sidecar.process.clock import Clock
+from tests.walk.custom import DEFINED
 from tests.walk.ground import LEASE, NAME, Hands
 from tests.walk.places import CONFIGURED, HOLD_SECONDS, LIMITS
 from tests.walk.steps import Settings
@@ -133,6 +134,7 @@ def configuration(prefix: str, instance: str, interval: float, settings: Setting
             max_products=LIMITS["product"],
             new_series_hold=Seconds(HOLD_SECONDS),
         ),
+        custom_metrics=DEFINED,
     )
 
 

@@ -1,11 +1,20 @@
 """The keys in Redis against the oracle."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.walk.counts import STATUSES
 from tests.walk.ground import Hands
 from tests.walk.oracle import Oracle
+
+
+def of_custom(keys: Mapping[str, Any], shown: Mapping[str, Any]) -> Iterator[str]:
+    """Compare the keys of custom metrics: where one is, it holds what is shown."""
+    for name, metric in shown.items():
+        key = keys.get(f"custom:{name}")
+        if key is not None and json.loads(key) != metric:
+            yield f"key custom:{name} is {key}, not {metric}"
 
 
 def of_keys(oracle: Oracle, keys: Mapping[str, Any], hands: Hands) -> Iterator[str]:

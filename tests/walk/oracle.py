@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
+from tests.walk import custom
 from tests.walk.counts import (
     AHEAD_SECONDS,
     FIELDS,
@@ -18,6 +19,7 @@ from tests.walk.counts import (
     PUBSUB,
     SILENT_SECONDS,
     STREAM,
+    WORDS,
     Counts,
     Heard,
     Reading,
@@ -117,6 +119,21 @@ class Oracle:
         self.stored.mixed = before.in_flight > 0  # what is read before the sidecar hears of it may decide those
         for numbers in self.numbers.values():
             numbers.forget_missed()
+
+    def clear_metric(self, name: str) -> None:
+        """What is stored of one custom metric is cleared; what is not counts after it."""
+        assert self.stored is not None
+        gauge = name == custom.WAITING.name
+        cleared = [key for key in self.stored.custom if key[0] == name]
+        if not (self.stored.newest_custom.values if gauge else cleared):
+            return
+        if self.sent is not None and not self.landed:
+            self.heard = self.sent + self.heard
+            self.sent = None
+        for key in cleared:
+            del self.stored.custom[key]
+        if gauge:
+            self.stored.newest_custom = custom.Newest()
 
     def save(self) -> "Oracle":
         """Return what a replica would have."""
@@ -219,11 +236,17 @@ class Oracle:
         if heard.published_wall - at > LATE_SECONDS:
             counts.late += 1
         moment = heard.published + (at - heard.published_wall), heard.published
-        match event.get("type", "order"):
+        kind = event.get("type", "order")
+        custom.count(counts.custom, kind, WORDS[event["status"].lower()] if kind == "order" else None, event)
+        match kind:
             case "order":
                 counts.orders_from.add(heard.source)
                 counts.order(event, int(at), heard.read, heard.settings)
+            case "visit":
+                pass  # only a custom metric counts it
             case "queue":
+                if "waiting" in event:
+                    counts.newest_custom.read(event["waiting"], moment[0])
                 for name in FIELDS:
                     if name in event:
                         key = event.get("queue", "orders"), name

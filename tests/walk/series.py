@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping
 from math import isclose
 from typing import Any
 
+from tests.walk import custom
 from tests.walk.counts import FINISHED, PUBSUB, STREAM, Counts
 from tests.walk.oracle import Oracle
 from tests.walk.places import CONFIGURED
 from tests.walk.steps import Settings
 
 SAMPLE = re.compile(r"^(\w+)(\{.*\})? (\S+)$", re.MULTILINE)
-COMMITTED = re.compile(r"flash_sale_(?!sidecar_(?!events))\w+_(total|bucket|count|sum)\b")  # counters but the live ones
+COMMITTED = re.compile(
+    r"(flash_sale_(?!sidecar_(?!events))|walk_)\w+_(total|bucket|count|sum)\b"
+)  # counters but the live ones
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 NAMES = {  # the label that holds names of a kind, and whose counts start at 0
     "product": "product_id",
@@ -28,6 +31,7 @@ ALL_KNOWN = (  # metrics of which the oracle knows every label set
     "flash_sale_revenue_total",
     "flash_sale_inventory_stock_units",
     "flash_sale_queue_length",
+    "walk_orders_total",
 )
 
 
@@ -62,6 +66,7 @@ def of_series(oracle: Oracle, shown: Mapping[str, float], now: float, floor: Map
         label = f'{NAMES[kind]}="{name}"'
         counters |= {sample: 0.0 for sample in counters if label in sample and "_invalid_" not in sample}
     counters |= _histograms(counts, oracle.settings)
+    counters |= {name + labels: value for (name, labels), value in custom.samples(counts.custom).items()}
     low = {name: value for name, value in floor.items() if COMMITTED.match(name)}
     counters |= {name: max(value, counters.get(name, 0.0)) for name, value in low.items()}
     wanted = {**counters, **_gauges(counts)}

@@ -86,6 +86,10 @@ class ServedRedis:
         """Clear the prefix."""
         return await self._own.clear(generation)
 
+    async def clear_metric(self, name: str, id: str) -> bool:
+        """Clear one custom metric."""
+        return await self._own.clear_metric(name, id)
+
     async def keys(self) -> Mapping[str, int]:
         """Return the public keys that are numbers."""
         names = self.client.keys(f"{self.name}*:*")

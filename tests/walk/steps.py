@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 from hypothesis import strategies as st
 
+from tests.walk.custom import DEFINED
+
 Event = dict[str, Any] | str  # a text is a payload that is no JSON
 REFUSALS = ("sold_out", "limit_reached", "duplicate", "payment_declined")
 BUCKETS_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
@@ -45,6 +47,13 @@ class Restart(NamedTuple):
 class Clear(NamedTuple):
     """Somebody clears the metrics; `settled`: nothing waits for a commit, and the sidecar hears of it at once."""
 
+    settled: bool = False
+
+
+class ClearMetric(NamedTuple):
+    """Somebody clears one custom metric."""
+
+    name: str
     settled: bool = False
 
 
@@ -102,7 +111,22 @@ class Freeze(NamedTuple):
     seconds: float
 
 
-Alone = Rest | Publish | Wait | Fail | Restart | Clear | Trim | Flush | SetClock | Reload | Buckets | Lag | Failover
+Alone = (
+    Rest
+    | Publish
+    | Wait
+    | Fail
+    | Restart
+    | Clear
+    | ClearMetric
+    | Trim
+    | Flush
+    | SetClock
+    | Reload
+    | Buckets
+    | Lag
+    | Failover
+)
 
 
 class Other(NamedTuple):
@@ -171,6 +195,7 @@ def _orders(kind: Kind) -> st.SearchStrategy[dict[str, Any]]:
         "currency": _names(["EUR", "usd"], ["QQA", "QQB"], kind),
         "latency_ms": _MILLISECONDS,
         "processing_ms": _MILLISECONDS,
+        "gift": st.just({"wrap": "red"}),
     }
     return st.fixed_dictionaries({"status": _STATUSES}, optional=optional | ({"ts": _PAST} if kind.timed else {}))
 
@@ -195,7 +220,11 @@ def _others(kind: Kind) -> st.SearchStrategy[Event]:
     ]
     refused = st.sampled_from(bad)
     ignored = st.fixed_dictionaries({"type": _names(["payment", "login"], ["click", "view"], kind)})
-    return st.one_of(inventory, queue, workers, connections, refused, ignored)
+    visit = st.fixed_dictionaries(
+        {"type": st.just("visit"), "pages": st.sampled_from([1, 2.5, "3"])},
+        optional={"status": st.sampled_from(["new", "success"])},
+    )
+    return st.one_of(inventory, queue, workers, connections, refused, ignored, visit)
 
 
 _HEARTBEATS = st.builds(lambda numbers: {"type": "heartbeat", **numbers}, _NUMBERED)
@@ -227,6 +256,7 @@ def _steps(kind: Kind) -> st.SearchStrategy[Step]:
             st.sampled_from([0.2, 3.1, 20.3, 70.9, *([101.3] if kind.fleet else [])]),
         ),
         st.just(Clear(settled=True)),
+        st.builds(ClearMetric, st.sampled_from([metric.name for metric in DEFINED]), st.just(True)),
         st.just(Flush()),
     ]
     if kind.replica:

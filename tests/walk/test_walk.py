@@ -29,6 +29,7 @@ from sidecar.daemon import service
 from sidecar.daemon.fleet import Age
 from tests.conftest import Guarantee, StartRedis
 from tests.redis_server import RedisServer
+from tests.walk.custom import ORDERS, TIMES, WAITING
 from tests.walk.ground import T0, Hands
 from tests.walk.served import Served, clock_of
 from tests.walk.steps import (
@@ -36,6 +37,7 @@ from tests.walk.steps import (
     SERVED_KINDS,
     Buckets,
     Clear,
+    ClearMetric,
     Event,
     Fail,
     Failover,
@@ -259,6 +261,31 @@ WALKS: dict[str, Walk] = {
         Wait(1.3),
         Wait(5.2),
     ],
+    "one custom metric is cleared, and the rest goes on": [
+        Publish("pubsub", numbered("A", 1, 2, product_id="p1", latency_ms=3.1, gift={"wrap": "ü"})),
+        Fail("answer lost"),
+        Publish("stream", [{"type": "visit", "status": "new", "pages": 2.5}, {"type": "queue", "waiting": 3}]),
+        ClearMetric(ORDERS.name),
+        Publish("pubsub", numbered("A", 3, product_id="p1")),
+        Wait(1),
+        ClearMetric(ORDERS.name),
+        ClearMetric(TIMES.name),
+        ClearMetric(WAITING.name),
+        Publish("pubsub", numbered("A", 4, product_id="p2", latency_ms=1)),
+        Restart("killed", 1),
+        Wait(6),
+    ],
+    "one custom metric is cleared after a failover": [
+        Publish("stream", numbered("A", 1, 2, product_id="p1", amount=3)),
+        Wait(1),
+        Lag(),
+        Publish("stream", numbered("A", 3, product_id="p1", amount=4)),
+        Wait(1),
+        Failover(),
+        ClearMetric(ORDERS.name, settled=True),
+        Publish("stream", numbered("A", 4, product_id="p1", amount=5)),
+        Wait(6),
+    ],
     "a commit without an answer, a clear, and a restart": [
         Publish("pubsub", numbered("A", 1, 2)),
         Fail("answer lost"),
@@ -286,6 +313,7 @@ SIMPLE: dict[str, tuple[object, str, object]] = {
 RARE: dict[str, tuple[object, str, object]] = {
     "what was missed before a clear comes a while after it": (Sequences, "forget_missed", lambda *_: None),
     "a producer with connections sends only heartbeats": (RollCall, "_hear", lambda *_: None),
+    "one custom metric is cleared, and the rest goes on": (Aggregator, "clear_metrics", lambda *_: None),
     "Redis fails over to a replica that lacks commits and entries": (monotonic, "raised", lambda snapshot, _: snapshot),
     "one of a fleet commits later than the other": (service, "age", lambda *_: Age(T0, stale=False, settled=0.5)),
     "other buckets, and those of before": (State, "fit", lambda *known, fit=State.fit: fit(*known) and set()),

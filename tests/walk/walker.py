@@ -14,6 +14,7 @@ from tests.walk.oracle import Oracle
 from tests.walk.steps import (
     Buckets,
     Clear,
+    ClearMetric,
     Event,
     Fail,
     Failover,
@@ -108,6 +109,8 @@ class Walker:
                 await self.begin_again(how)
             case Clear(settled):
                 await self._clear(settled=settled)
+            case ClearMetric(name, settled):
+                await self._clear_metric(name, settled=settled)
             case Trim(keep):
                 self.stream.trim(keep)
             case Flush():
@@ -140,6 +143,19 @@ class Walker:
         await self.redis.clear(f"g{self.hands.steady}.{self.comparisons}")
         self.oracle.clear(self.hands.steady, self.hands.wall)
         self.shown, self.floor, self.replica = {}, {}, None
+        if settled:
+            await self.settle()
+
+    async def _clear_metric(self, name: str, *, settled: bool) -> None:
+        if settled:
+            await self.settle()
+        await self.redis.clear_metric(name, f"{self.comparisons}")
+        self.oracle.clear_metric(name)
+        self.replica = None
+        self.shown, self.floor = (
+            {sample: value for sample, value in known.items() if not sample.startswith(name)}
+            for known in (self.shown, self.floor)
+        )
         if settled:
             await self.settle()
 
@@ -255,13 +271,16 @@ class Walker:
             {"stale": False, "role": "active", "scope": "instance"},
             settled,
             self.oracle.places.unsure,
+            gauge=not self.oracle.clock_ever_set,
         )
+        stored = await self.redis.keys()
         differences = [
             *compare.of_snapshot(snapshot, view),
             *([] if settled is None else compare.of_report(await self.sidecar.report(), snapshot)),
             *series.of_series(self.oracle, shown, self.hands.steady, self.floor),
             *series.of_gauges(json.loads(documents.full(snapshot)), shown),
-            *keys.of_keys(self.oracle, await self.redis.keys(), self.hands),
+            *keys.of_keys(self.oracle, stored, self.hands),
+            *keys.of_custom(stored, json.loads(documents.full(snapshot))["custom"]),
             *series.gone_back(self.shown, shown),
         ]
         self.shown = shown

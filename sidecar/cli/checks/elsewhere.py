@@ -7,6 +7,7 @@ from sidecar.cli.checks.findings import common_names, near_spellings
 from sidecar.cli.client.access import connected, target
 from sidecar.config import Config
 from sidecar.core.events.channels import shared
+from sidecar.core.events.source import as_java_writes, raw_key
 from sidecar.errors import SidecarError
 from sidecar.redis.link import Link, parse_info
 
@@ -19,7 +20,7 @@ FoundStream = tuple[int, str]
 async def elsewhere(link: Link, config: Config, name: str) -> list[FoundStream]:
     """Return the streams that a backend may write to instead of `name`. No KEYS and no SCAN: likely names are tried."""
     here = target(config.events).db
-    tried = [*near_spellings(name), *common_names(name)]
+    tried = [*near_spellings(name), as_java_writes(name), *common_names(name)]
     configured = set(config.sources.streams)
     found = [(here, other) for other in await _streams(link, tried) if other not in configured]
     for db in await _used_databases(link):
@@ -63,5 +64,5 @@ async def _in_database(config: Config, db: int, names: list[str]) -> list[str]:
 
 async def _streams(link: Link, names: list[str]) -> list[str]:
     """Return the names that are streams, skipping keys that this user may not read."""
-    kinds = await link.calls([("TYPE", name) for name in names])
+    kinds = await link.calls([("TYPE", raw_key(name)) for name in names])
     return [name for name, kind in zip(names, kinds, strict=True) if kind == b"stream"]

@@ -12,6 +12,7 @@ from sidecar.cli.view.terminal import counted
 from sidecar.core.counts.understanding import HALF
 from sidecar.core.events.currencies import ALL_WHOLE, ENOUGH, looks_minor
 from sidecar.core.events.event import FIELDS, Decoded, Event
+from sidecar.core.events.source import as_java_writes
 from sidecar.core.mapping.mapping import Chain
 from sidecar.core.sequence.shared_names import MIN_REPEATS, QUESTION
 from sidecar.core.snapshot.snapshot import JOB_STATES, Completeness, ProducerCompleteness
@@ -201,7 +202,7 @@ def about_elsewhere(name: str, db: int, found: Iterable[tuple[int, str]], *, in_
 
     `in_use`: this stream has events, so the others may be for something else.
     """
-    near = {name, *near_spellings(name)}
+    near = {name, as_java_writes(name), *near_spellings(name)}
     findings = []
     for other_db, other in found:
         also = "also " if in_use else ""

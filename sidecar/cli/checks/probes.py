@@ -29,6 +29,7 @@ from sidecar.core.counts.liveness import CHECKER
 from sidecar.core.events.channels import example, is_pattern
 from sidecar.core.events.decode import decode, unknown_fields
 from sidecar.core.events.event import Decoded
+from sidecar.core.events.source import raw_key
 from sidecar.core.mapping.definition import Definition
 from sidecar.core.mapping.entries import payload_of
 from sidecar.daemon.build import mappings, queue_readers
@@ -196,7 +197,7 @@ async def _echo(link: Link, subscription: Link, channel: str) -> Finding:
 
 async def _stream(link: Link, config: Config, name: str, everywhere: bool) -> list[Finding]:
     """Judge the entries of the stream, look for it elsewhere, then send a heartbeat through it."""
-    kind = (await link.call("TYPE", name)).decode()
+    kind = (await link.call("TYPE", raw_key(name))).decode()
     if kind not in ("none", "stream"):
         fix = "let the backend use another key, or name another stream in sources.streams"
         return [Finding("problem", f"stream {name}: the key holds a {kind}, not a stream", fix)]
@@ -212,7 +213,7 @@ async def _stream(link: Link, config: Config, name: str, everywhere: bool) -> li
 
 async def _entries(link: Link, name: str, config: Config) -> list[Finding]:
     """Judge the newest entries; return nothing if all are heartbeats of checks."""
-    entries = await link.call("XREVRANGE", name, "+", "-", "COUNT", SAMPLE)
+    entries = await link.call("XREVRANGE", raw_key(name), "+", "-", "COUNT", SAMPLE)
     mapping = next((one for one in config.mappings if f"stream:{name}" in one.sources), Definition())
     find = payload_of(mapping.entry, mapping.values)
     payloads = [payload for _, fields in reversed(entries) if (payload := find(fields)) is not None]
@@ -220,7 +221,7 @@ async def _entries(link: Link, name: str, config: Config) -> list[Finding]:
     if _is_quiet(decode(payloads, [time.time()] * len(payloads))) and not without:
         return []
     findings = [
-        Finding("ok", f"stream {name}: {counted(await link.call('XLEN', name), 'entry', 'entries')}"),
+        Finding("ok", f"stream {name}: {counted(await link.call('XLEN', raw_key(name)), 'entry', 'entries')}"),
         *_sample(config, f"stream:{name}", f"stream {name}", payloads),
     ]
     if without:
@@ -256,12 +257,12 @@ async def _round_trip(link: Link, name: str, everywhere: bool) -> Finding:
         return Finding("ok", f"stream {name}: {reason}: no heartbeat sent (`--heartbeat` sends one)")
     began = time.perf_counter()
     try:
-        entry = await link.call("XADD", name, "NOMKSTREAM", "*", "e", _heartbeat())
+        entry = await link.call("XADD", raw_key(name), "NOMKSTREAM", "*", "e", _heartbeat())
     except AccessError:
         return Finding("ok", f"stream {name}: this user may read, not write: no heartbeat sent")
     if entry is None:
         return Finding("ok", f"stream {name}: does not exist yet, the first XADD creates it: no heartbeat sent")
-    if not await link.call("XRANGE", name, entry, entry):
+    if not await link.call("XRANGE", raw_key(name), entry, entry):
         return Finding("problem", f"stream {name}: a heartbeat was trimmed at once", "do not trim the stream so short")
     return Finding("ok", f"stream {name}: heartbeat read back after {_since(began)}")
 
@@ -269,7 +270,7 @@ async def _round_trip(link: Link, name: str, everywhere: bool) -> Finding:
 async def _others_read(link: Link, name: str) -> str:
     """Describe the consumer groups of the stream, "" without any; the sidecar needs none."""
     try:
-        facts = await link.call("XINFO", "STREAM", name)
+        facts = await link.call("XINFO", "STREAM", raw_key(name))
     except CommandError:  # no such key
         return ""
     groups = dict(zip(facts[::2], facts[1::2], strict=True)).get(b"groups", 0)

@@ -7,6 +7,7 @@ import click
 from msgspec import Struct
 
 from sidecar.core.events.channels import is_pattern
+from sidecar.core.events.source import raw_key
 from sidecar.errors import CommandError, ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Publisher:
         self._command: tuple[Any, ...] = ("PUBLISH", to.name)
         if to.transport == "stream":
             trim = ("MAXLEN", "~", to.maxlen) if to.maxlen else ()
-            self._command = ("XADD", to.name, *trim, "*", "e")
+            self._command = ("XADD", raw_key(to.name), *trim, "*", "e")
 
     async def send(self, payloads: Sequence[str | bytes]) -> int:
         """Publish in order, in one round trip; return how many subscribers received the last (a stream: 1).

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sidecar.core.checkpoint.codec import COUNTS
-from sidecar.core.counts.custom_metrics import CustomSeries
+from sidecar.core.counts.custom_series import CustomSeries
 from sidecar.core.counts.last_minute import Lately
 from sidecar.core.counts.liveness import Sign
 from sidecar.core.counts.manifest import Kind

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.counts.custom_definition import CustomMetric
-from sidecar.core.counts.custom_metrics import CustomCounting, metric_of
+from sidecar.core.counts.custom_metrics import CustomCounting
+from sidecar.core.counts.custom_series import metric_of
 from sidecar.core.counts.drift import Drift
 from sidecar.core.counts.exemplars import Exemplars
 from sidecar.core.counts.history import reach_peak, write_gauges
@@ -342,7 +343,8 @@ class Aggregator:
                 events, arrivals = self._first_deliveries(events, arrivals, decoded.repeats, pending, now)
             count.add(events, arrivals, decoded.shared)
             if self._custom.types:
-                self._custom.count(events, decoded.extras, pending.state.custom)
+                only_orders = decoded.shared.only_orders
+                self._custom.count(events, decoded.extras, pending.state.custom, only_orders=only_orders)
             received += len(events)
             if decoded.adjusted:
                 for event in events:

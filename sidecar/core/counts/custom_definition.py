@@ -6,9 +6,15 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from sidecar.core.events.event import FIELDS, HEADER_FIELDS, Event
 from sidecar.core.mapping.definition import Condition
 
 FINGERPRINT_BYTES = 4
+
+
+def built_in(event: str) -> frozenset[str]:
+    """Return the fields that every event of this type has, if only as None."""
+    return frozenset(FIELDS.get(event, HEADER_FIELDS)) & {*Event.__struct_fields__} - {"items"}
 
 
 class CustomMetric(Struct, frozen=True, kw_only=True):
@@ -31,6 +37,7 @@ class CustomMetric(Struct, frozen=True, kw_only=True):
         return f"{self.name}\n{blake2b(msgspec.json.encode(counted), digest_size=FINGERPRINT_BYTES).hexdigest()}"
 
     @property
-    def fields(self) -> set[str]:
-        """The fields that it reads of events."""
-        return {self.value, *self.labels.values(), *self.when} - {""}
+    def extras(self) -> set[str]:
+        """The fields that it reads and that no event of its type has: paths in the payload."""
+        compared = {condition.differs_from or "" for condition in self.when.values()}
+        return {self.value, *self.labels.values(), *self.when, *compared} - {""} - built_in(self.event)

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from sidecar.core.counts import order_memory
-from sidecar.core.counts.custom_metrics import CustomSeries
+from sidecar.core.counts.custom_series import CustomSeries
 from sidecar.core.counts.histogram import Classic, Histogram
 from sidecar.core.counts.last_minute import KEPT_SECONDS, Lately
 from sidecar.core.counts.liveness import Sign

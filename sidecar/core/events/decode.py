@@ -14,7 +14,7 @@ The strict stage must not read anything differently from the tolerant one. Three
 """
 
 from codecs import BOM_UTF8
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from math import inf, nextafter
@@ -54,6 +54,7 @@ from sidecar.core.events.tolerant import read_into
 from sidecar.core.events.values import (
     STATUS_WORDS,
     Rejected,
+    decimal,
     decode_plainly,
     reason_of,
     seconds,
@@ -95,18 +96,37 @@ _CamelCase: Any = msgspec.defstruct(
 )
 
 
-def decoder_of(names: Mapping[str, str]) -> Callable[[bytes], "_Strict"]:
-    """Return what decodes an event like the strict stage, with the fields under these names, and under no others."""
+DecodeEvent = Callable[[bytes], _Strict]
+_STRICT_NAMES = {field.name: field.encode_name for field in msgspec.structs.fields(_Strict)}
+EXTRA = "extra_"  # attributes of events begin with it that are no fields of Event
+
+
+def extra(name: str) -> str:
+    """Return the attribute of events that `decoder_of` makes, with the field of the payload that has this name."""
+    return EXTRA + name.encode().hex()
+
+
+def decoder_of(names: Mapping[str, str] | None, extras: Collection[str] = ()) -> DecodeEvent | None:
+    """Return what decodes an event like the strict stage; `None` if an extra field has the name of another.
+
+    With `names` the fields have these names, and no others. `extras` are names of further fields.
+    """
     fields = msgspec.structs.fields(_Strict)
-    renamed: Any = msgspec.defstruct(
+    known = _STRICT_NAMES if names is None else {f.name: names.get(f.name, _UNWRITABLE + f.name) for f in fields}
+    if not set(known.values()).isdisjoint(extras):
+        return None
+    made: Any = msgspec.defstruct(
         "_Renamed",
-        [(field.name, field.type, field.default) for field in fields],
+        [
+            *((field.name, field.type, field.default) for field in fields),
+            *((extra(name), Any, None) for name in extras),
+        ],
         bases=(_Strict,),
-        rename={field.name: names.get(field.name, _UNWRITABLE + field.name) for field in fields},
+        rename=known | {extra(name): name for name in extras},
         gc=False,
         kw_only=True,
     )
-    return msgspec.json.Decoder(renamed).decode
+    return msgspec.json.Decoder(made, float_hook=decimal).decode
 
 
 _decode_event = msgspec.json.Decoder(_Strict).decode
@@ -148,7 +168,7 @@ def _decode_some(payloads: Sequence[bytes], arrivals: Sequence[float], decoded: 
 
 
 def accept_together(
-    decode_event: Callable[[bytes], _Strict], payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded
+    decode_event: DecodeEvent, payloads: Sequence[bytes], arrivals: Sequence[float], decoded: Decoded
 ) -> bool:
     """Accept payloads of one ordinary event each, all or none; what they share is checked once."""
     text = b"".join(payloads)

@@ -29,6 +29,8 @@ def as_text(value: Any) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
     return str(value) if isinstance(value, int | Decimal) else None
 
 
@@ -39,6 +41,8 @@ def as_number(value: Any) -> Decimal | None:
         number = decimal(value)
     elif kind is int or kind is Decimal:
         number = Decimal(value)
+    elif kind is float:  # a duration or a time of an event
+        number = Decimal(repr(value))
     else:
         return None
     return number if number.is_finite() and number.adjusted() < MAX_ID_BYTES else None

@@ -1,8 +1,10 @@
 """Mappings that only rename fields: their payloads are decoded like events of our own, many at once."""
 
+from collections.abc import Iterable
+
 from sidecar.core.mapping.definition import Definition, Value
 from sidecar.core.mapping.paths import steps_of
-from sidecar.core.mapping.shapes import can_be_named
+from sidecar.core.mapping.shapes import can_be_read
 
 
 def names_of(mapping: Definition) -> dict[str, str] | None:
@@ -16,7 +18,13 @@ def names_of(mapping: Definition) -> dict[str, str] | None:
         if len(value.path) != 1 or value != Value(path=value.path) or (field == "ts" and mapping.zone):
             return None
         first, *others = steps_of(value.path[0])
-        if others or not isinstance(first, str) or not can_be_named(first):
+        if others or not can_be_read(first):
             return None
         names[field] = first
     return names if len(set(names.values())) == len(names) else None
+
+
+def first_names(paths: Iterable[str]) -> list[str] | None:
+    """Return the names with which paths begin, if fields of a struct can have them; otherwise `None`."""
+    firsts = sorted({first if can_be_read(first := steps_of(path)[0]) else "" for path in paths})
+    return None if "" in firsts else firsts

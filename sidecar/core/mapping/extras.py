@@ -3,18 +3,23 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sidecar.core.events.decode import Decoder
+from sidecar.core.events.decode import TOGETHER, DecodeEvent, accept_together, decode, decoder_of
 from sidecar.core.events.event import Decoded, Event
 from sidecar.core.events.rejections import UNREADABLE
 from sidecar.core.mapping import payloads as codecs
+from sidecar.core.mapping.direct import first_names
 from sidecar.core.mapping.shapes import Paths, PlainLookup
 
 
 class WithExtras:
-    """A decoder that also reads what is at some paths of each payload, or of each element of an array."""
+    """Decode events of our own with what is at some paths of each payload, or of each element of an array.
 
-    def __init__(self, decoder: Decoder, paths: Collection[str]) -> None:
-        self._decoder = decoder
+    Ordinary events are decoded together, and have further attributes. Others are decoded twice.
+    """
+
+    def __init__(self, paths: Collection[str]) -> None:
+        firsts = first_names(paths)
+        self._decode_directly = None if firsts is None else decoder_of(None, firsts)
         self._plain = {path: PlainLookup().get(path) for path in paths}
         named = Paths()
         named.get(*paths)
@@ -24,16 +29,38 @@ class WithExtras:
 
     def __call__(self, payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
         """Return the events and rejections of payloads, with `extras`; see Decoder."""
-        decoded = self._decoder(payloads, arrivals)
+        if self._decode_directly is None:
+            return self._decode_twice(payloads, arrivals)
+        result = Decoded([], [], [])
+        for start in range(0, len(payloads), TOGETHER):
+            some = slice(start, start + TOGETHER)
+            self._decode_some(self._decode_directly, payloads[some], arrivals[some], result)
+        return result
+
+    def _decode_some(
+        self, directly: DecodeEvent, payloads: Sequence[bytes], arrivals: Sequence[float], result: Decoded
+    ) -> None:
+        """Decode payloads together; if that fails, decode each half, so that an odd one is soon alone."""
+        if accept_together(directly, payloads, arrivals, result):
+            return
+        if len(payloads) == 1:
+            result.extend(self._decode_twice(payloads, arrivals))
+            return
+        half = len(payloads) // 2
+        self._decode_some(directly, payloads[:half], arrivals[:half], result)
+        self._decode_some(directly, payloads[half:], arrivals[half:], result)
+
+    def _decode_twice(self, payloads: Sequence[bytes], arrivals: Sequence[float]) -> Decoded:
+        decoded = decode(payloads, arrivals)
         if decoded.paired:
             found = zip(decoded.events, map(self._of_payload, payloads), strict=True)
             decoded.extras = {id(event): extras[0] for event, extras in found if len(extras) == 1}
             return decoded
         result = Decoded([], [], [])
         for payload, arrival in zip(payloads, arrivals, strict=True):
-            part = self._decoder([payload], [arrival])
+            part = decode([payload], [arrival])
             outcomes, extras = _in_order(part), self._of_payload(payload)
-            if len(outcomes) == len(extras):  # a mapping may have dropped some, or made several of one
+            if len(outcomes) == len(extras):
                 pairs = zip(outcomes, extras, strict=True)
                 part.extras = {id(event): one for event, one in pairs if event is not None}
             result.extend(part)

@@ -1,7 +1,7 @@
 """A Mapping decodes the payloads of a source: the first rule that takes a payload makes the event."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -23,11 +23,12 @@ from sidecar.core.events.values import Rejected
 from sidecar.core.mapping import payloads as codecs
 from sidecar.core.mapping.conditions import as_text
 from sidecar.core.mapping.definition import Definition, Rule, Value
-from sidecar.core.mapping.direct import names_of
+from sidecar.core.mapping.direct import first_names, names_of
 from sidecar.core.mapping.paths import get_by, steps_of
 from sidecar.core.mapping.rules import CompiledRule
 from sidecar.core.mapping.shapes import Lookup, Paths, PlainLookup
 
+NO_EXTRAS: dict[str, Any] = {}
 UNMATCHED = "otherwise"  # instead of the name of a rule
 DROPPED_PAYLOADS = "drop_payloads"
 
@@ -43,6 +44,7 @@ class Outcome(Struct, frozen=True):
     rejection: Rejection | None = None
     adjusted: tuple[str, ...] = ()
     repeats: str = ""
+    extras: dict[str, Any] = {}
 
     @property
     def kind(self) -> OutcomeKind:
@@ -54,8 +56,9 @@ class Outcome(Struct, frozen=True):
 class _CompiledRules:
     """The rules of a mapping, compiled for one way to decode payloads."""
 
-    def __init__(self, definition: Definition, currency: str, lookup: Lookup) -> None:
+    def __init__(self, definition: Definition, currency: str, extras: Collection[str], lookup: Lookup) -> None:
         self.name = definition.name
+        self._extras = {path: lookup.get(path) for path in extras}
         self.rules = [
             CompiledRule(rule, {**definition.event, **rule.event}, definition.zone, currency, lookup)
             for rule in definition.rules
@@ -76,6 +79,12 @@ class _CompiledRules:
         parts = [as_text(get(payload)) or "" for get in self._names]
         return "\n".join([self.name, *parts]) if all(parts) else ""
 
+    def extras_of(self, payload: Any) -> dict[str, Any]:
+        """Return what is at the paths that events have no fields for."""
+        if not self._extras:
+            return NO_EXTRAS
+        return {path: get(payload) for path, get in self._extras.items()}
+
     def _taken(self, rule: CompiledRule, payload: Any, text: bytes, arrival: float, simple: bool) -> Outcome:
         if rule.drops:
             return Outcome(self.name, rule.name)
@@ -91,7 +100,8 @@ class _CompiledRules:
                 return _rejected(self.name, rule.name, rejection)
         if rule.decides_status and not event.status_word:
             event.status_word = str(event.status)  # so that an order published twice in one state counts once
-        return Outcome(self.name, rule.name, event, None, adjusted, self.repeats_of(payload))
+        extras = self.extras_of(payload)
+        return Outcome(self.name, rule.name, event, None, adjusted, self.repeats_of(payload), extras)
 
 
 def _rejected(mapping: str, rule: str, rejection: Rejection) -> Outcome:
@@ -103,24 +113,24 @@ def _rejected(mapping: str, rule: str, rejection: Rejection) -> Outcome:
 class Mapping:
     """One compiled definition."""
 
-    def __init__(self, definition: Definition, *, currency: str) -> None:
-        """`currency` is for amounts without one."""
+    def __init__(self, definition: Definition, *, currency: str, extras: Collection[str] = ()) -> None:
+        """`currency` is for amounts without one; `extras` are paths that events have no fields for."""
         self.name = definition.name
-        self._plain = _CompiledRules(definition, currency, PlainLookup())
+        self._plain = _CompiledRules(definition, currency, extras, PlainLookup())
         self._otherwise = definition.otherwise
         self._dropped = frozenset(payload.encode() for payload in definition.drop_payloads)
         self._inner = codecs.inner(definition.inner)
         self._each = get_by(steps_of(definition.each)) if definition.each else None
         self._whole = any(isinstance(steps_of(path)[0], int) for path in paths_of(definition))
-        names = names_of(definition)
-        self.decode_directly = None if names is None else decoder_of(names)
+        names, firsts = names_of(definition), first_names(extras)
+        self.decode_directly = None if names is None or firsts is None else decoder_of(names, firsts)
         self._decode_shape: Callable[[bytes], Any] | None = None
         if not (self._inner or self._each or self._whole):
             paths = Paths()
-            _CompiledRules(definition, currency, paths)
+            _CompiledRules(definition, currency, extras, paths)
             shape = paths.shape()
             self._decode_shape = shape.decode
-            self._shaped = _CompiledRules(definition, currency, shape)
+            self._shaped = _CompiledRules(definition, currency, extras, shape)
 
     @property
     def rules(self) -> list[tuple[str, str, OutcomeKind]]:
@@ -193,8 +203,8 @@ class Mapping:
             read_into(alone, event, text, arrival)
         if alone.rejections:
             return _rejected(self.name, UNMATCHED, alone.rejections[0])
-        found, repeats = alone.events[0], self._plain.repeats_of(event)
-        return Outcome(self.name, UNMATCHED, found, None, alone.adjusted.get(id(found), ()), repeats)
+        found, repeats, extras = alone.events[0], self._plain.repeats_of(event), self._plain.extras_of(event)
+        return Outcome(self.name, UNMATCHED, found, None, alone.adjusted.get(id(found), ()), repeats, extras)
 
 
 class Chain:
@@ -228,6 +238,8 @@ class Chain:
                     result.add(outcome.event, arrival, outcome.adjusted)
                     if outcome.repeats:
                         result.repeats[id(outcome.event)] = outcome.repeats
+                    if outcome.extras:
+                        result.extras[id(outcome.event)] = outcome.extras
                 elif outcome.rejection is not None:
                     result.reject(outcome.rejection)
             result.paired &= len(result.events) == made + 1

@@ -35,12 +35,17 @@ class CompiledRule:
 
     def fields_of(self, payload: Any) -> EventFields:
         """Return the fields of the event that have a value."""
-        fields = {name: found for name, get in self._getters if (found := get(payload)) is not None and found != ""}
+        fields = {name: found for name, get in self._getters if (found := get(payload)) or _is_value(found)}
         if self._items is not None and (items := self._items(payload)):
             fields["items"] = items
         if self._minor is not None:
             self._minor(fields)
         return fields
+
+
+def _is_value(found: Any) -> bool:
+    """Return whether what is false is a value: 0 is."""
+    return found is not None and found != ""
 
 
 def _getters(values: Mapping[str, Value], zone: str, lookup: Lookup) -> list[tuple[str, Getter]]:
@@ -58,7 +63,7 @@ def _items(items: Items, zone: str, lookup: Lookup) -> Getter:
         found = get(payload)
         there = found if isinstance(found, list) else [] if found is None else [found]
         return [
-            {name: value for name, one in getters if (value := one(element)) is not None and value != ""}
+            {name: value for name, one in getters if (value := one(element)) or _is_value(value)}
             for element in there
             if counts is None or counts(element)
         ]

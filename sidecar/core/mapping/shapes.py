@@ -5,7 +5,7 @@ becomes the same.
 """
 
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
 
@@ -59,7 +59,7 @@ class _Node:
         """Return the node at a path, created if need be; a list that is read by index is decoded as a whole."""
         node = self
         for step in steps:
-            if not isinstance(step, str) or not can_be_named(step):
+            if not can_be_read(step):
                 node.whole = True
                 return node
             node = node.names.setdefault(step, _Node())
@@ -156,9 +156,9 @@ class Shape:
         return _attribute(attributes, rest if at < len(steps) else None) if attributes else rest
 
 
-def can_be_named(name: str) -> bool:
-    """Return whether a field of a struct can have a name in JSON."""
-    return name.isprintable() and '"' not in name and "\\" not in name
+def can_be_read(step: PathStep) -> TypeGuard[str]:
+    """Return whether a step is the name of a field that a struct can have."""
+    return isinstance(step, str) and step.isprintable() and '"' not in step and "\\" not in step
 
 
 def _attribute(names: list[str], then: Getter | None) -> Getter:

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from sidecar.core.counts.custom_definition import CustomMetric
-from sidecar.core.counts.custom_metrics import CustomSeries
+from sidecar.core.counts.custom_series import CustomSeries
 from sidecar.core.snapshot.snapshot import Custom, CustomSample
 
 CustomByName = dict[str, Custom] | UnsetType

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.commit.aggregator import Aggregator
+from sidecar.core.counts import custom_metrics
 from sidecar.core.counts.custom_definition import CustomMetric
-from sidecar.core.counts.custom_metrics import CustomCounting, CustomSeries
+from sidecar.core.counts.custom_metrics import CustomCounting
+from sidecar.core.counts.custom_series import CustomSeries
 from sidecar.core.counts.rules import OTHER, Rules
-from sidecar.core.events.decode import decode
 from sidecar.core.mapping.definition import Condition
 from sidecar.core.mapping.extras import WithExtras
 from tests.core.counted import NOW, PUBSUB, aggregator, batch, commit, committed, order, shown
@@ -66,6 +67,96 @@ def test_a_histogram_has_cumulative_buckets_a_count_and_a_sum() -> None:
     (sample,) = custom["shop_sizes"].series
     assert (sample.count, sample.sum) == (5, 18.0)
     assert sample.buckets == {"1.0": 2, "2.0": 3, "5.0": 4, "+Inf": 5}
+
+
+@pytest.mark.parametrize(
+    ("times", "total", "buckets"),
+    [((12.3, 50, 0.1), 62.4, [1, 3]), ((4_000_000.3, 0.000_000_1, 9), 4_000_009.3000001, [2, 2]), ((), 0, [0, 0])],
+)
+def test_durations_are_exact_to_the_billionth(times: tuple[float, ...], total: float, buckets: list[int]) -> None:
+    metric = CustomMetric(name="shop_ms", type="histogram", value="latency_ms", buckets=(10, 50))
+    rules = Rules(custom_metrics=(metric,))
+    aggregate = committed(*(order(latency_ms=one) for one in times), order(latency_ms=None), rules=rules)
+    custom = shown(aggregate, rules=rules).custom
+    assert custom
+    (sample,) = custom["shop_ms"].series
+    assert (sample.count, sample.sum) == (len(times), total)
+    assert sample.buckets
+    assert [*sample.buckets.values()] == [*buckets, len(times)]
+
+
+def test_equal_values_of_many_events_add_up_by_their_labels() -> None:
+    metric = CustomMetric(name="n", type="histogram", value="amount", labels={"p": "product_id"}, buckets=(10,))
+    rules = Rules(custom_metrics=(metric,))
+    events = [order(product_id=name, amount=amount) for name, amount in (("a", "0.10"), ("b", "11"), ("a", "10"))]
+    custom = shown(committed(*(10 * events), rules=rules), rules=rules).custom
+    assert custom
+    found = [(sample.labels["p"], sample.count, sample.sum, sample.buckets) for sample in custom["n"].series]
+    assert found == [("a", 20, 101.0, {"10.0": 20, "+Inf": 20}), ("b", 10, 110.0, {"10.0": 0, "+Inf": 10})]
+
+
+def test_a_counter_adds_up_durations_and_leaves_out_what_is_no_number() -> None:
+    times = CustomMetric(name="shop_ms_total", type="counter", value="latency_ms")
+    texts = CustomMetric(name="shop_texts", type="histogram", value="product_id", buckets=(1,))
+    rules = Rules(custom_metrics=(times, texts))
+    aggregate = committed(order(latency_ms=1.5, product_id="a"), order(latency_ms=2), rules=rules)
+    assert samples(aggregate, rules, "shop_ms_total") == [(3.5,)]
+    custom = shown(aggregate, rules=rules).custom
+    assert custom
+    assert custom["shop_texts"].series[0].count == 0
+
+
+def test_more_values_than_are_remembered_count_alike() -> None:
+    rules = Rules(custom_metrics=(SIZES,))
+    many = custom_metrics.REMEMBERED + 10
+    aggregate = committed(*(order(quantity=n + 1) for n in range(many)), rules=rules)
+    custom = shown(aggregate, rules=rules).custom
+    assert custom
+    assert (custom["shop_sizes"].series[0].count, custom["shop_sizes"].series[0].sum) == (many, many * (many + 1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("when", "counted"),
+    [
+        ({"latency_ms": Condition(above=Decimal(40))}, 1),
+        ({"latency_ms": Condition(equals="42.5")}, 1),
+        ({"latency_ms": Condition(equals="7")}, 1),
+        ({"latency_ms": Condition(exists=True)}, 2),
+        ({"status": Condition(one_of=("success", "failed"))}, 3),
+        ({"status": Condition(equals="success", exists=True)}, 2),
+        ({"product_id": Condition(differs_from="order_id")}, 2),
+        ({"product_id": Condition(starts_with="a"), "status": Condition(equals="failed")}, 1),
+    ],
+)
+def test_conditions_hold_for_the_fields_of_orders(when: dict[str, Condition], counted: int) -> None:
+    rules = Rules(custom_metrics=(CustomMetric(name="n_total", type="counter", when=when),))
+    events = [
+        order(latency_ms=42.5, product_id="b", order_id="b"),
+        order(latency_ms=7, product_id="c"),
+        order("failed", product_id="a"),
+    ]
+    assert samples(committed(*events, rules=rules), rules, "n_total") == [(float(counted),)]
+
+
+def test_events_of_other_types_have_fields_of_their_own_under_any_name() -> None:
+    metric = CustomMetric(
+        name="n", type="counter", event="payment", value="quantity", labels={"s": "status", "shop": "shop.id"}
+    )
+    assert metric.extras == {"status", "quantity", "shop.id"}
+    differs = CustomMetric(name="n", type="counter", when={"a": Condition(differs_from="b"), "seq": Condition()})
+    assert differs.extras == {"a", "b"}
+    counting, into = CustomCounting([metric]), {}  # type: ignore[var-annotated]
+    payloads = [
+        b'{"type":"payment","status":"captured","quantity":2.5,"shop":{"id":7}}',
+        b'{"type":"payment","status":"captured","quantity":true,"shop":{"id":7}}',
+        '{"type":"payment","status":"captured","quantity":"1","shop":{"id":"ü"}}'.encode(),
+    ]
+    decoded = WithExtras(metric.extras)(payloads, [NOW] * 3)
+    counting.count(decoded.events, decoded.extras, into)
+    assert {tuple(key.split("\n")[2:]): str(series.number) for key, series in into.items()} == {
+        ("captured", "7"): "2.5",
+        ("captured", "ü"): "1",
+    }
 
 
 def test_without_labels_counters_and_histograms_are_there_from_the_start_at_0() -> None:
@@ -208,14 +299,14 @@ def test_fields_that_events_have_no_place_for_are_read_from_the_payload() -> Non
     metric = CustomMetric(
         name="vouchers_total", type="counter", labels={"code": "voucher"}, when={"voucher": Condition(exists=True)}
     )
-    assert metric.fields == {"voucher"}
+    assert metric.extras == {"voucher"}
     rules = Rules(custom_metrics=(metric,))
-    aggregate = Aggregator(rules, Random(1), {PUBSUB: WithExtras(decode, metric.fields)})
+    aggregate = Aggregator(rules, Random(1), {PUBSUB: WithExtras(metric.extras)})
     aggregate.apply(batch(order(voucher="A"), order(), order("failed", voucher="A")), NOW)
     commit(aggregate)
     assert samples(aggregate, rules, "vouchers_total") == [("A", 2.0)]
 
 
 def test_what_events_hold_is_read_like_a_payload() -> None:
-    counting = CustomCounting(())
-    assert counting.elements("items") is counting
+    fields = custom_metrics._EventLookup("order", custom_metrics._Extras())
+    assert fields.elements("items") is fields
