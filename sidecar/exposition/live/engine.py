@@ -283,6 +283,8 @@ class EngineWebSocket:
             session.websocket = self._connection
             with suppress(Exception):  # of the library, which cannot read what the client sent
                 await self._handler(self)
+        except ConnectionError:  # the client left during the handshake
+            pass
         finally:
             self._connection.pieces = None  # do not keep a Snapshot that was sent in part
             if engine.upgraded or not engine.connected:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import socketio
-from aiohttp import ClientSession, ClientWebSocketResponse
+from aiohttp import ClientSession, ClientWebSocketResponse, ServerDisconnectedError, web
 from socketio.exceptions import ConnectionError as Refused
 
 from sidecar.config import Seconds
@@ -185,6 +185,21 @@ async def test_nonsense_ends_the_session_and_nothing_else(packet: str, caplog: p
             await end(client)
         await eventually(lambda: served.clients() == 1)
         assert await other.call("ping", timeout=LIMIT) == {}
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("path", ["/socket.io/?EIO=4&transport=websocket", "/ws"])
+async def test_a_client_that_leaves_in_the_handshake_leaves_no_trace_in_the_log(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def gone(response: web.WebSocketResponse, request: web.Request) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", gone)
+    async with serving(snapshot(), on="http") as served, ClientSession() as session:
+        with pytest.raises(ServerDisconnectedError):
+            await session.ws_connect("http://{}:{}{}".format(*served.server.address, path))
+        await eventually(lambda: served.clients() == 0)
     assert not caplog.records
 
 
