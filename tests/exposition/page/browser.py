@@ -102,6 +102,7 @@ class FakeSidecar:
             "metrics": lambda: self.scene.snapshot,
             "health": lambda: self.scene.health,
             "history": lambda: {"throughput": {"points": []}},
+            "sales": lambda: {"sales": []},
             "rejected": lambda: {"rejected": self.rejected},
         }
         paths = [web.get(f"{BELOW}/monitoring/{name}", self._json(answer)) for name, answer in answers.items()]

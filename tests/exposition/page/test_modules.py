@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.exposition.page.scenes import HOSTILE, SCENES, WELL, Json, known, stocked
+from tests.exposition.page.scenes import HOSTILE, NOT_STARTED, SCENES, WELL, Json, known, stocked
 from tests.exposition.page.test_files import STATIC
 from tests.exposition.snapshots import TS, orders
 from tests.programs import needs
@@ -26,7 +26,8 @@ def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
     for file in STATIC.glob("*.js"):
         shutil.copy(file, folder)
     (folder / "package.json").write_text('{"type":"module"}')
-    head = 'import * as f from "./format.js"; import { see } from "./model.js"; import { Series } from "./series.js";\n'
+    imports = {"* as f": "format", "{ saleOf, see }": "model", "{ Series }": "series"}
+    head = "".join(f'import {names} from "./{file}.js";\n' for names, file in imports.items())
 
     def run(script: str, *arguments: Any) -> Any:
         program = f"{head}const run = (...given) => {{ {script} }};\n"
@@ -135,6 +136,32 @@ def test_reasons_are_grouped_only_if_the_words_are_the_default_ones(evaluate: Ev
 
     assert groups(sold_out=2, timeout=1) == [("fault", 1), ("refusal", 2)]
     assert groups(ausverkauft=2, timeout=1) == [("refusal", 3)]
+
+
+NO_SALE = {"id": None, "state": "none", "started_at": None, "ended_at": None}
+PLANS = [
+    {"id": "later", "title": "Later", "kind": "live", "state": "planned", "starts_at": TS + 900, "ends_at": TS + 999},
+    {"id": "drop", "title": "Drop", "kind": "rehearsal", "state": "planned", "starts_at": TS + 75, "ends_at": TS + 675},
+]
+RUNS = {"id": "drop", "state": "running", "started_at": TS - 5, "ended_at": None}
+
+
+@pytest.mark.parametrize(
+    ("sale", "heading", "phase", "clock"),
+    [
+        (NO_SALE, "Drop", "rehearsal, planned", "T−01:15"),
+        (RUNS, "Drop", "rehearsal", "T+00:05"),
+        (RUNS | {"id": None}, "Flash sale on host-1", None, "T+00:05"),
+    ],
+)
+def test_a_plan_names_the_sale_and_its_times(
+    evaluate: Evaluate, sale: Json, heading: str, phase: str | None, clock: str
+) -> None:
+    numbers = NOT_STARTED if sale is NO_SALE else known()
+    given = {"feed": {"status": "open"}, "age": 0, "silent": 0, "now": TS}
+    script = "return see({ ...given[0], snapshot: { ...given[1], sale: saleOf(given[2], given[3]) } })"
+    shown = evaluate(script, given, numbers, sale, PLANS)
+    assert (shown["heading"], shown["phase"], shown["clock"]["t"]) == (heading, phase, clock)
 
 
 SERIES = """

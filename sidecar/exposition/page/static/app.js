@@ -3,7 +3,7 @@
 import { Timeline } from "./chart.js";
 import { $, write } from "./dom.js";
 import { Feed } from "./feed.js";
-import { see } from "./model.js";
+import { saleOf, see } from "./model.js";
 import { showProducts, sortSoon } from "./products.js";
 import { SECONDS, Series } from "./series.js";
 import * as view from "./view.js";
@@ -13,6 +13,7 @@ const TITLE_MS = 5000;
 const SPOKEN_MS = 30000;
 const HISTORY_MS = 60000;
 const REJECTED_MS = 3000;
+const SALES_MS = 15000;
 const COPIED_MS = 2000;
 const LOGGED = 50;
 const SECTIONS = ["verdict", "tiles", "products", "reasons-box", "money-box", "timeline", "log-box", "sources-box"];
@@ -26,6 +27,7 @@ const begunAt = performance.now();
 let snapshot = null;
 let health = null;
 let rejected = null;
+let sales = [];
 let feedState = { status: "connecting" };
 let receivedAt = { steady: 0, wall: 0 };
 let pausedAt = 0;
@@ -55,6 +57,8 @@ function take(update) {
     snapshot = null;
   }
   if (isFirst || (wasStale && !snapshot?.stale)) backfill();
+  if (isFirst) askSales();
+  if (isFirst) askRejected();
   if (isFirst && scope === "instance") offerFleet();
   if (document.hidden) view.showTab(look()); // neither timers nor frames run in time there
   schedule();
@@ -101,9 +105,18 @@ async function backfill() {
 }
 
 async function askRejected() {
-  if (document.body.dataset.state !== "waiting" || !snapshot?.completeness.invalid) return;
+  if (!snapshot?.completeness.invalid || snapshot.orders.total) return;
   const answer = await ask("monitoring/rejected?limit=1");
   rejected = answer?.rejected[0] ?? null;
+  changed = true;
+  schedule();
+}
+
+/** Ask for the plans: title, times and marks are in no update. */
+async function askSales() {
+  if (feedState.status !== "open" || !snapshot) return;
+  sales = (await ask("monitoring/sales"))?.sales ?? sales;
+  series.marks = (saleOf(snapshot.sale, sales)?.markers ?? []).map(({ at, text }) => ({ t: at, text }));
   changed = true;
   schedule();
 }
@@ -131,7 +144,8 @@ function look() {
   const since = snapshot ? Math.max(silent, (Date.now() - receivedAt.wall) / 1000) : silent;
   const age = snapshot ? Math.max(0, snapshot.ts - (snapshot.committed_at ?? snapshot.ts)) + since : 0;
   const now = snapshot ? snapshot.ts + since : Date.now() / 1000;
-  return see({ snapshot, health, feed: feedState, age, silent: since, now, mostStock });
+  const known = snapshot && { ...snapshot, sale: saleOf(snapshot.sale, sales) };
+  return see({ snapshot: known, health, feed: feedState, age, silent: since, now, mostStock });
 }
 
 function schedule() {
@@ -289,4 +303,5 @@ listen();
 feed.start();
 setInterval(schedule, AGE_MS); // the age grows
 setInterval(askRejected, REJECTED_MS);
+setInterval(askSales, SALES_MS);
 setInterval(() => snapshot && feedState.status === "open" && backfill(), HISTORY_MS);

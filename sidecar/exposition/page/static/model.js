@@ -40,6 +40,15 @@ export function see({ snapshot, health, feed, age, silent, now, mostStock = new 
   return decorate({ ...scene, ...numbers(known, scene) }, known);
 }
 
+/** Join the sale of a snapshot with its plan, or, while none runs, with the plan that comes next. */
+export function saleOf(sale, sales) {
+  const isNext = (plan) => plan.state === "planned" && (sale?.state ?? "none") === "none";
+  const plans = sales.filter((plan) => isNext(plan) || (plan.id !== null && plan.id === sale?.id));
+  const [plan] = plans.sort((one, other) => one.starts_at - other.starts_at);
+  if (!plan) return sale;
+  return { ...sale, title: plan.title, kind: plan.kind, starts_at: plan.starts_at, ends_at: plan.ends_at, markers: plan.markers };
+}
+
 const EMPTY = { state: "loading", mark: "unknown", sentence: "", why: "", frozen: false, products: [], tiles: [], alerts: [] };
 
 // What is the matter: the first of these that applies.
@@ -232,7 +241,7 @@ const units = (products) => sum(products.map((product) => product.units));
 const faults = (orders, window) => `${f.percent(orders.fault_rate[window])} % faults`;
 const named = (product) => (product.id.length > LONGEST_NAME ? "a product" : product.id);
 const byCount = (counts) => Object.entries(counts ?? {}).sort((one, other) => other[1] - one[1]);
-const startsAt = (sale) => sale?.starts_at ?? sale?.started_at ?? null;
+const startsAt = (sale) => sale?.started_at ?? sale?.starts_at ?? null;
 
 function sellsOut(next) {
   if (!next) return "";
@@ -420,7 +429,9 @@ function decorate(scene, known) {
   scene.complete = completeness(scene, snapshot);
   scene.live = liveness(scene, known);
   scene.heading = sale?.title ?? sale?.id ?? (snapshot ? `Flash sale on ${snapshot.instance}` : "Flash sale");
-  scene.phase = sale?.phase ?? { soldout: "sold out", ended: "ended", planned: "planned" }[scene.state] ?? null;
+  const phase = sale?.phase ?? { soldout: "sold out", ended: "ended", planned: "planned" }[scene.state];
+  const kind = sale?.kind === "live" ? null : sale?.kind;
+  scene.phase = [kind, phase].filter(Boolean).join(", ") || null;
   scene.clock = clocks(sale, now);
   scene.fleet = snapshot?.scope === "fleet" ? `fleet of ${snapshot.instances?.length ?? f.NONE}` : (sale?.fleet ?? null);
   scene.title = title(scene, known);

@@ -24,7 +24,6 @@ export class Series {
   take(snapshot) {
     this.since = snapshot.since;
     this.phases = snapshot.sale?.phases ?? [];
-    this.marks = snapshot.sale?.marks ?? [];
     if (snapshot.stale || snapshot.committed_at === null) return;
     const second = Math.floor(snapshot.committed_at - SETTLED_SECONDS) - 1;
     const { total, faults, refusals, per_second: rates } = snapshot.orders;
@@ -69,6 +68,7 @@ export class Series {
   }
 
   slide(last) {
+    if (this.version === 0) this.first = last - SECONDS + 1; // the sidecar's clock, not the browser's
     const shift = last - (this.first + SECONDS - 1);
     if (shift <= 0) return;
     for (const name of NAMES) {

@@ -137,7 +137,7 @@ export function showSources(health, completeness) {
 function component([name, { status, detail, received, last_event_at: at }]) {
   const mark = MARKS[status] ?? "unknown";
   const heard = received === undefined ? "" : `${f.whole(received)} events${at ? `, the last at ${f.time(at)}` : ""}`;
-  const state = detail ?? (status === "ok" ? "connected" : status);
+  const state = detail ?? (status === "ok" && isSource(name) ? "connected" : status);
   const text = isSource(name) && heard ? `${detail ? `${detail}; ` : ""}${heard}` : state;
   return make("li", `is-${mark}`, makeMark(mark), make("span", "", `${name} `, make("span", "muted", text)));
 }
