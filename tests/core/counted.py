@@ -74,6 +74,6 @@ def content(state: State) -> dict[tuple[str, Any], Any]:
 
 def _plain(part: Any) -> Any:
     if isinstance(part, Product):
-        *exact, _, _ = part.dump()
-        return [*exact, Weight(part.depletion.units), Weight(part.depletion.calm_units)]
+        sums = part.depletion.units, part.depletion.calm_units, part.depletion.squares
+        return [*part.dump()[:9], *map(Weight, sums), *part.dump()[12:]]
     return part.dump()

@@ -31,7 +31,6 @@ SHORTEST_SPAN_SECONDS = 1.0  # a first sale just now is no infinite rate
 AHEAD_SECONDS = 3.0  # how far a sale may be ahead: 2 s, and it counts in the middle of its second
 # Sums are stored in units of 2^-20, which no rate shows: the rest of a float is noise that does not compress.
 GRAIN = 2**20
-SQUARES_GRAIN = 2**6
 MOST_UNITS = 2.0**43  # 9 * 10^12; in grains, half of what msgpack can hold
 
 
@@ -108,7 +107,7 @@ class Depletion:
         """Round the sums to what is stored, so that loading them gives the same to the last bit."""
         self.units = round(min(self.units, MOST_UNITS) * GRAIN) / GRAIN
         self.calm_units = round(min(self.calm_units, MOST_UNITS) * GRAIN) / GRAIN
-        self.squares = round(min(self.squares, MOST_UNITS) * SQUARES_GRAIN) / SQUARES_GRAIN
+        self.squares = round(min(self.squares, MOST_UNITS) * GRAIN) / GRAIN
 
     def copy(self) -> "Depletion":
         """Return an independent copy."""
@@ -185,7 +184,7 @@ class Depletion:
 
     def dump(self) -> list[float | None]:
         """Return first and newest sale (Unix seconds; `None` if there was none), the sums in grains, and units sold."""
-        sums = [round(self.units * GRAIN), round(self.calm_units * GRAIN), round(self.squares * SQUARES_GRAIN)]
+        sums = [round(self.units * GRAIN), round(self.calm_units * GRAIN), round(self.squares * GRAIN)]
         return [self.first_ts, self.newest_ts, *sums, self.sold]
 
     @classmethod
@@ -193,7 +192,7 @@ class Depletion:
         """Return what was dumped; raise `CheckpointError` if it was damaged. Version 0.1.0 stored two sums."""
         depletion = cls()
         if isinstance(data, list) and len(data) == 4 and type(data[3]) is int:
-            data = [*data, data[3] * SQUARES_GRAIN // GRAIN, data[3] // GRAIN]
+            data = [*data, data[3], data[3] // GRAIN]
         if data == depletion.dump():
             return depletion
         sound = isinstance(data, list) and len(data) == 6 and all(type(n) in (int, float) and isfinite(n) for n in data)
@@ -201,5 +200,5 @@ class Depletion:
             raise CheckpointError("a stored depletion rate is damaged")
         depletion.first_ts, depletion.newest_ts = data[:2]
         depletion.units, depletion.calm_units = (grains / GRAIN for grains in data[2:4])
-        depletion.squares, depletion.sold = data[4] / SQUARES_GRAIN, data[5]
+        depletion.squares, depletion.sold = data[4] / GRAIN, data[5]
         return depletion
