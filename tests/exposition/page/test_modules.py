@@ -114,7 +114,7 @@ def test_counts_of_which_some_are_missing_are_at_least(seen: dict[str, Json]) ->
 
 def test_products_are_sorted_by_urgency(evaluate: Evaluate) -> None:
     snapshot = known(**stocked(fine=500, soon=40, gone=0, over=-1))
-    snapshot["inventory"]["soon"]["sell_out"] |= {"eta_s": 11, "low_s": 9, "high_s": 14}
+    snapshot["inventory"]["soon"]["sell_out"] |= {"state": "restocked", "eta_s": 11, "low_s": 9, "high_s": 14}
     snapshot["orders"]["by_product"][HOSTILE] = snapshot["orders"]["by_product"]["fine"]
     given = {"snapshot": snapshot, "health": WELL, "feed": {"status": "open"}, "age": 0, "silent": 0, "now": TS}
     shown = evaluate("return see(given[0]).products", given)

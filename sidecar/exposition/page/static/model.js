@@ -276,13 +276,15 @@ function rank({ orders, inventory = {} }, mostStock) {
   return products.sort(
     (one, other) =>
       first(one) - first(other) ||
-      URGENCY.indexOf(one.state) - URGENCY.indexOf(other.state) ||
+      rankOf(one) - rankOf(other) ||
       (one.eta ?? NEVER) - (other.eta ?? NEVER) ||
       other.units - one.units ||
       (one.id < other.id ? -1 : 1),
   );
 }
 
+/** Those with a time come first, whatever their state. */
+const rankOf = ({ eta, state }) => (eta === null ? URGENCY.indexOf(state) : -1);
 const URGENCY = ["selling", "restocked", "stalled", "starting", "idle", "not_started", "unknown", "ended", "sold_out"];
 
 function describe(id, orders, stock, most) {
