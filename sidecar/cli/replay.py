@@ -1,5 +1,6 @@
 """`sidecar replay`: count a recording again, and compare the result with the reports in it."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterable
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import to_builtins
 
+from sidecar.cli.options import load
 from sidecar.cli.report import show
-from sidecar.cli.view.terminal import counted, moment, plain
+from sidecar.cli.view.terminal import counted, moment, plain, seconds
 from sidecar.errors import ConfigError, SidecarError
 
 if TYPE_CHECKING:
@@ -30,10 +32,19 @@ NAMED = 20
 )
 @click.option("--verify", is_flag=True, help="Compare with the reports and checkpoints in the recording.")
 @click.option("--against", metavar="REPORT", help="Compare with a report that was saved as JSON.")
+@click.option("--publish", "publish_to", metavar="URL", help="Publish the events to this Redis instead, as of now.")
+@click.option("--prefix", metavar="PREFIX", help="With --publish: the prefix of the sidecar that counts there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print the report as Markdown.")
 def replay(
-    files: tuple[str, ...], speed: float | None, verify: bool, against: str | None, as_json: bool, as_markdown: bool
+    files: tuple[str, ...],
+    speed: float | None,
+    verify: bool,
+    against: str | None,
+    publish_to: str | None,
+    prefix: str | None,
+    as_json: bool,
+    as_markdown: bool,
 ) -> None:
     """Count a recording again, in memory, and show its report as of the last commit.
 
@@ -43,6 +54,11 @@ def replay(
     """
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown exclude each other")
+    if publish_to or prefix:
+        if verify or against or as_json or as_markdown or not publish_to:
+            raise click.UsageError("--publish has no report: only --prefix and --speed go with it")
+        _publish(_paths(files), publish_to, prefix, speed or 1.0)
+        return
     saved = _saved(against) if against else None
     found = _replay(_paths(files), speed, saved)
     if as_json or as_markdown or not (verify or against):
@@ -92,10 +108,25 @@ def _replay(paths: list[Path], speed: float | None, saved: dict[str, Any] | None
             pace.wait(now)
         found.play(row, payloads)
     for gap in found.gaps:
-        click.secho(f"Warning: {plain(gap)}", fg="yellow", err=True)
+        _warn(gap)
     if found.ledger is None:
         raise SidecarError("nothing could be replayed: no file holds a checkpoint to begin with")
     return found
+
+
+def _publish(paths: list[Path], url: str, prefix: str | None, speed: float) -> None:
+    """Publish the events again, in real time, to a Redis where no sale runs."""
+    from sidecar.cli.client.republishing import republish
+    from sidecar.recording.files import read
+
+    config = load(None, {"redis.url": url, "redis.prefix": prefix, "sources.redis_url": ""})
+    began = time.monotonic()
+    sent = asyncio.run(republish(config, read(paths, _warn), speed=speed, say=_warn))
+    click.echo(f"Published {counted(sent, 'payload')} in {seconds(time.monotonic() - began)}.")
+
+
+def _warn(text: str) -> None:
+    click.secho(f"Warning: {plain(text)}", fg="yellow", err=True)
 
 
 class _Pace:

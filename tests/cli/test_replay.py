@@ -1,17 +1,25 @@
 """What `sidecar replay` prints, and when it exits with 99."""
 
+import asyncio
 import json
 import time
 import zlib
 from pathlib import Path
 
 import pytest
+import redis
+from msgspec.structs import replace
 
+from sidecar.config import Config, RedisConfig
+from sidecar.core.counts.sale import Announcement
 from sidecar.core.journal.rows import encode
+from sidecar.daemon import build
 from tests.cli.commands import invoke
 from tests.core.journal.test_replay import segments
 from tests.journals import header
-from tests.ledgers import T0
+from tests.ledgers import T0, commit, new_ledger, order, take
+from tests.ledgers import heard as heard_batch
+from tests.redis_server import RedisServer
 
 
 def write(folder: Path, *contents: list[bytes]) -> Path:
@@ -63,6 +71,8 @@ def test_what_is_missing_is_a_warning(folder: Path) -> None:
         ("{", ["--against", "report.json"], 2, "is no JSON"),
         ("[]", ["--against", "report.json"], 2, "is no report"),
         (None, ["--json", "--markdown"], 2, "exclude each other"),
+        (None, ["--publish", "redis://there", "--verify"], 2, "--publish has no report"),
+        (None, ["--prefix", "x:"], 2, "--publish has no report"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -100,3 +110,27 @@ def test_the_speed_is_a_multiple_of_the_original(folder: Path) -> None:
     began = time.monotonic()
     assert invoke("replay", str(folder), "--speed", "20").exit_code == 0
     assert time.monotonic() - began >= 0.1
+
+
+async def test_events_are_published_again_unless_a_sale_runs_there(folder: Path, redis_server: RedisServer) -> None:
+    heard = redis.Redis(port=redis_server.port).pubsub()  # type: ignore[no-untyped-call]
+    heard.subscribe("c")
+    heard.get_message(timeout=5)
+    command = ("replay", str(folder), "--publish", redis_server.url, "--speed", "100")
+    found = await asyncio.to_thread(invoke, *command)
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout.startswith("Published 12 payloads in")
+    messages = [json.loads(heard.get_message(timeout=5)["data"]) for _ in range(12)]
+    assert [one["seq"] for one in messages if one["producer"] == "p"] == list(range(3, 12))
+    assert len({one["epoch"] for one in messages}) == 2, "one of each producer"
+    store = build.store(replace(Config(), redis=RedisConfig(url=redis_server.url)))
+    ledger = new_ledger(streams=())
+    await take(ledger, store)
+    ledger.aggregate.apply(replace(heard_batch(order()), arrivals=[time.time()]), time.time())
+    await commit(ledger, store, time.time())
+    await store.announce(Announcement(action="start", at=time.time(), by="http", unique_id="x"))
+    await commit(ledger, store, time.time())
+    await commit(ledger, store, time.time())
+    await store.close()
+    refused = await asyncio.to_thread(invoke, *command)
+    assert (refused.exit_code, "a sale runs under" in refused.stderr) == (1, True)
