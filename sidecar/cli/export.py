@@ -17,7 +17,7 @@ from sidecar.cli.client.readers import Reader, reader
 from sidecar.cli.options import Where, reader_options
 from sidecar.cli.view.terminal import counted, moment, plain
 from sidecar.errors import ConfigError, SidecarError
-from sidecar.exposition.history import METRICS, parse_query
+from sidecar.exposition.history import IN_REDIS, parse_query
 
 Row = dict[str, Any]
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -26,7 +26,7 @@ KEPT = "Redis keeps one hour. How to keep more is in docs/long-term.md"
 
 @click.command(short_help="Write the last hour, or the totals, as CSV or JSON lines.")
 @reader_options
-@click.option("--metric", "metrics", type=click.Choice(METRICS), multiple=True, help="Only this; may be repeated.")
+@click.option("--metric", "metrics", type=click.Choice(IN_REDIS), multiple=True, help="Only this; may be repeated.")
 @click.option("--from", "start", metavar="TIME", help="The first second [default: an hour before the last].")
 @click.option("--to", "end", metavar="TIME", help="The last second [default: now].")
 @click.option("--step", metavar="DURATION", help="Time from row to row [default: 1s].")
@@ -54,11 +54,11 @@ def export(
         _write([json.dumps(to_builtins(reader(where).report()), separators=(",", ":")) + "\n"], output)
         return
     source = reader(where)
-    rows = _rows(source, metrics or METRICS, _grid(asked, time.time()))
+    rows = _rows(source, metrics or IN_REDIS, _grid(asked, time.time()))
     _write(_csv(rows) if form != "jsonl" else _json_lines(rows), output)
     if output and sys.stderr.isatty():
         click.echo(f"{counted(len(rows), 'row')} in {output}", err=True)
-    if not any(row[name] is not None for row in rows for name in metrics or METRICS):
+    if not any(row[name] is not None for row in rows for name in metrics or IN_REDIS):
         click.secho(f"Warning: {_why_nothing(source, rows)}", fg="yellow", err=True)
 
 
@@ -103,7 +103,7 @@ def _rows(source: Reader, metrics: Iterable[str], grid: Mapping[str, str]) -> li
     """Return a row for every point of the grid; unknown values are None."""
     found = source.history(grid)
     columns = {name: [value for _, value in found[name].points] for name in metrics}
-    times = [ts for ts, _ in found[METRICS[0]].points]
+    times = [ts for ts, _ in found[IN_REDIS[0]].points]
     rows = zip(times, *columns.values(), strict=True)
     return [{"ts": ts, "time": _shown(ts), **dict(zip(columns, values, strict=True))} for ts, *values in rows]
 

@@ -236,7 +236,7 @@ class Service:
             return self._pipeline.ingest.connected and self._latest.published is not None, "active"
         return bool(self._pipeline.owner_met), "standby" if self._pipeline.owner_met else "active"
 
-    async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
+    async def history(self, metric: str, start: int, end: int) -> dict[int, int | float]:
         return seconds_of(self._ledger.aggregate.committed, metric, start, end)
 
     async def rejected(self, limit: int) -> list[RejectedEvent]:

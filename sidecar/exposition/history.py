@@ -3,12 +3,16 @@
 import re
 from array import array
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
-Metric = Literal["throughput", "queue_length", "active_connections"]
-METRICS: tuple[Metric, ...] = get_args(Metric)
+InRedis = Literal["throughput", "queue_length", "active_connections"]
+Metric = InRedis | Literal["ok", "refused", "fault", "p50", "p99"]
+IN_REDIS: tuple[InRedis, ...] = get_args(InRedis)  # they have keys in Redis, too
+ORDERS: tuple[Metric, ...] = ("throughput", "ok", "refused", "fault")
+PERCENTILES: tuple[Metric, ...] = ("p50", "p99")
+METRICS: tuple[Metric, ...] = (*IN_REDIS, *ORDERS[1:], *PERCENTILES)
 
 # How long the keys in Redis live.
 KEPT_SECONDS = 3600
@@ -25,7 +29,7 @@ SECONDS_AT_ONCE = 600
 
 HistoryValue = int | float | None
 # Reads the seconds of a metric that have a value, from the first to the last.
-Read = Callable[[str, int, int], Awaitable[Mapping[int, int]]]
+Read = Callable[[str, int, int], Awaitable[Mapping[int, int | float]]]
 
 
 class Query(Struct, frozen=True):
@@ -73,16 +77,19 @@ def parse_query(parameters: Mapping[str, str], now: int) -> Query:
 async def draw(metric: Metric, query: Query, now: int, read: Read) -> History:
     """Map values by second to the grid; a point covers the seconds from its own up to the next point or `end`.
 
-    Throughput is orders per second over the step, where a second without a value counts as 0; the two gauges are means
-    of the seconds that have a value. A point is `None` if no second has one. A step of 1 gives the values as they are.
+    Orders are per second over the step, where a second without a value counts as 0; the two gauges are means of the
+    seconds that have a value, percentiles the highest of them. A point is `None` if no second has one. A step of 1
+    gives the values as they are.
     """
     times = range(query.start, query.end + 1, query.step)
-    sums, known = array("q", [0]) * len(times), array("q", [0]) * len(times)  # arrays: an hour takes 60 KB
+    highest = metric in PERCENTILES
+    known = array("q", [0]) * len(times)  # arrays: an hour takes 60 KB
+    sums: Any = array("d" if highest else "q", [0]) * len(times)
     first, last = query.kept(now)
     for at in range(first, last + 1, SECONDS_AT_ONCE):
         for second, value in (await read(metric, at, min(at + SECONDS_AT_ONCE - 1, last))).items():
             i = (second - query.start) // query.step
-            sums[i] += value
+            sums[i] = max(sums[i], value) if highest else sums[i] + value
             known[i] += 1
     points = [
         (ts, _point(metric, sums[i], known[i], min(query.step, query.end - ts + 1))) for i, ts in enumerate(times)
@@ -90,12 +97,12 @@ async def draw(metric: Metric, query: Query, now: int, read: Read) -> History:
     return History(metric, query.step, query.start, points)
 
 
-def _point(metric: Metric, total: int, known: int, seconds: int) -> HistoryValue:
+def _point(metric: Metric, total: float, known: int, seconds: int) -> HistoryValue:
     if not known:
         return None
-    if seconds == 1:
+    if seconds == 1 or metric in PERCENTILES:
         return total
-    return total / (seconds if metric == "throughput" else known)
+    return total / (seconds if metric in ORDERS else known)
 
 
 def _number(parameters: Mapping[str, str], name: str, default: int) -> int:

@@ -147,8 +147,8 @@ class Monitor(Protocol):
         """Return whether the state is loaded and the sources are subscribed, and the role; a standby is ready, too."""
         ...
 
-    async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
-        """Return the values of `throughput`, `queue_length` or `active_connections` by Unix second."""
+    async def history(self, metric: str, start: int, end: int) -> dict[int, int | float]:
+        """Return the values of a metric of the history by Unix second."""
         ...
 
     async def rejected(self, limit: int) -> list[RejectedEvent]:

@@ -131,7 +131,7 @@ def test_a_daemon_gives_what_redis_holds_and_the_totals_are_one_line(redis_serve
         span = ("--from", "30s", "--to", str(int(time.time()) - 1), "--metric", "throughput")
         by_url = invoke("export", *span, "--url", url).stdout.splitlines()
         by_redis = invoke("export", *span, "--redis-url", redis_server.url).stdout.splitlines()
-        assert set(by_url[-20:]) & set(by_redis) == set(by_url[-20:])
+        assert set(by_redis) >= {row.removesuffix(",0") + "," * row.endswith(",0") for row in by_url[-20:]}
         total = [json.loads(invoke("export", "--report", *where).stdout) for where in (("--url", url),)]
         assert total[0]["orders"]["total"] == 1
         told = invoke("export", "--report", "--redis-url", redis_server.url).stdout

@@ -37,7 +37,7 @@ class MemoryMonitor:
         self.status: HealthStatus = "ok"
         self.is_ready = True
         self.role: Role = "active"
-        self.values: dict[str, dict[int, int]] = {}
+        self.values: dict[str, dict[int, float]] = {}
         self.asked: list[tuple[str, int, int]] = []
         self.clears = 0
         self.said: list[tuple[str, str | None]] = []
@@ -50,7 +50,7 @@ class MemoryMonitor:
     def ready(self) -> tuple[bool, Role]:
         return self.is_ready, self.role
 
-    async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
+    async def history(self, metric: str, start: int, end: int) -> dict[int, float]:
         self._fail()
         self.asked.append((metric, start, end))
         return {ts: value for ts, value in self.values.get(metric, {}).items() if start <= ts <= end}

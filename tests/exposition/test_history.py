@@ -1,8 +1,19 @@
 """The grid of the history."""
 
+from collections.abc import Mapping
+
 import pytest
 
-from sidecar.exposition.history import MAX_POINTS, SECONDS_AT_ONCE, History, Metric, Query, draw, parse_query
+from sidecar.exposition.history import (
+    MAX_POINTS,
+    PERCENTILES,
+    SECONDS_AT_ONCE,
+    History,
+    Metric,
+    Query,
+    draw,
+    parse_query,
+)
 
 NOW = 1_790_000_000
 
@@ -48,10 +59,10 @@ def test_only_what_is_kept_for_an_hour_is_looked_for() -> None:
     assert Query(0, NOW + 500, 1_000_000).kept(NOW) == (NOW - 3600, NOW)
 
 
-async def drawn(metric: Metric, query: Query, values: dict[int, int], *, now: int = 200) -> History:
+async def drawn(metric: Metric, query: Query, values: Mapping[int, float], *, now: int = 200) -> History:
     """Draw values that are read as they are from a store."""
 
-    async def read(asked: str, first: int, last: int) -> dict[int, int]:
+    async def read(asked: str, first: int, last: int) -> dict[int, float]:
         assert asked == metric
         assert first <= last < first + SECONDS_AT_ONCE
         return {second: value for second, value in values.items() if first <= second <= last}
@@ -75,6 +86,18 @@ async def test_throughput_over_a_step_is_per_second_and_a_second_without_orders_
 
 async def test_a_gauge_over_a_step_is_the_mean_of_what_is_known() -> None:
     assert (await drawn("queue_length", Query(100, 109, 10), {100: 10, 105: 20})).points == [(100, 15.0)]
+
+
+async def test_outcomes_over_a_step_are_per_second_and_percentiles_the_highest() -> None:
+    assert (await drawn("refused", Query(100, 109, 10), {100: 10, 105: 20})).points == [(100, 3.0)]
+    percentiles = {100: 12.5, 105: 3.25, 110: 0.001}
+    for metric in PERCENTILES:
+        assert (await drawn(metric, Query(100, 129, 10), percentiles)).points == [
+            (100, 12.5),
+            (110, 0.001),
+            (120, None),
+        ]
+        assert (await drawn(metric, Query(105, 106, 1), percentiles)).points == [(105, 3.25), (106, None)]
 
 
 async def test_a_last_step_cut_short_by_the_end_is_divided_by_its_own_length() -> None:

@@ -19,7 +19,7 @@ from sidecar.core.sale.records import refusal
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.daemon import build
 from sidecar.errors import CommandError, SidecarError, UnavailableError
-from sidecar.exposition.history import METRICS, draw, parse_query
+from sidecar.exposition.history import IN_REDIS, draw, parse_query
 from sidecar.store.redis import RedisStore, cleared_report
 
 # How long to wait for the next commit of the owner; the lease of a dead one ends about then.
@@ -43,7 +43,7 @@ async def history(config: Config, grid: Mapping[str, str]) -> dict[str, Points]:
     query = parse_query(grid, now)
     async with _store(config) as store:
         await _require_state(config, store)
-        return {name: Points((await draw(name, query, now, store.history)).points) for name in METRICS}
+        return {name: Points((await draw(name, query, now, store.history)).points) for name in IN_REDIS}
 
 
 async def clear(config: Config) -> dict[str, Any]:

@@ -96,6 +96,19 @@ class _StoredTotals(Struct, array_like=True):
     announced: _StoredId = ""
 
 
+class _StoredMinute(Struct, array_like=True):
+    """Version 0.1.0 stored the first three."""
+
+    finished: list[_StoredSecond]
+    waiting: list[_StoredSecond]
+    connections: list[_StoredSecond]
+    failed: list[_StoredSecond] = []
+    faults: list[_StoredSecond] = []
+    p50: list[_StoredSecond] = []
+    p99: list[_StoredSecond] = []
+    counted: list[_StoredSecond] = []
+
+
 # Times met and seen, gaps, epoch; number of restarts; whether it is silent, has left, took the place of another.
 _StoredSign = tuple[_Time, _Time, Annotated[_Times, Meta(max_length=5)], str | None, _Whole, bool, bool, bool]
 
@@ -119,7 +132,7 @@ SECTIONS: dict[str, Section] = {
     "slices1": Section(Slice, _StoredSlice, deflated=True, by_time=True),
     "slices5": Section(Slice, _StoredSlice, deflated=True, by_time=True),
     "slices10": Section(Slice, _StoredSlice, deflated=True, by_time=True),
-    "minutes": Section(Minute, tuple[list[_StoredSecond], list[_StoredSecond], list[_StoredSecond]], by_time=True),
+    "minutes": Section(Minute, _StoredMinute, by_time=True),
     "products": Section(Product, _StoredBlock, deflated=True),
     "queues": Section(Reading, _StoredReading),
     "reads": Section(QueueRead, _StoredRead),

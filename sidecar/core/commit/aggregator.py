@@ -16,7 +16,7 @@ from sidecar.core.counts.custom_metrics import CustomCounting
 from sidecar.core.counts.custom_series import metric_of
 from sidecar.core.counts.drift import Drift
 from sidecar.core.counts.exemplars import Exemplars
-from sidecar.core.counts.history import reach_peak, write_gauges
+from sidecar.core.counts.history import mark_counted, reach_peak, write_gauges, write_percentiles
 from sidecar.core.counts.in_flight import Course
 from sidecar.core.counts.labels import Labels, first_met
 from sidecar.core.counts.liveness import Changes
@@ -37,6 +37,7 @@ from sidecar.core.events.rejections import without_event
 from sidecar.core.events.source import kind_of
 from sidecar.core.sale.following import Following, keep, keep_stored
 from sidecar.core.sequence.roll_call import Register, RollCall, windows_of
+from sidecar.core.snapshot.compute import is_stale
 
 UNKNOWN_FIELDS_KEPT = 100  # more are no misspellings
 MISSED_UNDER = "wgen"  # checkpoint entry: the last clear before the sequence windows counted their missed numbers
@@ -176,6 +177,10 @@ class Aggregator:
         deltas = [pending.state for pending in taken]
         merged = self.committed.changed_by(*deltas)
         write_gauges(merged, self.committed, taken, self._listen(merged, now), now)
+        write_percentiles(merged, self.committed, deltas)
+        since, blind = self.committed.total.committed_at, any(d.total.tallies["blind_ms"].total() for d in deltas)
+        if since is not None and not blind and not is_stale(since, now, self._rules.commit_interval):
+            mark_counted(merged, self.committed, since, now)
         reach_peak(merged, deltas)
         self._compare(merged, now)
         silent = any(sign.state == "silent" for sign in self.register.watch.signs.values())

@@ -99,44 +99,64 @@ class Slice:
 
 
 class Minute:
-    """The public per-second values of one minute: orders finished, jobs waiting, connections."""
+    """The public per-second values of one minute.
 
-    __slots__ = ("connections", "finished", "waiting")
+    `finished`, `failed` and `faults` count orders, `p50` and `p99` are their latency in whole microseconds; `waiting`
+    and `connections` are gauges. `counted` is 1 in each second that was counted to its end, with orders or without.
+    """
+
+    __slots__ = ("connections", "counted", "failed", "faults", "finished", "p50", "p99", "waiting")
+
+    SUMS = ("finished", "failed", "faults")
+    READINGS = ("waiting", "connections", "p50", "p99", "counted")
+    TABLES = ("finished", "waiting", "connections", "failed", "faults", "p50", "p99", "counted")  # as stored
+
+    finished: MinuteCounts
+    failed: MinuteCounts
+    faults: MinuteCounts
+    waiting: MinuteCounts
+    connections: MinuteCounts
+    p50: MinuteCounts
+    p99: MinuteCounts
+    counted: MinuteCounts
 
     def __init__(self) -> None:
-        self.finished = MinuteCounts()
-        self.waiting = MinuteCounts()
-        self.connections = MinuteCounts()
+        for name in self.TABLES:
+            setattr(self, name, MinuteCounts())
+
+    def table(self, name: str) -> MinuteCounts:
+        """Return the values of one name."""
+        table: MinuteCounts = getattr(self, name)
+        return table
 
     def merge(self, other: "Minute") -> None:
-        for second, count in other.finished.items():
-            self.finished.add(second, count)
-        for second, value in other.waiting.items():
-            self.waiting[second] = value
-        for second, value in other.connections.items():
-            self.connections[second] = value
+        for name in self.SUMS:
+            for second, count in other.table(name).items():
+                self.table(name).add(second, count)
+        for name in self.READINGS:
+            for second, value in other.table(name).items():
+                self.table(name)[second] = value
 
     def cut(self, end: int) -> None:
         """Forget the seconds from `end` on."""
-        for table in (self.finished, self.waiting, self.connections):
-            table.cut(end)
+        for name in self.TABLES:
+            self.table(name).cut(end)
 
     def copy(self) -> "Minute":
         twin = Minute()
-        twin.finished, twin.waiting, twin.connections = (
-            self.finished.copy(),
-            self.waiting.copy(),
-            self.connections.copy(),
-        )
+        for name in self.TABLES:
+            setattr(twin, name, self.table(name).copy())
         return twin
 
     def dump(self) -> Any:
-        return [self.finished.dump(), self.waiting.dump(), self.connections.dump()]
+        return [self.table(name).dump() for name in self.TABLES]
 
     @classmethod
     def load(cls, data: Any) -> "Minute":
+        """Return the dumped minute; version 0.1.0 stored the first three tables."""
         part = cls()
-        part.finished, part.waiting, part.connections = map(MinuteCounts.load, data)
+        for name, stored in zip(cls.TABLES, data, strict=False):
+            setattr(part, name, MinuteCounts.load(stored))
         return part
 
 

@@ -298,7 +298,9 @@ def _count_times(pending: Pending, cell: Second, rules: Rules) -> None:
 
 def _fold_finished(state: State, second: int, whole: Slice, now: float, commit_interval: float) -> None:
     if second >= now - HISTORY_SECONDS:
-        state.minutes.setdefault(second - second % 60, Minute()).finished.add(second, whole.finished)
+        minute = state.minutes.setdefault(second - second % 60, Minute())
+        for name in Minute.SUMS:
+            minute.table(name).add(second, getattr(whole, name))
     for ring in RINGS.values():
         start = second - second % ring.width
         if start >= ring.oldest(now, commit_interval):

@@ -18,7 +18,7 @@ from sidecar.core.sale.records import refusal
 from sidecar.core.snapshot.snapshot import Scope, Snapshot
 from sidecar.errors import ConfigError
 from sidecar.exposition import documents
-from sidecar.exposition.history import METRICS, Metric, Query, draw, parse_query
+from sidecar.exposition.history import IN_REDIS, METRICS, Metric, Query, draw, parse_query
 from sidecar.exposition.http.middleware import CLEAR, SALES, wants_page
 from sidecar.exposition.http.openapi import describe
 from sidecar.exposition.http.problem import Problem, hashed, is_known, json_response, not_modified
@@ -116,8 +116,8 @@ class Endpoints:
         return json_response({"ready": ready, "role": role}, status=200 if ready else 503)
 
     async def history(self, request: web.Request) -> web.Response:
-        """Answer with one metric, or with all three by name."""
-        metric = _choice(request, "metric", METRICS)
+        """Answer with one metric, or with several by name: by default those that Redis has, too."""
+        metrics = [_allowed("metric", name, METRICS) for name in request.query.getall("metric", IN_REDIS)]
         published = self._serving()
         now = int(published.snapshot.ts)
         try:
@@ -127,9 +127,8 @@ class Endpoints:
         tag = f'W/"{published.tag}"'  # weak: it is drawn from counts that may be newer than what is published
         if is_known(request, tag):
             return not_modified(tag)
-        names = METRICS if metric is None else [metric]
-        drawn = {name: await self._drawn(name, query, now) for name in names}
-        return json_response(drawn if metric is None else drawn[metric], headers={"ETag": tag})
+        drawn = {name: await self._drawn(name, query, now) for name in metrics}
+        return json_response(drawn[metrics[0]] if len(metrics) == 1 else drawn, headers={"ETag": tag})
 
     async def rejected(self, request: web.Request) -> web.Response:
         """Answer with the newest rejected payloads."""
@@ -317,6 +316,10 @@ def _accept(request: web.Request) -> str:
 def _choice(request: web.Request, name: str, allowed: Sequence[str]) -> Any:
     """Return the value of a query parameter, `None` if absent; other values than `allowed` are a 400."""
     value = request.query.get(name)
-    if value is not None and value not in allowed:
+    return None if value is None else _allowed(name, value, allowed)
+
+
+def _allowed(name: str, value: str, allowed: Sequence[str]) -> Any:
+    if value not in allowed:
         raise Problem(400, "bad_request", f"{name} is one of: {', '.join(allowed)}")
     return value

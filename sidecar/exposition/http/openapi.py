@@ -127,15 +127,16 @@ def _ready(description: str = "Ready.") -> OpenApi:
 
 
 def _history() -> OpenApi:
-    all_metrics = _object(**{metric: _ref("History") for metric in METRICS})
-    schema = {"anyOf": [_ref("History"), all_metrics]}
-    return _content("The metric asked for, or all of them by name.", JSON, schema)
+    several = {"type": "object", "additionalProperties": _ref("History")}
+    schema = {"anyOf": [_ref("History"), several]}
+    return _content("The metric asked for, or several by name.", JSON, schema)
 
 
 def _grid() -> list[OpenApi]:
     second = {"type": "number", "minimum": 0}
     return [
-        _query("metric", {"enum": list(METRICS)}, "Without it: all."),
+        _query("metric", {"type": "array", "items": {"enum": list(METRICS)}}, "Without it: those that Redis has, too.")
+        | {"style": "form", "explode": True},
         _query("from", second, "First second, Unix; an hour before `to` by default."),
         _query("to", second, "Last second, Unix; the newest by default."),
         _query("step", {"type": "number", "minimum": 1, "default": 1}, "Seconds from point to point."),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.commit.aggregator import UNKNOWN_FIELDS_KEPT, Aggregator
+from sidecar.core.counts.history import seconds_of
 from sidecar.core.counts.rules import HISTORY_SECONDS, OTHER, Rules
 from sidecar.core.events.batch import Batch, Empty
 from sidecar.core.events.decode import decode
@@ -30,6 +31,8 @@ from tests.core.counted import (
     shown,
 )
 
+HISTORY = ("throughput", "ok", "refused", "fault", "p50", "p99")
+
 
 def numbered(*numbers: int, producer: str = "p", **fields: Any) -> list[dict[str, Any]]:
     return [order(producer=producer, epoch="e", seq=number, **fields) for number in numbers]
@@ -37,6 +40,30 @@ def numbered(*numbers: int, producer: str = "p", **fields: Any) -> list[dict[str
 
 def heartbeat(seq: int, **fields: Any) -> dict[str, Any]:
     return {"type": "heartbeat", "producer": "p", "epoch": "e", "seq": seq, **fields}
+
+
+def test_the_history_knows_outcomes_and_latency_of_each_second_and_which_were_counted() -> None:
+    aggregate = aggregator()
+    aggregate.begin(NOW)
+    commit(aggregate, NOW + 0.5)
+    events = [order(latency_ms=ms, ts=NOW + 1) for ms in range(1, 98)]
+    refused, fault = order("failed", reason="sold_out", ts=NOW + 1), order("failed", ts=NOW + 1, latency_ms=9000)
+    aggregate.apply(batch(*events, refused, refused, fault), NOW + 1.2)
+    for after in (1.5, 3.0, 4.5, 20.0, 21.2, 22.3):  # nothing is committed for a quarter of a minute
+        if after == 21.2:
+            aggregate.blind(0.1)
+        commit(aggregate, NOW + after)
+        if after == 3.0:
+            aggregate.apply(batch(order(ts=NOW + 1, latency_ms=9000)), NOW + after)
+    for state in (aggregate.committed, load_state(dump_state(aggregate.committed))):
+        found = {name: seconds_of(state, name, int(NOW), int(NOW) + 30) for name in HISTORY}
+        after_start = {name: {s - int(NOW): value for s, value in values.items()} for name, values in found.items()}
+        assert after_start["throughput"] == {0: 0, 1: 101, 2: 0, 3: 0, 21: 0}
+        assert after_start["ok"] == {0: 0, 1: 98, 2: 0, 3: 0, 21: 0}
+        assert after_start["refused"] == {0: 0, 1: 2, 2: 0, 3: 0, 21: 0}
+        assert after_start["fault"] == {0: 0, 1: 1, 2: 0, 3: 0, 21: 0}
+        assert after_start["p50"] == {1: pytest.approx(50, rel=0.011)}, "of 99 orders that say how long they took"
+        assert after_start["p99"] == {1: pytest.approx(9000, rel=0.011)}
 
 
 # However it is sliced

@@ -48,6 +48,9 @@ def add_to_minute(part: Minute, n: int) -> None:
     part.finished.add(MINUTE + n % 60, n)
     part.waiting[MINUTE + n % 60] = n % 60  # a gauge: who merges writes the same or later
     part.connections[MINUTE + n % 50] = n % 50
+    part.failed.add(MINUTE + n % 60, n % 7)
+    part.faults.add(MINUTE + n % 60, n % 3)
+    part.p50[MINUTE + n % 60] = part.p99[MINUTE + n % 60] = part.counted[MINUTE + n % 60] = 1
 
 
 def add_to_product(part: Product, n: int) -> None:
@@ -137,6 +140,11 @@ def test_the_newest_reading_counts(ts: float, value: int) -> None:
 
 def test_a_number_that_nobody_read_is_unknown() -> None:
     assert Reading(T0, [None, 3]).value is None
+
+
+def test_a_minute_of_the_first_version_has_no_outcomes() -> None:
+    minute = Minute.load([[MINUTE, 0, 100], [MINUTE, 0, 3], []])
+    assert (dict(minute.finished), dict(minute.waiting), dict(minute.failed)) == ({MINUTE: 100}, {MINUTE: 3}, {})
 
 
 def test_a_minute_is_stored_in_a_few_bytes_a_second() -> None:

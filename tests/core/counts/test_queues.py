@@ -21,7 +21,7 @@ def read(aggregate: Aggregator, now: float = NOW, **readings: QueueReading) -> N
     commit(aggregate, now)
 
 
-def length(aggregate: Aggregator, now: float = NOW) -> int | None:
+def length(aggregate: Aggregator, now: float = NOW) -> float | None:
     return seconds_of(aggregate.committed, "queue_length", int(now), int(now)).get(int(now))
 
 

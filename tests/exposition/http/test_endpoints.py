@@ -124,6 +124,7 @@ async def test_the_fleet_is_asked_for_by_scope(ground: Ground) -> None:
         ("report", "/?format=xml"),
         ("health", "/?strict=maybe"),
         ("history", "/?metric=love"),
+        ("history", "/?metric=ok&metric=love"),
         ("history", "/?step=0"),
         ("rejected", "/?limit=0"),
         ("rejected", "/?limit=all"),
@@ -176,7 +177,7 @@ async def test_a_standby_shows_no_numbers_of_when_it_counted(ground: Ground) -> 
     assert b"flash_sale_orders_total" not in _body(await ground.ask("metrics"))
 
 
-async def test_history_is_of_one_metric_or_of_all(ground: Ground) -> None:
+async def test_history_is_of_one_metric_of_several_or_of_those_in_redis(ground: Ground) -> None:
     now = int(NINE_ORDERS.ts)
     ground.monitor.values["throughput"] = {now - 10: 5}
     one = await ground.json("history", "/?metric=throughput")
@@ -184,6 +185,7 @@ async def test_history_is_of_one_metric_or_of_all(ground: Ground) -> None:
     assert every["throughput"] == one
     assert every.keys() == {"throughput", "queue_length", "active_connections"}
     assert [now - 10, 5] in one["points"]
+    assert (await ground.json("history", "/?metric=p99&metric=fault")).keys() == {"p99", "fault"}
 
 
 async def test_rejected_payloads_are_as_many_as_asked_for(ground: Ground) -> None:

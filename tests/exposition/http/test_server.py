@@ -204,7 +204,10 @@ async def test_history_never_asks_redis_for_more_than_is_kept() -> None:
         ("/monitoring/metrics?scope=world", "scope is one of: instance, fleet"),
         ("/monitoring/report?format=pdf", "format is one of: json, markdown"),
         ("/monitoring/health?strict=yes", "strict is one of: 0, 1"),
-        ("/monitoring/history?metric=sales", "metric is one of: throughput, queue_length, active_connections"),
+        (
+            "/monitoring/history?metric=sales",
+            "metric is one of: throughput, queue_length, active_connections, ok, refused, fault, p50, p99",
+        ),
         ("/monitoring/history?from=0", "more than 11000 points: take a larger step or a shorter time"),
     ],
 )
@@ -330,7 +333,7 @@ async def test_a_stop_cuts_what_does_not_end_by_itself() -> None:
     """An open connection, and an answer that waits for Redis for ever."""
 
     class Stuck(MemoryMonitor):
-        async def history(self, metric: str, start: int, end: int) -> dict[int, int]:
+        async def history(self, metric: str, start: int, end: int) -> dict[int, float]:
             asked.set()
             await asyncio.get_running_loop().create_future()
             return {}

@@ -5,7 +5,7 @@ import { $, write } from "./dom.js";
 import { Feed } from "./feed.js";
 import { saleOf, see } from "./model.js";
 import { showProducts, sortSoon } from "./products.js";
-import { SECONDS, Series } from "./series.js";
+import { METRICS, SECONDS, Series } from "./series.js";
 import * as view from "./view.js";
 
 const AGE_MS = 500;
@@ -98,7 +98,8 @@ function note(at, mark, text) {
 
 async function backfill() {
   const to = Math.floor(snapshot.ts);
-  const history = await ask(`monitoring/history?from=${to - SECONDS + 1}&to=${to}`);
+  const metrics = METRICS.map((name) => `&metric=${name}`).join("");
+  const history = await ask(`monitoring/history?from=${to - SECONDS + 1}&to=${to}${metrics}`);
   if (!history) return;
   series.fill(history, to);
   schedule();

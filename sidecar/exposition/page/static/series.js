@@ -3,6 +3,7 @@
 export const SECONDS = 900;
 const NAMES = ["total", "ok", "refused", "fault", "p50", "p99", "queue"];
 const OUTCOMES = ["ok", "refused", "fault", "p50", "p99"];
+export const METRICS = ["throughput", "queue_length", ...OUTCOMES]; // of the history
 const HISTORY = { total: "throughput", queue: "queue_length" };
 const SETTLED_SECONDS = 0.5; // `now` is the last second that ended a commit interval ago
 const BRIDGED_SECONDS = 3;
