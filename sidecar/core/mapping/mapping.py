@@ -29,6 +29,7 @@ from sidecar.core.mapping.rules import CompiledRule
 from sidecar.core.mapping.shapes import Lookup, Paths, PlainLookup
 
 NO_EXTRAS: dict[str, Any] = {}
+PAYLOAD = "$"  # paths that begin with it begin at the payload, also where `each` leads to its events
 UNMATCHED = "otherwise"  # instead of the name of a rule
 DROPPED_PAYLOADS = "drop_payloads"
 
@@ -121,11 +122,13 @@ class Mapping:
         self._dropped = frozenset(payload.encode() for payload in definition.drop_payloads)
         self._inner = codecs.inner(definition.inner)
         self._each = get_by(steps_of(definition.each)) if definition.each else None
-        self._whole = any(isinstance(steps_of(path)[0], int) for path in paths_of(definition))
-        names, firsts = names_of(definition), first_names(extras)
+        firsts_of_paths = {steps_of(path)[0] for path in paths_of(definition)}
+        self._whole = any(isinstance(first, int) for first in firsts_of_paths)
+        self._reads_payload = PAYLOAD in firsts_of_paths
+        names, firsts = None if self._reads_payload else names_of(definition), first_names(extras)
         self.decode_directly = None if names is None or firsts is None else decoder_of(names, firsts)
         self._decode_shape: Callable[[bytes], Any] | None = None
-        if not (self._inner or self._each or self._whole):
+        if not (self._inner or self._each or self._whole or self._reads_payload):
             paths = Paths()
             _CompiledRules(definition, currency, extras, paths)
             shape = paths.shape()
@@ -169,21 +172,29 @@ class Mapping:
 
     def _of_element(self, element: Any, text: bytes, arrival: float) -> Iterator[Outcome]:
         try:
-            for decode in self._inner:
-                element = decode(element)
+            element = self._decoded(element)
+            found = element if self._each is None else self._each(element)
+            several = isinstance(found, list) and self._each is not None
+            events = found if several else [element if found is None else found]
+            if len(events) > MAX_BATCH_EVENTS:
+                yield _rejected(self.name, "", too_many(len(events), text, arrival))
+                return
+            for event in events:
+                yield self._of_event(self._within(element, event), text, arrival)
         except ValueError as error:
             yield _rejected(self.name, "", unread("not_json", str(error), text, arrival))
-            return
-        if self._each is None:
-            yield self._of_event(element, text, arrival)
-            return
-        found = self._each(element)
-        events = found if isinstance(found, list) else [element if found is None else found]
-        if len(events) > MAX_BATCH_EVENTS:
-            yield _rejected(self.name, "", too_many(len(events), text, arrival))
-            return
-        for event in events:
-            yield self._of_event(event, text, arrival)
+
+    def _decoded(self, value: Any) -> Any:
+        """Decode the encoded values of a payload, or of an event in it. Raises ValueError."""
+        for decode in self._inner:
+            value = decode(value)
+        return value
+
+    def _within(self, payload: Any, event: Any) -> Any:
+        """Return an event with what its rules also read: values that are encoded in it, and the payload."""
+        if event is not payload:
+            event = self._decoded(event)
+        return {**event, PAYLOAD: payload} if self._reads_payload and isinstance(event, dict) else event
 
     def _of_event(self, event: Any, text: bytes, arrival: float) -> Outcome:
         takes_it = isinstance(event, dict) or (self._whole and isinstance(event, list))

@@ -87,6 +87,25 @@ def test_one_payload_may_hold_several_events_or_one_at_a_path(payload: Any, ids:
     assert [outcome.event.order_id for outcome in found if outcome.event is not None] == ids
 
 
+def test_an_event_of_a_payload_may_read_the_payload_and_hold_encoded_values() -> None:
+    rule = """{when: {$.head.shop: s}, event: {status: body.state, order_id: body.id, ts: $.sent,
+        product_id: "$.events[1].sku"}}"""
+    text = f"each: events, inner: {{body: json, head: json}}, rules: [{rule}], otherwise: drop"
+    events = [{"body": '{"state":"paid","id":1}'}, {"body": {"state": "failed", "id": 2}, "sku": "x"}, 7]
+    payload = {"head": '{"shop":"s"}', "sent": NOW, "events": events}
+    found = [outcome.event for outcome in outcomes(text, payload)]
+    assert [one and (one.status, one.order_id, one.product_id, one.ts) for one in found] == [
+        ("success", "1", "x", NOW),
+        ("failed", "2", "x", NOW),
+        None,
+    ]
+    assert rejection(text, {**payload, "events": [{"body": "{"}]}).detail.startswith("body: expected json")
+
+
+def test_a_path_may_begin_at_the_payload_without_several_events() -> None:
+    assert event("order_id: $.order.id", {"order": {"id": 5}}).order_id == "5"
+
+
 @pytest.mark.parametrize("text", [RULES, f"each: events, {RULES}"])
 def test_too_many_events_in_a_payload_are_rejected_together(text: str) -> None:
     events = [PAID] * (MAX_BATCH_EVENTS + 1)
