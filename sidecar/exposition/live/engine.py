@@ -7,7 +7,7 @@ that polls wait in the library's queue. Either way a client gets the next update
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack, suppress
 from contextvars import ContextVar
 from functools import partial
@@ -58,6 +58,7 @@ class Session:
         self.client: Subscriber
         self.connected = False  # to the namespace, the only one
         self.stack = ExitStack()
+        self.ping: asyncio.Task[Any] | None = None  # sends the next ping
         self._engine = engine
 
     @property
@@ -140,6 +141,7 @@ class SocketIo:
         )
         driver = {"translate_request": self._environ, "websocket": partial(EngineWebSocket, self._sessions)}
         self._server._async = {**self._server._async, **driver}
+        self._server.start_background_task = self._start
         for name, handler in (("connect", self._enter), ("message", self._message), ("disconnect", self._leave)):
             self._server.on(name, handler)
 
@@ -204,6 +206,16 @@ class SocketIo:
         session = self._sessions.pop(sid, None)
         if session is not None:
             session.stack.close()
+            if session.ping is not None:
+                session.ping.cancel()
+
+    def _start(self, target: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> asyncio.Task[Any]:
+        """Start a task of the library; that of a session, which sleeps until the next ping, ends with the session."""
+        task = asyncio.get_running_loop().create_task(target(*arguments))
+        session = self._sessions.get(getattr(getattr(target, "__self__", None), "sid", ""))
+        if session is not None:
+            session.ping = task
+        return task
 
     async def _message(self, sid: str, data: Any) -> None:
         """Obey a packet of Socket.IO; close the session if it is none."""
@@ -286,7 +298,7 @@ class EngineWebSocket:
         except ConnectionError:  # the client left during the handshake
             pass
         finally:
-            self._connection.pieces = None  # do not keep a Snapshot that was sent in part
+            self._connection.end()
             if engine.upgraded or not engine.connected:
                 engine.queue.put_nowait(None)  # ends the task that writes
                 await engine.close(wait=False, abort=True)

@@ -94,6 +94,11 @@ class Upgraded(FrameWriter):
             self._room.clear()
             await self._room.wait()
 
+    def end(self) -> None:
+        """Keep nothing of a Snapshot that was sent in part, and nobody who does not read the end."""
+        self.pieces = None
+        asyncio.get_running_loop().call_later(CLOSING_SECONDS, self.cut)
+
     def cut(self) -> None:
         """Close it at once."""
         if self._connection.connected:
@@ -163,7 +168,7 @@ class WebSocketPath:
                 await response.close(code=CloseCode.INTERNAL_ERROR)
                 raise
             finally:
-                connection.pieces = None  # do not keep a Snapshot that was sent in part
+                connection.end()
                 self._connections.discard(connection)
 
 

@@ -79,6 +79,13 @@ class Served:
     def updates(self, outcome: str) -> float:
         return self.registry.get_sample_value("flash_sale_sidecar_websocket_updates_total", {"outcome": outcome}) or 0
 
+    def connections(self) -> int:
+        """Return how many connections the server still has."""
+        if isinstance(self.server, WebSocketServer):
+            return len(self.server._connections)
+        assert self.server._runner is not None and self.server._runner.server is not None
+        return len(self.server._runner.server.connections)
+
     def clients(self) -> float | None:
         return self.registry.get_sample_value("flash_sale_sidecar_websocket_clients")
 

@@ -203,6 +203,15 @@ async def test_a_client_that_leaves_in_the_handshake_leaves_no_trace_in_the_log(
     assert not caplog.records
 
 
+async def test_nothing_is_left_of_a_session_that_ended() -> None:
+    async with serving(snapshot(), on="http") as served:
+        async with connected(served), connected(served, ["polling"]):
+            before = len(asyncio.all_tasks())
+        await eventually(lambda: served.clients() == 0)
+        await eventually(lambda: not any("_send_ping" in repr(task) for task in asyncio.all_tasks()))
+        assert len(asyncio.all_tasks()) < before
+
+
 async def test_another_namespace_is_refused_and_a_packet_before_the_connection_ignored() -> None:
     async with serving(snapshot(), on="http") as served, ClientSession() as session:
         async with session.ws_connect(address(served)) as client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import json
 import socket
 import struct
@@ -299,6 +300,15 @@ async def test_a_client_that_ends_its_half_and_reads_nothing_does_not_stay(on: O
             await eventually(lambda: served.clients() == 1)
             deaf.shutdown(socket.SHUT_WR)
             await eventually(lambda: served.clients() == 0)
+
+
+async def test_a_client_that_breaks_the_protocol_and_reads_nothing_does_not_keep_its_socket() -> None:
+    some = dict(itertools.islice(LARGE.items(), 300))  # a few updates fill the buffers of the kernels
+    async with serving(snapshot(queues=some), on="http") as served:
+        with deaf_client(served, {"event": "subscribe-metrics", "data": {"interval_ms": 100}}) as deaf:
+            await eventually(lambda: served.updates("skipped") >= 1)
+            deaf.sendall(b"\x83\x80\0\0\0\0")  # a frame of a kind that does not exist
+            await eventually(lambda: served.connections() == 0, what="the end of the connection")
 
 
 @ON
