@@ -18,7 +18,7 @@ Redis, and publishes the committed counts as one frozen Snapshot; every reader g
                       metrics, liveness of producers
       checkpoint/     counts -> checkpoint entries and back; sections is the table of all
       sequence/       which events are new: sequence windows, roll call of their numbers, clock offsets
-      sale/           whether a sale runs: announced, or seen from its orders
+      sale/           whether a sale runs, and in which phase; planned sales, error budgets, grammar of thresholds
       snapshot/       committed counts -> the numbers that are shown
       commit/         pending, in flight, committed: aggregator; ledger knows the owner, where streams are read on, and
                       what they lost

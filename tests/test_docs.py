@@ -212,6 +212,8 @@ class TestWithADaemon:
         elsewhere |= {f"flash_sale_time_to_sell_out_{end}_seconds" for end in ("lower", "upper")}  # it sells too seldom
         elsewhere.add("flash_sale_sold_out_timestamp_seconds")
         elsewhere |= {f"flash_sale_queue_{name}" for name in ("drift_jobs", "oldest_waiting_seconds", "paused")}
+        budgets = ("error_budget_remaining_ratio", "error_budget_remaining_orders", "slo_alert_firing", "burn_rate")
+        elsewhere |= {f"flash_sale_{name}" for name in (*budgets, "slo_bad_total", "slo_valid_total")}  # of a manifest
         assert exposed <= set(named)
         assert set(named) - elsewhere <= exposed | families
 

@@ -20,6 +20,7 @@ from sidecar.cli.check import check
 from sidecar.cli.clear import clear
 from sidecar.cli.demo import demo
 from sidecar.cli.export import export
+from sidecar.cli.gate import gate
 from sidecar.cli.map import map_
 from sidecar.cli.publish import publish
 from sidecar.cli.record import record
@@ -90,7 +91,7 @@ def main() -> None:
 
 
 COMMANDS = (
-    *(run, demo, check, top, report, export, map_, tap, publish, simulate),
+    *(run, demo, check, top, report, gate, export, map_, tap, publish, simulate),
     *(record, replay, rejected, clear, sale, schema),
 )
 for command in COMMANDS:

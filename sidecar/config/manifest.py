@@ -12,6 +12,7 @@ from sidecar.config.values import SCALARS
 from sidecar.config.yaml_file import compose_text
 from sidecar.core.counts.manifest import Manifest
 from sidecar.core.events.sale_event import ID_RULE, is_id
+from sidecar.core.sale.thresholds import expression, subject
 from sidecar.errors import ConfigError
 
 UNIX = re.compile(r"[0-9]{9,11}(\.[0-9]+)?")
@@ -144,6 +145,14 @@ def _problems(manifest: Manifest) -> Iterator[tuple[tuple[str | int, ...], str]]
     for name, value in (("orders", manifest.expected.orders), ("peak_per_second", manifest.expected.peak_per_second)):
         if value is not None and value <= 0:
             yield ("expected", name), "must be above 0"
+    if sum(one.slow_ms is not None for one in manifest.slo if SLO_BAD.fullmatch(one.bad)) > 1:
+        yield ("slo",), "has two rules for the latency: one is counted exactly, leave the other out"
+    for name, thresholds in manifest.thresholds.items():
+        for at, threshold in enumerate(thresholds):
+            try:
+                expression(threshold.threshold, subject(name).metric)
+            except ValueError as exc:
+                yield ("thresholds", name, at), str(exc)
     slos = Counter(one.name for one in manifest.slo)
     for at, slo in enumerate(manifest.slo):
         if slos[slo.name] > 1:

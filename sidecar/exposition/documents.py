@@ -16,6 +16,8 @@ from sidecar.core.snapshot.snapshot import Completeness, Inventory, Orders, Prod
 
 # topic -> field of the Snapshot
 SECTIONS = {
+    "sale": "phases",
+    "alerts": "slo",
     "orders": "orders",
     "latency": "latency_ms",
     "processing": "processing_ms",
@@ -29,8 +31,7 @@ SECTIONS = {
 PRODUCTS = "products"
 HEALTH = "health"  # of this instance, whatever the scope; it is no part of the Snapshot
 DEFAULT_TOPICS = frozenset(SECTIONS)
-SALE = "sale"  # nothing but the header, which has it
-TOPICS = DEFAULT_TOPICS | {PRODUCTS, HEALTH, SALE}
+TOPICS = DEFAULT_TOPICS | {PRODUCTS, HEALTH}
 
 # As many products as a page or a printed table shows.
 BUSIEST = 20

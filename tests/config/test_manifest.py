@@ -95,6 +95,12 @@ def test_the_least_has_neither_end_nor_products() -> None:
             LEAST + "thresholds:\n  orders: [{threshold: a, delayAbortEval: 10}]",
             "m:5: thresholds.orders[0].delayAbortE",
         ),
+        (
+            LEAST + "slo: [{name: a, target: .9, bad: latency_ms > 8}, {name: b, target: .9, bad: latency_ms > 9}]",
+            "m:4: s",
+        ),
+        (LEAST + "thresholds:\n  latencyms: p(99)<800", "m:5: thresholds.latencyms.0 there is no metric 'latencyms'"),
+        (LEAST + "thresholds: {latency_ms: p(99)<800ms}", "m:4: thresholds.latency_ms.0 'p(99)<800ms': write a plain"),
         (LEAST + "title: [", "m:4: not valid YAML"),
         ("#" * MOST_BYTES + "#", "m: a manifest has at most 1,000,000 bytes"),
     ],

@@ -13,6 +13,7 @@ from sidecar.core.snapshot.snapshot import (
     Connections,
     Custom,
     CustomSample,
+    ErrorBudget,
     Inventory,
     Orders,
     PerSecond,
@@ -30,6 +31,18 @@ from sidecar.core.snapshot.snapshot import (
 
 TS = 1_790_000_000.123
 SELL_OUT = SellOut("selling", 132.8, 104.0, 169.0, TS + 132.8, 0.7, 214)
+BUDGET = ErrorBudget(
+    target=0.99,
+    bad=2,
+    valid=557,
+    orders=20.0,
+    left=18.0,
+    remaining_ratio=0.9,
+    burn={"10s": 3.25, "1m": 1.0, "5m": 1.0},
+    exhausted_in_s=540.0,
+    state="page",
+    since=TS,
+)
 BOUNDS = (0.005, 0.1, 1.0)
 WITHIN_NS = (500, 40_000_000, 1_000_000_000, 2_000_000_000)  # of each bucket, a duration
 REASONS: tuple[str, ...] = RejectionReason.__args__  # type: ignore[attr-defined]

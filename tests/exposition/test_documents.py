@@ -12,6 +12,8 @@ from tests.exposition.snapshots import CUSTOM, TS, completeness, empty, orders, 
 
 HEADER = {"schema", "instance", "scope", "role", "ts", "since", "committed_at", "stale", "uptime_s", "sale"}
 FIELDS = {
+    "sale": "phases",
+    "alerts": "slo",
     "orders": "orders",
     "latency": "latency_ms",
     "processing": "processing_ms",
@@ -38,7 +40,8 @@ def test_the_full_document_is_that_of_the_contract_in_its_order() -> None:
     shown = json.loads(documents.full(snapshot()))
     assert list(shown) == [
         "schema", "instance", "scope", "role", "ts", "since", "committed_at", "stale", "uptime_s",
-        "sale", "orders", "latency_ms", "processing_ms", "queues", "inventory", "connections", "completeness", "system",
+        "sale", "phases", "slo", "orders", "latency_ms", "processing_ms", "queues", "inventory", "connections",
+        "completeness", "system",
     ]  # fmt: skip
     assert shown["schema"] == 1
     assert list(shown["orders"]["error_rate"]) == ["10s", "1m", "5m", "total"]
@@ -68,7 +71,7 @@ def test_a_topic_is_one_section_beside_the_header(topic: str, field: str) -> Non
 
 def test_the_default_topics_are_all_but_products() -> None:
     assert {*FIELDS, "custom"} == documents.DEFAULT_TOPICS
-    assert documents.DEFAULT_TOPICS | {"products", "health", "sale"} == documents.TOPICS
+    assert documents.DEFAULT_TOPICS | {"products", "health"} == documents.TOPICS
     assert update(snapshot(), *documents.DEFAULT_TOPICS) == json.loads(documents.full(snapshot()))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from sidecar.cli.client.alertmanager import Alert, Alerts
-from sidecar.cli.view.terminal import plain, seconds, share
+from sidecar.cli.view.terminal import count, plain, seconds, share
 
 if TYPE_CHECKING:
     from sidecar.cli.client.answers import HealthAnswer
@@ -32,7 +32,7 @@ def notes(snapshot: "Snapshot", health: "HealthAnswer | None", alerts: Alerts | 
     critical = [note for note in firing if note.style == WRONG]
     others = [note for note in firing if note.style != WRONG]
     unhealthy = list(_health(health)) if health else list(_not_understood(snapshot))
-    return [*critical, *unhealthy, *_oversold(snapshot), *others, *_next_to_sell_out(snapshot)]
+    return [*critical, *unhealthy, *_oversold(snapshot), *_budgets(snapshot), *others, *_next_to_sell_out(snapshot)]
 
 
 def wrapped(found: list[Note], *, width: int, each: int, lines: int) -> list[Note]:
@@ -94,6 +94,14 @@ def _not_understood(snapshot: "Snapshot") -> Iterator[Note]:
 def _oversold(snapshot: "Snapshot") -> Iterator[Note]:
     if names := sorted(plain(name) for name, one in snapshot.inventory.items() if one.stock < 0):
         yield Note(f"oversold: {', '.join(names)}", WRONG)
+
+
+def _budgets(snapshot: "Snapshot") -> Iterator[Note]:
+    for name, one in snapshot.slo.items():
+        if one.state != "ok":
+            left = f"{count(one.left)} more bad orders are allowed" if one.left > 0 else "the error budget is gone"
+            text = f"{plain(name)} burns {one.burn['10s']:.1f} times too fast: {left}"
+            yield Note(text, WRONG if one.state == "page" else WARNING)
 
 
 def _next_to_sell_out(snapshot: "Snapshot") -> Iterator[Note]:

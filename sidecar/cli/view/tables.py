@@ -136,18 +136,19 @@ def failures(snapshot: "Snapshot") -> Table:
 
 def state(snapshot: "Snapshot") -> Text:
     """Summarise sale and producers in a line, without what an older daemon does not report."""
-    parts = [*_sale(snapshot.sale, snapshot.ts), *_producers(snapshot)]
+    parts = [*_sale(snapshot.sale, snapshot.phases.now, snapshot.ts), *_producers(snapshot)]
     return Text("  ").join(parts)
 
 
-def _sale(sale: "Sale", now: float) -> Iterator[Text]:
+def _sale(sale: "Sale", phase: str | None, now: float) -> Iterator[Text]:
     if sale.state == "none" or sale.started_at is None:
         return
     name, began, ended = f"{plain(sale.id)} " if sale.id else "", sale.started_at, sale.ended_at
     name += "" if sale.kind == "live" else f"({sale.kind}) "
     text = Text("sale ", "bold")
     if sale.state == "running" or ended is None:
-        yield text.append(f"{name}running for {seconds(max(0.0, now - began))}", "not bold")
+        at = f", {phase.replace('_', ' ')}" if phase else ""
+        yield text.append(f"{name}running for {seconds(max(0.0, now - began))}{at}", "not bold")
     else:
         lasted, since = seconds(max(0.0, ended - began)), seconds(max(0.0, now - ended))
         yield text.append(f"{name}over for {since}, lasted {lasted}", "not bold")

@@ -17,9 +17,11 @@ from sidecar.core.counts.liveness import Sign
 from sidecar.core.counts.manifest import Kind
 from sidecar.core.counts.order_memory import Ended, Said
 from sidecar.core.counts.parts import Attendance, Minute, Part, Product, Reading, Slice, Timing
+from sidecar.core.counts.phases import PHASES, PhaseName, PhasePart
 from sidecar.core.counts.queue_read import QueueRead
 from sidecar.core.counts.sale import By, Progress
 from sidecar.core.counts.sale_record import SalePart
+from sidecar.core.counts.slo_alert import SloPart
 from sidecar.core.counts.tallies import TALLIES, Totals
 from sidecar.core.events.event import MAX_ID_BYTES
 
@@ -29,7 +31,6 @@ _Time = Annotated[float, Meta(ge=0, le=1e11)]
 _Wholes = list[_Whole]
 _Times = list[_Time]
 _Stock = list[int | None]
-_StoredSlice = tuple[_Whole, _Whole, _Whole, _Wholes, _Wholes]
 _Gauge = Annotated[list[int | None], Meta(min_length=1, max_length=5)]  # a queue has five numbers
 _StoredId = Annotated[str, Meta(max_length=MAX_ID_BYTES)]
 
@@ -38,6 +39,15 @@ class _StoredReading(Struct, array_like=True):
     seen: _Time
     values: _Gauge
     times: Annotated[list[_Time], Meta(min_length=1, max_length=5)] | None = None  # before 0.2.0: `seen` for each
+
+
+class _StoredSlice(Struct, array_like=True):
+    finished: _Whole
+    failed: _Whole
+    faults: _Whole
+    latency: _Wholes
+    processing: _Wholes
+    slow: _Whole = 0  # from version 0.2.0 on
 
 
 class _StoredBlock(Struct, array_like=True):
@@ -66,11 +76,21 @@ _StoredRead = tuple[_StoredQueueReading, tuple[int, int, int] | None]
 
 
 _START = re.compile("[0-9]{1,11}")
+_PHASE = re.compile(f"[0-9]{{1,3}}:({'|'.join(PHASES)})")
 _TallyName = Annotated[str, Meta(pattern=f"^({'|'.join(TALLIES)})$")]
 _Numerals = Annotated[str, Meta(pattern="^[0-9]{1,60}$")]  # millionths of a revenue pass 64 bits
 
 
 _StoredDecimal = Annotated[str, Meta(pattern=r"^-?[0-9]{1,60}(\.[0-9]{1,9})?$")]
+
+
+class _StoredProgress(Struct, array_like=True):
+    changes: list[tuple[_Time, PhaseName, Annotated[str, Meta(max_length=200)]]]
+    seen: _StoredSecond
+    best: _Whole
+    low_since: _StoredSecond | None
+    high_since: _StoredSecond | None
+    out_since: _Time | None
 
 
 class _StoredSale(Struct, array_like=True):
@@ -143,6 +163,9 @@ SECTIONS: dict[str, Section] = {
     "lately": Section(Lately, tuple[_Whole, int], by_time=True),
     "said": Section(Said, bytes, by_time=True),
     "custom": Section(CustomSeries, tuple[_Whole, _StoredDecimal, _Time, _Wholes]),
+    "phases": Section(PhasePart, _StoredProgress),
+    "phase_counts": Section(Slice, _StoredSlice, deflated=True),
+    "slos": Section(SloPart, tuple[_Time | None, _Time | None, _Time | None, _Time | None]),
     "sales": Section(SalePart, bytes, deflated=True),
     "ended": Section(Ended, dict[_StoredId, Annotated[int, Meta(ge=-1)]], deflated=True, by_time=True),
 }
@@ -159,6 +182,8 @@ def section_and_key(name: str) -> tuple[str, str | int]:
     section, _, key = name.removeprefix(COUNTS).partition(":")
     if section not in SECTIONS or (section == "totals" and key):
         raise ValueError("it is unknown; of a later version?")
+    if section == "phase_counts" and not _PHASE.fullmatch(key):
+        raise ValueError("it names no phase")
     if section == "producers" and "\n" not in key:
         raise ValueError("it names no source")
     if not SECTIONS[section].by_time:

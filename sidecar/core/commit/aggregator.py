@@ -86,13 +86,13 @@ class Aggregator:
         self.unknown_fields: set[str] = set()
         self.understanding = Understanding()
         self.amounts: Counter[bool] = Counter()  # a sample of amounts: True for those that may be cents
+        self.following = Following()
         self._looked_at = 0.0
         self._pending = self._nothing_pending()
         self._flying: dict[str, Pending] = {}  # the pending counts in a flight that may still land
         self._labels = Labels(rules)
         self._custom = CustomCounting(rules.custom_metrics)
         self.redefined: set[str] = set()  # custom metrics whose stored series another definition counted
-        self.following = Following()
         self._gone: set[tuple[str, Any]] = set()  # parts that a step of the clock removed, but not in the store yet
         self._memory = Memory()
         self._drift = Drift()
@@ -185,6 +185,7 @@ class Aggregator:
         self._compare(merged, now)
         silent = any(sign.state == "silent" for sign in self.register.watch.signs.values())
         self.following.follow(merged, self.committed, taken, now, silent=silent)
+        expired_phases = self.following.go_on(merged, self.committed, taken, now, self._rules.commit_interval)
         merged.signs.update(self.register.watch.unsaved(self.committed.signs))
         if self._moved:
             self._write_memory_again(merged)
@@ -193,7 +194,7 @@ class Aggregator:
         merged.total.committed_at, merged.total.commit_interval = now, self._rules.commit_interval
         expired = {*self.committed.expired(now, self._rules.commit_interval), *self._gone}
         expired |= {("signs", name) for name in self.committed.signs.keys() - self.register.watch.signs.keys()}
-        expired |= {("sales", id) for id in self.following.deleted}
+        expired |= {("sales", id) for id in self.following.deleted} | expired_phases
         removed = [(name, key) for name, key in sorted(expired) if key not in getattr(merged, name)]
         moved, self._moved = self._moved, False
         unsaved = dict(self.register.unsaved)
@@ -275,6 +276,9 @@ class Aggregator:
         if was_cleared:
             keep_stored(self.committed, fields.get("cleared", b""))
         self.following.hear(fields.get("said", b"").decode("utf-8", "replace"))
+        self.following.learn(found)
+        for pending in self._pending.values():
+            pending.slow_ns = self.following.slow_ns
         self.register.load(windows, cleared=was_cleared)
         for source in kept:
             self.register.save(source)
@@ -315,7 +319,7 @@ class Aggregator:
         return {**dump_state(self.committed), **self.register.windows}
 
     def _nothing_pending(self) -> defaultdict[str, Pending]:
-        return defaultdict(lambda: Pending(self._random))
+        return defaultdict(lambda: Pending(self._random, self.following.slow_ns))
 
     def _count(
         self, source: str, pending: Pending, decoded: Decoded, now: float, origins: Origins | None = None

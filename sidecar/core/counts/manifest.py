@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 Kind = Literal["live", "rehearsal", "replay"]
 StockModel = Literal["on_pending", "on_success", "reported"]
+FAULT = "fault"
 KINDS: tuple[Kind, ...] = ("live", "rehearsal", "replay")
 
 
@@ -32,8 +33,13 @@ class Slo(Struct, frozen=True, kw_only=True):
     """A share of orders that must be good: `bad` is what is not, `fault` or `latency_ms > 800`."""
 
     name: str
-    bad: str = "fault"
+    bad: str = FAULT
     target: float
+
+    @property
+    def slow_ms(self) -> float | None:
+        """How long an order may take, `None` if this is about faults."""
+        return None if self.bad == FAULT else float(self.bad.rpartition(" ")[2])
 
 
 class RushRule(Struct, frozen=True, kw_only=True):
@@ -87,6 +93,11 @@ class Manifest(Struct, frozen=True, kw_only=True):
     thresholds: dict[str, tuple[Threshold, ...]] = {}
     baseline: str = ""
     markers: tuple[Marker, ...] = ()
+
+    @property
+    def slow_ns(self) -> int | None:
+        """How long an order may take, in nanoseconds."""
+        return next((round(one.slow_ms * 1e6) for one in self.slo if one.slow_ms is not None), None)
 
     @property
     def over_at(self) -> float | None:

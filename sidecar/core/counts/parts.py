@@ -64,14 +64,18 @@ class Timing:
 
 
 class Slice:
-    """What finished within one slice of event time; time windows are sums of slices."""
+    """What finished within one slice of event time; time windows are sums of slices.
 
-    __slots__ = ("failed", "faults", "finished", "latency", "processing")
+    `slow` are successful orders above the threshold that the manifest of the sale has for them.
+    """
+
+    __slots__ = ("failed", "faults", "finished", "latency", "processing", "slow")
 
     def __init__(self) -> None:
         self.finished = 0
         self.failed = 0
         self.faults = 0
+        self.slow = 0
         self.latency = BriefHistogram()
         self.processing = BriefHistogram()
 
@@ -79,6 +83,7 @@ class Slice:
         self.finished += other.finished
         self.failed += other.failed
         self.faults += other.faults
+        self.slow += other.slow
         self.latency.merge(other.latency)
         self.processing.merge(other.processing)
 
@@ -88,12 +93,13 @@ class Slice:
         return twin
 
     def dump(self) -> Any:
-        return [self.finished, self.failed, self.faults, self.latency.dump(), self.processing.dump()]
+        counts = (self.finished, self.failed, self.faults)
+        return [*counts, self.latency.dump(), self.processing.dump(), self.slow]
 
     @classmethod
     def load(cls, data: Any) -> "Slice":
         part = cls()
-        part.finished, part.failed, part.faults, latency, processing = data
+        part.finished, part.failed, part.faults, latency, processing, part.slow = data
         part.latency, part.processing = BriefHistogram.load(latency), BriefHistogram.load(processing)
         return part
 

@@ -19,6 +19,7 @@ from sidecar.core.events.event import Status
 SAMPLES_PER_COMMIT = 100
 REJECTED_KEPT = 100
 SAID_KEPT = 100  # announcements: more are noise
+CELLS_KEPT = 600  # seconds of 10 KB; while no commit succeeds, or of a long backlog
 SALES_GATHERED = 10_000
 TIMES_GATHERED = 5_000  # of one kind: counting many at once is cheap, but no cheaper beyond some thousands
 READINGS_GATHERED = 100_000  # 25 MB: of 1,000 producers in 100 s without a commit; beyond, the history has a gap
@@ -114,6 +115,7 @@ class Pending:
     """
 
     __slots__ = (
+        "cells",
         "connection_seconds",
         "dated",
         "followed",
@@ -127,13 +129,17 @@ class Pending:
         "said",
         "seconds",
         "shown",
+        "slow_ns",
         "sold",
         "state",
     )
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, slow_ns: int | None = None) -> None:
+        """`slow_ns`: how long a successful order may take, if the sale has a rule for that."""
+        self.slow_ns = slow_ns
         self.state = State()
         self.seconds: dict[int, Second] = {}
+        self.cells: dict[int, Slice] = {}  # what finished, by second, until the phases of these seconds are known
         self.shown: defaultdict[tuple[str, Status], Shown] = defaultdict(Shown)
         self.followed = False  # whether any order was pending
         self.dated = Lately()  # the part of it that is in `state.lately`
@@ -161,6 +167,8 @@ class Pending:
         """Add what came later; this one must be folded."""
         self.seconds, self.shown = later.seconds, later.shown
         self.state.merge(later.state)
+        for second, whole in later.cells.items():
+            self.keep(second, whole)
         self.dated.merge(later.dated)
         self.level += later.level
         self.followed |= later.followed
@@ -172,6 +180,15 @@ class Pending:
         self.heard |= later.heard
         self.placed, self.sold = joined(self.placed, later.placed), joined(self.sold, later.sold)
         self.said.extend(later.said)
+
+    def keep(self, second: int, whole: Slice) -> None:
+        """Keep what finished in a second for its phase; of many seconds, by the minute."""
+        if second not in self.cells and len(self.cells) >= CELLS_KEPT:
+            second -= second % 60
+        if second in self.cells:
+            self.cells[second].merge(whole)
+        else:
+            self.cells[second] = whole
 
     def date(self, now: float, grace: float) -> None:
         """Add newly received and missed events to their seconds; missed ones were shown `grace` seconds ago."""

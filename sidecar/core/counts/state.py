@@ -15,9 +15,11 @@ from sidecar.core.counts.last_minute import KEPT_SECONDS, Lately
 from sidecar.core.counts.liveness import Sign
 from sidecar.core.counts.order_memory import MOST_ENDED, MOST_SAID, Ended, Said, forgotten
 from sidecar.core.counts.parts import Attendance, Minute, Product, Reading, Slice, Timing
+from sidecar.core.counts.phases import PhasePart
 from sidecar.core.counts.queue_read import QueueRead
 from sidecar.core.counts.rules import AHEAD_SECONDS, CONNECTION_SECONDS, HISTORY_SECONDS
 from sidecar.core.counts.sale_record import SalePart
+from sidecar.core.counts.slo_alert import SloPart
 from sidecar.core.counts.tallies import Totals
 
 
@@ -50,6 +52,8 @@ class State:
         "ended",
         "lately",
         "minutes",
+        "phase_counts",
+        "phases",
         "producers",
         "products",
         "queues",
@@ -60,6 +64,7 @@ class State:
         "slices1",
         "slices5",
         "slices10",
+        "slos",
         "timings",
         "totals",
     )
@@ -81,6 +86,9 @@ class State:
         self.said: dict[int, Said] = {}
         self.ended: dict[int, Ended] = {}
         self.custom: dict[str, CustomSeries] = {}
+        self.phases: dict[str, PhasePart] = {}  # at most one part, ""
+        self.phase_counts: dict[str, Slice] = {}  # number:phase
+        self.slos: dict[str, SloPart] = {}  # by the name of the SLO
         self.sales: dict[str, SalePart] = {}  # by the id of the sale, "" for one without
 
     def sections(self) -> Iterator[tuple[str, dict[Any, Any]]]:
@@ -182,6 +190,8 @@ class State:
             sign.step(by, now)
         for series in self.custom.values():
             series.step(by, now)
+        for progress in self.phases.values():
+            progress.step(now)
         return gone
 
     def remove(self, names: list[tuple[str, Any]]) -> None:

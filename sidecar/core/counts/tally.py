@@ -238,6 +238,7 @@ def fold(pending: Pending, labels: Labels, rules: Rules, now: float) -> None:
         if cell.whole.finished:
             _count_times(pending, cell, rules)
             _fold_finished(pending.state, second, cell.whole, now, rules.commit_interval)
+            pending.keep(second, cell.whole)
     pending.seconds.clear()
     pending.forget(now, rules.commit_interval)
 
@@ -293,6 +294,8 @@ def _count_times(pending: Pending, cell: Second, rules: Rules) -> None:
         timing.classic.update(values)
         getattr(cell.whole, duration).merge(part)
         getattr(pending, duration).add(values_ms)
+        if pending.slow_ns is not None and (duration, status) == ("latency", "success"):
+            cell.whole.slow += sum(value > pending.slow_ns for value in values.tolist())
     cell.times.clear()
 
 

@@ -1,1 +1,4 @@
-"""Whether a sale runs: what was announced, or what its orders show. Imports `checkpoint` and `counts`."""
+"""Whether a sale runs: planned, announced, or shown by its orders. Its phases, error budgets, thresholds.
+
+Imports `checkpoint` and `counts`.
+"""

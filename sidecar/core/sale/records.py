@@ -14,6 +14,8 @@ AD_HOC = ""  # the record of a sale without an id
 # What of a manifest turns which feature on.
 FEATURES: dict[str, Callable[[Manifest], object]] = {
     "start and end by themselves": lambda one: one.ends_at is not None,
+    "error budgets": lambda one: one.slo,
+    "gate": lambda one: one.thresholds,
     "share of the stock sold": lambda one: any(product.stock is not None for product in one.products),
 }
 

@@ -13,6 +13,7 @@ from sidecar.core.counts.last_minute import last_minute
 from sidecar.core.counts.liveness import Presence, Sign
 from sidecar.core.counts.manifest import Manifest
 from sidecar.core.counts.parts import Attendance, Product, Slice, Timing
+from sidecar.core.counts.phases import PhaseName, phase_of
 from sidecar.core.counts.queue_read import QueueRead
 from sidecar.core.counts.queues import queues_at, read_at
 from sidecar.core.counts.readings import added_up
@@ -22,16 +23,21 @@ from sidecar.core.counts.understanding import NotUnderstood
 from sidecar.core.events.event import FINISHED, STATUSES
 from sidecar.core.events.source import kind_of
 from sidecar.core.snapshot import custom
+from sidecar.core.snapshot.error_budgets import error_budgets
 from sidecar.core.snapshot.sell_out import sell_out
 from sidecar.core.snapshot.snapshot import (
     JOB_STATES,
     ClassicHistogram,
     Completeness,
     Connections,
+    ErrorBudget,
     Inventory,
     LastMinute,
     Orders,
     PerSecond,
+    PhaseEntry,
+    PhaseOrders,
+    Phases,
     ProducerCompleteness,
     Producers,
     ProductOrders,
@@ -85,6 +91,7 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
     windows = {name: _window(state, name, last_second) for name in RINGS}
     completeness = _completeness(state, context, last_second)
     manifest = manifest_of(state)
+    slo = error_budgets(state, manifest, last_second)
     return Snapshot(
         instance=context.instance,
         scope=context.scope,
@@ -96,6 +103,8 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
         stale=context.stale,
         uptime_s=round(context.uptime_s, 3),
         sale=state.total.sale,
+        phases=_phases(state),
+        slo=slo,
         orders=_orders(state, rules, windows, last_second, context.now),
         latency_ms=_timings(state, "latency", {name: part.latency for name, part in windows.items()}),
         processing_ms=_timings(state, "processing", {name: part.processing for name, part in windows.items()}),
@@ -105,7 +114,7 @@ def compute(state: State, rules: Rules, context: SnapshotContext) -> Snapshot:
         completeness=completeness,
         system=context.system,
         custom=custom.all_shown(rules.custom_metrics, state.custom),
-        series=_series(state, rules, context),
+        series=_series(state, rules, context, slo),
     )
 
 
@@ -259,6 +268,32 @@ def _queue(numbers: Sequence[int | None], own: QueueRead | None) -> Queue:
     )
 
 
+def _phases(state: State) -> Phases:
+    changes = state.phases[""].progress.changes if state.phases else ()
+    if not changes:
+        return Phases()
+    slices: dict[PhaseName, Slice] = {}
+    for key, part in sorted(state.phase_counts.items()):
+        slices.setdefault(phase_of(key), Slice()).merge(part)
+    return Phases(
+        now=changes[-1].phase,
+        since=changes[-1].at,
+        reopened=any(one.phase == "sold_out" for one in changes[:-1]) and changes[-1].phase in ("rush", "tail"),
+        changes=[PhaseEntry(at=one.at, phase=one.phase, trigger=one.trigger) for one in changes],
+        orders={
+            name: PhaseOrders(
+                finished=part.finished,
+                failed=part.failed,
+                refusals=part.failed - part.faults,
+                faults=part.faults,
+                latency_ms=summary(part.latency),
+                processing_ms=summary(part.processing),
+            )
+            for name, part in slices.items()
+        },
+    )
+
+
 def _timings(state: State, duration: str, windows: dict[str, Histogram]) -> Timings:
     by_status = {status: _histogram(state, duration, status) for status in FINISHED}
     total = Histogram()
@@ -343,7 +378,7 @@ def _producer(part: Attendance, signs: list[Sign], heard: float | None) -> Produ
     return ProducerCompleteness(part.received, part.missed, part.duplicates, seen or None, state, restarts)
 
 
-def _series(state: State, rules: Rules, context: SnapshotContext) -> Series:
+def _series(state: State, rules: Rules, context: SnapshotContext, slo: Mapping[str, ErrorBudget]) -> Series:
     tallies = state.total.tallies
     return Series(
         latency=_classics(state, rules, "latency", context.exemplars),
@@ -357,6 +392,8 @@ def _series(state: State, rules: Rules, context: SnapshotContext) -> Series:
         ignored_by_type=dict(tallies["ignored"]),
         adjusted_by_reason=dict(tallies["adjusted"]),
         overflow_by_label=dict(tallies["overflow"]),
+        slo_bad={name: one.bad for name, one in slo.items()},
+        slo_valid={name: one.valid for name, one in slo.items()},
         held=frozenset(label for label, at in context.born.items() if context.now - at < rules.new_series_hold),
     )
 

@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from sidecar.core.counts.exemplars import Exemplar
 from sidecar.core.counts.liveness import Presence
+from sidecar.core.counts.phases import PhaseName
 from sidecar.core.counts.sale import Sale
 from sidecar.core.counts.understanding import NotUnderstood
 
@@ -246,6 +247,8 @@ class ClassicHistogram(Struct, frozen=True, kw_only=True):
 class Series(Struct, frozen=True, kw_only=True):
     """What the exposition shows beyond the JSON.
 
+    `slo_bad` and `slo_valid` are orders by the name of the SLO.
+
     `held` are the label sets, as (family, label value), so new that they are shown at 0: families are `product`,
     `reason`, `currency`, `ignored`, `invalid`. `latency` and `processing` are by status, `refusals` and `faults` by
     reason, the others by the label in their name.
@@ -262,7 +265,57 @@ class Series(Struct, frozen=True, kw_only=True):
     ignored_by_type: dict[str, int]
     adjusted_by_reason: dict[str, int]
     overflow_by_label: dict[str, int]
+    slo_bad: dict[str, int] = {}
+    slo_valid: dict[str, int] = {}
     held: frozenset[tuple[str, str]]
+
+
+class PhaseOrders(Struct, frozen=True, kw_only=True):
+    """What finished in a phase, over all times it was entered. `refusals` are failed orders that are no faults."""
+
+    finished: int
+    failed: int
+    refusals: int
+    faults: int
+    latency_ms: Summary
+    processing_ms: Summary
+
+
+class PhaseEntry(Struct, frozen=True, kw_only=True):
+    """When a phase began, in Unix seconds, and why."""
+
+    at: float
+    phase: PhaseName
+    trigger: str
+
+
+class Phases(Struct, frozen=True, kw_only=True):
+    """Which phase the sale is in, how it came there, and what counted in each. `now` is `None` without a sale."""
+
+    now: PhaseName | None = None
+    since: float | None = None
+    reopened: bool = False
+    changes: list[PhaseEntry] = []
+    orders: dict[PhaseName, PhaseOrders] = {}
+
+
+class ErrorBudget(Struct, frozen=True, kw_only=True):
+    """An SLO of the sale. `orders` may be bad, `left` of them are not spent; below 0 it did not last.
+
+    `burn` is how many times faster than allowed orders are bad, by time window. `exhausted_in_s`: if it goes on as in
+    the last minute. `since` is when the page or the warning began.
+    """
+
+    target: float
+    bad: int
+    valid: int
+    orders: float
+    left: float
+    remaining_ratio: float
+    burn: dict[str, float]
+    exhausted_in_s: float | None
+    state: Literal["ok", "warning", "page"]
+    since: float | None
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -279,6 +332,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     stale: bool
     uptime_s: float
     sale: Sale = Sale()
+    phases: Phases = Phases()
+    slo: dict[str, ErrorBudget] = {}
     orders: Orders
     latency_ms: Timings
     processing_ms: Timings

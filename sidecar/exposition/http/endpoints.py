@@ -15,6 +15,8 @@ from sidecar.core.counts.sale import NO_DETAILS, Announcement, Details, SaleComm
 from sidecar.core.events.sale_event import CURRENT, ID_RULE, is_id
 from sidecar.core.sale.listing import listing
 from sidecar.core.sale.records import refusal
+from sidecar.core.snapshot.gate import judge
+from sidecar.core.snapshot.report import report
 from sidecar.core.snapshot.snapshot import Scope, Snapshot
 from sidecar.errors import ConfigError
 from sidecar.exposition import documents
@@ -68,6 +70,7 @@ class Endpoints:
             web.get(SALES + "{id}", self.sale),
             web.put(SALES + "{id}", self.load_sale),
             web.delete(SALES + "{id}", self.delete_sale),
+            web.get(SALES + "{id}/gate", self.gate),
             web.post(SALES + "{id}/marks", self.mark_sale),
             web.post(SALES + "{id}/restocks", self.restock_sale),
             web.post(SALES + "{id}/start", self.start_sale),
@@ -168,6 +171,19 @@ class Endpoints:
             if (name is None and one.id == sale.id and sale.state != "none") or (name is not None and one.id == name):
                 return json_response({"sale": one})
         raise Problem(404, "not_found", "there is no such sale; /monitoring/sales lists them")
+
+    async def gate(self, request: web.Request) -> web.Response:
+        """Answer with the verdict on the present sale; one that did not pass is an answer, too."""
+        id, published = _sale_id(request), self._serving()
+        sale = published.snapshot.sale
+        if id not in (None, sale.id):
+            raise Problem(404, "not_found", f"only the present sale has a report: {sale.id or 'it has no id'}")
+        record = self._monitor.records().get(sale.id or "")
+        thresholds = record.manifest.thresholds if record and record.manifest else {}
+        try:
+            return json_response({"gate": judge(thresholds, published.reported(report))})
+        except ConfigError as exc:
+            raise Problem(409, "conflict", str(exc)) from exc
 
     async def load_sale(self, request: web.Request) -> web.Response:
         """Store a manifest, in YAML or JSON."""

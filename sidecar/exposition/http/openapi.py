@@ -8,6 +8,7 @@ from sidecar.core.counts.pending import REJECTED_KEPT, RejectedEvent
 from sidecar.core.events.event import STATUSES
 from sidecar.core.events.sale_event import CURRENT, ID_PATTERN
 from sidecar.core.sale.listing import ListedSale
+from sidecar.core.snapshot.gate import GateResult
 from sidecar.core.snapshot.report import Report
 from sidecar.core.snapshot.snapshot import Snapshot
 from sidecar.exposition.history import METRICS
@@ -74,6 +75,9 @@ def _paths() -> OpenApi:
             "get": _get("A sale with its manifest", _one_sale(), [_sale_id()], (404, 503)),
             "put": _loading(),
             "delete": _announcement("Delete what is kept of a sale"),
+        },
+        "/monitoring/sales/{id}/gate": {
+            "get": _get("The verdict on the present sale", _gate(), [_sale_id()], (404, 409, 503))
         },
         "/monitoring/sales/{id}/marks": {
             "post": _announcement("Add a marker to the present sale", _object(text={"type": "string"}))
@@ -188,6 +192,10 @@ def _sales() -> OpenApi:
     return _content("The newest first, without manifests.", JSON, _object(sales=listed))
 
 
+def _gate() -> OpenApi:
+    return _content("Whether it passed, line by line.", JSON, _object(gate=_ref("GateResult")))
+
+
 def _one_sale() -> OpenApi:
     return _content("The sale.", JSON, _object(sale=_ref("ListedSale")))
 
@@ -231,7 +239,7 @@ def _ref(name: str) -> OpenApi:
 
 def _schemas() -> OpenApi:
     _, schemas = msgspec.json.schema_components(
-        [Snapshot, Report, Health, RejectedEvent, ListedSale], ref_template="#/components/schemas/{name}"
+        [Snapshot, Report, Health, RejectedEvent, ListedSale, GateResult], ref_template="#/components/schemas/{name}"
     )
     # `series` is for the exposition alone.
     for name in ("Snapshot", "Report"):

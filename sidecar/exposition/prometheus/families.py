@@ -8,6 +8,7 @@ from typing import TypeVar, get_args
 from msgspec.structs import replace
 
 from sidecar.core.counts.labels import KINDS
+from sidecar.core.counts.phases import PHASES
 from sidecar.core.counts.sale import Sale
 from sidecar.core.events.event import ADJUSTMENTS, FINISHED, RejectionReason
 from sidecar.core.snapshot.snapshot import (
@@ -16,6 +17,7 @@ from sidecar.core.snapshot.snapshot import (
     Completeness,
     Custom,
     CustomSample,
+    ErrorBudget,
     Inventory,
     Orders,
     ProductOrders,
@@ -53,6 +55,9 @@ def _families(snapshot: Snapshot, series: Series, environment: str, sources: tup
         {(snapshot.instance, environment, *((sale.id or "", sale.kind) if named else ())): 1},
     )
     yield from _sale(snapshot.sale)
+    phases = {(name,): int(name == snapshot.phases.now) for name in PHASES if snapshot.phases.now}
+    yield gauge("phase", "1 for the phase that the sale is in, 0 for the others.", ("phase",), phases)
+    yield from _budgets(snapshot.slo, series)
     yield from _orders(snapshot.orders)
     yield from _products(snapshot.orders.by_product, _held(series, "product"))
     yield from _failures(series)
@@ -133,6 +138,21 @@ def _products(by_product: Mapping[str, ProductOrders], held: Collection[str]) ->
     yield counter("product_orders_pending", "Orders seen as pending, by product.", label, pending)
     yield counter("product_orders_cancelled", "Orders seen as cancelled, by product.", label, cancelled)
     yield counter("units_sold", "Units of successful orders.", label, units)
+
+
+def _budgets(found: Mapping[str, ErrorBudget], series: Series) -> Iterator[Family]:
+    burn = {(name, window): rate for name, one in found.items() for window, rate in one.burn.items()}
+    yield gauge("burn_rate", "How many times faster than allowed orders are bad.", ("slo", "window"), burn)
+    left = {(name,): one.remaining_ratio for name, one in found.items()}
+    yield gauge("error_budget_remaining_ratio", "Share of the error budget that is left.", ("slo",), left)
+    orders = {(name,): one.left for name, one in found.items()}
+    yield gauge("error_budget_remaining_orders", "Orders that may still be bad.", ("slo",), orders)
+    states = {(name, state): int(one.state == state) for name, one in found.items() for state in ("warning", "page")}
+    yield gauge("slo_alert_firing", "1 if the budget burns too fast.", ("slo", "severity"), states)
+    yield counter("slo_bad", "Bad orders of the sale.", ("slo",), _by_label(series.slo_bad, (), ()))
+    yield counter(
+        "slo_valid", "Orders of the sale that are not refused.", ("slo",), _by_label(series.slo_valid, (), ())
+    )
 
 
 def _failures(series: Series) -> Iterator[Family]:

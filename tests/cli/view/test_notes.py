@@ -3,12 +3,13 @@
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from sidecar.cli.client.alertmanager import Alert, Alerts
 from sidecar.cli.client.answers import HealthAnswer, PartAnswer
 from sidecar.cli.view.notes import Note, notes, wrapped
 from tests.cli.test_top import document, taken
-from tests.exposition.snapshots import snapshot
+from tests.exposition.snapshots import BUDGET, snapshot
 
 HEALTH = HealthAnswer(
     "degraded",
@@ -73,3 +74,16 @@ def test_what_comes_from_outside_cannot_steer_the_terminal() -> None:
 def test_what_does_not_fit_is_counted(lines: int, shown: list[str]) -> None:
     found = [Note("one two three"), Note("four five six"), Note("seven")]
     assert [note.text for note in wrapped(found, width=12, each=2, lines=lines)] == shown
+
+
+@pytest.mark.parametrize(
+    ("left", "state", "text"),
+    [
+        (18.0, "page", "orders burns 3.2 times too fast: 18.0 more bad orders are allowed"),
+        (-2.0, "warning", "orders burns 3.2 times too fast: the error budget is gone"),
+    ],
+)
+def test_an_error_budget_that_burns_is_told_in_orders(left: float, state: str, text: str) -> None:
+    budget = replace(BUDGET, left=left, state=state)
+    assert text in [note.text for note in notes(snapshot(slo={"orders": budget}), None, None)]
+    assert notes(snapshot(inventory={}, slo={"orders": replace(BUDGET, state="ok")}), None, None) == []

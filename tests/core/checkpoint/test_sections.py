@@ -14,6 +14,7 @@ from sidecar.core.checkpoint.state import dump_state, load_state
 from sidecar.core.commit.commit import Position
 from sidecar.core.commit.ledger import Ledger
 from sidecar.core.counts.queue_read import QueueReading
+from sidecar.core.counts.slo_alert import SloAlert, SloPart
 from sidecar.core.counts.state import State
 from sidecar.core.snapshot.compute import compute
 from sidecar.errors import CheckpointError
@@ -45,6 +46,7 @@ def real() -> dict[str, bytes]:
     ledger.aggregate.following.hear('{"action":"start","id":"drop","at":1.0,"by":"command","unique_id":"w"}')
     ledger.aggregate.read({"jobs": QueueReading(at=T0, waiting=2, oldest_waiting_s=0.5, paused=False)})
     commit = settle(ledger)
+    ledger.aggregate.committed.slos["orders"] = SloPart(SloAlert(T0, T0))
     positions = {f"p:{stream}": position.dump(stream) for stream, position in commit.positions.items()}
     return {**ledger.aggregate.fields(), **positions, "n": b"7", "own": b"here:1:a era word", "gen": b"cafe"}
 
@@ -58,7 +60,7 @@ names = st.sampled_from(PARTS)
 
 def is_deflated(name: str) -> bool:
     """Tell whether a field is stored deflated."""
-    return name.startswith(("c:timings:", "c:slices", "c:products:", "c:sales:"))
+    return name.startswith(("c:timings:", "c:slices", "c:products:", "c:sales:", "c:phase_counts:"))
 
 
 def sealed(name: str, packed: bytes) -> bytes:

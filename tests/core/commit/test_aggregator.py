@@ -113,11 +113,14 @@ def run(aggregate: Aggregator, plan: list[Step]) -> Aggregator:
 
 
 def without_gauge_history(aggregate: Aggregator) -> dict[Any, Any]:
-    """Return what is committed; in the history a second shows what was known when it was written."""
+    """Return what is committed; in the history a second shows what was known when it was written.
+
+    A phase is judged by what was known, too.
+    """
     return {
         key: part[:1] if key[0] == "minutes" else part
         for key, part in content(aggregate.committed).items()
-        if key[0] != "minutes" or part[0]
+        if (key[0] != "minutes" or part[0]) and key[0] != "phases"
     }
 
 

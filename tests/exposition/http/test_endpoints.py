@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from sidecar.core.counts.manifest import Manifest, Threshold
 from sidecar.core.counts.sale import Sale
 from sidecar.core.counts.sale_record import SaleRecord
 from sidecar.core.snapshot.snapshot import Role, Snapshot
@@ -233,6 +234,17 @@ async def test_a_manifest_is_stored_listed_and_shown() -> None:
     ]
     assert (await ground.json("sale", id="current"))["sale"]["id"] == "friday"
     assert ground.monitor.said == [("load", "drop")]
+
+
+async def test_the_gate_answers_whether_it_passed_or_not() -> None:
+    ground = Ground(snapshots.snapshot(sale=RUNNING))
+    assert await ground.problem("gate", id="current") == (409, "conflict")
+    assert await ground.problem("gate", id="other") == (404, "not_found")
+    for text, passed in (("count==9", True), ("count<9", False)):
+        plan = Manifest(version="1", sale="friday", starts_at=1.0, thresholds={"orders": (Threshold(threshold=text),)})
+        ground.monitor.kept["friday"] = SaleRecord(manifest=plan)
+        found = (await ground.json("gate", id="friday"))["gate"]
+        assert (found["passed"], found["lines"][0]["value"]) == (passed, 9)
 
 
 async def test_the_present_sale_takes_notes_and_one_that_is_over_can_be_deleted() -> None:

@@ -8,7 +8,16 @@ from prometheus_client.metrics_core import Metric
 from sidecar.core.counts.sale import Sale
 from sidecar.core.events.event import FINISHED
 from sidecar.core.snapshot.monotonic import TALLIES, raised
-from sidecar.core.snapshot.snapshot import Connections, Inventory, ProductOrders, Queue, SellOut, Snapshot, Summary
+from sidecar.core.snapshot.snapshot import (
+    Connections,
+    Inventory,
+    Phases,
+    ProductOrders,
+    Queue,
+    SellOut,
+    Snapshot,
+    Summary,
+)
 from sidecar.exposition.prometheus.families import snapshot_families
 from tests.exposition import snapshots
 from tests.exposition.prometheus.library import as_metric
@@ -136,6 +145,28 @@ def test_what_is_unknown_has_no_sample() -> None:
     assert shown.value("queue_active_jobs", queue="orders") is None
     assert shown.value("inventory_depletion_units_per_second", product_id="sku-1") is None
     assert shown.labels("order_latency_percentile_seconds", "percentile") == set()
+
+
+def test_the_phase_is_1_and_the_others_are_0() -> None:
+    shown = Families(snapshots.empty(phases=Phases(now="tail")))
+    assert (shown.value("phase", phase="tail"), shown.value("phase", phase="rush")) == (1, 0)
+    assert Families(snapshots.empty()).value("phase", phase="rush") is None
+
+
+def test_an_error_budget_shows_what_is_left_and_what_fires() -> None:
+    series = replace(snapshots.series(), slo_bad={"orders": 2}, slo_valid={"orders": 557})
+    shown = Families(snapshots.empty(slo={"orders": snapshots.BUDGET}, series=series))
+    assert shown.value("burn_rate", slo="orders", window="10s") == 3.25
+    assert shown.value("error_budget_remaining_ratio", slo="orders") == 0.9
+    assert shown.value("error_budget_remaining_orders", slo="orders") == 18.0
+    firing = {one: shown.value("slo_alert_firing", slo="orders", severity=one) for one in ("page", "warning")}
+    assert firing == {"page": 1, "warning": 0}
+    assert (shown.value("slo_bad_total", slo="orders"), shown.value("slo_valid_total", slo="orders")) == (2, 557)
+
+
+def test_the_sale_and_its_kind_are_named() -> None:
+    shown = Families(snapshots.empty(sale=Sale("drop", "running", 1.0, None, "manifest", kind="rehearsal")))
+    assert shown.value("info", sidecar="host-1", environment="test", sale="drop", kind="rehearsal") == 1
 
 
 def test_a_product_that_is_sold_out_shows_since_when() -> None:
