@@ -24,7 +24,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_the_contract_s_commands_are_there() -> None:
-    expected = "check clear demo export map publish record rejected replay report run sale schema simulate tap top"
+    expected = "check clear demo export gate map publish record rejected replay report run sale schema simulate tap top"
     assert sorted(main.commands) == expected.split()
 
 

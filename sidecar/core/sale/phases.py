@@ -77,12 +77,12 @@ def _running(progress: PhaseProgress, sale: Sale, now: float) -> PhaseProgress:
     if first is None or started > progress.changes[first].at:
         kept = progress.changes if progress.phase == "warm_up" else ()
         start = PhaseChange(started, "rush", f"started by {sale.started_by}")
-        return PhaseProgress((*kept, start), seen=int(started) - 1)
+        return PhaseProgress((*kept, start), seen=max(int(started) - 1, 0))
     if progress.phase == "ended":
         progress = _go(progress, "tail", now, "orders came again")
     start = replace(progress.changes[first], at=started)
     if progress.changes[first:] == progress.changes[-1:] and start != progress.changes[first]:
-        return PhaseProgress((*progress.changes[:first], start), seen=int(started) - 1)
+        return PhaseProgress((*progress.changes[:first], start), seen=max(int(started) - 1, 0))
     return replace(progress, changes=(*progress.changes[:first], start, *progress.changes[first + 1 :]))
 
 

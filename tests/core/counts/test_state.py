@@ -133,6 +133,7 @@ def test_other_fields_of_the_checkpoint_are_passed_over() -> None:
         ("c:of-tomorrow:", msgspec.msgpack.encode([])),
         ("c:broken", msgspec.msgpack.encode([])),
         ("c:slices1:now", deflated([0, 0, 0, [], []])),
+        ("c:phase_counts:1:drop", deflated([0, 0, 0, [], []])),
         ("c:slices1:+60", deflated([0, 0, 0, [], []])),
         ("c:slices1:060", deflated([0, 0, 0, [], []])),
         ("c:slices1:60", deflated(["1", 0, 0, [], []])),

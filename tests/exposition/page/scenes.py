@@ -10,7 +10,7 @@ from sidecar.core.counts.sale import Sale
 from sidecar.core.snapshot.snapshot import Inventory, LastMinute, ProductOrders, SellOut, Windows
 from sidecar.exposition import documents
 from tests.exposition import snapshots
-from tests.exposition.snapshots import TS, completeness, orders, snapshot
+from tests.exposition.snapshots import BUDGET, TS, completeness, orders, snapshot
 
 Json = dict[str, Any]
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -127,7 +127,7 @@ SCENES = {
         known() | {"alerts": [{"text": "Oversold: a by 3."}]}, WELL, "live", "critical", "Oversold: a by 3."
     ),
     "budget spent": Scene(
-        known() | {"slo": {"left": 0, "left_orders": 0, "burn": 4, "latency_ms": 800}},
+        known(slo={"faults": BUDGET, "latency": replace(BUDGET, left=0.0, remaining_ratio=0.0)}),
         WELL,
         "live",
         "critical",

@@ -104,7 +104,7 @@ function planned({ snapshot, now }) {
 
 function ended({ snapshot, products }) {
   const { sale, orders } = snapshot;
-  if (sale?.state !== "ended" && sale?.phase !== "ended") return null;
+  if (sale?.state !== "ended") return null;
   const at = sale.ended_at ? ` at ${f.time(sale.ended_at)}` : "";
   const why = `${faults(orders, "total")} over the sale. The report is at monitoring/report.`;
   return { state: "ended", mark: "done", sentence: `The sale ended${at}. ${sold(orders, products)}.`, why };
@@ -182,14 +182,22 @@ function well({ snapshot, products, next }) {
   return { state: "live", mark: "ok", sentence, why: `${sold(orders, products)}. ${left(products)}` };
 }
 
-function withBudget({ slo, orders }, scene) {
-  if (!slo || scene.mark !== "ok" || !(slo.left < 0.25)) return scene;
-  if (slo.left <= 0) {
-    const failed = plural(orders.faults, "order", "orders");
-    return { ...scene, mark: "critical", sentence: `The error budget is spent: ${failed} failed because of us.` };
+/** Of the error budgets the one that is nearest to its end; null if the sale has none. */
+function tightest(slo) {
+  const budgets = Object.values(slo ?? {}).sort((one, other) => one.remaining_ratio - other.remaining_ratio);
+  return budgets[0] ?? null;
+}
+
+function withBudget({ slo }, scene) {
+  const budget = tightest(slo);
+  if (!budget || scene.mark !== "ok" || budget.remaining_ratio >= 0.25) return scene;
+  if (budget.left <= 0) {
+    const bad = plural(budget.bad, "order was bad", "orders were bad");
+    return { ...scene, mark: "critical", sentence: `The error budget is spent: ${bad}.` };
   }
-  const room = plural(slo.left_orders, "more failed order", "more failed orders");
-  return { ...scene, mark: "attention", sentence: `${f.percent(slo.left, 0)} % of the error budget is left: ${room}.` };
+  const room = `${f.percent(budget.remaining_ratio, 0)} % of the error budget is left`;
+  const more = plural(Math.floor(budget.left), "more bad order", "more bad orders");
+  return { ...scene, mark: "attention", sentence: `${room}: ${more}.` };
 }
 
 function withAlerts({ alerts = [] }, scene) {
@@ -358,23 +366,22 @@ function faultTile({ orders }, limit) {
   };
 }
 
-function waitTile({ latency_ms: latency, slo }) {
+function waitTile({ latency_ms: latency }) {
   const { p50, p99 } = latency?.["1m"] ?? {};
   const [value, unit] = f.milliseconds(p99);
-  const typical = `p50 ${f.milliseconds(p50).join(" ").trim()}`;
-  const limit = slo?.latency_ms;
-  const note = limit ? `limit ${f.whole(limit)} ms` : typical;
-  const mark = limit && p99 > limit ? "attention" : "ok";
-  return { id: "wait", label: "Wait p99, 1 min", value, unit, note, more: limit ? `, ${typical}` : "", mark, series: "p99" };
+  const note = `p50 ${f.milliseconds(p50).join(" ").trim()}`;
+  return { id: "wait", label: "Wait p99, 1 min", value, unit, note, mark: "ok", series: "p99" };
 }
 
 function fourthTile({ snapshot, products }, { least }) {
   const { slo, orders } = snapshot;
-  if (slo) {
-    const mark = slo.left <= 0 ? "critical" : slo.left < 0.25 ? "attention" : "ok";
-    const burn = f.isMissing(slo.burn) ? "" : `, burn ${slo.burn.toFixed(1)}×`;
-    const note = `room for ${f.fits(slo.left_orders)}`;
-    return { id: "budget", label: "Error budget left", value: f.percent(slo.left, 0), unit: "%", note, more: burn, mark, budget: slo.left };
+  const budget = tightest(slo);
+  if (budget) {
+    const left = Math.max(0, budget.remaining_ratio);
+    const mark = budget.left <= 0 ? "critical" : left < 0.25 ? "attention" : "ok";
+    const note = `room for ${f.fits(Math.max(0, Math.floor(budget.left)))}`;
+    const more = `, burn ${budget.burn["1m"].toFixed(1)}×`;
+    return { id: "budget", label: "Error budget left", value: f.percent(left, 0), unit: "%", note, more, mark, budget: left };
   }
   const value = (least ? "≥ " : "") + f.fits(units(products));
   return { id: "sold", label: "Units sold", value, note: revenues(orders) || "no amounts are published" };
@@ -431,7 +438,8 @@ function decorate(scene, known) {
   scene.complete = completeness(scene, snapshot);
   scene.live = liveness(scene, known);
   scene.heading = sale?.title ?? sale?.id ?? (snapshot ? `Flash sale on ${snapshot.instance}` : "Flash sale");
-  const phase = sale?.phase ?? { soldout: "sold out", ended: "ended", planned: "planned" }[scene.state];
+  const told = { soldout: "sold out", ended: "ended", planned: "planned" }[scene.state];
+  const phase = told ?? snapshot?.phases?.now?.replace("_", " ");
   const kind = sale?.kind === "live" ? null : sale?.kind;
   scene.phase = [kind, phase].filter(Boolean).join(", ") || null;
   scene.clock = clocks(sale, now);

@@ -24,7 +24,12 @@ export class Series {
   /** Take a snapshot: its newest second, and the outcomes since the one before. */
   take(snapshot) {
     this.since = snapshot.since;
-    this.phases = snapshot.sale?.phases ?? [];
+    const changes = snapshot.phases?.changes ?? [];
+    this.phases = changes.map(({ at, phase }, number) => ({
+      name: phase.replace("_", " "),
+      from: at,
+      to: changes[number + 1]?.at,
+    }));
     if (snapshot.stale || snapshot.committed_at === null) return;
     const second = Math.floor(snapshot.committed_at - SETTLED_SECONDS) - 1;
     const { total, faults, refusals, per_second: rates } = snapshot.orders;
