@@ -222,3 +222,9 @@ def test_a_stored_sale_from_a_clock_ahead_counts_as_sold_now() -> None:
     depletion.step(0.0, T0 - 600)
     assert T0 - 600 <= depletion.newest_ts <= T0 - 597
     Depletion().step(0.0, T0)
+
+
+def test_a_restock_of_what_never_sold_is_no_sale() -> None:
+    depletion = Depletion()
+    depletion.resume(5.0)
+    assert depletion.first_ts is None

@@ -92,3 +92,13 @@ def test_what_will_never_be_shown_is_forgotten() -> None:
     assert list(found.state.slices1) == [T0 + 3600]
     assert list(found.state.connections) == [str(T0 + 3540)]
     assert found.state.total.tallies["orders"]["success"] == 2
+
+
+def test_what_finished_in_a_second_adds_up() -> None:
+    one, later = pending(T0), pending(T0)
+    for part, finished in ((one, 1), (later, 2)):
+        whole = Slice()
+        whole.finished = finished
+        part.keep(T0, whole)
+    one.merge(later)
+    assert one.cells[T0].finished == 3
