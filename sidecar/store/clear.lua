@@ -1,6 +1,6 @@
 #!lua
 -- Clear: begin a new generation, delete counts (c:) and public keys; positions (p:), sequence windows (w:) and the
--- records of sales with the present phase stay.
+-- records of sales stay.
 -- The same generation sent again (its answer was lost) clears nothing and returns the first answer.
 -- KEYS 1 checkpoint
 -- ARGV 1 new random generation  2 prefix of the public keys  3 now, in Unix seconds
@@ -16,8 +16,7 @@ key('processing_time')
 key('rejected')
 key('sale:current')
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-  local kept = string.sub(field, 1, 8) == 'c:sales:' or field == 'c:phases:'
-  if string.sub(field, 1, 2) == 'c:' and not kept then
+  if string.sub(field, 1, 2) == 'c:' and string.sub(field, 1, 8) ~= 'c:sales:' then
     fields[#fields + 1] = field
     if string.match(field, '^c:names:') then  -- products of a block, then a checksum; a damaged one must not prevent a clear
       local readable, products = pcall(cmsgpack.unpack, string.sub(redis.call('HGET', KEYS[1], field), 1, -5))

@@ -14,7 +14,7 @@ from sidecar.errors import CheckpointError
 
 SEAL_BYTES = 4
 COUNTS = "c:"  # the prefix of the entries that a clear removes
-SALES = ("c:sales:", "c:phases:")  # except these
+SALES = "c:sales:"  # except these
 
 # A histogram of 1,184 buckets takes 11 KB, a block of products as much.
 LARGEST_BYTES = 1 << 20

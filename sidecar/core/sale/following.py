@@ -141,8 +141,6 @@ def keep(state: State, before: State) -> None:
     """Carry what is left of the sale over a clear."""
     state.total.sale, state.total.announced = cleared(before.total.sale), before.total.announced
     state.sales = state.sales or before.sales
-    if state.total.sale.state != "none":
-        state.phases = state.phases or before.phases
 
 
 def keep_stored(state: State, totals: bytes) -> None:
