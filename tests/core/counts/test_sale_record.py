@@ -13,6 +13,9 @@ def test_of_two_records_the_one_that_changed_later_counts() -> None:
     assert part.record.started_at == T0
     part.merge(SalePart(SaleRecord(changed_at=T0 + 1)))
     assert part.record.started_at is None
+    twin = part.copy()
+    twin.merge(SalePart(SaleRecord(changed_at=T0 + 2, started_at=T0)))
+    assert (part.record.started_at, twin.record.started_at) == (None, T0)
 
 
 def test_of_two_alerts_the_one_that_was_seen_later_counts() -> None:
@@ -20,6 +23,9 @@ def test_of_two_alerts_the_one_that_was_seen_later_counts() -> None:
     part.merge(SloPart(SloAlert(page_since=T0 - 9, page_seen=T0 + 1)))
     part.merge(SloPart(SloAlert()))
     assert part.alert.page_since == T0 - 9
+    twin = part.copy()
+    twin.merge(SloPart(SloAlert(page_since=T0, page_seen=T0 + 2)))
+    assert (part.alert.page_since, twin.alert.page_since) == (T0 - 9, T0)
 
 
 def test_a_product_without_a_plan_has_no_safety_stock() -> None:
