@@ -242,7 +242,7 @@ def _sample(config: Config, source: str, what: str, payloads: list[bytes]) -> li
 
 
 def _is_mapped(config: Config, source: str) -> bool:
-    """Return whether a mapping reads a source: it would not know a heartbeat of ours."""
+    """Return whether a mapping reads a source: it would not know our heartbeat."""
     return any(source in one.sources for one in config.mappings)
 
 

@@ -28,7 +28,7 @@ class Shift:
         return self._now + (then - self._began) / self._speed
 
     def payload(self, payload: bytes) -> bytes:
-        """Return a payload with new times and epochs; one that is no JSON of ours stays as it is."""
+        """Return a payload with new times and epochs; one that is no JSON object stays as it is."""
         try:
             value = decode_plainly(payload)
             for one in value if isinstance(value, list) else [value]:

@@ -89,7 +89,7 @@ class LiveClients:
 
     @contextmanager
     def attend(self, transport: LiveTransport) -> Iterator[Subscriber]:
-        """Count a client while it is connected; log a fault of ours, which ends its connection."""
+        """Count a client while it is connected; log a fault of the sidecar, which ends its connection."""
         loop = asyncio.get_running_loop()
         client = Subscriber(transport, now=loop.time())
         self._clients.add(client)

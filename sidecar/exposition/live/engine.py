@@ -33,7 +33,7 @@ from sidecar.exposition.live.subscriber import (
 from sidecar.exposition.live.subscriptions import RequestId, decide_event
 from sidecar.exposition.live.upgrade import Upgraded, denied, offer_of
 
-# Type, namespace, number of the acknowledgement, JSON. Binary packets are none of ours.
+# Type, namespace, number of the acknowledgement, JSON. No client of this protocol sends binary packets.
 PACKET = re.compile(r"([0-4])(?:(/[^,]*)(?:,|$))?(\d{1,15})?(.*)", re.DOTALL)
 CONNECT, DISCONNECT, EVENT = "0", "1", "2"
 WANTED = "connect with the token of http.read_token, as in io(url, {auth: {token}})"
