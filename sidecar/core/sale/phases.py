@@ -1,8 +1,8 @@
 """The phases of a sale, by rule and in event time: rush, tail, sold out.
 
-The rate is the orders finished, failed ones too, within ten whole seconds: an outage of the shop is not the tail. A rush is
-over when the rate has been below a quarter of its best for 30 s, and is back when it has been above half of it for
-5 s. Fewer than 20 orders in the best ten seconds are no rush that could end.
+The rate is the orders finished, failed ones too, within ten whole seconds: an outage of the shop is not the tail. A
+rush is over when the rate has been below a quarter of its best for 30 s, and is back when it has been above half of it
+for 5 s. Fewer than 20 orders in the best ten seconds are no rush that could end.
 """
 
 from collections.abc import Callable, Mapping
