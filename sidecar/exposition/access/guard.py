@@ -29,6 +29,15 @@ ADMIN_WANTED = "send `Authorization: Bearer <token>` with the token of http.admi
 SHOWN_CHARACTERS = 100  # of a header in the log
 
 
+def preflight(methods: str) -> dict[str, str]:
+    """Return the headers that answer a preflight of a page that may read."""
+    return {
+        "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Headers": "Authorization, Content-Type",
+        "Access-Control-Max-Age": "600",
+    }
+
+
 class Guard:
     """The rules in force. A right token always works, however many clients are guessing."""
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from sidecar.errors import SidecarError
-from sidecar.exposition.access.guard import ADMIN_WANTED, BEARER, WRONG_SECONDS, Guard
+from sidecar.exposition.access.guard import ADMIN_WANTED, BEARER, WRONG_SECONDS, Guard, preflight
 from sidecar.exposition.access.rules import cross_site, host_allowed
 from sidecar.exposition.http.connections import Connection
 from sidecar.exposition.http.problem import ALWAYS, Problem, translate
@@ -26,11 +26,7 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/-/healthy", "/-/ready"})
 # Sending a body slowly only keeps a connection busy.
 BODY_SECONDS = 5.0
 
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
-    "Access-Control-Max-Age": "600",
-}
+METHODS = "GET, HEAD, POST, PUT, DELETE"
 
 
 @web.middleware
@@ -137,7 +133,7 @@ def _preflight(request: web.Request, guard: Guard) -> web.Response:
     if origin not in guard.http.cors_origins:
         guard.denied("http", "origin", _address(request), origin=origin)
         raise Problem(403, "origin_not_allowed", f"origin {origin!r} is not listed in http.cors_origins")
-    return web.Response(status=204, headers=PREFLIGHT)
+    return web.Response(status=204, headers=preflight(METHODS))
 
 
 async def _check_authorization(request: web.Request, guard: Guard) -> None:

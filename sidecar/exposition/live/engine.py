@@ -20,15 +20,16 @@ from aiohttp import WSMsgType, web
 from engineio.packet import MESSAGE, Packet
 from websockets.frames import CloseCode
 
+from sidecar.exposition.access.guard import preflight
 from sidecar.exposition.live.clients import LiveClients
 from sidecar.exposition.live.handshake import Denial
 from sidecar.exposition.live.subscriber import (
     CLOSING_SECONDS,
     MAX_MESSAGE_BYTES,
     PING_SECONDS,
-    STOP_SECONDS,
     Body,
     Subscriber,
+    close_all,
 )
 from sidecar.exposition.live.subscriptions import RequestId, decide_event
 from sidecar.exposition.live.upgrade import Upgraded, denied, offer_of
@@ -40,11 +41,6 @@ WANTED = "connect with the token of http.read_token, as in io(url, {auth: {token
 # How often a session that waits is looked at: it may have ended.
 POLL_SECONDS = 1.0
 AUTHORIZED: ContextVar[bool] = ContextVar("authorized")  # whether the request in progress is
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
-    "Access-Control-Max-Age": "600",
-}
 
 
 class Session:
@@ -57,6 +53,7 @@ class Session:
         self.websocket: Upgraded | None = None  # also while the client still tries it
         self.client: Subscriber
         self.connected = False  # to the namespace, the only one
+        self.obeying = False  # a message; no client sends another one before this is answered
         self.stack = ExitStack()
         self.ping: asyncio.Task[Any] | None = None  # sends the next ping
         self._engine = engine
@@ -151,19 +148,13 @@ class SocketIo:
 
     async def stop(self) -> None:
         """Close every connection with 1001; cut those still open after `STOP_SECONDS`."""
-        sessions = list(self._sessions.values())
-        closing = [session.close(CloseCode.GOING_AWAY, "the sidecar stops") for session in sessions]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(*closing, return_exceptions=True)
-        for session in sessions:
-            session.cut()
+        await close_all(self._sessions.values())
         await self._server.shutdown()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request of the library's clients, once it is allowed."""
         offer = offer_of(request)
-        fresh = request.method == "GET" and "sid" not in request.query
+        fresh = request.method == "GET" and not request.query.get("sid")  # the library takes an empty one for none
         verdict = await self._handshake.judge(offer) if fresh else self._handshake.foreign(offer)
         if isinstance(verdict, Denial):
             return denied(verdict)
@@ -171,11 +162,14 @@ class SocketIo:
         if offer.origins:
             headers = {"Access-Control-Allow-Origin": offer.origins[0], "Vary": "Origin"}
         if request.method == "OPTIONS":
-            return web.Response(status=204, headers=headers | PREFLIGHT)
+            return web.Response(status=204, headers=headers | preflight("GET, POST"))
         if "j" in request.query:
             return denied(Denial(400, "bad_request", "polling by script elements (JSONP) is not served"))
         AUTHORIZED.set(verdict is True)
-        response: web.StreamResponse = await self._server.handle_request(request)
+        try:
+            response: web.StreamResponse = await self._server.handle_request(request)
+        except KeyError:  # of the library
+            return denied(Denial(400, "bad_request", "the session has just ended"))
         if not response.prepared:
             response.headers.update(headers)
         return response
@@ -222,6 +216,10 @@ class SocketIo:
         session = self._sessions.get(sid)
         if session is None:
             return
+        if session.obeying:
+            await session.close(CloseCode.POLICY_VIOLATION, "one message at a time")
+            return
+        session.obeying = True
         try:
             await session.wait()  # ignore a client that does not read
             if session.open and not await self._obey(session, data):  # ignore what it sent before it left
@@ -229,6 +227,8 @@ class SocketIo:
         except Exception:
             self._clients.report_fault()
             await session.close(CloseCode.INTERNAL_ERROR, "a fault of the sidecar")
+        finally:
+            session.obeying = False
 
     async def _obey(self, session: Session, data: Any) -> bool:
         """Do what a packet asks for; return whether it is one."""

@@ -1,6 +1,6 @@
 """Socket.IO on a path of the HTTP server, if the extra `socketio` is installed."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -8,23 +8,14 @@ from sidecar.exposition.live.clients import LiveClients
 from sidecar.exposition.live.handshake import Denial
 from sidecar.exposition.live.upgrade import denied
 
+if TYPE_CHECKING:
+    from sidecar.exposition.live.engine import SocketIo
+
 PATH = "/socket.io/"
 MISSING = "Socket.IO needs the extra `socketio`: pip install 'flash-sale-sidecar[socketio]'; GET /ws is a WebSocket"
 
 
-class Path(Protocol):
-    """What the HTTP server needs to know."""
-
-    def routes(self) -> list[web.RouteDef]:
-        """List the paths with their handlers."""
-        ...
-
-    async def stop(self) -> None:
-        """Close all connections."""
-        ...
-
-
-def socket_io(clients: LiveClients, host: str) -> Path:
+def socket_io(clients: LiveClients, host: str) -> "SocketIo | NoSocketIo":
     """Return what serves Socket.IO; `host` is the one that the HTTP server is bound to."""
     try:
         from sidecar.exposition.live.engine import SocketIo

@@ -2,7 +2,11 @@
 
 import asyncio
 import math
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
+
+from websockets.frames import CloseCode
 
 from sidecar.exposition.live.subscriptions import SHORTEST_MS, SHORTEST_WITH_PRODUCTS_MS, RequestId, Subscription
 
@@ -106,3 +110,14 @@ async def expel(transport: LiveTransport, code: int, reason: str) -> None:
         pass
     finally:
         transport.cut()
+
+
+async def close_all(transports: Iterable[LiveTransport]) -> None:
+    """Close all with 1001; cut those that are still open after `STOP_SECONDS`."""
+    open_ones = tuple(transports)
+    closing = [one.close(CloseCode.GOING_AWAY, "the sidecar stops") for one in open_ones]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await asyncio.gather(*closing, return_exceptions=True)
+    for one in open_ones:
+        one.cut()

@@ -18,8 +18,8 @@ from sidecar.exposition.live.subscriber import (
     MAX_MESSAGE_BYTES,
     PING_SECONDS,
     SEND_BUFFER_BYTES,
-    STOP_SECONDS,
     Subscriber,
+    close_all,
 )
 from sidecar.exposition.live.subscriptions import decide
 from sidecar.exposition.live.writer import FrameWriter
@@ -124,12 +124,7 @@ class WebSocketPath:
 
     async def stop(self) -> None:
         """Close every connection with 1001; cut those still open after `STOP_SECONDS`."""
-        closing = [one.close(CloseCode.GOING_AWAY, "the sidecar stops") for one in self._connections]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(*closing, return_exceptions=True)
-        for one in tuple(self._connections):
-            one.cut()
+        await close_all(self._connections)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         """Serve one client until it leaves."""

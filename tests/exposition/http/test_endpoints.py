@@ -187,6 +187,7 @@ async def test_history_is_of_one_metric_of_several_or_of_those_in_redis(ground: 
     assert every.keys() == {"throughput", "queue_length", "active_connections"}
     assert [now - 10, 5] in one["points"]
     assert (await ground.json("history", "/?metric=p99&metric=fault")).keys() == {"p99", "fault"}
+    assert await ground.json("history", "/?metric=throughput" + "&metric=throughput" * 700) == one
 
 
 async def test_rejected_payloads_are_as_many_as_asked_for(ground: Ground) -> None:

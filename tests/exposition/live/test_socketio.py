@@ -20,6 +20,7 @@ from tests.exposition.live.served import LARGE, LIMIT, Served, serving
 from tests.exposition.snapshots import snapshot
 from tests.waiting import eventually
 
+POLLING = "/socket.io/?EIO=4&transport=polling"
 BOTH = pytest.mark.parametrize("transports", [["polling"], ["websocket"], ["polling", "websocket"]], ids="+".join)
 
 
@@ -52,7 +53,7 @@ async def connected(served: Served, transports: list[str] | None = None, **optio
 
 async def opened(served: Served, session: ClientSession, **headers: str) -> tuple[int, Any, str]:
     """Begin a session by polling; return the status, what was answered, and where the session is polled."""
-    url = "http://{}:{}/socket.io/?EIO=4&transport=polling".format(*served.server.address)
+    url = "http://{}:{}".format(*served.server.address) + POLLING
     async with session.get(url, headers=headers) as answer:
         text = await answer.text()
         if answer.status != 200:
@@ -152,6 +153,29 @@ async def test_clients_count_with_all_others() -> None:
     async with full as served, connected(served), served.connect(), ClientSession() as session:
         status, answer, _ = await opened(served, session)
         assert (status, answer["error"]["code"]) == (503, "too_many_clients")
+        async with session.get(f"http://{':'.join(map(str, served.server.address))}{POLLING}&sid=") as empty:
+            assert empty.status == 503
+
+
+async def test_a_message_to_a_session_that_has_ended_is_denied() -> None:
+    async with serving(snapshot(), on="http") as served, ClientSession() as session:
+        _, _, polled = await opened(served, session)
+        statuses = []
+        for _ in range(3):
+            async with session.post(polled, data="1") as answer:
+                statuses.append(answer.status)
+        assert statuses[0] == 200 and statuses[1:] == [400, 400]
+
+
+async def test_a_client_that_sends_while_it_is_answered_is_closed() -> None:
+    """Nobody makes the sidecar keep more than one message of a client that does not read."""
+    async with serving(snapshot(), on="http") as served, ClientSession() as session:
+        _, _, polled = await opened(served, session)
+        await session.post(polled, data="40")
+        one, other = (asyncio.create_task(session.post(polled, data='42["ping"]')) for _ in range(2))
+        await asyncio.wait({one, other}, timeout=LIMIT, return_when=asyncio.ALL_COMPLETED)
+        assert one.done() and other.done()
+        await eventually(lambda: served.clients() == 0)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import WSMsgType, web
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
 
+from sidecar.exposition import documents
 from sidecar.exposition.page.files import policy, read_page
 from tests.exposition.page.scenes import WELL, Json, Scene, known
 from tests.programs import needs
@@ -138,15 +139,17 @@ class FakeSidecar:
             if not allowed:
                 await socket.send_json({"event": "error", "data": {"code": "unauthorized", "message": ""}})
             elif event == "subscribe-metrics" and updates is None:
-                updates = asyncio.create_task(self._update(socket))
+                updates = asyncio.create_task(self._update(socket, data["topics"]))
         if updates:
             updates.cancel()
         self.sockets.discard(socket)
         return socket
 
-    async def _update(self, socket: web.WebSocketResponse) -> None:
+    async def _update(self, socket: web.WebSocketResponse, topics: Collection[str]) -> None:
+        others = {field for topic, field in documents.SECTIONS.items() if topic not in topics}
         while True:
-            data = {**(self.scene.snapshot or {}), "health": self.scene.health}
+            shown = {field: value for field, value in (self.scene.snapshot or {}).items() if field not in others}
+            data = shown | ({"health": self.scene.health} if documents.HEALTH in topics else {})
             await socket.send_json({"event": "metrics-update", "seq": 1, "skipped": 0, "data": data})
             await asyncio.sleep(0.25)
 

@@ -124,7 +124,11 @@ SCENES = {
     ),
     "planned": Scene(NOT_STARTED | {"sale": {"starts_at": TS + 75}}, WELL, "planned", "unknown", "in 1 min 15 s"),
     "alert": Scene(
-        known() | {"alerts": [{"text": "Oversold: a by 3."}]}, WELL, "live", "critical", "Oversold: a by 3."
+        known(slo={"faults": replace(BUDGET, state="page")}),
+        WELL,
+        "live",
+        "critical",
+        'The error budget "faults" burns too fast: 90 % of it is left.',
     ),
     "budget spent": Scene(
         known(slo={"faults": BUDGET, "latency": replace(BUDGET, left=0.0, remaining_ratio=0.0)}),

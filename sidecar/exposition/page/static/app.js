@@ -97,6 +97,7 @@ function note(at, mark, text) {
 }
 
 async function backfill() {
+  if (scope === "fleet") return; // the history is that of one sidecar
   const to = Math.floor(snapshot.ts);
   const metrics = METRICS.map((name) => `&metric=${name}`).join("");
   const history = await ask(`monitoring/history?from=${to - SECONDS + 1}&to=${to}${metrics}`);

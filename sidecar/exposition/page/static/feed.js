@@ -1,9 +1,9 @@
 // Brings updates from the sidecar: over a WebSocket, or by polling where a proxy lets no WebSocket through. No DOM
 // but the visibility of the page.
 
-const TOPICS = ["orders", "latency", "queues", "inventory", "connections", "completeness", "products", "health"];
+const TOPICS = ["sale", "alerts", "orders", "latency", "queues", "inventory", "connections", "completeness", "products", "health"];
 const VISIBLE_MS = 1000; // the least with the topic `products`
-const HIDDEN_MS = 5000;
+const HIDDEN_MS = 3000; // with the age of a commit below the 5 s from which numbers are frozen
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 3000;
 const HIDDEN_PAUSE_MS = 10000;

@@ -1,6 +1,7 @@
 // Numbers, durations and times as words. Pure.
 
 export const NONE = "–";
+export const LONGEST_NAME = 24; // characters of a product that are shown whole
 
 // Formatters are made once: a constructor call costs 30 µs.
 const grouped = new Intl.NumberFormat("en-US");

@@ -1,15 +1,15 @@
 // From what is known (snapshot, health, feed, age) to what is shown: one plain value. Pure: no DOM, no clock of its own.
 
 import * as f from "./format.js";
+import { waiting as jobsWaiting } from "./series.js";
 
-// From this share of faults on the shipped alerts fire; a sale may set a limit of its own.
+// From this share of faults on the shipped alerts fire.
 const FAULT_LIMIT = 0.02;
 const LAST_REASONS = 4;
 const SOON_SECONDS = 60;
 const FROZEN_SECONDS = 5;
 const OLD_SECONDS = 2;
 const NEVER = 1e12;
-const LONGEST_NAME = 24;
 const DEFAULT_REFUSALS = new Set(["sold_out", "limit_reached", "duplicate", "payment_declined"]);
 const SIGNS = { ok: "●", attention: "▲", critical: "◆", done: "■", unknown: "○" };
 const REFUSED = {
@@ -33,7 +33,6 @@ export function see({ snapshot, health, feed, age, silent, now, mostStock = new 
   if (!snapshot) return decorate({ ...EMPTY, ...withoutNumbers(known) }, known);
   known.products = rank(snapshot, mostStock);
   known.next = known.products.find((product) => product.eta !== null && product.state !== "sold_out");
-  known.limit = snapshot.sale?.fault_limit ?? FAULT_LIMIT;
   const verdict = [lost, frozen, waiting, planned, ended, soldOut, selling].reduce((one, judge) => one ?? judge(known), null);
   const scene = withAlerts(snapshot, withBudget(snapshot, { ...EMPTY, ...verdict }));
   scene.least = (snapshot.completeness?.ratio ?? 1) < 1;
@@ -114,7 +113,7 @@ function soldOut({ snapshot, products }) {
   const { sale, orders } = snapshot;
   const stocked = products.filter((product) => product.left !== null);
   if (!stocked.length || stocked.some((product) => product.left !== 0)) return null;
-  const gone = sale?.sold_out_at ?? Math.max(...stocked.map((product) => product.at ?? 0));
+  const gone = Math.max(...stocked.map((product) => product.at ?? 0));
   const took = gone && startsAt(sale) && gone > startsAt(sale) ? ` in ${f.span(gone - startsAt(sale))}` : "";
   const refused = plural(orders.refusals, "order was", "orders were");
   return {
@@ -131,7 +130,7 @@ function selling(known) {
 
 function oversold({ snapshot, products }) {
   const [worst] = products.filter((product) => product.left !== null && product.left < 0);
-  if (!worst || snapshot.alerts?.length) return null;
+  if (!worst) return null;
   const more = products.filter((product) => product.left < 0).length - 1;
   const others = more ? ` ${plural(more, "other product is", "other products are")} oversold.` : "";
   return {
@@ -142,11 +141,11 @@ function oversold({ snapshot, products }) {
   };
 }
 
-function faulty({ snapshot, products, limit }) {
+function faulty({ snapshot, products }) {
   const { orders } = snapshot;
-  if (!(orders.fault_rate["10s"] > limit)) return null;
+  if (!(orders.fault_rate["10s"] > FAULT_LIMIT)) return null;
   const share = `${f.percent(orders.fault_rate["10s"])} %`;
-  const sentence = `${share} of orders fail because of us (limit ${f.percent(limit, 0)} %).`;
+  const sentence = `${share} of orders fail because of us (limit ${f.percent(FAULT_LIMIT, 0)} %).`;
   return { state: "live", mark: "attention", sentence, why: `${mostFaults(orders)}${sold(orders, products)}.` };
 }
 
@@ -166,11 +165,10 @@ function quiet({ snapshot, products }) {
   const { sale, orders } = snapshot;
   if (orders.per_second["10s"] || orders.per_second.now) return null;
   const on = sale?.state === "running";
-  const pause = sale?.quiet_s > 10 ? f.span(sale.quiet_s) : "10 s";
   return {
     state: "quiet",
     mark: on ? "attention" : "unknown",
-    sentence: on ? `No orders for ${pause}, and the sale is on.` : `No orders in the last ${pause}. ${sold(orders, products)}.`,
+    sentence: on ? "No orders for 10 s, and the sale is on." : `No orders in the last 10 s. ${sold(orders, products)}.`,
     why: on ? `Is the shop up? ${sold(orders, products)}.` : `${faults(orders, "total")} in all.`,
   };
 }
@@ -200,7 +198,10 @@ function withBudget({ slo }, scene) {
   return { ...scene, mark: "attention", sentence: `${room}: ${more}.` };
 }
 
-function withAlerts({ alerts = [] }, scene) {
+function withAlerts({ slo }, scene) {
+  const paging = Object.entries(slo ?? {}).filter(([, budget]) => budget.state === "page");
+  const left = (budget) => f.percent(Math.max(0, budget.remaining_ratio), 0);
+  const alerts = paging.map(([name, budget]) => ({ text: `The error budget "${name}" burns too fast: ${left(budget)} % of it is left.` }));
   if (!alerts.length) return scene;
   if (scene.frozen) return { ...scene, alerts };
   const [first, ...others] = alerts;
@@ -247,13 +248,13 @@ function mostFaults(orders) {
 
 const units = (products) => sum(products.map((product) => product.units));
 const faults = (orders, window) => `${f.percent(orders.fault_rate[window])} % faults`;
-const named = (product) => (product.id.length > LONGEST_NAME ? "a product" : product.id);
+const named = (product) => (product.id.length > f.LONGEST_NAME ? "a product" : product.id);
 const byCount = (counts) => Object.entries(counts ?? {}).sort((one, other) => other[1] - one[1]);
 const startsAt = (sale) => sale?.started_at ?? sale?.starts_at ?? null;
 
 function sellsOut(next) {
   if (!next) return "";
-  return `${next.id.length > LONGEST_NAME ? "the next product" : next.id} sells out in about ${f.about(next.eta)}`;
+  return `${next.id.length > f.LONGEST_NAME ? "the next product" : next.id} sells out in about ${f.about(next.eta)}`;
 }
 
 export function isSource(name) {
@@ -340,8 +341,8 @@ function when({ left, state, eta, low, high, at }) {
 }
 
 function tiles(known, scene) {
-  const { snapshot, limit } = known;
-  const all = [rateTile(snapshot, scene), faultTile(snapshot, limit), waitTile(snapshot), fourthTile(known, scene), queueTile(snapshot)];
+  const { snapshot } = known;
+  const all = [rateTile(snapshot, scene), faultTile(snapshot), waitTile(snapshot), fourthTile(known, scene), queueTile(snapshot)];
   return all.map((tile) => ({ unit: "", more: "", mark: "ok", ...tile }));
 }
 
@@ -351,7 +352,7 @@ function rateTile({ orders }, { least }) {
   return { id: "rate", label: "Orders/s", value, note: `peak ${f.fits(peak)}`, more: at ? ` at ${f.time(at)}` : "", series: "rate" };
 }
 
-function faultTile({ orders }, limit) {
+function faultTile({ orders }) {
   const share = orders.fault_rate["10s"];
   const refused = f.isMissing(orders.error_rate["10s"]) ? null : Math.max(0, orders.error_rate["10s"] - share);
   return {
@@ -359,9 +360,9 @@ function faultTile({ orders }, limit) {
     label: "Faults, 10 s",
     value: f.percent(share),
     unit: f.isMissing(share) ? "" : "%",
-    note: `limit ${f.percent(limit, 0)} %`,
+    note: `limit ${f.percent(FAULT_LIMIT, 0)} %`,
     more: f.isMissing(refused) ? "" : `, refused ${f.percent(refused, 1)} %`,
-    mark: share > limit ? "attention" : "ok",
+    mark: share > FAULT_LIMIT ? "attention" : "ok",
     series: "faults",
   };
 }
@@ -387,17 +388,12 @@ function fourthTile({ snapshot, products }, { least }) {
   return { id: "sold", label: "Units sold", value, note: revenues(orders) || "no amounts are published" };
 }
 
-function queueTile({ queues = {}, drain_s: drain = null }) {
-  const depths = Object.values(queues).map((queue) => queue.waiting).filter((depth) => !f.isMissing(depth));
+function queueTile({ queues = {} }) {
+  const depth = jobsWaiting(queues);
   const tile = { id: "queue", label: "Queue, waiting", series: "queue" };
-  if (!depths.length) return { ...tile, value: f.NONE, note: "no queue is reported" };
+  if (depth === null) return { ...tile, value: f.NONE, note: "no queue is reported" };
   const count = Object.keys(queues).length;
-  return { ...tile, value: f.fits(sum(depths)), note: drain === null ? `in ${plural(count, "queue", "queues")}` : draining(drain) };
-}
-
-function draining(seconds) {
-  if (seconds < 0) return "growing";
-  return seconds === 0 ? "empty" : `empty in about ${f.about(seconds)}`;
+  return { ...tile, value: f.fits(depth), note: `in ${plural(count, "queue", "queues")}` };
 }
 
 /** Group the reasons of failed orders. Which are refusals is configured; by the default words if these add up. */
@@ -443,7 +439,7 @@ function decorate(scene, known) {
   const kind = sale?.kind === "live" ? null : sale?.kind;
   scene.phase = [kind, phase].filter(Boolean).join(", ") || null;
   scene.clock = clocks(sale, now);
-  scene.fleet = snapshot?.scope === "fleet" ? `fleet of ${snapshot.instances?.length ?? f.NONE}` : (sale?.fleet ?? null);
+  scene.fleet = snapshot?.scope === "fleet" ? `fleet of ${snapshot.instances?.length ?? f.NONE}` : null;
   scene.title = title(scene, known);
   return scene;
 }

@@ -7,7 +7,6 @@ const SHOWN = 100;
 const URGENT = 5; // on a phone, before "show all"
 const SORT_MS = 2000;
 const CALM_SORT_MS = 10000;
-const LONGEST_NAME = 24;
 const TAIL = 8; // ids differ at their end
 const WORDS = { ok: "ok", attention: "attention", critical: "critical", done: "sold out", unknown: "unknown" };
 
@@ -68,7 +67,7 @@ function makeRow(id) {
 
 /** Cut a long name in the middle. */
 function name(id) {
-  if (id.length <= LONGEST_NAME) return make("span", "id", make("span", "head-of-id", id));
+  if (id.length <= f.LONGEST_NAME) return make("span", "id", make("span", "head-of-id", id));
   return make("span", "id", make("span", "head-of-id", id.slice(0, -TAIL)), make("span", "", id.slice(-TAIL)));
 }
 

@@ -128,7 +128,8 @@ function share(count, total) {
   return total ? count / total : 0;
 }
 
-function waiting(queues = {}) {
+/** Return the jobs that wait in all queues; `null` if none reports it. */
+export function waiting(queues = {}) {
   const depths = Object.values(queues)
     .map((queue) => queue.waiting)
     .filter((depth) => depth !== null && depth !== undefined);
