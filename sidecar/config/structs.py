@@ -181,6 +181,9 @@ class QueueConfig(Struct, frozen=True, kw_only=True):
     redis_ca_file: str = ""
     redis_cert_file: str = ""
     redis_key_file: str = ""
+    redis_sentinel_username: str = ""
+    redis_sentinel_password: Secret = Secret("")
+    redis_sentinel_password_file: str = ""
 
     def redis(self, ours: RedisConfig) -> RedisConfig:
         """The Redis of the queue, which is `ours` by default."""

@@ -15,6 +15,7 @@ from sidecar.sources.queues.reader import QueueAnswer, QueueReader
 
 LEAD_SECONDS = 0.05  # how long before a tick the queues are read
 NO_ROOM = "there are too many queues: this one is not shown"
+TAKEN = "a queue in another Redis has this name: set another `name`"
 
 
 class Queues:
@@ -38,6 +39,7 @@ class Queues:
         self._clock = clock
         self._ticked = ticked
         self._take = take
+        self._owners = {name: reader for reader in self._readers for name in reader.names}
         self._found: dict[QueueReader, dict[str, Component]] = {reader: {} for reader in self._readers}
         self._log = structlog.get_logger("sidecar")
 
@@ -47,7 +49,9 @@ class Queues:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        await asyncio.gather(*map(self._keep_reading, self._readers))
+        async with asyncio.TaskGroup() as tasks:
+            for reader in self._readers:
+                tasks.create_task(self._keep_reading(reader))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -59,9 +63,10 @@ class Queues:
             await self._ticked()
             await asyncio.sleep(self._pause)
             answers = await reader.read(self._clock.now())
-            readings = {name: answer.reading for name, answer in answers.items() if answer.reading is not None}
-            left_out = self._take(readings)
-            found = {name: _component(answer, fits=name not in left_out) for name, answer in answers.items()}
+            own = {name: one for name, one in answers.items() if self._owners.setdefault(name, reader) is reader}
+            left_out = self._take({name: one.reading for name, one in own.items() if one.reading is not None})
+            found = {name: _component(one, fits=name not in left_out) for name, one in own.items()}
+            found |= {f"{name} (2)": Component("degraded", TAKEN) for name in answers.keys() - own.keys()}
             self._report({f"queue:{name}": component for name, component in found.items()}, self._found[reader])
 
     def _report(self, new: Mapping[str, Component], known: dict[str, Component]) -> None:

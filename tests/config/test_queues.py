@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.config import load
 from sidecar.config.queues import MOST_JOBS, SETTINGS
-from sidecar.config.structs import QueueConfig, RedisConfig
+from sidecar.config.structs import QueueConfig, RedisConfig, SourcesConfig
 from sidecar.core.counts.rules import OTHER, Rules
 from sidecar.errors import ConfigError
 
@@ -92,3 +92,10 @@ def test_one_queue_at_most_decides_the_orders(tmp_path: Path) -> None:
 
 def test_every_setting_of_a_system_is_one_of_a_queue() -> None:
     assert {name for settings in SETTINGS.values() for name in settings} <= set(QueueConfig.__struct_fields__)
+
+
+def test_a_queue_can_be_in_every_redis_in_which_events_can_be() -> None:
+    of_queue, of_events = (
+        {name for name in one.__struct_fields__ if name.startswith("redis_")} for one in (QueueConfig, SourcesConfig)
+    )
+    assert of_queue == of_events

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sidecar.config.structs import QueueConfig
 from sidecar.core.counts.queue_read import QueueReading
 from sidecar.daemon.build import Parts, queue_readers
-from sidecar.daemon.queues import NO_ROOM, Queues
+from sidecar.daemon.queues import NO_ROOM, TAKEN, Queues
 from sidecar.daemon.service import Service
 from sidecar.errors import CommandError
 from sidecar.exposition.published import Component
@@ -36,6 +36,7 @@ class Reader:
         self.free = asyncio.Event()
         self.free.set()
         self.reads = self.closed = 0
+        self.names: frozenset[str] = frozenset()
 
     async def read(self, now: float) -> dict[str, QueueAnswer]:
         self.reads += 1
@@ -121,6 +122,17 @@ async def test_what_is_wrong_is_in_health_and_logged_once() -> None:
         ("queue cannot be read", "much"),
         ("queue is read again", "bad"),
     ]
+
+
+async def test_of_two_queues_with_one_name_the_configured_one_is_shown() -> None:
+    listing, named = Reader(q=QueueAnswer(READING)), Reader(q=QueueAnswer(replace(READING, waiting=7)))
+    named.names = frozenset({"q"})
+    ground = Ground(listing, named)
+    async with ground.running():
+        ground.tick()
+        await eventually(lambda: {"queue:q", "queue:q (2)"} <= ground.queues.components().keys())
+    assert ground.taken == {"q": replace(READING, waiting=7)}
+    assert ground.queues.components()["queue:q (2)"] == Component("degraded", TAKEN)
 
 
 async def test_the_daemon_shows_what_a_queue_says_wherever_it_shows_numbers(redis_server: RedisServer) -> None:

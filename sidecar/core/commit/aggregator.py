@@ -420,8 +420,11 @@ class Aggregator:
     def _compare(self, merged: State, now: float) -> None:
         """Compare the orders with the finished jobs of the queue whose jobs decide them."""
         orders = merged.total.tallies["orders"]
-        if (part := merged.reads.get(self._rules.order_queue)) is not None:
-            self._drift.judge(part, orders["success"] + orders["failed"], now)
+        for name, part in merged.reads.items():
+            if name == self._rules.order_queue:
+                self._drift.judge(part, orders["success"] + orders["failed"], now)
+            else:
+                part.balance = None  # it may have been compared before a restart with another configuration
 
     def _write_memory_again(self, merged: State) -> None:
         """Add the whole order memory to `merged`."""

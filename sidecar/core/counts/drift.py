@@ -31,6 +31,8 @@ class Drift:
         """Update the balance of a new reading, when `orders` were decided as of `now` (Unix seconds)."""
         finished = part.reading.finished
         if finished is None:
+            part.balance = None
+            self._seen.clear()
             return
         seen = self._seen
         if seen and (orders < seen[-1].orders or finished < seen[-1].finished):

@@ -56,8 +56,10 @@ class QueueRead:
 
     def merge(self, other: "QueueRead") -> None:
         if other.reading.at >= self.reading.at:
+            before, after = self.reading.finished, other.reading.finished
+            was_reset = before is not None and after is not None and after < before
+            self.balance = other.balance or (None if was_reset else self.balance)
             self.reading = other.reading
-            self.balance = other.balance or self.balance
 
     def step(self, by: float, now: float) -> None:
         """Follow a clock that was set by `by` seconds, to `now`."""

@@ -22,11 +22,11 @@ class Arq(QueueSystem):
 
     def then(self, replies: Replies) -> Asked:
         ids = replies["first"][::2]
-        return {"running": ("MGET", *(f"arq:in-progress:{text(job)}" for job in ids))} if ids else {}
+        return {f"runs {at}": ("EXISTS", f"arq:in-progress:{text(job)}") for at, job in enumerate(ids)}
 
     def reading(self, replies: Replies, now: float) -> QueueReading:
-        running = [one is not None for one in replies.get("running", ())]
         due = [float(score) / MS for score in replies["first"][1::2]]
+        running = [bool(replies[f"runs {at}"]) for at in range(len(due))]
         free = [since for since, runs in zip(due, running, strict=True) if not runs and since <= now]
         late = sum(since > now for since, runs in zip(due, running, strict=True) if runs)  # a retry that was deferred
         return QueueReading(

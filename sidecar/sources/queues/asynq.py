@@ -9,6 +9,7 @@ from sidecar.sources.queues.system import (
     ReadCommand,
     Replies,
     age,
+    attempts,
     finished,
     seconds,
     text,
@@ -33,10 +34,7 @@ class Asynq(QueueSystem):
             "next": ("LINDEX", f"{self._prefix}pending", -1),
         }
         if config.job_per_order:
-            self._asked |= {
-                "processed": ("GET", f"{self._prefix}processed"),
-                "attempts_failed": ("GET", f"{self._prefix}failed"),
-            }
+            self._asked |= attempts(f"{self._prefix}processed", f"{self._prefix}failed")
 
     def ask(self, now: float) -> Asked:
         return self._asked

@@ -17,6 +17,7 @@ from sidecar.config.queues import ALL
 from sidecar.config.structs import QueueConfig
 from sidecar.core.counts.queue_read import QueueReading
 from sidecar.core.counts.rules import Rules
+from sidecar.core.events.event import MAX_ID_BYTES
 from sidecar.errors import AccessError, CommandError, SidecarError, UnavailableError
 from sidecar.redis.link import Link, reading_reply
 from sidecar.redis.servers import Servers
@@ -56,20 +57,30 @@ class QueueReader:
             else:
                 self._systems[queue.name] = SYSTEMS[queue.system](queue)
         self._listed: dict[str, QueueSystem] = {}
+        self._of_lists: dict[str, QueueAnswer] = {}  # what the newest listing said
         self._listed_at = -inf
         self._links: dict[int, Link] = {}  # by slot; 0 where there are none
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The configured names."""
+        return frozenset(self._systems)
 
     async def read(self, now: float) -> dict[str, QueueAnswer]:
         """Read every queue at `now` (Unix seconds), by its name here."""
         found: dict[str, QueueAnswer] = {}
         try:
             if self._listings and not 0 <= now - self._listed_at < LIST_SECONDS:
-                found |= await self._list(now)
+                self._of_lists = await self._list(now)
+            found |= self._of_lists
             systems = {**self._listed, **self._systems}
             asked = {name: system.ask(now) for name, system in systems.items()}
             replies, apart = await self._ask(asked, found, together=True)
+            lasting = set(self._links)
             more = {name: self._then(systems[name], given, found) for name, given in replies.items()}
             further, _ = await self._ask(more, found, together=False)
+            for slot in self._links.keys() - lasting:  # that of a job, which the next read may not ask for
+                await self._links.pop(slot).close()
             for name in replies.keys() - found.keys():
                 found[name] = _answer(systems[name], {**replies[name], **further.get(name, {})}, now)
                 if name in apart and found[name].reading:
@@ -88,7 +99,7 @@ class QueueReader:
 
     async def _list(self, now: float) -> dict[str, QueueAnswer]:
         """Find the queues of the systems that list theirs; return what is wrong with that."""
-        self._listed.clear()
+        listed: dict[str, QueueSystem] = {}
         found: dict[str, QueueAnswer] = {}
         for config in self._listings:
             listing, name = LISTINGS[config.system], _listing_name(config)
@@ -96,16 +107,20 @@ class QueueReader:
             if name in found:
                 continue
             with reading_reply(name):
-                names = sorted(map(listing.queue, replies[name]["names"]))
-            room = Rules().max_queues - len(self._listed) - len(self._systems)
+                every = sorted(map(listing.queue, replies[name]["names"]))
+            names = [one for one in every if len(one.encode()) <= MAX_ID_BYTES]
+            room = Rules().max_queues - len(listed) - len(self._systems)
             for queue in names[: max(room, 0)]:
-                self._listed.setdefault(queue, SYSTEMS[config.system](replace(config, name=queue, queue=queue)))
-            if len(names) > room:
+                listed.setdefault(queue, SYSTEMS[config.system](replace(config, name=queue, queue=queue)))
+            if len(names) < len(every):
+                problem = CommandError(f"{len(every) - len(names)} names have more than {MAX_ID_BYTES} bytes")
+                found[name] = QueueAnswer(problem=problem)
+            elif len(names) > room:
                 problem = CommandError(f"there are {len(names)} queues, room for {room}: name those that matter")
                 found[name] = QueueAnswer(problem=problem)
             elif not names:
                 found[name] = QueueAnswer(note=f"{key_of(listing.command(config))} lists no queue yet")
-        self._listed_at = now
+        self._listed, self._listed_at = listed, now
         return found
 
     def _then(self, system: QueueSystem, replies: Mapping[str, Any], found: dict[str, QueueAnswer]) -> Asked:

@@ -9,6 +9,7 @@ from sidecar.sources.queues.system import (
     ReadCommand,
     Replies,
     age,
+    attempts,
     fields,
     finished,
     seconds,
@@ -31,10 +32,7 @@ class Sidekiq(QueueSystem):
                 "processes": ("SMEMBERS", f"{prefix}processes"),
             }
         if config.job_per_order:
-            self._asked |= {
-                "processed": ("GET", f"{prefix}stat:processed"),
-                "attempts_failed": ("GET", f"{prefix}stat:failed"),
-            }
+            self._asked |= attempts(f"{prefix}stat:processed", f"{prefix}stat:failed")
 
     def ask(self, now: float) -> Asked:
         return self._asked

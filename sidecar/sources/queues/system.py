@@ -13,12 +13,6 @@ ReadCommand = tuple[str | int | float, ...]
 Asked = Mapping[str, ReadCommand]
 Replies = Mapping[str, Any]
 
-# Every command of every system: the rights that a user needs. The key is the first argument, of XINFO the second.
-COMMANDS = (
-    *("LLEN", "LINDEX", "ZCARD", "ZCOUNT", "ZRANGE", "HLEN", "HGET", "HMGET", "GET", "MGET", "EXISTS", "TYPE"),
-    *("SCARD", "SISMEMBER", "SMEMBERS", "XLEN", "XRANGE", "XINFO GROUPS", "XINFO STREAM"),
-)
-
 
 class NoSuchQueueError(CommandError):
     """Nothing in Redis shows that there is such a queue."""
@@ -64,6 +58,11 @@ def text(reply: bytes | None) -> str:
 def whole(reply: bytes | None) -> int:
     """Return a counter, 0 if nobody has counted yet."""
     return int(reply) if reply is not None else 0
+
+
+def attempts(processed: str, failed: str) -> dict[str, ReadCommand]:
+    """Return the commands for the counters of a system that counts attempts; `finished` reads the replies."""
+    return {"processed": ("GET", processed), "attempts_failed": ("GET", failed)}
 
 
 def finished(replies: Replies, given_up: int) -> int | None:

@@ -117,3 +117,23 @@ def test_the_orders_of_a_queue_are_compared_and_the_drift_survives_a_restart() -
     aggregate.clear(now)
     commit(aggregate, now)
     assert not shown(aggregate, now, RULES).queues
+
+
+def test_a_counter_that_was_reset_while_nobody_looked_restarts_the_comparison(ground: Ground) -> None:
+    ground.stay(10_000, 10_000)
+    ground.drift = Drift()  # a restart; the balance is stored
+    assert ground.stay(10_000, 0) == 0
+
+
+def test_a_comparison_that_was_switched_off_has_no_drift(ground: Ground) -> None:
+    ground.stay(100, 40)
+    assert ground.stay(100, None) is None
+    aggregate = aggregator(RULES)
+    for tick in range(60):
+        aggregate.read({"jobs": QueueReading(at=NOW + tick / 2, waiting=0, finished=tick)})
+        commit(aggregate, NOW + tick / 2)
+    assert aggregate.committed.reads["jobs"].balance is not None
+    aggregate.adopt(Rules())
+    aggregate.read({"jobs": QueueReading(at=NOW + 31, waiting=0, finished=60)})
+    commit(aggregate, NOW + 31)
+    assert aggregate.committed.reads["jobs"].balance is None
